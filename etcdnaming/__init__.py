@@ -1,0 +1,5 @@
+"""gRPC naming and discovery on etcd."""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"

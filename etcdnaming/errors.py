@@ -1,0 +1,170 @@
+"""
+Everything that can go wrong, in one tree. Each error is made from its facts and words itself.
+
+    EtcdnamingError
+    ├── InvalidTargetError          an empty target, or one of slashes only
+    ├── InvalidKeyError             a key outside its target
+    ├── InvalidEndpointError        an endpoint that can't be stored
+    ├── InvalidValueError           a stored value that can't be read
+    ├── TooManyOperationsError      more than one transaction takes; nothing was written
+    ├── ConditionFailedError        a condition of an update was not met; nothing was written
+    ├── ConflictError               others kept changing the same keys; nothing was written
+    └── EtcdError                   etcd, or the way to it
+        ├── ConnectionFailedError   no endpoint reached in time, or no answer from it
+        │   └── TLSError            an endpoint was reached, but not by TLS
+        ├── AuthenticationError     login refused
+        ├── OutcomeUnknownError     a write that may or may not have been applied
+        └── RefusedError            etcd answered, and the answer is no
+            ├── PermissionDeniedError
+            ├── LeaseNotFoundError
+            ├── CompactedError
+            ├── FutureRevisionError
+            └── MessageTooLargeError
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .model import Condition, Header
+
+__all__ = [
+    "AuthenticationError",
+    "CompactedError",
+    "ConditionFailedError",
+    "ConflictError",
+    "ConnectionFailedError",
+    "EtcdError",
+    "EtcdnamingError",
+    "FutureRevisionError",
+    "InvalidEndpointError",
+    "InvalidKeyError",
+    "InvalidTargetError",
+    "InvalidValueError",
+    "LeaseNotFoundError",
+    "MessageTooLargeError",
+    "OutcomeUnknownError",
+    "PermissionDeniedError",
+    "RefusedError",
+    "TLSError",
+    "TooManyOperationsError",
+]
+
+
+class EtcdnamingError(Exception):
+    """Base of all errors of this package."""
+
+
+class InvalidTargetError(EtcdnamingError, ValueError):
+    """The target is empty, made of slashes only, or not one we may ask."""
+
+    def __init__(self, target: str, reason: str = "it names no service") -> None:
+        super().__init__(f"invalid target {target!r}: {reason}")
+        self.target = target
+
+
+class InvalidKeyError(EtcdnamingError, ValueError):
+    """The key does not lie under its target. In Go's words."""
+
+    def __init__(self, key: str, target: str) -> None:
+        super().__init__(
+            "endpoints: endpoint key should be prefixed with "
+            f"'{target}/' got: '{key}'"
+        )
+        self.key = key
+        self.target = target
+
+
+class InvalidEndpointError(EtcdnamingError, ValueError):
+    """The endpoint has no form in etcd that Go could read."""
+
+
+class InvalidValueError(EtcdnamingError, ValueError):
+    """A stored value is not what Go's ``json.Unmarshal`` would take for an endpoint."""
+
+
+class TooManyOperationsError(EtcdnamingError, ValueError):
+    """More operations or compares than one transaction takes."""
+
+    def __init__(self, count: int, limit: int) -> None:
+        super().__init__(
+            f"{count} operations are more than the {limit} that etcd takes in one transaction "
+            "(--max-txn-ops, on both sides): nothing was written; "
+            "--batch-size N writes them in several"
+        )
+        self.count = count
+        self.limit = limit
+
+
+class ConditionFailedError(EtcdnamingError):
+    """At least one condition was not met when etcd looked, so nothing was written."""
+
+    def __init__(self, failed: Sequence[Condition], header: Header) -> None:
+        super().__init__("; ".join(f"condition not met: {condition}" for condition in failed))
+        self.failed = tuple(failed)
+        self.header = header
+
+
+class ConflictError(EtcdnamingError):
+    """The keys were created or deleted by others as often as we looked at them."""
+
+    def __init__(self, keys: Sequence[str], attempts: int) -> None:
+        super().__init__(
+            f"{', '.join(keys)}: changed by others {attempts} times while being written: "
+            "nothing was written"
+        )
+        self.keys = tuple(keys)
+
+
+class EtcdError(EtcdnamingError):
+    """etcd said no, or could not be asked."""
+
+
+class ConnectionFailedError(EtcdError):
+    """No endpoint was usable in time. Nothing was sent that could have changed anything."""
+
+
+class TLSError(ConnectionFailedError):
+    """An endpoint answered, but the two sides did not agree on TLS."""
+
+
+class AuthenticationError(EtcdError):
+    """User name, password or token was refused."""
+
+
+class OutcomeUnknownError(EtcdError):
+    """The write was sent and no answer came: it may have been applied."""
+
+    def __init__(self, endpoint: str, reason: str) -> None:
+        super().__init__(f"{endpoint}: {reason}: the change may have been applied")
+        self.endpoint = endpoint
+
+
+class RefusedError(EtcdError):
+    """etcd's own answer; *text* is its wording."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+
+class PermissionDeniedError(RefusedError):
+    """The user's roles do not cover the keys."""
+
+
+class LeaseNotFoundError(RefusedError):
+    """The lease is unknown: revoked, expired, or never granted."""
+
+
+class CompactedError(RefusedError):
+    """The revision asked for has been compacted."""
+
+
+class FutureRevisionError(RefusedError):
+    """The revision asked for is newer than the member's."""
+
+
+class MessageTooLargeError(RefusedError):
+    """A request or an answer was larger than one side takes."""

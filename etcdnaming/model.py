@@ -1,0 +1,188 @@
+"""The nouns: plain frozen data, without I/O."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias, Union
+
+__all__ = [
+    "JSON",
+    "Condition",
+    "Endpoint",
+    "Header",
+    "InvalidValue",
+    "Keys",
+    "Listing",
+    "Operation",
+    "Services",
+    "StoredEndpoint",
+    "StoredKey",
+    "Update",
+    "UpdateResult",
+]
+
+JSON: TypeAlias = Union[
+    None, bool, int, float, str, Sequence["JSON"], Mapping[str, "JSON"]
+]
+
+
+class Operation(enum.IntEnum):
+    """What an update does. The numbers are Go's ``endpoints.Operation``."""
+
+    ADD = 0
+    DELETE = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One address a client may dial. Go's ``endpoints.Endpoint``."""
+
+    addr: str
+    metadata: JSON = None
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """
+    Add or delete of one endpoint. Go's ``endpoints.Update``.
+
+    *lease* is for an add: ``None`` keeps the lease the key hangs on (if any), ``0`` makes the
+    key permanent, anything else is the id of a granted lease.
+    """
+
+    op: Operation
+    key: str
+    endpoint: Endpoint | None = None
+    lease: int | None = None
+
+    @classmethod
+    def add(cls, key: str, endpoint: Endpoint, *, lease: int | None = None) -> Update:
+        """Store *endpoint* at *key*."""
+        return cls(Operation.ADD, key, endpoint, lease)
+
+    @classmethod
+    def delete(cls, key: str) -> Update:
+        """Remove *key*."""
+        return cls(Operation.DELETE, key)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """
+    What must be true of *key* for an update to be made.
+
+    *mod_revision* ``0``: the key is absent. ``None``: the key exists. Anything else: the key
+    was last changed at exactly that revision.
+    """
+
+    key: str
+    mod_revision: int | None
+
+    def __str__(self) -> str:
+        if self.mod_revision is None:
+            return f"{self.key} exists"
+        if self.mod_revision == 0:
+            return f"{self.key} is absent"
+        return f"{self.key} has mod_revision {self.mod_revision}"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Who answered, and at which revision of the store."""
+
+    cluster_id: int
+    member_id: int
+    revision: int
+    raft_term: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """A key as etcd holds it. *lease* is 0 for none."""
+
+    key: str
+    create_revision: int
+    mod_revision: int
+    version: int
+    lease: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEndpoint:
+    """An endpoint as etcd holds it. *lease* is 0 for none."""
+
+    key: str
+    endpoint: Endpoint
+    create_revision: int
+    mod_revision: int
+    version: int
+    lease: int
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidValue:
+    """A key whose value is not an endpoint, and why."""
+
+    key: str
+    reason: str
+    value: bytes
+    mod_revision: int
+    lease: int
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateResult:
+    """
+    What one transaction did.
+
+    *updates* are the folded ones, one a key; *previous* holds what each key held before (keys
+    that held nothing are missing); *detached* the keys a fold took off their lease, with that lease.
+    """
+
+    header: Header
+    updates: tuple[Update, ...]
+    previous: Mapping[str, StoredEndpoint | InvalidValue]
+    detached: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """
+    The endpoints of *target* at one revision, in key order.
+
+    *invalid* names the keys whose value can't be read, *count* is the number of keys there
+    are, *more* says that a limit cut the list short.
+    """
+
+    header: Header
+    target: str
+    endpoints: Sequence[StoredEndpoint]
+    invalid: Sequence[InvalidValue]
+    count: int
+    more: bool
+
+    def by_key(self) -> dict[str, Endpoint]:
+        """Return the endpoints by their keys, as Go's ``Key2EndpointMap``."""
+        return {stored.key: stored.endpoint for stored in self.endpoints}
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys under *target* at one revision, without their values."""
+
+    header: Header
+    target: str
+    keys: Sequence[StoredKey]
+    count: int
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The targets under *prefix* and the number of keys of each, in order."""
+
+    header: Header
+    prefix: str
+    counts: Mapping[str, int]

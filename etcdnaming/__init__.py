@@ -1,5 +1,60 @@
-"""gRPC naming and discovery on etcd."""
+"""
+gRPC naming and discovery on etcd: what Go's ``client/v3/naming`` does, in Python.
+
+    >>> from etcdnaming import Client, Endpoint, EndpointManager  # doctest: +SKIP
+    >>> manager = EndpointManager(Client(["127.0.0.1:2379"]), "foo/bar/svc")  # doctest: +SKIP
+    >>> manager.add_endpoint("foo/bar/svc/e1", Endpoint("1.2.3.4:80"))  # doctest: +SKIP
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .endpoints import EndpointManager, services
+    from .errors import EtcdnamingError
+    from .etcd import Client
+    from .model import Condition, Endpoint, Listing, Operation, Update, UpdateResult
+    from .sandbox import Sandbox
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "Client",
+    "Condition",
+    "Endpoint",
+    "EndpointManager",
+    "EtcdnamingError",
+    "Listing",
+    "Operation",
+    "Sandbox",
+    "Update",
+    "UpdateResult",
+    "services",
+]
+
+# Loaded on first use: a program that only names an Endpoint does not pay for gRPC.
+_ROOMS = {
+    "Client": "etcd",
+    "Condition": "model",
+    "Endpoint": "model",
+    "EndpointManager": "endpoints",
+    "EtcdnamingError": "errors",
+    "Listing": "model",
+    "Operation": "model",
+    "Sandbox": "sandbox",
+    "Update": "model",
+    "UpdateResult": "model",
+    "services": "endpoints",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _ROOMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_ROOMS[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

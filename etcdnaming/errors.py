@@ -5,10 +5,13 @@ Everything that can go wrong, in one tree. Each error is made from its facts and
     ├── InvalidTargetError          an empty target, or one of slashes only
     ├── InvalidKeyError             a key outside its target
     ├── InvalidEndpointError        an endpoint that can't be stored
+    ├── InvalidSettingError         a client can't be made from these settings
     ├── InvalidValueError           a stored value that can't be read
     ├── TooManyOperationsError      more than one transaction takes; nothing was written
     ├── ConditionFailedError        a condition of an update was not met; nothing was written
     ├── ConflictError               others kept changing the same keys; nothing was written
+    ├── SandboxError                no throwaway etcd could be started
+    │   └── EtcdNotFoundError       there is none on this machine
     └── EtcdError                   etcd, or the way to it
         ├── ConnectionFailedError   no endpoint reached in time, or no answer from it
         │   └── TLSError            an endpoint was reached, but not by TLS
@@ -37,10 +40,12 @@ __all__ = [
     "ConflictError",
     "ConnectionFailedError",
     "EtcdError",
+    "EtcdNotFoundError",
     "EtcdnamingError",
     "FutureRevisionError",
     "InvalidEndpointError",
     "InvalidKeyError",
+    "InvalidSettingError",
     "InvalidTargetError",
     "InvalidValueError",
     "LeaseNotFoundError",
@@ -48,6 +53,7 @@ __all__ = [
     "OutcomeUnknownError",
     "PermissionDeniedError",
     "RefusedError",
+    "SandboxError",
     "TLSError",
     "TooManyOperationsError",
 ]
@@ -70,8 +76,7 @@ class InvalidKeyError(EtcdnamingError, ValueError):
 
     def __init__(self, key: str, target: str) -> None:
         super().__init__(
-            "endpoints: endpoint key should be prefixed with "
-            f"'{target}/' got: '{key}'"
+            f"endpoints: endpoint key should be prefixed with '{target}/' got: '{key}'"
         )
         self.key = key
         self.target = target
@@ -79,6 +84,10 @@ class InvalidKeyError(EtcdnamingError, ValueError):
 
 class InvalidEndpointError(EtcdnamingError, ValueError):
     """The endpoint has no form in etcd that Go could read."""
+
+
+class InvalidSettingError(EtcdnamingError, ValueError):
+    """An endpoint of etcd, a file or a combination of settings no client can be made from."""
 
 
 class InvalidValueError(EtcdnamingError, ValueError):
@@ -116,6 +125,19 @@ class ConflictError(EtcdnamingError):
             "nothing was written"
         )
         self.keys = tuple(keys)
+
+
+class SandboxError(EtcdnamingError):
+    """A throwaway etcd could not be started, or did not get ready."""
+
+
+class EtcdNotFoundError(SandboxError):
+    """There is no etcd to start."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no etcd found: neither on PATH nor installed by pip install 'etcdnaming[sandbox]'"
+        )
 
 
 class EtcdError(EtcdnamingError):

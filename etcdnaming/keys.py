@@ -84,8 +84,9 @@ def _path_of_url(rest: str) -> str:
     if "%" in rest:
         from urllib.parse import unquote  # rare, and not free
 
-        authority, path = unquote(authority, errors="surrogateescape"), unquote(
-            path, errors="surrogateescape"
+        authority, path = (
+            unquote(authority, errors="surrogateescape"),
+            unquote(path, errors="surrogateescape"),
         )
     return authority + slash + path if authority else path
 

@@ -10,10 +10,12 @@ from typing import TypeAlias, Union
 __all__ = [
     "JSON",
     "Condition",
+    "Deletion",
     "Endpoint",
     "Header",
     "InvalidValue",
     "Keys",
+    "Lease",
     "Listing",
     "Operation",
     "Services",
@@ -23,9 +25,7 @@ __all__ = [
     "UpdateResult",
 ]
 
-JSON: TypeAlias = Union[
-    None, bool, int, float, str, Sequence["JSON"], Mapping[str, "JSON"]
-]
+JSON: TypeAlias = Union[None, bool, int, float, str, Sequence["JSON"], Mapping[str, "JSON"]]
 
 
 class Operation(enum.IntEnum):
@@ -145,6 +145,23 @@ class UpdateResult:
     updates: tuple[Update, ...]
     previous: Mapping[str, StoredEndpoint | InvalidValue]
     detached: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """How many keys were deleted, and what they held (as far as it was asked for)."""
+
+    header: Header
+    deleted: int
+    previous: Sequence[StoredEndpoint | InvalidValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A lease as etcd granted it. *ttl* is in seconds, and may be more than was asked for."""
+
+    id: int
+    ttl: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,180 @@
+"""
+Register, remove and list the endpoints of one target.
+
+Python's counterpart of ``go.etcd.io/etcd/client/v3/naming/endpoints``: the same keys, the same
+values, so that Go and Python services find each other.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from . import keys, transaction
+from .etcd import Client, Snapshot, read_snapshot, rpc
+from .model import (
+    Condition,
+    Deletion,
+    Endpoint,
+    InvalidValue,
+    Keys,
+    Listing,
+    Services,
+    StoredEndpoint,
+    Update,
+    UpdateResult,
+)
+from .stored import header_of, stored_endpoint, stored_key
+
+__all__ = ["EndpointManager", "services"]
+
+
+class EndpointManager:
+    """
+    The endpoints of *target*, which live in etcd under ``<target>/``. Go's ``endpoints.Manager``.
+
+    Raises:
+        InvalidTargetError: *target* is empty, or only slashes.
+    """
+
+    def __init__(
+        self, client: Client, target: str, *, max_txn_ops: int = transaction.MAX_TXN_OPS
+    ) -> None:
+        self._client, self._target = client, target
+        self._start, self._end = keys.range_of(target)
+        self._max_txn_ops = max_txn_ops
+
+    def add_endpoint(
+        self,
+        key: str,
+        endpoint: Endpoint,
+        *,
+        lease: int | None = None,
+        if_absent: bool = False,
+        if_mod_revision: int | None = None,
+    ) -> UpdateResult:
+        """
+        Store *endpoint* at *key*, which stays on its lease unless *lease* says otherwise (0: none).
+
+        Raises:
+            InvalidKeyError: *key* is not under the target. Nothing was sent.
+            ConditionFailedError: *key* is there, or was changed. Nothing was written.
+        """
+        revision = 0 if if_absent else if_mod_revision
+        conditions = [] if revision is None else [Condition(key, revision)]
+        return self.update([Update.add(key, endpoint, lease=lease)], conditions=conditions)
+
+    def delete_endpoint(self, key: str, *, if_mod_revision: int | None = None) -> UpdateResult:
+        """Remove *key*; no error if it is not there. Raises as `add_endpoint` does."""
+        conditions = [] if if_mod_revision is None else [Condition(key, if_mod_revision)]
+        return self.update([Update.delete(key)], conditions=conditions)
+
+    def update(
+        self,
+        updates: Sequence[Update],
+        *,
+        conditions: Sequence[Condition] = (),
+        previous: bool = False,
+    ) -> UpdateResult:
+        """
+        Make all of *updates*, or none of them: see `transaction.update`.
+
+        Raises:
+            InvalidKeyError: A key is not under the target. Nothing was sent.
+        """
+        for key in [*(each.key for each in updates), *(each.key for each in conditions)]:
+            keys.check_key(key, self._target)
+        return transaction.update(
+            self._client,
+            updates,
+            conditions=conditions,
+            max_txn_ops=self._max_txn_ops,
+            previous=previous,
+        )
+
+    def list(self, *, revision: int = 0, limit: int = 0, serializable: bool = False) -> Listing:
+        """
+        Return the endpoints there are, in key order, and the keys whose value can't be read.
+
+        Args:
+            revision: As they were then; 0 is now.
+
+            limit: How many keys to read at most; 0 is all.
+
+            serializable: Ask one member only, which may lag behind.
+
+        Raises:
+            CompactedError, FutureRevisionError: *revision* is not to be had.
+        """
+        snapshot = self._read(revision, limit, serializable=serializable)
+        endpoints: list[StoredEndpoint] = []
+        invalid: list[InvalidValue] = []
+        for stored in map(stored_endpoint, snapshot.kvs):
+            (invalid if isinstance(stored, InvalidValue) else endpoints).append(stored)  # type: ignore[arg-type]
+        return Listing(
+            header_of(snapshot.header),
+            self._target,
+            endpoints,
+            invalid,
+            snapshot.count,
+            snapshot.more,
+        )
+
+    def list_keys(self, *, revision: int = 0, limit: int = 0, serializable: bool = False) -> Keys:
+        """Return the keys there are, without reading their values. Arguments as of `list`."""
+        snapshot = self._read(revision, limit, serializable=serializable, keys_only=True)
+        found = [stored_key(kv) for kv in snapshot.kvs]
+        return Keys(header_of(snapshot.header), self._target, found, snapshot.count, snapshot.more)
+
+    def count(self, *, revision: int = 0, serializable: bool = False) -> Keys:
+        """Return the number of keys there are, and none of them."""
+        answer = self._client.range(
+            rpc.RangeRequest(
+                key=self._start,
+                range_end=self._end,
+                revision=revision,
+                serializable=serializable,
+                count_only=True,
+            )
+        )
+        return Keys(header_of(answer.header), self._target, (), answer.count, more=False)
+
+    def delete_all(self, *, previous: bool = False) -> Deletion:
+        """Remove every key under the target, those of deeper targets too, in one step."""
+        answer = self._client.delete_range(
+            rpc.DeleteRangeRequest(key=self._start, range_end=self._end, prev_kv=previous)
+        )
+        return Deletion(
+            header_of(answer.header),
+            answer.deleted,
+            [stored_endpoint(kv) for kv in answer.prev_kvs],
+        )
+
+    def _read(
+        self, revision: int, limit: int, *, serializable: bool, keys_only: bool = False
+    ) -> Snapshot:
+        return read_snapshot(
+            self._client,
+            rpc.RangeRequest(
+                key=self._start,
+                range_end=self._end,
+                revision=revision,
+                limit=limit,
+                serializable=serializable,
+                keys_only=keys_only,
+            ),
+        )
+
+
+def services(
+    client: Client, prefix: str, *, revision: int = 0, serializable: bool = False
+) -> Services:
+    """
+    Return the targets under *prefix* and how many keys each has; no value is read.
+
+    Raises:
+        InvalidTargetError: *prefix* is empty, or only slashes.
+    """
+    found = EndpointManager(client, prefix).list_keys(revision=revision, serializable=serializable)
+    counts = Counter(keys.target_of(stored.key) for stored in found.keys)
+    return Services(found.header, prefix, dict(sorted(counts.items())))

@@ -1,0 +1,75 @@
+"""The endpoints of etcd as people write them, and as gRPC dials them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..errors import InvalidSettingError
+
+__all__ = ["Address", "parse_addresses"]
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """
+    Where one member listens.
+
+    *text* is for people, *target* for gRPC. *tls* is what the scheme says; ``None``: it says
+    nothing, the other settings decide (as in Go's client).
+    """
+
+    text: str
+    target: str
+    tls: bool | None
+
+
+# scheme -> (what it says about TLS, is it a path)
+_SCHEMES = {
+    "http": (False, False),
+    "https": (True, False),
+    "unix": (None, True),
+    "unixs": (True, True),
+}
+
+
+def parse_addresses(endpoints: Sequence[str]) -> tuple[Address, ...]:
+    """
+    Return the addresses of *endpoints*, in order, each once.
+
+    Raises:
+        InvalidSettingError: There are none, or one is not host:port, a URL or a socket.
+    """
+    addresses = tuple(dict.fromkeys(_parse(text.strip()) for text in endpoints))
+    if not addresses:
+        raise InvalidSettingError("no etcd endpoints given")
+    return addresses
+
+
+def _parse(text: str) -> Address:
+    scheme, colon, rest = text.partition(":")
+    if colon and scheme in _SCHEMES and (rest.startswith("/") or scheme.startswith("unix")):
+        tls, is_path = _SCHEMES[scheme]
+        rest = rest.removeprefix("//")
+        return Address(text, _socket(text, rest) if is_path else _host_port(text, rest), tls)
+    if "://" in text:
+        raise InvalidSettingError(f"etcd endpoint {text!r}: http, https and unix are the schemes")
+    return Address(text, _host_port(text, text), None)
+
+
+def _socket(text: str, path: str) -> str:
+    if not path:
+        raise InvalidSettingError(f"etcd endpoint {text!r}: a socket needs a path")
+    return f"unix:{path}"
+
+
+def _host_port(text: str, rest: str) -> str:
+    if "@" in rest:
+        # Not echoed: what stands before the @ may be a password.
+        raise InvalidSettingError("etcd endpoints take no user: use --user")
+    host, _, port = rest.removesuffix("/").rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise InvalidSettingError(f"etcd endpoint {text!r} is not HOST:PORT")
+    if ":" in host and not (host.startswith("[") and host.endswith("]")):
+        raise InvalidSettingError(f"etcd endpoint {text!r}: an IPv6 address stands in [brackets]")
+    return f"dns:///{host}:{port}"

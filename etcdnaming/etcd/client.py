@@ -1,0 +1,186 @@
+"""A client of etcd: the unary calls that naming needs."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from types import TracebackType
+
+import grpc
+
+from ..errors import InvalidSettingError
+from ..model import Lease
+from . import rpc_pb2 as rpc
+from .addresses import parse_addresses
+from .calls import Caller, Method
+from .deadline import Deadline
+from .login import Login
+from .members import DialledMembers, GivenMember, Members
+from .security import Security
+
+__all__ = ["Client"]
+
+MIN_KEEPALIVE_TIME = 6.0
+"""Seconds. etcd throws out clients that ping more often than every 5 s."""
+
+_RANGE = Method("/etcdserverpb.KV/Range", rpc.RangeRequest, rpc.RangeResponse)
+_TXN = Method("/etcdserverpb.KV/Txn", rpc.TxnRequest, rpc.TxnResponse, writes=True)
+_DELETE_RANGE = Method(
+    "/etcdserverpb.KV/DeleteRange", rpc.DeleteRangeRequest, rpc.DeleteRangeResponse, writes=True
+)
+_LEASE_GRANT = Method(
+    "/etcdserverpb.Lease/LeaseGrant", rpc.LeaseGrantRequest, rpc.LeaseGrantResponse, writes=True
+)
+_LEASE_REVOKE = Method(
+    "/etcdserverpb.Lease/LeaseRevoke", rpc.LeaseRevokeRequest, rpc.LeaseRevokeResponse, writes=True
+)
+_LEASE_TIME_TO_LIVE = Method(
+    "/etcdserverpb.Lease/LeaseTimeToLive", rpc.LeaseTimeToLiveRequest, rpc.LeaseTimeToLiveResponse
+)
+
+
+class Client:
+    """
+    The calls of etcd that naming needs. Usable from any number of threads; connects when first used.
+
+    Args:
+        endpoints: ``host:port``, ``http://…``, ``https://…`` or ``unix://…``, tried in this order.
+
+        channel: A channel to etcd the program already has; it is used as it is and never closed.
+
+        cacert, cert, key: Files, PEM. Any of them switches TLS on; each is read again for every
+            new connection.
+
+        insecure_transport: ``False`` switches TLS on with the machine's own CAs.
+
+        user, password, password_file: Who we are. The file is read again for every login.
+
+        auth_jwt_token: A token to send as it is, instead of logging in.
+
+        dial_timeout, command_timeout: Seconds to find a member, and for the answer.
+
+            An operation, of however many calls, ends within both together.
+
+        keepalive_time, keepalive_timeout: Seconds between pings of a busy connection (6 at
+            least: etcd throws out who asks more often than every 5), and for their answer.
+
+    Raises:
+        InvalidSettingError: These settings make no client. Nothing was sent.
+    """
+
+    def __init__(
+        self,
+        endpoints: Sequence[str] = ("127.0.0.1:2379",),
+        *,
+        channel: grpc.Channel | None = None,
+        cacert: str | None = None,
+        cert: str | None = None,
+        key: str | None = None,
+        insecure_transport: bool = True,
+        user: str | None = None,
+        password: str | None = None,
+        password_file: str | None = None,
+        auth_jwt_token: str | None = None,
+        dial_timeout: float = 2.0,
+        command_timeout: float = 5.0,
+        keepalive_time: float = MIN_KEEPALIVE_TIME,
+        keepalive_timeout: float = 6.0,
+    ) -> None:
+        if min(dial_timeout, command_timeout, keepalive_timeout) <= 0:
+            raise InvalidSettingError("timeouts must be more than 0")
+        login = Login(
+            user=user,
+            password=password,
+            password_file=password_file,
+            auth_jwt_token=auth_jwt_token,
+        )
+        self._members: Members
+        if channel is not None:
+            self._members = GivenMember(channel)
+        else:
+            self._members = DialledMembers(
+                parse_addresses([endpoints] if isinstance(endpoints, str) else endpoints),
+                Security(cacert=cacert, cert=cert, key=key, insecure_transport=insecure_transport),
+                _keepalive(keepalive_time, keepalive_timeout),
+                dial_timeout,
+            )
+        self.timeout = dial_timeout + command_timeout
+        self._caller = Caller(
+            self._members, login, dial_timeout=dial_timeout, command_timeout=command_timeout
+        )
+
+    def range(self, request: rpc.RangeRequest) -> rpc.RangeResponse:
+        """Read keys; asked again elsewhere if a member does not answer."""
+        return self._caller.call(_RANGE, request)
+
+    def txn(self, request: rpc.TxnRequest) -> rpc.TxnResponse:
+        """
+        Compare and write in one transaction.
+
+        Raises:
+            OutcomeUnknownError: It was sent, and no answer came.
+        """
+        return self._caller.call(_TXN, request)
+
+    def delete_range(self, request: rpc.DeleteRangeRequest) -> rpc.DeleteRangeResponse:
+        """
+        Delete a range of keys.
+
+        Raises:
+            OutcomeUnknownError: It was sent, and no answer came.
+        """
+        return self._caller.call(_DELETE_RANGE, request)
+
+    def lease_grant(self, ttl: int) -> Lease:
+        """Return a new lease of *ttl* seconds or, if that is less than etcd grants, more."""
+        granted = self._caller.call(_LEASE_GRANT, rpc.LeaseGrantRequest(TTL=ttl))
+        return Lease(granted.ID, granted.TTL)
+
+    def lease_revoke(self, lease: int) -> None:
+        """
+        End *lease*, which deletes all keys on it.
+
+        Raises:
+            LeaseNotFoundError: It is gone already.
+        """
+        self._caller.call(_LEASE_REVOKE, rpc.LeaseRevokeRequest(ID=lease))
+
+    def lease_time_to_live(self, lease: int) -> int:
+        """Return the seconds *lease* has left; -1 if it is gone."""
+        return self._caller.call(_LEASE_TIME_TO_LIVE, rpc.LeaseTimeToLiveRequest(ID=lease)).TTL
+
+    def local_address(self) -> str:
+        """Return our IP address as etcd sees it; empty where etcd is not reached by IP."""
+        address = self._members.current(Deadline(self.timeout)).address
+        if address is None or address.target.startswith("unix:"):
+            return ""
+        host, _, port = address.target.removeprefix("dns:///").rpartition(":")
+        family, kind, _, _, peer = socket.getaddrinfo(
+            host.strip("[]"), int(port), type=socket.SOCK_DGRAM
+        )[0]
+        with socket.socket(family, kind) as probe:
+            probe.connect(peer)  # UDP: chooses a route, sends nothing
+            return str(probe.getsockname()[0])
+
+    def close(self) -> None:
+        """Give the connection up, if it is ours; it ends with the last call under way on it."""
+        self._caller.close()
+        self._members.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _keepalive(time: float, timeout: float) -> tuple[tuple[str, int], ...]:
+    return (
+        ("grpc.keepalive_time_ms", int(1000 * max(time, MIN_KEEPALIVE_TIME))),
+        ("grpc.keepalive_timeout_ms", int(1000 * timeout)),
+    )

@@ -1,0 +1,77 @@
+"""The token that says who we are: fetched once, renewed when etcd refuses it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from ..errors import AuthenticationError, InvalidSettingError
+
+__all__ = ["Login"]
+
+
+class Login:
+    """
+    One user's token, shared by all calls of a client.
+
+    A password file is read again for every login. The token belongs to `_lock`; *authenticate*
+    (user, password -> token) is called under it, so that many refused calls make one login.
+    """
+
+    def __init__(
+        self,
+        *,
+        user: str | None,
+        password: str | None,
+        password_file: str | None,
+        auth_jwt_token: str | None,
+    ) -> None:
+        if user and password is None and password_file is None and not auth_jwt_token:
+            raise InvalidSettingError(f"the user {user!r} needs a password")
+        if password_file is not None:
+            _read_password(password_file)
+        self._user, self._password, self._password_file = user, password, password_file
+        self._fixed = auth_jwt_token or None
+        self._token = self._fixed
+        self._lock = threading.Lock()
+
+    def token(self, authenticate: Callable[[str, str], str]) -> str | None:
+        """Return the token to send; ``None`` when there is no user, ``""`` when etcd wants none."""
+        if self._token is None and self._user:
+            with self._lock:
+                if self._token is None:
+                    self._token = authenticate(self._user, self._read())
+        return self._token
+
+    def renew(self, refused: str | None, why: AuthenticationError) -> None:
+        """
+        Forget the token that was *refused*, so that the next call logs in again.
+
+        Raises:
+            AuthenticationError: There is nothing to log in with.
+        """
+        if self._fixed:
+            raise AuthenticationError(f"{why}: the token given is not valid") from why
+        if not self._user:
+            raise AuthenticationError(f"{why}: etcd wants to know who you are (--user)") from why
+        with self._lock:
+            if self._token == refused:
+                self._token = None
+
+    def _read(self) -> str:
+        if self._password_file is None:
+            return self._password or ""
+        try:
+            return _read_password(self._password_file)
+        except InvalidSettingError as exc:
+            raise AuthenticationError(str(exc)) from exc
+
+
+def _read_password(name: str) -> str:
+    try:
+        return Path(name).read_text("utf-8").rstrip("\r\n")
+    except OSError as exc:
+        raise InvalidSettingError(f"{name}: {exc.strerror}") from exc
+    except UnicodeDecodeError as exc:
+        raise InvalidSettingError(f"{name}: not UTF-8") from exc

@@ -1,0 +1,165 @@
+"""The one member of etcd a client talks to, and the way to the next one when it goes away."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import grpc
+
+from ..errors import ConnectionFailedError
+from .addresses import Address
+from .deadline import Deadline
+from .dial import Attempt, dial
+from .security import Security
+
+__all__ = ["DialledMembers", "GivenMember", "Member", "Members"]
+
+OPTIONS = (
+    ("grpc.enable_http_proxy", 0),  # etcd is never behind one
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.use_local_subchannel_pool", 1),  # a new channel is a new connection, with new files
+    ("grpc.service_config_disable_resolution", 1),  # no TXT look-ups
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 500),
+    ("grpc.http2.max_pings_without_data", 0),  # an idle watch is pinged for ever
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Who answers: a name for people, the channel, and the address if we dialled it."""
+
+    name: str
+    channel: grpc.Channel
+    address: Address | None = None
+
+
+class Members(Protocol):
+    """Who is asked."""
+
+    alone: bool
+
+    def current(self, deadline: Deadline) -> Member: ...
+    def leave(self, member: Member) -> None: ...
+    def close(self) -> None: ...
+
+
+class GivenMember:
+    """A channel the program already has: always there, never ours to close."""
+
+    alone = True
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self._member = Member("the channel given", channel)
+
+    def current(self, deadline: Deadline) -> Member:
+        """Return the channel; gRPC connects it."""
+        return self._member
+
+    def leave(self, member: Member) -> None:
+        """Stay: there is no other."""
+
+    def close(self) -> None:
+        """Leave it to its owner."""
+
+
+class DialledMembers:
+    """
+    Endpoints of ours: one connection, shared by all threads, and the next endpoint when it is left.
+
+    `_lock` owns the current member; whoever finds none dials while the others wait for it.
+    """
+
+    def __init__(
+        self,
+        addresses: Sequence[Address],
+        security: Security,
+        options: Sequence[tuple[str, int]],
+        dial_timeout: float,
+    ) -> None:
+        self._addresses = list(addresses)
+        self._security, self._options = security, (*OPTIONS, *options)
+        self._dial_timeout = dial_timeout
+        self._lock = threading.Lock()
+        self._member: Member | None = None
+        self._watchdog: _Watchdog | None = None
+        self._closed = False
+        self.alone = len(self._addresses) == 1
+
+    def current(self, deadline: Deadline) -> Member:
+        """
+        Return the member in use, dialling if there is none.
+
+        Raises:
+            ConnectionFailedError: No endpoint was ready in time, or the client is closed.
+        """
+        with self._lock:
+            if self._closed:
+                raise ConnectionFailedError("the client is closed")
+            if self._member is None:
+                timeout = min(deadline.left(), self._dial_timeout)
+                self._member = self._use(dial(self._addresses, self._attempt, timeout))
+            return self._member
+
+    def leave(self, member: Member) -> None:
+        """
+        Begin with the next endpoint from now on.
+
+        The channel is dropped, not closed: what other threads have under way on it may still end well.
+        """
+        with self._lock:
+            if self._member is member:
+                self._forget()
+                self._addresses.append(self._addresses.pop(0))
+
+    def close(self) -> None:
+        """Give the connection up; it ends with the last call that is under way on it."""
+        with self._lock:
+            self._closed = True
+            self._forget()
+
+    def _attempt(self, address: Address, woken: threading.Condition) -> Attempt:
+        tls = self._security.is_tls(address)
+        return Attempt(address, self._channel(address, tls=tls), tls=tls, woken=woken)
+
+    def _channel(self, address: Address, *, tls: bool) -> grpc.Channel:
+        if tls:
+            return grpc.secure_channel(
+                address.target, self._security.credentials(), options=self._options
+            )
+        return grpc.insecure_channel(address.target, options=self._options)
+
+    def _use(self, attempt: Attempt) -> Member:
+        # The endpoint in use stands first: `leave` moves it to the end.
+        position = self._addresses.index(attempt.address)
+        self._addresses = self._addresses[position:] + self._addresses[:position]
+        member = Member(attempt.address.text, attempt.channel, attempt.address)
+        if attempt.tls:
+            self._watchdog = _Watchdog(self.leave, member)
+            attempt.channel.subscribe(self._watchdog)
+        return member
+
+    def _forget(self) -> None:
+        # A channel that is listened to is polled by a thread, and never freed.
+        if self._watchdog and self._member:
+            self._member.channel.unsubscribe(self._watchdog)
+        self._member = self._watchdog = None
+
+
+class _Watchdog:
+    """
+    Leaves a TLS member whose connection is lost.
+
+    gRPC would reconnect the same channel with the certificates of old; a new one reads the files.
+    """
+
+    def __init__(self, leave: Callable[[Member], None], member: Member) -> None:
+        self._leave, self._member = leave, member
+
+    def __call__(self, state: grpc.ChannelConnectivity) -> None:
+        if state is not grpc.ChannelConnectivity.READY:
+            self._leave(self._member)

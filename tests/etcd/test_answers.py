@@ -1,0 +1,159 @@
+"""Every answer of etcd is understood, also where the grpc-proxy turned its code into UNKNOWN."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import grpc
+import pytest
+from harness import READER, Etcd, Proxy
+
+from etcdnaming.errors import (
+    AuthenticationError,
+    CompactedError,
+    EtcdError,
+    FutureRevisionError,
+    LeaseNotFoundError,
+    MessageTooLargeError,
+    PermissionDeniedError,
+    RefusedError,
+)
+from etcdnaming.etcd import Client, requests, rpc
+from etcdnaming.etcd.answers import understand
+
+pytestmark = pytest.mark.server
+
+
+def get(key: bytes = b"svc/e1", revision: int = 0) -> Callable[[Client], object]:
+    """Return a read of *key*."""
+    return lambda client: client.range(rpc.RangeRequest(key=key, revision=revision))
+
+
+def write(*operations: rpc.RequestOp) -> Callable[[Client], object]:
+    """Return a transaction of *operations*."""
+    return lambda client: client.txn(rpc.TxnRequest(success=operations))
+
+
+PUT = requests.put(b"svc/e1", b"{}")
+
+ANSWERS: list[tuple[Callable[[Client], object], type[EtcdError], str]] = [
+    (get(revision=1), CompactedError, "required revision has been compacted"),
+    (
+        get(revision=1 << 40),
+        FutureRevisionError,
+        "required revision is a future revision",
+    ),
+    (
+        write(requests.put(b"svc/e1", b"{}", lease=12345)),
+        LeaseNotFoundError,
+        "requested lease not found",
+    ),
+    (
+        lambda client: client.lease_revoke(12345),
+        LeaseNotFoundError,
+        "requested lease not found",
+    ),
+    (
+        write(*[requests.put(b"%d" % n, b"") for n in range(129)]),
+        RefusedError,
+        "too many operations",
+    ),
+    (write(PUT, PUT), RefusedError, "duplicate key"),
+    (write(requests.put(b"", b"")), RefusedError, "key is not provided"),
+    (
+        write(requests.put(b"svc/none", b"", keep_lease=True)),
+        RefusedError,
+        "key not found",
+    ),
+    (
+        write(requests.put(b"svc/e1", b"x" * 1_700_000)),
+        MessageTooLargeError,
+        "too large|larger than max",
+    ),
+]
+
+
+@pytest.fixture(params=["direct", "proxy"])
+def asked(
+    request: pytest.FixtureRequest, etcd: Etcd, grpc_proxy: Callable[..., Proxy]
+) -> Etcd | Proxy:
+    """An etcd whose past is compacted, or the proxy in front of it."""
+    etcd.put("svc/e1", "{}")
+    etcd.ctl("compact", str(etcd.revision()))
+    return etcd if request.param == "direct" else grpc_proxy(etcd)
+
+
+def test_every_refusal_is_told_apart(asked: Etcd | Proxy) -> None:
+    """By etcd's own words, which are kept."""
+    for call, error, words in ANSWERS:
+        with Client([asked.endpoint]) as client, pytest.raises(error, match=words):
+            call(client)
+
+
+@pytest.mark.parametrize("way", ["direct", "proxy"])
+def test_what_users_may_not_do_is_told_apart(
+    auth_etcd: Callable[..., Etcd], grpc_proxy: Callable[..., Proxy], way: str
+) -> None:
+    """Wrong password, no user, no permission."""
+    etcd = auth_etcd()
+    asked = etcd if way == "direct" else grpc_proxy(etcd)
+    name, _, password = READER.partition(":")
+    with Client([asked.endpoint], user=name, password="wrong") as client:
+        with pytest.raises(AuthenticationError, match="authentication failed"):
+            get()(client)
+    with (
+        Client([asked.endpoint]) as client,
+        pytest.raises(AuthenticationError, match="--user"),
+    ):
+        get()(client)
+    with Client([asked.endpoint], user=name, password=password) as client:
+        get()(client)
+        with pytest.raises(PermissionDeniedError, match="permission denied"):
+            write(PUT)(client)
+
+
+class Failure(grpc.RpcError):
+    """What gRPC raises."""
+
+    def __init__(self, code: grpc.StatusCode, details: str) -> None:
+        super().__init__()
+        self._code, self._details = code, details
+
+    def code(self) -> grpc.StatusCode:
+        """Return the status."""
+        return self._code
+
+    def details(self) -> str:
+        """Return the server's words."""
+        return self._details
+
+
+APPLIED_OR_NOT = ["etcdserver: request timed out", "etcdserver: server stopped"]
+NOT_APPLIED = [
+    "etcdserver: no leader",
+    "etcdserver: leader changed",
+    "etcdserver: too many requests",
+    "raft proposal dropped",
+    "failed to connect to all addresses; last error: x",
+]
+
+
+@pytest.mark.parametrize("text", NOT_APPLIED)
+@pytest.mark.parametrize("writes", [True, False])
+def test_what_was_certainly_not_applied_is_sent_again(text: str, writes: bool) -> None:
+    """To another member, if there is one. Rare answers, hard to provoke: by their texts."""
+    answer = understand(Failure(grpc.StatusCode.UNAVAILABLE, text), "m", writes=writes)
+    assert (answer.leave, answer.repeat) == (True, True)
+
+
+@pytest.mark.parametrize("text", [*APPLIED_OR_NOT, "Socket closed", "unheard of"])
+@pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNKNOWN])
+def test_a_write_whose_fate_is_unknown_is_never_sent_again(
+    text: str, code: grpc.StatusCode
+) -> None:
+    """A read is."""
+    written = understand(Failure(code, text), "m", writes=True)
+    read = understand(Failure(code, text), "m", writes=False)
+    assert (written.repeat, read.repeat) == (False, True)
+    assert "may have been applied" in str(written.error)
+    assert "may have been applied" not in str(read.error)

@@ -1,0 +1,202 @@
+"""Users, passwords and tokens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from harness import READER, ROOT, WRITER, Etcd
+
+from etcdnaming import transaction
+from etcdnaming.endpoints import EndpointManager, services
+from etcdnaming.errors import (
+    AuthenticationError,
+    InvalidSettingError,
+    PermissionDeniedError,
+)
+from etcdnaming.etcd import Client
+from etcdnaming.model import Condition, Endpoint, Update
+
+pytestmark = pytest.mark.server
+
+ADD = [Update.add("svc/e1", Endpoint("1.2.3.4"))]
+
+
+def client_of(etcd: Etcd, user: str) -> Client:
+    """Return a client of *user*, ``name:password``."""
+    name, _, password = user.partition(":")
+    return Client([etcd.endpoint], user=name, password=password)
+
+
+def listed(client: Client) -> list[str]:
+    """Return the keys there are."""
+    return list(EndpointManager(client, "svc").list().by_key())
+
+
+def test_a_role_limited_to_the_prefix_is_enough(auth_etcd: Callable[..., Etcd]) -> None:
+    """No call reads or writes outside the target."""
+    etcd = auth_etcd()
+    with client_of(etcd, WRITER) as client:
+        manager = EndpointManager(client, "svc/a")
+        lease = client.lease_grant(60)
+        manager.add_endpoint("svc/a/1", Endpoint("1"), lease=lease.id)
+        manager.update(
+            [Update.add(f"svc/a/{n}", Endpoint(str(n))) for n in range(3)],
+            conditions=[Condition("svc/a/9", 0)],
+        )
+        assert len(manager.list().endpoints) == manager.count().count == 3
+        assert services(client, "svc").counts == {"svc/a": 3}
+        assert client.lease_time_to_live(lease.id) > 0
+        client.lease_revoke(lease.id)
+        assert manager.delete_all().deleted == 2
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_role_that_may_only_read_is_refused_by_every_write(
+    auth_etcd: Callable[..., Etcd], count: int, exists: bool
+) -> None:
+    """etcd before the fix of GHSA-rfx7-8w68-q57q lets nested transactions through."""
+    etcd = auth_etcd()
+    names = [f"svc/{n}" for n in range(count)]
+    for name in names if exists else []:
+        etcd.put(name, "{}")
+    before = etcd.get("svc/")
+    with client_of(etcd, READER) as client:
+        assert len(listed(client)) == len(before)
+        for updates in (
+            [Update.add(name, Endpoint("1")) for name in names],
+            [Update.add(name, Endpoint("1"), lease=0) for name in names],
+            [Update.delete(name) for name in names],
+            [Update.delete(names[0]), Update.add(names[0], Endpoint("1"))],
+        ):
+            for conditions in ([], [Condition(names[0], None if exists else 0)]):
+                with pytest.raises(PermissionDeniedError, match="permission denied"):
+                    transaction.update(client, updates, conditions=conditions)
+        with pytest.raises(PermissionDeniedError):
+            EndpointManager(client, "svc").delete_all()
+    assert etcd.get("svc/") == before
+
+
+def test_what_lies_outside_the_role_is_refused(auth_etcd: Callable[..., Etcd]) -> None:
+    """Reading too."""
+    etcd = auth_etcd()
+    with client_of(etcd, WRITER) as client, pytest.raises(PermissionDeniedError):
+        EndpointManager(client, "other").list()
+
+
+def test_a_wrong_password_fails_at_once(auth_etcd: Callable[..., Etcd]) -> None:
+    """It is not tried again, and not shown."""
+    etcd = auth_etcd()
+    start = time.monotonic()
+    with (
+        Client([etcd.endpoint], user="writer", password="wr0ng") as client,
+        pytest.raises(AuthenticationError, match="authentication failed") as refused,
+    ):
+        listed(client)
+    assert time.monotonic() - start < 2
+    assert "wr0ng" not in str(refused.value)
+
+
+def test_no_user_where_one_is_wanted_names_the_option(
+    auth_etcd: Callable[..., Etcd],
+) -> None:
+    """etcd says *user name is empty*."""
+    etcd = auth_etcd()
+    with (
+        Client([etcd.endpoint]) as client,
+        pytest.raises(AuthenticationError, match="--user"),
+    ):
+        listed(client)
+
+
+def test_a_user_where_none_is_wanted_is_no_trouble(etcd: Etcd) -> None:
+    """As for etcdctl: authentication may be switched on later."""
+    with client_of(etcd, ROOT) as client:
+        assert listed(client) == []
+
+
+def test_a_token_that_has_expired_is_renewed(auth_etcd: Callable[..., Etcd]) -> None:
+    """After idle minutes, or here seconds."""
+    etcd = auth_etcd("--auth-token-ttl=1")
+    with client_of(etcd, WRITER) as client:
+        transaction.update(client, ADD)
+        time.sleep(2.5)  # etcd forgets a token that was not used for a second
+        transaction.update(client, ADD)
+        time.sleep(2.5)
+        assert listed(client) == ["svc/e1"]
+
+
+def test_a_token_is_renewed_after_a_restart_and_a_change_of_users(
+    auth_etcd: Callable[..., Etcd],
+) -> None:
+    """Simple tokens live in memory; and each change of users makes the old ones too old."""
+    etcd = auth_etcd()
+    with client_of(etcd, WRITER) as client:
+        transaction.update(client, ADD)
+        etcd.stop()
+        etcd.start()
+        transaction.update(client, ADD)
+        etcd.ctl("user", "add", "new:new")
+        transaction.update(client, ADD)
+        assert listed(client) == ["svc/e1"]
+
+
+def test_authentication_may_be_switched_on_while_we_run(
+    auth_etcd: Callable[..., Etcd],
+) -> None:
+    """And off, and on."""
+    etcd = auth_etcd()
+    with client_of(etcd, WRITER) as client:
+        for switch in ("disable", "enable", "disable", "enable"):
+            etcd.ctl("auth", switch)
+            transaction.update(client, ADD)
+
+
+def test_the_password_file_is_read_for_every_login(
+    auth_etcd: Callable[..., Etcd], tmp_path: Path
+) -> None:
+    """A password that was rotated needs no restart."""
+    etcd = auth_etcd()
+    name, _, password = WRITER.partition(":")
+    file = tmp_path / "password"
+    file.write_text(f"{password}\n")
+    with Client([etcd.endpoint], user=name, password_file=str(file)) as client:
+        transaction.update(client, ADD)
+        etcd.ctl("user", "passwd", "--interactive=false", name, input="rotated\n")
+        file.write_text("rotated\n")
+        transaction.update(client, ADD)
+        file.unlink()
+        etcd.ctl("user", "passwd", "--interactive=false", name, input="again\n")
+        with pytest.raises(AuthenticationError, match="No such file"):
+            transaction.update(client, ADD)
+
+
+def test_a_token_that_was_given_is_sent_as_it_is(
+    auth_etcd: Callable[..., Etcd],
+) -> None:
+    """And wins over the user; refused, it can't be renewed."""
+    etcd = auth_etcd()
+    settings = {
+        "auth_jwt_token": "not-a-token",
+        "user": "writer",
+        "password": "writer-secret",
+    }
+    with (
+        Client([etcd.endpoint], **settings) as client,  # type: ignore[arg-type]
+        pytest.raises(AuthenticationError, match="the token given is not valid") as refused,
+    ):
+        listed(client)
+    assert "not-a-token" not in str(refused.value)
+
+
+def test_a_user_without_a_password_is_refused_before_anything_is_dialled(
+    tmp_path: Path,
+) -> None:
+    """The library asks nobody."""
+    with pytest.raises(InvalidSettingError, match="needs a password"):
+        Client(user="root")
+    with pytest.raises(InvalidSettingError, match="No such file"):
+        Client(user="root", password_file=str(tmp_path / "missing"))

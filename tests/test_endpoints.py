@@ -1,0 +1,194 @@
+"""EndpointManager: what Go's manager does, checked by etcdctl."""
+
+from __future__ import annotations
+
+import pytest
+from harness import Etcd
+
+from etcdnaming.endpoints import EndpointManager, services
+from etcdnaming.errors import (
+    CompactedError,
+    ConditionFailedError,
+    FutureRevisionError,
+    InvalidKeyError,
+    InvalidTargetError,
+)
+from etcdnaming.etcd import Client
+from etcdnaming.model import Condition, Endpoint, InvalidValue, Update
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture
+def manager(client: Client) -> EndpointManager:
+    """The endpoints of ``foo``."""
+    return EndpointManager(client, "foo")
+
+
+def test_add_and_delete_are_seen_by_etcdctl(
+    etcd: Etcd, manager: EndpointManager
+) -> None:
+    """As Go would have written it."""
+    manager.add_endpoint("foo/e1", Endpoint("1.2.3.4"))
+    assert etcd.get("foo/") == {b"foo/e1": b'{"Op":0,"Addr":"1.2.3.4","Metadata":null}'}
+    manager.delete_endpoint("foo/e1")
+    assert etcd.get("foo/") == {}
+
+
+def test_what_etcds_guide_puts_by_hand_is_listed(
+    etcd: Etcd, manager: EndpointManager
+) -> None:
+    """Without Op, and with metadata."""
+    etcd.put("foo/1.2.3.4", '{"Addr":"1.2.3.4","Metadata":"hi"}')
+    assert manager.list().by_key() == {"foo/1.2.3.4": Endpoint("1.2.3.4", "hi")}
+
+
+def test_foo_never_sees_foo_other(etcd: Etcd, manager: EndpointManager) -> None:
+    """Nor its own name as a key."""
+    for key in ("foo", "foo_other/e1", "foo0", "fo/e1", "foo-/e1"):
+        etcd.put(key, "{}")
+    assert manager.list().by_key() == {}
+    assert manager.delete_all().deleted == 0
+    assert len(etcd.get("fo")) == 5
+
+
+def test_a_listing_tells_where_each_endpoint_stands(
+    etcd: Etcd, manager: EndpointManager
+) -> None:
+    """Revisions, version, lease, as etcdctl has them."""
+    lease = etcd.grant(600)
+    etcd.put("foo/e1", "{}")
+    etcd.put("foo/e1", "{}", lease)
+    [stored], entry = manager.list().endpoints, etcd.entry("foo/e1")
+    assert (
+        stored.create_revision,
+        stored.mod_revision,
+        stored.version,
+        stored.lease,
+    ) == (
+        entry.create_revision,
+        entry.mod_revision,
+        2,
+        lease,
+    )
+    assert manager.list().header.revision == etcd.revision()
+
+
+def test_a_value_that_is_no_endpoint_is_named_not_skipped(
+    etcd: Etcd, manager: EndpointManager
+) -> None:
+    """Go says nothing."""
+    etcd.put("foo/bad", "10.0.0.1:80")
+    etcd.put("foo/good", '{"Addr":"1.2.3.4"}')
+    listing = manager.list()
+    assert list(listing.by_key()) == ["foo/good"]
+    [invalid] = listing.invalid
+    assert isinstance(invalid, InvalidValue)
+    assert (invalid.key, invalid.value) == ("foo/bad", b"10.0.0.1:80")
+    assert invalid.mod_revision == etcd.entry("foo/bad").mod_revision
+
+
+def test_a_key_outside_the_target_is_refused(
+    etcd: Etcd, manager: EndpointManager
+) -> None:
+    """In an update, in a condition, and before anything is sent."""
+    revision = etcd.revision()
+    outside = "foo_other/e1"
+    with pytest.raises(InvalidKeyError):
+        manager.add_endpoint(outside, Endpoint("1"))
+    with pytest.raises(InvalidKeyError):
+        manager.delete_endpoint(outside)
+    with pytest.raises(InvalidKeyError):
+        manager.update([Update.delete("foo/e1")], conditions=[Condition(outside, 0)])
+    assert etcd.revision() == revision
+
+
+@pytest.mark.parametrize("target", ["", "/", "//"])
+def test_an_empty_target_never_means_everything(client: Client, target: str) -> None:
+    """Its range would be all of etcd."""
+    with pytest.raises(InvalidTargetError):
+        EndpointManager(client, target)
+    with pytest.raises(InvalidTargetError):
+        services(client, target)
+
+
+def test_conditions_are_those_of_the_key(etcd: Etcd, manager: EndpointManager) -> None:
+    """Absent, or unchanged since."""
+    manager.add_endpoint("foo/e1", Endpoint("1"), if_absent=True)
+    seen = etcd.entry("foo/e1").mod_revision
+    with pytest.raises(ConditionFailedError):
+        manager.add_endpoint("foo/e1", Endpoint("2"), if_absent=True)
+    manager.add_endpoint("foo/e1", Endpoint("2"), if_mod_revision=seen)
+    with pytest.raises(ConditionFailedError):
+        manager.delete_endpoint("foo/e1", if_mod_revision=seen)
+    manager.delete_endpoint("foo/e1", if_mod_revision=seen + 1)
+    assert etcd.get("foo/") == {}
+
+
+def test_the_past_can_be_listed_until_it_is_compacted(
+    etcd: Etcd, manager: EndpointManager
+) -> None:
+    """And the future is an error of its own."""
+    manager.add_endpoint("foo/e1", Endpoint("1"))
+    past = etcd.revision()
+    manager.add_endpoint("foo/e1", Endpoint("2"))
+    assert manager.list(revision=past).by_key() == {"foo/e1": Endpoint("1")}
+    etcd.ctl("compact", str(etcd.revision()))
+    with pytest.raises(CompactedError):
+        manager.list(revision=past)
+    with pytest.raises(FutureRevisionError):
+        manager.list(revision=past + 1000)
+
+
+def test_a_limit_cuts_and_the_count_stays(etcd: Etcd, manager: EndpointManager) -> None:
+    """The count is how many there are, not how many are shown."""
+    etcd.put_all({b"foo/e%d" % n: b"{}" for n in range(5)})
+    for limit, more in ((2, True), (5, False), (0, False)):
+        listing = manager.list(limit=limit)
+        assert (len(listing.endpoints), listing.count, listing.more) == (
+            limit or 5,
+            5,
+            more,
+        )
+    found = manager.list_keys(limit=1)
+    assert ([key.key for key in found.keys], found.count, found.more) == (
+        ["foo/e0"],
+        5,
+        True,
+    )
+    assert manager.count().count == 5
+
+
+def test_services_are_counted_by_what_stands_before_the_last_slash(
+    etcd: Etcd, client: Client
+) -> None:
+    """Only keys are read; the prefix ends at a slash here too."""
+    for key in ("a/x/1", "a/x/2", "a/y/1", "a/x/deep/1", "a/1", "a_other/1"):
+        etcd.put(key, "no endpoint")
+    assert services(client, "a").counts == {"a": 1, "a/x": 2, "a/x/deep": 1, "a/y": 1}
+
+
+def test_delete_all_takes_deeper_targets_along_and_can_tell_what_it_took(
+    etcd: Etcd, manager: EndpointManager
+) -> None:
+    """In one step."""
+    etcd.put_all({b"foo/e1": b"{}", b"foo/bar/e2": b"no endpoint"})
+    before = etcd.revision()
+    deletion = manager.delete_all(previous=True)
+    assert (deletion.deleted, etcd.revision()) == (2, before + 1)
+    assert [stored.key for stored in deletion.previous] == ["foo/bar/e2", "foo/e1"]
+
+
+@pytest.mark.parametrize(
+    "key", [b"foo/\xff\xfe", "foo/ä\t[red]x[/red]".encode(), b"foo/\x1b[0m"]
+)
+def test_any_key_of_etcd_can_be_read_changed_and_deleted(
+    etcd: Etcd, manager: EndpointManager, key: bytes
+) -> None:
+    """Never mangled on the way back, whatever its bytes are."""
+    etcd.put(key, "{}")
+    [name] = manager.list().by_key()
+    manager.add_endpoint(name, Endpoint("1"))
+    assert list(etcd.get("foo/")) == [key]
+    manager.delete_endpoint(name)
+    assert etcd.get("foo/") == {}

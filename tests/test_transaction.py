@@ -1,0 +1,281 @@
+"""One transaction: all or nothing, folded, every key on its lease. Seen through etcdctl."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from harness import Etcd
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from etcdnaming import transaction
+from etcdnaming.errors import (
+    ConditionFailedError,
+    ConflictError,
+    InvalidEndpointError,
+    LeaseNotFoundError,
+    TooManyOperationsError,
+)
+from etcdnaming.etcd import Client, rpc
+from etcdnaming.model import Condition, Endpoint, Operation, StoredEndpoint, Update
+
+pytestmark = pytest.mark.server
+
+ONE, TWO = Endpoint("1.1.1.1:1"), Endpoint("2.2.2.2:2", {"zone": "a"})
+VALUE_TWO = b'{"Op":0,"Addr":"2.2.2.2:2","Metadata":{"zone":"a"}}'
+
+
+def adds(*names: str, endpoint: Endpoint = ONE) -> list[Update]:
+    """Return an add for each of *names*."""
+    return [Update.add(f"svc/{name}", endpoint) for name in names]
+
+
+def test_an_endpoint_is_stored_as_go_stores_it(etcd: Etcd, client: Client) -> None:
+    """Byte for byte."""
+    transaction.update(client, [Update.add("svc/e2", TWO)])
+    assert etcd.get("svc/") == {b"svc/e2": VALUE_TWO}
+
+
+def test_a_hundred_updates_are_one_revision(etcd: Etcd, client: Client) -> None:
+    """Readers see all of them or none."""
+    before = etcd.revision()
+    result = transaction.update(client, adds(*map(str, range(100))))
+    assert result.header.revision == etcd.revision() == before + 1
+    assert len(etcd.get("svc/")) == 100
+
+
+def test_the_example_of_etcds_guide_works(etcd: Etcd, client: Client) -> None:
+    """Delete and add of one key in one transaction; etcd itself says *duplicate key*."""
+    transaction.update(client, adds("e1", "e3"))
+    transaction.update(
+        client,
+        [Update.delete("svc/e1"), Update.add("svc/e1", TWO), Update.delete("svc/e3")],
+    )
+    assert etcd.get("svc/") == {b"svc/e1": VALUE_TWO}
+
+
+@pytest.mark.parametrize("others", [[], ["new"], ["new", "old"]])
+def test_a_changed_endpoint_stays_on_its_lease(
+    etcd: Etcd, client: Client, others: Sequence[str]
+) -> None:
+    """etcdctl and Go detach it without a word, and leave a permanent key."""
+    lease = etcd.grant(600)
+    etcd.put("svc/e1", "{}", lease)
+    etcd.put("svc/old", "{}")
+
+    result = transaction.update(client, adds("e1", *others, endpoint=TWO))
+
+    assert etcd.entry("svc/e1").value == VALUE_TWO
+    assert etcd.lease_of("svc/e1") == lease
+    assert {etcd.lease_of(f"svc/{name}") for name in others} <= {0}
+    assert result.detached == {}
+
+
+def test_a_lease_that_is_named_is_taken_and_zero_means_none(
+    etcd: Etcd, client: Client
+) -> None:
+    """--lease and --no-lease."""
+    first, second = etcd.grant(600), etcd.grant(600)
+    for name in ("e1", "e2"):
+        etcd.put(f"svc/{name}", "{}", first)
+    transaction.update(
+        client,
+        [Update.add("svc/e1", ONE, lease=second), Update.add("svc/e2", ONE, lease=0)],
+    )
+    assert (etcd.lease_of("svc/e1"), etcd.lease_of("svc/e2")) == (second, 0)
+
+
+def test_a_fold_that_takes_a_key_off_its_lease_says_so(
+    etcd: Etcd, client: Client
+) -> None:
+    """Delete, then add: nobody asked for a permanent key in so many words."""
+    lease = etcd.grant(600)
+    etcd.put("svc/e1", "{}", lease)
+    result = transaction.update(client, [Update.delete("svc/e1"), *adds("e1", "e2")])
+    assert etcd.lease_of("svc/e1") == 0
+    assert result.detached == {"svc/e1": lease}
+
+
+def test_an_unknown_lease_is_named_and_nothing_is_written(
+    etcd: Etcd, client: Client
+) -> None:
+    """Not even the updates before it."""
+    with pytest.raises(LeaseNotFoundError, match="requested lease not found"):
+        transaction.update(
+            client, [*adds("e1"), Update.add("svc/e2", ONE, lease=12345)]
+        )
+    assert etcd.get("svc/") == {}
+
+
+def test_the_updates_that_etcd_takes_are_one_transaction_and_one_more_is_none(
+    etcd: Etcd, client: Client
+) -> None:
+    """Never split in silence."""
+    names = [str(n) for n in range(129)]
+    with pytest.raises(TooManyOperationsError, match="--max-txn-ops") as refused:
+        transaction.update(client, adds(*names))
+    assert (refused.value.count, refused.value.limit) == (129, 128)
+    assert etcd.get("svc/") == {}
+
+    for _ in range(2):  # all new, then all there
+        transaction.update(client, adds(*names[:128]))
+    assert {entry.version for entry in etcd.entries("svc/")} == {2}
+
+
+def test_an_endpoint_that_has_no_form_in_etcd_is_refused_before_anything_is_sent(
+    etcd: Etcd, client: Client
+) -> None:
+    """Go could not read NaN."""
+    revision = etcd.revision()
+    with pytest.raises(InvalidEndpointError):
+        transaction.update(
+            client, [*adds("e1"), Update.add("svc/e2", Endpoint("", float("nan")))]
+        )
+    assert etcd.revision() == revision
+
+
+ABSENT, EXISTS = 0, None
+
+
+@pytest.mark.parametrize("name", ["there", "missing"])
+@pytest.mark.parametrize("wanted", [ABSENT, EXISTS, "same", "other"])
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_condition_decides_about_everything(
+    etcd: Etcd, client: Client, name: str, wanted: object, beside: bool
+) -> None:
+    """Compared in the same transaction: all is written, or nothing and the reason is told."""
+    etcd.put("svc/there", "{}")
+    revision = etcd.entry("svc/there").mod_revision
+    mod_revision = {"same": revision, "other": revision - 1}.get(str(wanted), wanted)
+    condition = Condition(f"svc/{name}", mod_revision)  # type: ignore[arg-type]
+    updates = adds("new") if beside else adds(name, "new")
+    before = etcd.get("svc/")
+
+    if (name, wanted) in {("there", EXISTS), ("there", "same"), ("missing", ABSENT)}:
+        transaction.update(client, updates, conditions=[condition])
+        assert len(etcd.get("svc/")) == len(
+            {b"svc/there", *(u.key.encode() for u in updates)}
+        )
+    else:
+        with pytest.raises(ConditionFailedError) as refused:
+            transaction.update(client, updates, conditions=[condition])
+        assert refused.value.failed == (condition,)
+        assert refused.value.header.revision == etcd.revision()
+        assert etcd.get("svc/") == before
+
+
+def test_a_conditional_change_keeps_the_lease(etcd: Etcd, client: Client) -> None:
+    """The condition says that the key is there, so no second look is needed."""
+    lease = etcd.grant(600)
+    etcd.put("svc/e1", "{}", lease)
+    condition = Condition("svc/e1", etcd.entry("svc/e1").mod_revision)
+    transaction.update(client, adds("e1", "e2"), conditions=[condition])
+    assert etcd.lease_of("svc/e1") == lease
+
+
+def test_what_was_there_before_is_told(etcd: Etcd, client: Client) -> None:
+    """Always for deletes; for puts where it was asked for."""
+    transaction.update(client, adds("e1", "e2"))
+    revision = etcd.revision()
+    updates = [Update.delete("svc/e1"), Update.add("svc/e2", TWO), *adds("e3")]
+
+    quiet = transaction.update(client, updates)
+    assert quiet.previous == {
+        "svc/e1": StoredEndpoint("svc/e1", ONE, revision, revision, 1, 0)
+    }
+
+    told = transaction.update(client, updates, previous=True)
+    assert list(told.previous) == ["svc/e2", "svc/e3"]
+
+
+class Rival(Client):
+    """A client before whose transactions somebody else creates or deletes svc/e1, *times* times."""
+
+    def __init__(self, etcd: Etcd, lease: int, times: int) -> None:
+        super().__init__([etcd.endpoint])
+        self._etcd, self._lease, self._times = etcd, lease, times
+
+    def txn(self, request: rpc.TxnRequest) -> rpc.TxnResponse:
+        """Write, but later than somebody else."""
+        if self._times:
+            self._times -= 1
+            if self._etcd.get("svc/e1"):
+                self._etcd.delete("svc/e1")
+            else:
+                self._etcd.put("svc/e1", "{}", self._lease)
+        return super().txn(request)
+
+
+@pytest.mark.parametrize("times", [1, 2, 8, 9])
+def test_a_guess_that_was_wrong_is_made_again(etcd: Etcd, times: int) -> None:
+    """Others create and delete the key meanwhile; its lease is kept, if it has one in the end."""
+    lease = etcd.grant(600)
+    with Rival(etcd, lease, times) as client:
+        transaction.update(client, adds("e1", "e2", endpoint=TWO))
+    assert set(etcd.get("svc/").values()) == {VALUE_TWO}
+    assert etcd.lease_of("svc/e1") == (lease if times % 2 else 0)
+
+
+def test_after_ten_wrong_guesses_it_says_so_and_nothing_is_written(etcd: Etcd) -> None:
+    """Never half, never for ever."""
+    with Rival(etcd, 0, 10) as client, pytest.raises(ConflictError, match="svc/e1"):
+        transaction.update(client, adds("e1", "e2"))
+    assert etcd.get("svc/") == {}
+
+
+# One step: which key, and whether it is deleted, kept, made permanent, or put on a lease.
+steps = st.lists(
+    st.tuples(st.sampled_from("abc"), st.sampled_from(["delete", None, 0, 1, 2])),
+    max_size=8,
+)
+
+
+@settings(max_examples=100, deadline=None, print_blob=True)
+@given(before=steps, steps=steps)
+def test_a_folded_transaction_does_what_its_updates_do_one_after_another(
+    _shared_etcd: Etcd,
+    before: list[tuple[str, object]],
+    steps: list[tuple[str, object]],
+) -> None:
+    """On keys, values and leases."""
+    with Client([_shared_etcd.endpoint]) as client:
+        leases = [0, *(client.lease_grant(600).id for _ in range(2))]
+        for updates in (
+            as_updates("together", before, leases),
+            as_updates("apart", before, leases),
+        ):
+            for update in updates:
+                transaction.update(client, [update])
+
+        transaction.update(client, as_updates("together", steps, leases))
+        for update in as_updates("apart", steps, leases):
+            transaction.update(client, [update])
+
+        assert seen(_shared_etcd, "together") == seen(_shared_etcd, "apart")
+        _shared_etcd.empty()
+
+
+def as_updates(
+    target: str, steps: Sequence[tuple[str, object]], leases: Sequence[int]
+) -> list[Update]:
+    """Return *steps* under *target*; every add has another address."""
+    return [
+        Update.delete(f"{target}/{name}")
+        if what == "delete"
+        else Update(
+            Operation.ADD,
+            f"{target}/{name}",
+            Endpoint(str(number)),
+            leases[what] if isinstance(what, int) else None,
+        )
+        for number, (name, what) in enumerate(steps)
+    ]
+
+
+def seen(etcd: Etcd, target: str) -> dict[bytes, tuple[bytes, int]]:
+    """Return value and lease of each key under *target*."""
+    return {
+        entry.key.removeprefix(target.encode()): (entry.value, entry.lease)
+        for entry in etcd.entries(f"{target}/")
+    }

@@ -1,0 +1,23 @@
+"""
+Write etcdnaming/etcd/rpc_pb2.py and its types from rpc.proto.
+
+Run from the top of the tree, in an environment of its own (``make generate``), with a compiler old
+enough that what it writes runs on every protobuf from 3.20.3 on.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from grpc_tools import protoc
+
+# The path below the top of the tree becomes the registered file name, which must be ours.
+PROTO = "etcdnaming/etcd/rpc.proto"
+
+
+def main() -> int:
+    return int(protoc.main(["protoc", "--proto_path=.", "--python_out=.", "--pyi_out=.", PROTO]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

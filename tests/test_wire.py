@@ -16,55 +16,57 @@ from typing import Any, TypeAlias
 
 import pytest
 from hypothesis import given, settings
+from wire_documents import as_go_holds_it, metadata, texts, values
 
 from etcdnaming import wire
 from etcdnaming.errors import InvalidEndpointError, InvalidValueError
 from etcdnaming.model import JSON, Endpoint
 from etcdnaming.wire_reading import read, read_by_the_rules
 
-from .wire_documents import as_go_holds_it, metadata, texts, values
-
 DATA = Path(__file__).parent / "data"
 
 Vector: TypeAlias = dict[str, Any]
+Reader: TypeAlias = Callable[[bytes], Endpoint]
 
-thorough = settings(deadline=None, max_examples=400, print_blob=True)
+thorough = settings(deadline=None, max_examples=300, print_blob=True)
 
 
 def vectors(name: str) -> list[Vector]:
-    """Return the golden vectors; `tools/vectors.py` says what they hold."""
+    """Return the golden vectors. What is in them: ``tools/vectors.py``."""
     return [json.loads(line) for line in (DATA / name).read_text().splitlines()]
 
 
 def joined(text: str | list[tuple[str, int]]) -> str:
+    """Return the text that a vector keeps short."""
     return text if isinstance(text, str) else "".join(part * times for part, times in text)
 
 
 def value_of(vector: Vector) -> bytes:
+    """Return the bytes that Go was given to read."""
     if "base64" in vector:
         return base64.b64decode(vector["base64"])
     return joined(vector["value"]).encode()
 
 
 def is_answer(text: str, answer: str | dict[str, str]) -> bool:
+    """Tell whether *text* is what Go answered."""
     if isinstance(answer, str):
         return text == answer
     return hashlib.sha256(text.encode()).hexdigest() == answer["sha256"]
 
 
 def is_written(vector: Vector) -> bool:
-    endpoint = Endpoint(vector["addr"], wire.loads(joined(vector["metadata"])))
-    return is_answer(wire.encode(endpoint).decode(), vector["value"])
-
-
-def is_refused(vector: Vector) -> bool:
+    """Tell whether we write what Go wrote, or refuse what it could not have read."""
     try:
-        return not is_written(vector)
+        endpoint = Endpoint(vector["addr"], wire.loads(joined(vector["metadata"])))
+        value = wire.encode(endpoint).decode()
     except (InvalidEndpointError, InvalidValueError):
-        return True
+        return "unreadable" in vector
+    return "unreadable" not in vector and is_answer(value, vector["value"])
 
 
-def is_read(vector: Vector, reader: Callable[[bytes], Endpoint]) -> bool:
+def is_read(vector: Vector, reader: Reader) -> bool:
+    """Tell whether *reader* reads what Go read, or refuses what Go skipped."""
     try:
         endpoint = reader(value_of(vector))
     except InvalidValueError:
@@ -76,24 +78,29 @@ def is_read(vector: Vector, reader: Callable[[bytes], Endpoint]) -> bool:
     )
 
 
-def shown(wrong: Iterable[Vector]) -> list[str]:
-    return [json.dumps(vector)[:200] for vector in wrong]
+def shown(vectors: Iterable[Vector]) -> list[str]:
+    """Return the beginnings of *vectors*; some are long."""
+    return [json.dumps(vector)[:200] for vector in vectors]
 
 
-def test_go_writes_the_same_bytes() -> None:
-    written = [vector for vector in vectors("wire_write.jsonl") if "unreadable" not in vector]
-    assert len(written) > 150
-    assert shown(vector for vector in written if not is_written(vector)) == []
+def outcome(reader: Reader, value: bytes) -> str:
+    """Return what comes of reading, as text: it tells 1 from 1.0 and True, and 0.0 from -0.0."""
+    try:
+        return repr(reader(value))
+    except InvalidValueError as exc:
+        return f"refused: {exc}"
 
 
-def test_what_go_writes_but_could_not_read_is_refused() -> None:
-    unreadable = [vector for vector in vectors("wire_write.jsonl") if "unreadable" in vector]
-    assert len(unreadable) > 3
-    assert shown(vector for vector in unreadable if not is_refused(vector)) == []
+def test_the_bytes_written_are_those_that_go_writes() -> None:
+    """And what Go writes but can't read again is refused."""
+    known = vectors("wire_write.jsonl")
+    assert len(known) > 150
+    assert shown(vector for vector in known if not is_written(vector)) == []
 
 
 @pytest.mark.parametrize("reader", [wire.decode, read_by_the_rules])
-def test_go_reads_and_refuses_the_same_values(reader: Callable[[bytes], Endpoint]) -> None:
+def test_go_reads_and_refuses_the_same_values(reader: Reader) -> None:
+    """With the same result, but that integers are floats to Go."""
     known = vectors("wire_read.jsonl")
     assert len(known) > 900
     assert shown(vector for vector in known if not is_read(vector, reader)) == []
@@ -102,46 +109,45 @@ def test_go_reads_and_refuses_the_same_values(reader: Callable[[bytes], Endpoint
 @thorough
 @given(texts, metadata)
 def test_what_is_written_is_read_again(addr: str, metadata: JSON) -> None:
-    assert wire.decode(wire.encode(Endpoint(addr, metadata))) == Endpoint(addr, metadata)
+    """A large float without a fraction comes back as another integer that is the same float."""
+    endpoint = wire.decode(wire.encode(Endpoint(addr, metadata)))
+    assert endpoint.addr == addr
+    assert as_go_holds_it(endpoint.metadata) == as_go_holds_it(metadata)
 
 
 @thorough
 @given(metadata)
-def test_metadata_is_the_same_as_text(metadata: JSON) -> None:
-    assert wire.loads(wire.dumps(metadata)) == metadata
+def test_metadata_that_is_shown_can_be_given_again(metadata: JSON) -> None:
+    """From ``list`` to ``--metadata-json``."""
+    text = wire.dumps(metadata)
+    assert wire.dumps(wire.loads(text)) == text
+    assert as_go_holds_it(wire.loads(text)) == as_go_holds_it(metadata)
 
 
-def outcome(reader: Callable[[bytes], Endpoint], value: bytes) -> str:
-    """Return what comes of reading, as a text that tells 1, 1.0 and True apart, and 0.0 from -0.0."""
-    try:
-        return repr(reader(value))
-    except InvalidValueError as exc:
-        return f"refused: {exc}"
-
-
-@settings(thorough, max_examples=1500)
+@settings(thorough, max_examples=600)
 @given(values)
 def test_fast_reading_is_reading_by_the_rules(value: bytes) -> None:
+    """Wherever msgspec differs from Go, it is not asked, or not believed."""
     assert outcome(read, value) == outcome(read_by_the_rules, value)
 
 
 @pytest.mark.parametrize("digits", [308, 309, 400, 4300, 4301])
 @pytest.mark.parametrize("offset", range(0, 100, 7))
-def test_integers_that_go_can_not_hold_are_found_wherever_they_stand(
-    digits: int, offset: int
-) -> None:
-    value = b'{"Addr":"%s","Metadata":[%s]}' % (b"a" * offset, b"2" * digits)
+def test_an_integer_out_of_range_is_found_wherever_it_stands(digits: int, offset: int) -> None:
+    """Fast reading looks at every hundredth byte only."""
+    value = b'{"Addr":"%s","Metadata":[%s]}' % (b"a" * offset, b"1" * digits)
     assert outcome(read, value) == outcome(read_by_the_rules, value)
-    assert outcome(read, value).startswith("refused") is (digits > 308)
 
 
 def test_integers_keep_their_digits() -> None:
+    """The one difference to Go, which has floats only."""
     value = b'{"Op":0,"Addr":"a","Metadata":[9007199254740993,123456789012345678901234567890]}'
     assert wire.decode(value).metadata == [9007199254740993, 123456789012345678901234567890]
     assert wire.encode(wire.decode(value)) == value
 
 
 def test_minus_zero_stays_minus_zero() -> None:
+    """It is a float, to Go and to us."""
     value = b'{"Op":0,"Addr":"web-0","Metadata":{"a":-0}}'
     assert wire.encode(wire.decode(value)) == value
 
@@ -182,16 +188,21 @@ def test_no_other_letter_is_like_one_in_the_names_of_members() -> None:
     ],
 )
 def test_a_value_that_is_refused_says_why(value: bytes, reason: str) -> None:
+    """In one short line: it becomes a warning."""
     with pytest.raises(InvalidValueError) as refused:
         wire.decode(value)
     assert str(refused.value) == reason
 
 
 class Colour(str, enum.Enum):
+    """Text by another name."""
+
     RED = "red"
 
 
 class Size(enum.IntEnum):
+    """A number by another name."""
+
     BIG = 3
 
 
@@ -206,6 +217,7 @@ class Size(enum.IntEnum):
     ],
 )
 def test_what_is_like_json_is_written(value: JSON, text: str) -> None:
+    """Tuples, mappings and enums need no conversion."""
     assert wire.dumps(value) == text
 
 
@@ -234,9 +246,10 @@ INSIDE_ITSELF[0]["again"] = INSIDE_ITSELF
         (Endpoint("a", {None: 2, "a": 1}), "a member's name is not a str but NoneType"),  # type: ignore[dict-item]
         (Endpoint("a", INSIDE_ITSELF), "metadata is nested more than 9999 deep"),
     ],
-    ids=lambda parameter: parameter if isinstance(parameter, str) else "",
+    ids=lambda parameter: parameter if isinstance(parameter, str) else "",  # some are endless
 )
 def test_an_endpoint_that_is_refused_says_why(endpoint: Endpoint, reason: str) -> None:
+    """Nothing is stored that Go could not read."""
     with pytest.raises(InvalidEndpointError) as refused:
         wire.encode(endpoint)
     assert str(refused.value) == reason
@@ -251,6 +264,7 @@ def test_an_endpoint_that_is_refused_says_why(endpoint: Endpoint, reason: str) -
     ],
 )
 def test_metadata_is_read_from_text(text: str | bytes, value: JSON) -> None:
+    """By the rules for stored values."""
     assert wire.loads(text) == value
 
 
@@ -269,12 +283,14 @@ def test_metadata_is_read_from_text(text: str | bytes, value: JSON) -> None:
     ids=lambda parameter: "" if len(parameter) > 99 else None,
 )
 def test_metadata_that_is_refused_says_why(text: str | bytes, reason: str) -> None:
+    """In one short line: it becomes an error of the command line."""
     with pytest.raises(InvalidValueError) as refused:
         wire.loads(text)
     assert str(refused.value) == reason
 
 
 def test_only_those_who_read_import_msgspec() -> None:
+    """``etcdnaming add`` starts faster without."""
     program = (
         "import sys; from etcdnaming import wire; from etcdnaming.model import Endpoint\n"
         "wire.encode(Endpoint('a', wire.loads('{}'))); assert 'msgspec' not in sys.modules\n"

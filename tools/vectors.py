@@ -54,7 +54,9 @@ def answer_writes(lines: list[Line]) -> list[Line]:
 
 def answer_reads(lines: list[Line]) -> list[Line]:
     """Say how Go reads the value of each line."""
-    asked = [{name: line[name] for name in ("value", "base64") if name in line} for line in lines]
+    asked: list[Line] = [
+        {name: line[name] for name in ("value", "base64") if name in line} for line in lines
+    ]
     return [
         line
         | (

@@ -1,0 +1,110 @@
+"""Go's own naming client and we read and write the same."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from wire_documents import as_go_holds_it, metadata, texts, values
+
+from etcdnaming import wire
+from etcdnaming.errors import InvalidValueError
+from etcdnaming.model import JSON, Endpoint
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+
+pytestmark = [
+    pytest.mark.interop,
+    pytest.mark.skipif(shutil.which("go") is None, reason="needs Go"),
+    pytest.mark.timeout(600),  # the first build of Go's client takes a minute or more
+]
+
+thorough = settings(deadline=None, max_examples=500, print_blob=True)
+
+
+class Go:
+    """The running program of ``tests/interop/go/vectors``, which says what Go's client does."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def writes(self, endpoint: Endpoint) -> bytes:
+        """Return the value that Go stores for *endpoint*."""
+        # The standard library knows nothing of Go's notation: it only has to be JSON.
+        answer = self._ask(addr=endpoint.addr, metadata=json.dumps(endpoint.metadata))
+        return base64.b64decode(answer["value"])
+
+    def reads(self, value: bytes) -> tuple[str, str] | None:
+        """Return address and metadata as Go lists them, or None if it skips *value*."""
+        answer = self._ask(value=base64.b64encode(value).decode())
+        return None if answer.get("skipped") else (answer["addr"], answer["metadata"])
+
+    def _ask(self, **question: str) -> dict[str, Any]:
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(json.dumps(question) + "\n")
+        self._process.stdin.flush()
+        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return answer
+
+
+@pytest.fixture(scope="module")
+def go(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Go]:
+    """Go's client, built and running."""
+    program = tmp_path_factory.mktemp("go") / "vectors"
+    subprocess.run(["go", "build", "-o", program, "./vectors"], cwd=HERE / "go", check=True)
+    pipe = subprocess.PIPE
+    with subprocess.Popen([program], stdin=pipe, stdout=pipe, encoding="utf-8") as process:
+        yield Go(process)
+
+
+def we_read(value: bytes) -> tuple[str, str] | None:
+    """Return what `Go.reads` should return."""
+    try:
+        endpoint = wire.decode(value)
+    except InvalidValueError:
+        return None
+    return endpoint.addr, wire.dumps(as_go_holds_it(endpoint.metadata))
+
+
+@thorough
+@given(addr=texts, metadata=metadata)
+def test_go_writes_the_same_bytes(go: Go, addr: str, metadata: JSON) -> None:
+    """So that a change by one is no change to the other."""
+    endpoint = Endpoint(addr, metadata)
+    assert wire.encode(endpoint) == go.writes(endpoint)
+
+
+@thorough
+@given(addr=texts, metadata=metadata)
+def test_go_reads_what_we_write(go: Go, addr: str, metadata: JSON) -> None:
+    """With floats for all numbers, as ever in Go."""
+    value = wire.encode(Endpoint(addr, metadata))
+    assert go.reads(value) == (addr, wire.dumps(as_go_holds_it(metadata)))
+
+
+@settings(thorough, max_examples=1500)
+@given(value=values)
+def test_go_reads_and_refuses_what_we_do(go: Go, value: bytes) -> None:
+    """However odd: an endpoint that one lists and the other does not is half lost."""
+    assert we_read(value) == go.reads(value)
+
+
+def test_the_golden_vectors_are_what_go_says(tmp_path: Path) -> None:
+    """``python tools/vectors.py`` would change nothing."""
+    kept = sorted((ROOT / "tests" / "data").glob("wire_*.jsonl"))
+    for file in kept:
+        shutil.copy(file, tmp_path)
+    subprocess.run([sys.executable, ROOT / "tools" / "vectors.py", tmp_path], check=True)
+    assert [
+        file.name for file in kept if file.read_text() != (tmp_path / file.name).read_text()
+    ] == []

@@ -8,7 +8,7 @@ values, so that Go and Python services find each other.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from . import keys, transaction
 from .etcd import Client, Snapshot, read_snapshot, rpc
@@ -23,8 +23,10 @@ from .model import (
     StoredEndpoint,
     Update,
     UpdateResult,
+    WatchState,
 )
 from .stored import header_of, stored_endpoint, stored_key
+from .watching import Watch
 
 __all__ = ["EndpointManager", "services"]
 
@@ -149,6 +151,19 @@ class EndpointManager:
             answer.deleted,
             [stored_endpoint(kv) for kv in answer.prev_kvs],
         )
+
+    def watch(
+        self,
+        *,
+        revision: int = 0,
+        on_state: Callable[[WatchState], None] = lambda _: None,
+    ) -> Watch:
+        """
+        Follow the endpoints, for ever: first all there are, then every change.
+
+        Where Go's watch closes its channel at the first error, this one goes on: see `Watch`.
+        """
+        return Watch(self._client, self._target, revision=revision, on_state=on_state)
 
     def _read(
         self, revision: int, limit: int, *, serializable: bool, keys_only: bool = False

@@ -9,6 +9,7 @@ Everything that can go wrong, in one tree. Each error is made from its facts and
     ├── InvalidValueError           a stored value that can't be read
     ├── TooManyOperationsError      more than one transaction takes; nothing was written
     ├── ConditionFailedError        a condition of an update was not met; nothing was written
+    ├── ClosedError                 what was waited for has been closed by its owner
     ├── ConflictError               others kept changing the same keys; nothing was written
     ├── SandboxError                no throwaway etcd could be started
     │   └── EtcdNotFoundError       there is none on this machine
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AuthenticationError",
+    "ClosedError",
     "CompactedError",
     "ConditionFailedError",
     "ConflictError",
@@ -114,6 +116,10 @@ class ConditionFailedError(EtcdnamingError):
         super().__init__("; ".join(f"condition not met: {condition}" for condition in failed))
         self.failed = tuple(failed)
         self.header = header
+
+
+class ClosedError(EtcdnamingError):
+    """Its owner has closed it, in another thread: no trouble, but an end."""
 
 
 class ConflictError(EtcdnamingError):

@@ -9,6 +9,8 @@ from typing import TypeAlias, Union
 
 __all__ = [
     "JSON",
+    "Change",
+    "ChangeBatch",
     "Condition",
     "Deletion",
     "Endpoint",
@@ -23,6 +25,7 @@ __all__ = [
     "StoredKey",
     "Update",
     "UpdateResult",
+    "WatchState",
 ]
 
 JSON: TypeAlias = Union[None, bool, int, float, str, Sequence["JSON"], Mapping[str, "JSON"]]
@@ -203,3 +206,44 @@ class Services:
     header: Header
     prefix: str
     counts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """
+    An endpoint that came, changed or went, at *revision*.
+
+    *endpoint* is what is there now, on *lease* (0: none); ``None`` when it went. *previous* is what
+    was there before: where it equals *endpoint*, only lease or revision have changed.
+    """
+
+    op: Operation
+    key: str
+    revision: int
+    endpoint: Endpoint | None
+    lease: int
+    previous: StoredEndpoint | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeBatch:
+    """
+    Changes that were told together, in the order they were made, up to *revision*.
+
+    *first*: this is all there was when the watch began. *resync*: etcd could not tell what was
+    missed; these are the differences. *invalid*: values that can't be read, met on the way.
+    """
+
+    revision: int
+    changes: Sequence[Change]
+    invalid: Sequence[InvalidValue]
+    first: bool = False
+    resync: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WatchState:
+    """Whether changes are delivered, and by which member, or why not."""
+
+    connected: bool
+    detail: str

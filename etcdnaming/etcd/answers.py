@@ -25,7 +25,7 @@ from ..errors import (
     RefusedError,
 )
 
-__all__ = ["Answer", "TokenRefusedError", "understand"]
+__all__ = ["Answer", "TokenRefusedError", "understand", "understand_text"]
 
 
 class TokenRefusedError(AuthenticationError):
@@ -88,6 +88,14 @@ def understand(exc: grpc.RpcError, member: str, *, writes: bool) -> Answer:
     if code is _CODES.DEADLINE_EXCEEDED:
         return _unanswered(member, "no answer in time", writes=writes)
     return _unanswered(member, f"connection lost: {details.rpartition(': ')[2]}", writes=writes)
+
+
+def understand_text(text: str, member: str) -> EtcdError:
+    """Return the error that the words of a refused watch are."""
+    said = _ETCD.search(text)
+    if said:
+        return _etcd_said(said.group(), member, writes=False).error
+    return RefusedError(f"{member}: watch refused: {text or 'no reason given'}")
 
 
 def _etcd_said(text: str, member: str, *, writes: bool) -> Answer:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -22,13 +23,17 @@ from .deadline import Deadline, within
 from .login import Login
 from .members import Member, Members
 
-__all__ = ["Caller", "Method"]
+__all__ = ["Answers", "Caller", "Method"]
 
 PAUSE = 0.2
 """Seconds, at most, before somebody is asked again who could not answer."""
 
+REQUIRE_LEADER = ("hasleader", "true")
+"""A member that has lost its leader ends a stream that says so, instead of going silent."""
+
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
+Answer = TypeVar("Answer", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,13 @@ class Method(Generic[Request, Response]):
     request: type[Request]
     response: type[Response]
     writes: bool = False
+
+
+class Answers(Protocol[Answer]):
+    """A call under way."""
+
+    def __iter__(self) -> Iterator[Answer]: ...
+    def cancel(self) -> object: ...
 
 
 _AUTHENTICATE = Method(
@@ -71,6 +83,24 @@ class Caller:
             except TokenRefusedError as exc:
                 self._login.renew(token, exc)
             return self._ask(method, request, self._login.token(self._authenticate), deadline)
+
+    def stream(
+        self, method: Method[Request, Response], requests: Iterable[Request]
+    ) -> tuple[Member, Answers[Response]]:
+        """Return who was called, and the answers, for as long as the call lasts."""
+        with within(self._total) as deadline:
+            token = self._login.token(self._authenticate)
+            member = self._members.current(deadline)
+        call = member.channel.stream_stream(
+            method.path,
+            request_serializer=method.request.SerializeToString,
+            response_deserializer=method.response.FromString,
+        )
+        return member, call(iter(requests), metadata=(*_identity(token), REQUIRE_LEADER))
+
+    def leave(self, member: Member) -> None:
+        """Use another one from now on."""
+        self._members.leave(member)
 
     def close(self) -> None:
         """Let nobody pause any longer."""
@@ -124,6 +154,10 @@ def _send(
         response_deserializer=method.response.FromString,
     )
     try:
-        return call(request, timeout=timeout, metadata=(("token", token),) if token else None)
+        return call(request, timeout=timeout, metadata=_identity(token))
     except ValueError as exc:  # what gRPC raises for a channel that was closed
         raise ConnectionFailedError("the client is closed") from exc
+
+
+def _identity(token: str | None) -> tuple[tuple[str, str], ...]:
+    return (("token", token),) if token else ()

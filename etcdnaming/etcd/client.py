@@ -105,13 +105,13 @@ class Client:
                 dial_timeout,
             )
         self.timeout = dial_timeout + command_timeout
-        self._caller = Caller(
+        self.caller = Caller(
             self._members, login, dial_timeout=dial_timeout, command_timeout=command_timeout
         )
 
     def range(self, request: rpc.RangeRequest) -> rpc.RangeResponse:
         """Read keys; asked again elsewhere if a member does not answer."""
-        return self._caller.call(_RANGE, request)
+        return self.caller.call(_RANGE, request)
 
     def txn(self, request: rpc.TxnRequest) -> rpc.TxnResponse:
         """
@@ -120,7 +120,7 @@ class Client:
         Raises:
             OutcomeUnknownError: It was sent, and no answer came.
         """
-        return self._caller.call(_TXN, request)
+        return self.caller.call(_TXN, request)
 
     def delete_range(self, request: rpc.DeleteRangeRequest) -> rpc.DeleteRangeResponse:
         """
@@ -129,11 +129,11 @@ class Client:
         Raises:
             OutcomeUnknownError: It was sent, and no answer came.
         """
-        return self._caller.call(_DELETE_RANGE, request)
+        return self.caller.call(_DELETE_RANGE, request)
 
     def lease_grant(self, ttl: int) -> Lease:
         """Return a new lease of *ttl* seconds or, if that is less than etcd grants, more."""
-        granted = self._caller.call(_LEASE_GRANT, rpc.LeaseGrantRequest(TTL=ttl))
+        granted = self.caller.call(_LEASE_GRANT, rpc.LeaseGrantRequest(TTL=ttl))
         return Lease(granted.ID, granted.TTL)
 
     def lease_revoke(self, lease: int) -> None:
@@ -143,11 +143,11 @@ class Client:
         Raises:
             LeaseNotFoundError: It is gone already.
         """
-        self._caller.call(_LEASE_REVOKE, rpc.LeaseRevokeRequest(ID=lease))
+        self.caller.call(_LEASE_REVOKE, rpc.LeaseRevokeRequest(ID=lease))
 
     def lease_time_to_live(self, lease: int) -> int:
         """Return the seconds *lease* has left; -1 if it is gone."""
-        return self._caller.call(_LEASE_TIME_TO_LIVE, rpc.LeaseTimeToLiveRequest(ID=lease)).TTL
+        return self.caller.call(_LEASE_TIME_TO_LIVE, rpc.LeaseTimeToLiveRequest(ID=lease)).TTL
 
     def local_address(self) -> str:
         """Return our IP address as etcd sees it; empty where etcd is not reached by IP."""
@@ -164,7 +164,7 @@ class Client:
 
     def close(self) -> None:
         """Give the connection up, if it is ours; it ends with the last call under way on it."""
-        self._caller.close()
+        self.caller.close()
         self._members.close()
 
     def __enter__(self) -> Client:
@@ -183,4 +183,6 @@ def _keepalive(time: float, timeout: float) -> tuple[tuple[str, int], ...]:
     return (
         ("grpc.keepalive_time_ms", int(1000 * max(time, MIN_KEEPALIVE_TIME))),
         ("grpc.keepalive_timeout_ms", int(1000 * timeout)),
+        # What newer gRPC goes by: without it a frozen member is believed in for a minute.
+        ("grpc.http2.ping_timeout_ms", int(1000 * timeout)),
     )

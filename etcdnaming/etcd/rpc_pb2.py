@@ -3,7 +3,6 @@
 # source: etcdnaming/etcd/rpc.proto
 # Protobuf Python Version: 4.25.1
 """Generated protocol buffer code."""
-
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf import symbol_database as _symbol_database
@@ -13,59 +12,73 @@ from google.protobuf.internal import builder as _builder
 _sym_db = _symbol_database.Default()
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
-    b'\n\x19\x65tcdnaming/etcd/rpc.proto\x12\x0f\x65tcdnaming.etcd"\\\n\x0eResponseHeader\x12\x12\n\ncluster_id\x18\x01 \x01(\x04\x12\x11\n\tmember_id\x18\x02 \x01(\x04\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\x11\n\traft_term\x18\x04 \x01(\x04"u\n\x08KeyValue\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\x17\n\x0f\x63reate_revision\x18\x02 \x01(\x03\x12\x14\n\x0cmod_revision\x18\x03 \x01(\x03\x12\x0f\n\x07version\x18\x04 \x01(\x03\x12\r\n\x05value\x18\x05 \x01(\x0c\x12\r\n\x05lease\x18\x06 \x01(\x03"\x8c\x01\n\x0cRangeRequest\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\x11\n\trange_end\x18\x02 \x01(\x0c\x12\r\n\x05limit\x18\x03 \x01(\x03\x12\x10\n\x08revision\x18\x04 \x01(\x03\x12\x14\n\x0cserializable\x18\x07 \x01(\x08\x12\x11\n\tkeys_only\x18\x08 \x01(\x08\x12\x12\n\ncount_only\x18\t \x01(\x08"\x85\x01\n\rRangeResponse\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1f.etcdnaming.etcd.ResponseHeader\x12&\n\x03kvs\x18\x02 \x03(\x0b\x32\x19.etcdnaming.etcd.KeyValue\x12\x0c\n\x04more\x18\x03 \x01(\x08\x12\r\n\x05\x63ount\x18\x04 \x01(\x03"^\n\nPutRequest\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\r\n\x05value\x18\x02 \x01(\x0c\x12\r\n\x05lease\x18\x03 \x01(\x03\x12\x0f\n\x07prev_kv\x18\x04 \x01(\x08\x12\x14\n\x0cignore_lease\x18\x06 \x01(\x08"j\n\x0bPutResponse\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1f.etcdnaming.etcd.ResponseHeader\x12*\n\x07prev_kv\x18\x02 \x01(\x0b\x32\x19.etcdnaming.etcd.KeyValue"E\n\x12\x44\x65leteRangeRequest\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\x11\n\trange_end\x18\x02 \x01(\x0c\x12\x0f\n\x07prev_kv\x18\x03 \x01(\x08"\x84\x01\n\x13\x44\x65leteRangeResponse\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1f.etcdnaming.etcd.ResponseHeader\x12\x0f\n\x07\x64\x65leted\x18\x02 \x01(\x03\x12+\n\x08prev_kvs\x18\x03 \x03(\x0b\x32\x19.etcdnaming.etcd.KeyValue"\xc7\x01\n\tRequestOp\x12\x36\n\rrequest_range\x18\x01 \x01(\x0b\x32\x1d.etcdnaming.etcd.RangeRequestH\x00\x12\x32\n\x0brequest_put\x18\x02 \x01(\x0b\x32\x1b.etcdnaming.etcd.PutRequestH\x00\x12\x43\n\x14request_delete_range\x18\x03 \x01(\x0b\x32#.etcdnaming.etcd.DeleteRangeRequestH\x00\x42\t\n\x07request"\xcf\x01\n\nResponseOp\x12\x38\n\x0eresponse_range\x18\x01 \x01(\x0b\x32\x1e.etcdnaming.etcd.RangeResponseH\x00\x12\x34\n\x0cresponse_put\x18\x02 \x01(\x0b\x32\x1c.etcdnaming.etcd.PutResponseH\x00\x12\x45\n\x15response_delete_range\x18\x03 \x01(\x0b\x32$.etcdnaming.etcd.DeleteRangeResponseH\x00\x42\n\n\x08response"\xed\x02\n\x07\x43ompare\x12/\n\x06result\x18\x01 \x01(\x0e\x32\x1f.etcdnaming.etcd.Compare.Result\x12/\n\x06target\x18\x02 \x01(\x0e\x32\x1f.etcdnaming.etcd.Compare.Target\x12\x0b\n\x03key\x18\x03 \x01(\x0c\x12\x11\n\x07version\x18\x04 \x01(\x03H\x00\x12\x19\n\x0f\x63reate_revision\x18\x05 \x01(\x03H\x00\x12\x16\n\x0cmod_revision\x18\x06 \x01(\x03H\x00\x12\x0f\n\x05value\x18\x07 \x01(\x0cH\x00\x12\x0f\n\x05lease\x18\x08 \x01(\x03H\x00"9\n\x06Result\x12\t\n\x05\x45QUAL\x10\x00\x12\x0b\n\x07GREATER\x10\x01\x12\x08\n\x04LESS\x10\x02\x12\r\n\tNOT_EQUAL\x10\x03"@\n\x06Target\x12\x0b\n\x07VERSION\x10\x00\x12\n\n\x06\x43REATE\x10\x01\x12\x07\n\x03MOD\x10\x02\x12\t\n\x05VALUE\x10\x03\x12\t\n\x05LEASE\x10\x04\x42\x0e\n\x0ctarget_union"\x91\x01\n\nTxnRequest\x12)\n\x07\x63ompare\x18\x01 \x03(\x0b\x32\x18.etcdnaming.etcd.Compare\x12+\n\x07success\x18\x02 \x03(\x0b\x32\x1a.etcdnaming.etcd.RequestOp\x12+\n\x07\x66\x61ilure\x18\x03 \x03(\x0b\x32\x1a.etcdnaming.etcd.RequestOp"\x81\x01\n\x0bTxnResponse\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1f.etcdnaming.etcd.ResponseHeader\x12\x11\n\tsucceeded\x18\x02 \x01(\x08\x12.\n\tresponses\x18\x03 \x03(\x0b\x32\x1b.etcdnaming.etcd.ResponseOp",\n\x11LeaseGrantRequest\x12\x0b\n\x03TTL\x18\x01 \x01(\x03\x12\n\n\x02ID\x18\x02 \x01(\x03"m\n\x12LeaseGrantResponse\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1f.etcdnaming.etcd.ResponseHeader\x12\n\n\x02ID\x18\x02 \x01(\x03\x12\x0b\n\x03TTL\x18\x03 \x01(\x03\x12\r\n\x05\x65rror\x18\x04 \x01(\t" \n\x12LeaseRevokeRequest\x12\n\n\x02ID\x18\x01 \x01(\x03"F\n\x13LeaseRevokeResponse\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1f.etcdnaming.etcd.ResponseHeader"$\n\x16LeaseTimeToLiveRequest\x12\n\n\x02ID\x18\x01 \x01(\x03"w\n\x17LeaseTimeToLiveResponse\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1f.etcdnaming.etcd.ResponseHeader\x12\n\n\x02ID\x18\x02 \x01(\x03\x12\x0b\n\x03TTL\x18\x03 \x01(\x03\x12\x12\n\ngrantedTTL\x18\x04 \x01(\x03"5\n\x13\x41uthenticateRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t"V\n\x14\x41uthenticateResponse\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1f.etcdnaming.etcd.ResponseHeader\x12\r\n\x05token\x18\x02 \x01(\tb\x06proto3'
-)
+
+
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x65tcdnaming/etcd/rpc.proto\x12\x0f\x65tcdnaming.etcd\"\\\n\x0eResponseHeader\x12\x12\n\ncluster_id\x18\x01 \x01(\x04\x12\x11\n\tmember_id\x18\x02 \x01(\x04\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\x11\n\traft_term\x18\x04 \x01(\x04\"u\n\x08KeyValue\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\x17\n\x0f\x63reate_revision\x18\x02 \x01(\x03\x12\x14\n\x0cmod_revision\x18\x03 \x01(\x03\x12\x0f\n\x07version\x18\x04 \x01(\x03\x12\r\n\x05value\x18\x05 \x01(\x0c\x12\r\n\x05lease\x18\x06 \x01(\x03\"\x80\x01\n\x05\x45vent\x12.\n\x04type\x18\x01 \x01(\x0e\x32 .etcdnaming.etcd.Event.EventType\x12%\n\x02kv\x18\x02 \x01(\x0b\x32\x19.etcdnaming.etcd.KeyValue\" \n\tEventType\x12\x07\n\x03PUT\x10\x00\x12\n\n\x06\x44\x45LETE\x10\x01\"\xfc\x02\n\x0cRangeRequest\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\x11\n\trange_end\x18\x02 \x01(\x0c\x12\r\n\x05limit\x18\x03 \x01(\x03\x12\x10\n\x08revision\x18\x04 \x01(\x03\x12;\n\nsort_order\x18\x05 \x01(\x0e\x32\'.etcdnaming.etcd.RangeRequest.SortOrder\x12=\n\x0bsort_target\x18\x06 \x01(\x0e\x32(.etcdnaming.etcd.RangeRequest.SortTarget\x12\x14\n\x0cserializable\x18\x07 \x01(\x08\x12\x11\n\tkeys_only\x18\x08 \x01(\x08\x12\x12\n\ncount_only\x18\t \x01(\x08\".\n\tSortOrder\x12\x08\n\x04NONE\x10\x00\x12\n\n\x06\x41SCEND\x10\x01\x12\x0b\n\x07\x44\x45SCEND\x10\x02\"B\n\nSortTarget\x12\x07\n\x03KEY\x10\x00\x12\x0b\n\x07VERSION\x10\x01\x12\n\n\x06\x43REATE\x10\x02\x12\x07\n\x03MOD\x10\x03\x12\t\n\x05VALUE\x10\x04\"\x85\x01\n\rRangeResponse\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1f.etcdnaming.etcd.ResponseHeader\x12&\n\x03kvs\x18\x02 \x03(\x0b\x32\x19.etcdnaming.etcd.KeyValue\x12\x0c\n\x04more\x18\x03 \x01(\x08\x12\r\n\x05\x63ount\x18\x04 \x01(\x03\"^\n\nPutRequest\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\r\n\x05value\x18\x02 \x01(\x0c\x12\r\n\x05lease\x18\x03 \x01(\x03\x12\x0f\n\x07prev_kv\x18\x04 \x01(\x08\x12\x14\n\x0cignore_lease\x18\x06 \x01(\x08\"j\n\x0bPutResponse\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1f.etcdnaming.etcd.ResponseHeader\x12*\n\x07prev_kv\x18\x02 \x01(\x0b\x32\x19.etcdnaming.etcd.KeyValue\"E\n\x12\x44\x65leteRangeRequest\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\x11\n\trange_end\x18\x02 \x01(\x0c\x12\x0f\n\x07prev_kv\x18\x03 \x01(\x08\"\x84\x01\n\x13\x44\x65leteRangeResponse\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1f.etcdnaming.etcd.ResponseHeader\x12\x0f\n\x07\x64\x65leted\x18\x02 \x01(\x03\x12+\n\x08prev_kvs\x18\x03 \x03(\x0b\x32\x19.etcdnaming.etcd.KeyValue\"\xc7\x01\n\tRequestOp\x12\x36\n\rrequest_range\x18\x01 \x01(\x0b\x32\x1d.etcdnaming.etcd.RangeRequestH\x00\x12\x32\n\x0brequest_put\x18\x02 \x01(\x0b\x32\x1b.etcdnaming.etcd.PutRequestH\x00\x12\x43\n\x14request_delete_range\x18\x03 \x01(\x0b\x32#.etcdnaming.etcd.DeleteRangeRequestH\x00\x42\t\n\x07request\"\xcf\x01\n\nResponseOp\x12\x38\n\x0eresponse_range\x18\x01 \x01(\x0b\x32\x1e.etcdnaming.etcd.RangeResponseH\x00\x12\x34\n\x0cresponse_put\x18\x02 \x01(\x0b\x32\x1c.etcdnaming.etcd.PutResponseH\x00\x12\x45\n\x15response_delete_range\x18\x03 \x01(\x0b\x32$.etcdnaming.etcd.DeleteRangeResponseH\x00\x42\n\n\x08response\"\xed\x02\n\x07\x43ompare\x12/\n\x06result\x18\x01 \x01(\x0e\x32\x1f.etcdnaming.etcd.Compare.Result\x12/\n\x06target\x18\x02 \x01(\x0e\x32\x1f.etcdnaming.etcd.Compare.Target\x12\x0b\n\x03key\x18\x03 \x01(\x0c\x12\x11\n\x07version\x18\x04 \x01(\x03H\x00\x12\x19\n\x0f\x63reate_revision\x18\x05 \x01(\x03H\x00\x12\x16\n\x0cmod_revision\x18\x06 \x01(\x03H\x00\x12\x0f\n\x05value\x18\x07 \x01(\x0cH\x00\x12\x0f\n\x05lease\x18\x08 \x01(\x03H\x00\"9\n\x06Result\x12\t\n\x05\x45QUAL\x10\x00\x12\x0b\n\x07GREATER\x10\x01\x12\x08\n\x04LESS\x10\x02\x12\r\n\tNOT_EQUAL\x10\x03\"@\n\x06Target\x12\x0b\n\x07VERSION\x10\x00\x12\n\n\x06\x43REATE\x10\x01\x12\x07\n\x03MOD\x10\x02\x12\t\n\x05VALUE\x10\x03\x12\t\n\x05LEASE\x10\x04\x42\x0e\n\x0ctarget_union\"\x91\x01\n\nTxnRequest\x12)\n\x07\x63ompare\x18\x01 \x03(\x0b\x32\x18.etcdnaming.etcd.Compare\x12+\n\x07success\x18\x02 \x03(\x0b\x32\x1a.etcdnaming.etcd.RequestOp\x12+\n\x07\x66\x61ilure\x18\x03 \x03(\x0b\x32\x1a.etcdnaming.etcd.RequestOp\"\x81\x01\n\x0bTxnResponse\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1f.etcdnaming.etcd.ResponseHeader\x12\x11\n\tsucceeded\x18\x02 \x01(\x08\x12.\n\tresponses\x18\x03 \x03(\x0b\x32\x1b.etcdnaming.etcd.ResponseOp\"^\n\x0cWatchRequest\x12=\n\x0e\x63reate_request\x18\x01 \x01(\x0b\x32#.etcdnaming.etcd.WatchCreateRequestH\x00\x42\x0f\n\rrequest_union\"^\n\x12WatchCreateRequest\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\x11\n\trange_end\x18\x02 \x01(\x0c\x12\x16\n\x0estart_revision\x18\x03 \x01(\x03\x12\x10\n\x08\x66ragment\x18\x08 \x01(\x08\"\xe0\x01\n\rWatchResponse\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1f.etcdnaming.etcd.ResponseHeader\x12\x10\n\x08watch_id\x18\x02 \x01(\x03\x12\x0f\n\x07\x63reated\x18\x03 \x01(\x08\x12\x10\n\x08\x63\x61nceled\x18\x04 \x01(\x08\x12\x18\n\x10\x63ompact_revision\x18\x05 \x01(\x03\x12\x15\n\rcancel_reason\x18\x06 \x01(\t\x12\x10\n\x08\x66ragment\x18\x07 \x01(\x08\x12&\n\x06\x65vents\x18\x0b \x03(\x0b\x32\x16.etcdnaming.etcd.Event\",\n\x11LeaseGrantRequest\x12\x0b\n\x03TTL\x18\x01 \x01(\x03\x12\n\n\x02ID\x18\x02 \x01(\x03\"m\n\x12LeaseGrantResponse\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1f.etcdnaming.etcd.ResponseHeader\x12\n\n\x02ID\x18\x02 \x01(\x03\x12\x0b\n\x03TTL\x18\x03 \x01(\x03\x12\r\n\x05\x65rror\x18\x04 \x01(\t\" \n\x12LeaseRevokeRequest\x12\n\n\x02ID\x18\x01 \x01(\x03\"F\n\x13LeaseRevokeResponse\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1f.etcdnaming.etcd.ResponseHeader\"$\n\x16LeaseTimeToLiveRequest\x12\n\n\x02ID\x18\x01 \x01(\x03\"w\n\x17LeaseTimeToLiveResponse\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1f.etcdnaming.etcd.ResponseHeader\x12\n\n\x02ID\x18\x02 \x01(\x03\x12\x0b\n\x03TTL\x18\x03 \x01(\x03\x12\x12\n\ngrantedTTL\x18\x04 \x01(\x03\"5\n\x13\x41uthenticateRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\"V\n\x14\x41uthenticateResponse\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1f.etcdnaming.etcd.ResponseHeader\x12\r\n\x05token\x18\x02 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
-_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, "etcdnaming.etcd.rpc_pb2", _globals)
+_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'etcdnaming.etcd.rpc_pb2', _globals)
 if _descriptor._USE_C_DESCRIPTORS == False:
-    DESCRIPTOR._options = None
-    _globals["_RESPONSEHEADER"]._serialized_start = 46
-    _globals["_RESPONSEHEADER"]._serialized_end = 138
-    _globals["_KEYVALUE"]._serialized_start = 140
-    _globals["_KEYVALUE"]._serialized_end = 257
-    _globals["_RANGEREQUEST"]._serialized_start = 260
-    _globals["_RANGEREQUEST"]._serialized_end = 400
-    _globals["_RANGERESPONSE"]._serialized_start = 403
-    _globals["_RANGERESPONSE"]._serialized_end = 536
-    _globals["_PUTREQUEST"]._serialized_start = 538
-    _globals["_PUTREQUEST"]._serialized_end = 632
-    _globals["_PUTRESPONSE"]._serialized_start = 634
-    _globals["_PUTRESPONSE"]._serialized_end = 740
-    _globals["_DELETERANGEREQUEST"]._serialized_start = 742
-    _globals["_DELETERANGEREQUEST"]._serialized_end = 811
-    _globals["_DELETERANGERESPONSE"]._serialized_start = 814
-    _globals["_DELETERANGERESPONSE"]._serialized_end = 946
-    _globals["_REQUESTOP"]._serialized_start = 949
-    _globals["_REQUESTOP"]._serialized_end = 1148
-    _globals["_RESPONSEOP"]._serialized_start = 1151
-    _globals["_RESPONSEOP"]._serialized_end = 1358
-    _globals["_COMPARE"]._serialized_start = 1361
-    _globals["_COMPARE"]._serialized_end = 1726
-    _globals["_COMPARE_RESULT"]._serialized_start = 1587
-    _globals["_COMPARE_RESULT"]._serialized_end = 1644
-    _globals["_COMPARE_TARGET"]._serialized_start = 1646
-    _globals["_COMPARE_TARGET"]._serialized_end = 1710
-    _globals["_TXNREQUEST"]._serialized_start = 1729
-    _globals["_TXNREQUEST"]._serialized_end = 1874
-    _globals["_TXNRESPONSE"]._serialized_start = 1877
-    _globals["_TXNRESPONSE"]._serialized_end = 2006
-    _globals["_LEASEGRANTREQUEST"]._serialized_start = 2008
-    _globals["_LEASEGRANTREQUEST"]._serialized_end = 2052
-    _globals["_LEASEGRANTRESPONSE"]._serialized_start = 2054
-    _globals["_LEASEGRANTRESPONSE"]._serialized_end = 2163
-    _globals["_LEASEREVOKEREQUEST"]._serialized_start = 2165
-    _globals["_LEASEREVOKEREQUEST"]._serialized_end = 2197
-    _globals["_LEASEREVOKERESPONSE"]._serialized_start = 2199
-    _globals["_LEASEREVOKERESPONSE"]._serialized_end = 2269
-    _globals["_LEASETIMETOLIVEREQUEST"]._serialized_start = 2271
-    _globals["_LEASETIMETOLIVEREQUEST"]._serialized_end = 2307
-    _globals["_LEASETIMETOLIVERESPONSE"]._serialized_start = 2309
-    _globals["_LEASETIMETOLIVERESPONSE"]._serialized_end = 2428
-    _globals["_AUTHENTICATEREQUEST"]._serialized_start = 2430
-    _globals["_AUTHENTICATEREQUEST"]._serialized_end = 2483
-    _globals["_AUTHENTICATERESPONSE"]._serialized_start = 2485
-    _globals["_AUTHENTICATERESPONSE"]._serialized_end = 2571
+  DESCRIPTOR._options = None
+  _globals['_RESPONSEHEADER']._serialized_start=46
+  _globals['_RESPONSEHEADER']._serialized_end=138
+  _globals['_KEYVALUE']._serialized_start=140
+  _globals['_KEYVALUE']._serialized_end=257
+  _globals['_EVENT']._serialized_start=260
+  _globals['_EVENT']._serialized_end=388
+  _globals['_EVENT_EVENTTYPE']._serialized_start=356
+  _globals['_EVENT_EVENTTYPE']._serialized_end=388
+  _globals['_RANGEREQUEST']._serialized_start=391
+  _globals['_RANGEREQUEST']._serialized_end=771
+  _globals['_RANGEREQUEST_SORTORDER']._serialized_start=657
+  _globals['_RANGEREQUEST_SORTORDER']._serialized_end=703
+  _globals['_RANGEREQUEST_SORTTARGET']._serialized_start=705
+  _globals['_RANGEREQUEST_SORTTARGET']._serialized_end=771
+  _globals['_RANGERESPONSE']._serialized_start=774
+  _globals['_RANGERESPONSE']._serialized_end=907
+  _globals['_PUTREQUEST']._serialized_start=909
+  _globals['_PUTREQUEST']._serialized_end=1003
+  _globals['_PUTRESPONSE']._serialized_start=1005
+  _globals['_PUTRESPONSE']._serialized_end=1111
+  _globals['_DELETERANGEREQUEST']._serialized_start=1113
+  _globals['_DELETERANGEREQUEST']._serialized_end=1182
+  _globals['_DELETERANGERESPONSE']._serialized_start=1185
+  _globals['_DELETERANGERESPONSE']._serialized_end=1317
+  _globals['_REQUESTOP']._serialized_start=1320
+  _globals['_REQUESTOP']._serialized_end=1519
+  _globals['_RESPONSEOP']._serialized_start=1522
+  _globals['_RESPONSEOP']._serialized_end=1729
+  _globals['_COMPARE']._serialized_start=1732
+  _globals['_COMPARE']._serialized_end=2097
+  _globals['_COMPARE_RESULT']._serialized_start=1958
+  _globals['_COMPARE_RESULT']._serialized_end=2015
+  _globals['_COMPARE_TARGET']._serialized_start=2017
+  _globals['_COMPARE_TARGET']._serialized_end=2081
+  _globals['_TXNREQUEST']._serialized_start=2100
+  _globals['_TXNREQUEST']._serialized_end=2245
+  _globals['_TXNRESPONSE']._serialized_start=2248
+  _globals['_TXNRESPONSE']._serialized_end=2377
+  _globals['_WATCHREQUEST']._serialized_start=2379
+  _globals['_WATCHREQUEST']._serialized_end=2473
+  _globals['_WATCHCREATEREQUEST']._serialized_start=2475
+  _globals['_WATCHCREATEREQUEST']._serialized_end=2569
+  _globals['_WATCHRESPONSE']._serialized_start=2572
+  _globals['_WATCHRESPONSE']._serialized_end=2796
+  _globals['_LEASEGRANTREQUEST']._serialized_start=2798
+  _globals['_LEASEGRANTREQUEST']._serialized_end=2842
+  _globals['_LEASEGRANTRESPONSE']._serialized_start=2844
+  _globals['_LEASEGRANTRESPONSE']._serialized_end=2953
+  _globals['_LEASEREVOKEREQUEST']._serialized_start=2955
+  _globals['_LEASEREVOKEREQUEST']._serialized_end=2987
+  _globals['_LEASEREVOKERESPONSE']._serialized_start=2989
+  _globals['_LEASEREVOKERESPONSE']._serialized_end=3059
+  _globals['_LEASETIMETOLIVEREQUEST']._serialized_start=3061
+  _globals['_LEASETIMETOLIVEREQUEST']._serialized_end=3097
+  _globals['_LEASETIMETOLIVERESPONSE']._serialized_start=3099
+  _globals['_LEASETIMETOLIVERESPONSE']._serialized_end=3218
+  _globals['_AUTHENTICATEREQUEST']._serialized_start=3220
+  _globals['_AUTHENTICATEREQUEST']._serialized_end=3273
+  _globals['_AUTHENTICATERESPONSE']._serialized_start=3275
+  _globals['_AUTHENTICATERESPONSE']._serialized_end=3361
 # @@protoc_insertion_point(module_scope)

@@ -1,0 +1,184 @@
+"""
+The changes of a target's endpoints and what they replaced: the current set first, then for ever.
+
+Where Go's watch ends at its first error, this one goes on; where etcd can't tell what was missed,
+the differences are worked out here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType, TracebackType
+
+from . import keys
+from .errors import ClosedError
+from .etcd import Client, Connected, Disconnected, Events, RangeWatch, Reading, rpc
+from .model import Change, ChangeBatch, InvalidValue, Operation, StoredEndpoint, WatchState
+from .stored import stored_endpoint
+
+__all__ = ["Watch"]
+
+
+class Watch:
+    """
+    Batches of changes of *target*: an iterator that ends when it is closed, and by nothing else.
+
+    One thread takes the batches; any may close it, which ends the taking at once.
+
+    Args:
+        revision: Begin with the changes of this revision, and leave out the first set. 0: begin
+            with all there is now.
+
+        on_state: Called, by the thread that takes, when the connection is lost and found.
+
+    Raises:
+        InvalidTargetError: *target* is empty, or only slashes.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        target: str,
+        *,
+        revision: int = 0,
+        on_state: Callable[[WatchState], None] = lambda _: None,
+    ) -> None:
+        start, end = keys.range_of(target)
+        self._set = _EndpointSet()
+        self._tells_first = not revision
+        self._on_state = on_state
+        self._range = RangeWatch(client, start, end, revision=revision)
+
+    @property
+    def endpoints(self) -> Mapping[str, StoredEndpoint]:
+        """What is there after the last batch, by key; for the thread that takes the batches."""
+        return MappingProxyType(self._set.endpoints)
+
+    def get(self, timeout: float | None = None) -> ChangeBatch | None:
+        """
+        Return the next batch; ``None`` if there is none for *timeout* seconds.
+
+        Raises:
+            PermissionDeniedError, CompactedError, …: It can't go on, and no retry heals that.
+            ClosedError: It was closed.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = None if end is None else max(0.0, end - time.monotonic())
+            news = self._range.get(left)
+            if news is None:
+                return None
+            batch = self._batch(news)
+            if batch is not None:
+                return batch
+
+    def close(self) -> None:
+        """End it, at once and from any thread."""
+        self._range.close()
+
+    def __iter__(self) -> Iterator[ChangeBatch]:
+        return self
+
+    def __next__(self) -> ChangeBatch:
+        try:
+            batch = self.get()
+        except ClosedError:
+            raise StopIteration from None
+        assert batch
+        return batch
+
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _batch(self, news: Reading | Events | Connected | Disconnected) -> ChangeBatch | None:
+        if isinstance(news, Connected):
+            self._on_state(WatchState(connected=True, detail=news.member))
+            return None
+        if isinstance(news, Disconnected):
+            self._on_state(WatchState(connected=False, detail=news.reason))
+            return None
+        if isinstance(news, Events):
+            return _worth_telling(self._set.apply(news.events))
+        batch = self._set.replace(news)
+        if news.again:
+            return _worth_telling(batch)
+        return batch if self._tells_first else None
+
+
+class _EndpointSet:
+    """What is there, by key, and what has to change for it to become what etcd says."""
+
+    def __init__(self) -> None:
+        self.endpoints: dict[str, StoredEndpoint] = {}
+        self._invalid: dict[str, InvalidValue] = {}
+
+    def apply(self, events: Iterable[rpc.Event]) -> ChangeBatch:
+        """Make the changes of *events*, one after another."""
+        changes: list[Change | None] = []
+        invalid: list[InvalidValue] = []
+        revision = 0
+        for event in events:
+            revision = event.kv.mod_revision
+            if event.type == rpc.Event.DELETE:
+                changes.append(self._remove(keys.decode(event.kv.key), revision))
+                continue
+            stored = stored_endpoint(event.kv)
+            if isinstance(stored, InvalidValue):
+                changes.append(self._spoil(stored, revision))
+                invalid.append(stored)
+            else:
+                changes.append(self._put(stored, revision))
+        return ChangeBatch(revision, [each for each in changes if each], invalid)
+
+    def replace(self, reading: Reading) -> ChangeBatch:
+        """Become what *reading* shows; the changes are the differences, what went away first."""
+        revision = reading.snapshot.header.revision
+        read = [stored_endpoint(kv) for kv in reading.snapshot.kvs]
+        there = {stored.key for stored in read}
+        gone = [key for key in (*self.endpoints, *self._invalid) if key not in there]
+        changes = [self._remove(key, revision) for key in gone]
+        invalid: list[InvalidValue] = []
+        if reading.again:
+            read.sort(key=lambda stored: stored.mod_revision)
+        for stored in read:
+            if isinstance(stored, InvalidValue):
+                if self._invalid.get(stored.key) != stored:
+                    changes.append(self._spoil(stored, revision))
+                    invalid.append(stored)
+            elif self.endpoints.get(stored.key) != stored:
+                changes.append(self._put(stored, revision))
+        again = reading.again
+        told = [each for each in changes if each]
+        return ChangeBatch(revision, told, invalid, first=not again, resync=again)
+
+    def _put(self, stored: StoredEndpoint, revision: int) -> Change:
+        previous = self.endpoints.get(stored.key)
+        self.endpoints[stored.key] = stored
+        self._invalid.pop(stored.key, None)
+        return Change(Operation.ADD, stored.key, revision, stored.endpoint, stored.lease, previous)
+
+    def _spoil(self, stored: InvalidValue, revision: int) -> Change | None:
+        """An endpoint whose value can't be read any more is no endpoint."""
+        change = self._remove(stored.key, revision)
+        self._invalid[stored.key] = stored
+        return change
+
+    def _remove(self, key: str, revision: int) -> Change | None:
+        self._invalid.pop(key, None)
+        previous = self.endpoints.pop(key, None)
+        if previous is None:
+            return None
+        return Change(Operation.DELETE, key, revision, None, 0, previous)
+
+
+def _worth_telling(batch: ChangeBatch) -> ChangeBatch | None:
+    return batch if batch.changes or batch.invalid else None

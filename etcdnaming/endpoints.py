@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from . import keys, transaction
-from .etcd import Client, Snapshot, read_snapshot, rpc
+from .etcd import Client, rpc
+from .etcd.snapshot import Snapshot, read_snapshot
 from .model import (
     Condition,
     Deletion,
@@ -26,7 +28,9 @@ from .model import (
     WatchState,
 )
 from .stored import header_of, stored_endpoint, stored_key
-from .watching import Watch
+
+if TYPE_CHECKING:
+    from .watching import Watch
 
 __all__ = ["EndpointManager", "services"]
 
@@ -163,6 +167,8 @@ class EndpointManager:
 
         Where Go's watch closes its channel at the first error, this one goes on: see `Watch`.
         """
+        from .watching import Watch  # not every listing waits for it
+
         return Watch(self._client, self._target, revision=revision, on_state=on_state)
 
     def _read(

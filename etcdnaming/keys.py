@@ -22,11 +22,11 @@ __all__ = [
 
 
 def encode(key: str) -> bytes:
-    """
+    r"""
     Return the bytes of *key*.
 
-    >>> encode("svc/\\udcff")
-    b'svc/\\xff'
+    >>> encode("svc/\udcff")
+    b'svc/\xff'
     """
     return key.encode("utf-8", "surrogateescape")
 
@@ -38,7 +38,7 @@ def decode(key: bytes) -> str:
 
 def range_of(target: str) -> tuple[bytes, bytes]:
     """
-    Return first key and end (exclusive) of all keys under *target*: ``foo`` never sees ``foo_other``.
+    Return first key and end (exclusive) of the keys under *target*; ``foo`` is not ``foo_other``.
 
     >>> range_of("foo/bar")
     (b'foo/bar/', b'foo/bar0')

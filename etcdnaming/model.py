@@ -28,7 +28,7 @@ __all__ = [
     "WatchState",
 ]
 
-JSON: TypeAlias = Union[None, bool, int, float, str, Sequence["JSON"], Mapping[str, "JSON"]]
+JSON: TypeAlias = Union[bool, int, float, str, Sequence["JSON"], Mapping[str, "JSON"], None]  # noqa: UP007 - of strings
 
 
 class Operation(enum.IntEnum):
@@ -140,8 +140,8 @@ class UpdateResult:
     """
     What one transaction did.
 
-    *updates* are the folded ones, one a key; *previous* holds what each key held before (keys
-    that held nothing are missing); *detached* the keys a fold took off their lease, with that lease.
+    *updates* are the folded ones, one a key; *previous* is what the keys held before, as far as
+    they held anything; *detached* the keys that a fold took off their lease, with that lease.
     """
 
     header: Header

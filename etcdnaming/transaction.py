@@ -39,6 +39,8 @@ def update(
     Make all of *updates*, or none of them.
 
     Args:
+        client: Whom to ask.
+
         updates: In the order they are meant to take effect.
 
         conditions: What must be true, at the same moment, for anything to be written.
@@ -77,7 +79,7 @@ class _Transaction:
         self._values = {
             each.key: wire.encode(each.endpoint) for each in self._updates if each.endpoint
         }
-        # Folding a delete away takes a key off its lease, which nobody has asked for in so many words.
+        # Folding a delete away takes a key off its lease, which nobody asked for in so many words.
         keeping = {each.key for each in updates if each.lease is None}
         self._loosened = {each.key for each in self._updates if each.lease == 0} & keeping
         self._there = {each.key for each in conditions if each.mod_revision != 0}

@@ -13,7 +13,8 @@ from types import MappingProxyType, TracebackType
 
 from . import keys
 from .errors import ClosedError
-from .etcd import Client, Connected, Disconnected, Events, RangeWatch, Reading, rpc
+from .etcd import Client, rpc
+from .etcd.watch import Connected, Disconnected, Events, RangeWatch, Reading
 from .model import Change, ChangeBatch, InvalidValue, Operation, StoredEndpoint, WatchState
 from .stored import stored_endpoint
 
@@ -82,11 +83,11 @@ class Watch:
 
     def __next__(self) -> ChangeBatch:
         try:
-            batch = self.get()
+            while True:
+                if batch := self.get():
+                    return batch
         except ClosedError:
             raise StopIteration from None
-        assert batch
-        return batch
 
     def __enter__(self) -> Watch:
         return self

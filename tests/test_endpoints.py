@@ -25,9 +25,7 @@ def manager(client: Client) -> EndpointManager:
     return EndpointManager(client, "foo")
 
 
-def test_add_and_delete_are_seen_by_etcdctl(
-    etcd: Etcd, manager: EndpointManager
-) -> None:
+def test_add_and_delete_are_seen_by_etcdctl(etcd: Etcd, manager: EndpointManager) -> None:
     """As Go would have written it."""
     manager.add_endpoint("foo/e1", Endpoint("1.2.3.4"))
     assert etcd.get("foo/") == {b"foo/e1": b'{"Op":0,"Addr":"1.2.3.4","Metadata":null}'}
@@ -35,9 +33,7 @@ def test_add_and_delete_are_seen_by_etcdctl(
     assert etcd.get("foo/") == {}
 
 
-def test_what_etcds_guide_puts_by_hand_is_listed(
-    etcd: Etcd, manager: EndpointManager
-) -> None:
+def test_what_etcds_guide_puts_by_hand_is_listed(etcd: Etcd, manager: EndpointManager) -> None:
     """Without Op, and with metadata."""
     etcd.put("foo/1.2.3.4", '{"Addr":"1.2.3.4","Metadata":"hi"}')
     assert manager.list().by_key() == {"foo/1.2.3.4": Endpoint("1.2.3.4", "hi")}
@@ -52,9 +48,7 @@ def test_foo_never_sees_foo_other(etcd: Etcd, manager: EndpointManager) -> None:
     assert len(etcd.get("fo")) == 5
 
 
-def test_a_listing_tells_where_each_endpoint_stands(
-    etcd: Etcd, manager: EndpointManager
-) -> None:
+def test_a_listing_tells_where_each_endpoint_stands(etcd: Etcd, manager: EndpointManager) -> None:
     """Revisions, version, lease, as etcdctl has them."""
     lease = etcd.grant(600)
     etcd.put("foo/e1", "{}")
@@ -88,9 +82,7 @@ def test_a_value_that_is_no_endpoint_is_named_not_skipped(
     assert invalid.mod_revision == etcd.entry("foo/bad").mod_revision
 
 
-def test_a_key_outside_the_target_is_refused(
-    etcd: Etcd, manager: EndpointManager
-) -> None:
+def test_a_key_outside_the_target_is_refused(etcd: Etcd, manager: EndpointManager) -> None:
     """In an update, in a condition, and before anything is sent."""
     revision = etcd.revision()
     outside = "foo_other/e1"
@@ -125,9 +117,7 @@ def test_conditions_are_those_of_the_key(etcd: Etcd, manager: EndpointManager) -
     assert etcd.get("foo/") == {}
 
 
-def test_the_past_can_be_listed_until_it_is_compacted(
-    etcd: Etcd, manager: EndpointManager
-) -> None:
+def test_the_past_can_be_listed_until_it_is_compacted(etcd: Etcd, manager: EndpointManager) -> None:
     """And the future is an error of its own."""
     manager.add_endpoint("foo/e1", Endpoint("1"))
     past = etcd.revision()
@@ -179,9 +169,7 @@ def test_delete_all_takes_deeper_targets_along_and_can_tell_what_it_took(
     assert [stored.key for stored in deletion.previous] == ["foo/bar/e2", "foo/e1"]
 
 
-@pytest.mark.parametrize(
-    "key", [b"foo/\xff\xfe", "foo/ä\t[red]x[/red]".encode(), b"foo/\x1b[0m"]
-)
+@pytest.mark.parametrize("key", [b"foo/\xff\xfe", "foo/ä\t[red]x[/red]".encode(), b"foo/\x1b[0m"])
 def test_any_key_of_etcd_can_be_read_changed_and_deleted(
     etcd: Etcd, manager: EndpointManager, key: bytes
 ) -> None:

@@ -11,16 +11,12 @@ ONE, TWO = Endpoint("1.1.1.1:1"), Endpoint("2.2.2.2:2")
 
 def test_the_example_of_etcds_guide_becomes_one_put() -> None:
     """Delete e1, add e1 with another address: etcd itself refuses it as a duplicate key."""
-    assert fold([Update.delete(KEY), Update.add(KEY, TWO)]) == (
-        Update.add(KEY, TWO, lease=0),
-    )
+    assert fold([Update.delete(KEY), Update.add(KEY, TWO)]) == (Update.add(KEY, TWO, lease=0),)
 
 
 def test_add_then_delete_is_a_delete() -> None:
     """What was added before is gone."""
-    assert fold([Update.add(KEY, ONE, lease=7), Update.delete(KEY)]) == (
-        Update.delete(KEY),
-    )
+    assert fold([Update.add(KEY, ONE, lease=7), Update.delete(KEY)]) == (Update.delete(KEY),)
 
 
 def test_the_last_add_wins_and_keeps_the_lease_the_one_before_it_gave() -> None:

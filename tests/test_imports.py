@@ -32,9 +32,7 @@ def venv(at: Path, *requirements: str) -> Path:
     """Return the Python of a fresh environment with *requirements*."""
     subprocess.run([sys.executable, "-m", "venv", at], check=True)
     python = at / "bin" / "python"
-    subprocess.run(
-        [python, "-m", "pip", "install", "--quiet", *requirements], check=True
-    )
+    subprocess.run([python, "-m", "pip", "install", "--quiet", *requirements], check=True)
     return python
 
 

@@ -43,9 +43,7 @@ def test_a_target_that_would_mean_everything_is_refused(text: str) -> None:
         keys.range_of(text.removeprefix("etcd:").strip("/"))
 
 
-@pytest.mark.parametrize(
-    "text", ["etcd://10.0.0.1:2379/foo", "etcd://root:secret@etcd/foo"]
-)
+@pytest.mark.parametrize("text", ["etcd://10.0.0.1:2379/foo", "etcd://root:secret@etcd/foo"])
 def test_a_target_never_names_the_etcd_to_ask(text: str) -> None:
     """It would decide where the password goes; nor is one in it shown."""
     with pytest.raises(InvalidTargetError, match="--endpoints") as refused:
@@ -54,9 +52,7 @@ def test_a_target_never_names_the_etcd_to_ask(text: str) -> None:
 
 
 @given(st.text(min_size=1).filter(lambda text: text.strip("/")), st.text())
-def test_a_range_holds_the_keys_under_its_target_and_no_others(
-    target: str, key: str
-) -> None:
+def test_a_range_holds_the_keys_under_its_target_and_no_others(target: str, key: str) -> None:
     """``foo`` never sees ``foo_other``."""
     start, end = keys.range_of(target.encode("utf-8", "replace").decode())
     for name in (key, target + key, f"{target}/{key}", f"{target}_other/{key}"):
@@ -70,9 +66,7 @@ def test_every_key_of_etcd_survives_as_text(data: bytes) -> None:
     assert keys.encode(keys.decode(data)) == data
 
 
-@pytest.mark.parametrize(
-    "key", ["foo/e1", "/foo/bar/svc/e1", "foo/bar/svc", "foo/bar/svc_2/e1"]
-)
+@pytest.mark.parametrize("key", ["foo/e1", "/foo/bar/svc/e1", "foo/bar/svc", "foo/bar/svc_2/e1"])
 def test_a_key_outside_its_target_is_refused_in_the_words_of_go(key: str) -> None:
     """People search for this message."""
     with pytest.raises(InvalidKeyError) as refused:
@@ -86,9 +80,7 @@ def test_a_key_outside_its_target_is_refused_in_the_words_of_go(key: str) -> Non
     ("key", "target"),
     [("svc/e1", "svc"), ("/a/b", "/a"), ("a//b", "a/"), ("a/b/", "a/b")],
 )
-def test_the_target_of_a_key_is_what_stands_before_its_last_slash(
-    key: str, target: str
-) -> None:
+def test_the_target_of_a_key_is_what_stands_before_its_last_slash(key: str, target: str) -> None:
     """Unless --target says otherwise."""
     assert keys.target_of(key) == target
 

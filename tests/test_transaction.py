@@ -72,9 +72,7 @@ def test_a_changed_endpoint_stays_on_its_lease(
     assert result.detached == {}
 
 
-def test_a_lease_that_is_named_is_taken_and_zero_means_none(
-    etcd: Etcd, client: Client
-) -> None:
+def test_a_lease_that_is_named_is_taken_and_zero_means_none(etcd: Etcd, client: Client) -> None:
     """--lease and --no-lease."""
     first, second = etcd.grant(600), etcd.grant(600)
     for name in ("e1", "e2"):
@@ -86,9 +84,7 @@ def test_a_lease_that_is_named_is_taken_and_zero_means_none(
     assert (etcd.lease_of("svc/e1"), etcd.lease_of("svc/e2")) == (second, 0)
 
 
-def test_a_fold_that_takes_a_key_off_its_lease_says_so(
-    etcd: Etcd, client: Client
-) -> None:
+def test_a_fold_that_takes_a_key_off_its_lease_says_so(etcd: Etcd, client: Client) -> None:
     """Delete, then add: nobody asked for a permanent key in so many words."""
     lease = etcd.grant(600)
     etcd.put("svc/e1", "{}", lease)
@@ -97,14 +93,10 @@ def test_a_fold_that_takes_a_key_off_its_lease_says_so(
     assert result.detached == {"svc/e1": lease}
 
 
-def test_an_unknown_lease_is_named_and_nothing_is_written(
-    etcd: Etcd, client: Client
-) -> None:
+def test_an_unknown_lease_is_named_and_nothing_is_written(etcd: Etcd, client: Client) -> None:
     """Not even the updates before it."""
     with pytest.raises(LeaseNotFoundError, match="requested lease not found"):
-        transaction.update(
-            client, [*adds("e1"), Update.add("svc/e2", ONE, lease=12345)]
-        )
+        transaction.update(client, [*adds("e1"), Update.add("svc/e2", ONE, lease=12345)])
     assert etcd.get("svc/") == {}
 
 
@@ -129,9 +121,7 @@ def test_an_endpoint_that_has_no_form_in_etcd_is_refused_before_anything_is_sent
     """Go could not read NaN."""
     revision = etcd.revision()
     with pytest.raises(InvalidEndpointError):
-        transaction.update(
-            client, [*adds("e1"), Update.add("svc/e2", Endpoint("", float("nan")))]
-        )
+        transaction.update(client, [*adds("e1"), Update.add("svc/e2", Endpoint("", float("nan")))])
     assert etcd.revision() == revision
 
 
@@ -154,9 +144,7 @@ def test_a_condition_decides_about_everything(
 
     if (name, wanted) in {("there", EXISTS), ("there", "same"), ("missing", ABSENT)}:
         transaction.update(client, updates, conditions=[condition])
-        assert len(etcd.get("svc/")) == len(
-            {b"svc/there", *(u.key.encode() for u in updates)}
-        )
+        assert len(etcd.get("svc/")) == len({b"svc/there", *(u.key.encode() for u in updates)})
     else:
         with pytest.raises(ConditionFailedError) as refused:
             transaction.update(client, updates, conditions=[condition])
@@ -181,9 +169,7 @@ def test_what_was_there_before_is_told(etcd: Etcd, client: Client) -> None:
     updates = [Update.delete("svc/e1"), Update.add("svc/e2", TWO), *adds("e3")]
 
     quiet = transaction.update(client, updates)
-    assert quiet.previous == {
-        "svc/e1": StoredEndpoint("svc/e1", ONE, revision, revision, 1, 0)
-    }
+    assert quiet.previous == {"svc/e1": StoredEndpoint("svc/e1", ONE, revision, revision, 1, 0)}
 
     told = transaction.update(client, updates, previous=True)
     assert list(told.previous) == ["svc/e2", "svc/e3"]

@@ -1,4 +1,9 @@
-"""The only room that speaks etcd's gRPC API. What the rest of the house may use is named here."""
+"""
+The only room that speaks etcd's gRPC API.
+
+What every command needs is named here; those who read many keys or watch them import
+`etcd.snapshot` and `etcd.watch`, so that the others don't wait for that.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +11,5 @@ from . import requests
 from . import rpc_pb2 as rpc
 from .client import Client
 from .deadline import within
-from .snapshot import Snapshot, read_snapshot
-from .watch import Connected, Disconnected, Events, RangeWatch, Reading
 
-__all__ = [
-    "Client",
-    "Connected",
-    "Disconnected",
-    "Events",
-    "RangeWatch",
-    "Reading",
-    "Snapshot",
-    "read_snapshot",
-    "requests",
-    "rpc",
-    "within",
-]
+__all__ = ["Client", "requests", "rpc", "within"]

@@ -8,7 +8,7 @@ UNKNOWN. Texts are those of etcd's ``api/v3rpc/rpctypes/error.go``.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import grpc
 
@@ -32,8 +32,7 @@ class TokenRefusedError(AuthenticationError):
     """The token is missing, too old or unknown, so nothing was applied. A new login may help."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """
     What a failed call means.
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 import grpc
@@ -33,24 +32,26 @@ REQUIRE_LEADER = ("hasleader", "true")
 
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
-Answer = TypeVar("Answer", covariant=True)
+Answer_co = TypeVar("Answer_co", covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
 class Method(Generic[Request, Response]):
     """A method of etcd's API. *writes*: asking twice may not be the same as asking once."""
 
-    path: str
-    request: type[Request]
-    response: type[Response]
-    writes: bool = False
+    def __init__(
+        self, path: str, request: type[Request], response: type[Response], *, writes: bool = False
+    ) -> None:
+        self.path, self.request, self.response, self.writes = path, request, response, writes
 
 
-class Answers(Protocol[Answer]):
+class Answers(Protocol[Answer_co]):
     """A call under way."""
 
-    def __iter__(self) -> Iterator[Answer]: ...
-    def cancel(self) -> object: ...
+    def __iter__(self) -> Iterator[Answer_co]:
+        """Wait for one after the other."""
+
+    def cancel(self) -> object:
+        """End it."""
 
 
 _AUTHENTICATE = Method(
@@ -137,7 +138,7 @@ class Caller:
                     self._members.leave(member)
                 if not answer.repeat or deadline.left() < PAUSE:
                     raise answer.error from exc
-            self._closing.wait(random.uniform(0, PAUSE))  # noqa: S311 - spreads clients, hides nothing
+            self._closing.wait(random.uniform(0, PAUSE))
             share = 1.0
 
 

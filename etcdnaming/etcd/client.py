@@ -5,8 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Sequence
 from types import TracebackType
-
-import grpc
+from typing import TYPE_CHECKING
 
 from ..errors import InvalidSettingError
 from ..model import Lease
@@ -17,6 +16,9 @@ from .deadline import Deadline
 from .login import Login
 from .members import DialledMembers, GivenMember, Members
 from .security import Security
+
+if TYPE_CHECKING:
+    import grpc
 
 __all__ = ["Client"]
 
@@ -41,7 +43,7 @@ _LEASE_TIME_TO_LIVE = Method(
 
 class Client:
     """
-    The calls of etcd that naming needs. Usable from any number of threads; connects when first used.
+    The calls of etcd that naming needs, for any number of threads; connects when first used.
 
     Args:
         endpoints: ``host:port``, ``http://…``, ``https://…`` or ``unix://…``, tried in this order.

@@ -27,7 +27,7 @@ _current: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
 @contextmanager
 def within(seconds: float) -> Iterator[Deadline]:
     """
-    Bound every call of the block together by *seconds*; inside another block, that one's bound stays.
+    Bound all calls of the block together by *seconds*; inside another block its bound stays.
 
     A command made of several operations ends within the time of one.
     """

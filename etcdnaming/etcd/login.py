@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 from ..errors import AuthenticationError, InvalidSettingError
 
@@ -70,7 +69,8 @@ class Login:
 
 def _read_password(name: str) -> str:
     try:
-        return Path(name).read_text("utf-8").rstrip("\r\n")
+        with open(name, encoding="utf-8") as file:
+            return file.read().rstrip("\r\n")
     except OSError as exc:
         raise InvalidSettingError(f"{name}: {exc.strerror}") from exc
     except UnicodeDecodeError as exc:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import grpc
 
@@ -29,8 +28,7 @@ OPTIONS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """Who answers: a name for people, the channel, and the address if we dialled it."""
 
     name: str
@@ -43,9 +41,14 @@ class Members(Protocol):
 
     alone: bool
 
-    def current(self, deadline: Deadline) -> Member: ...
-    def leave(self, member: Member) -> None: ...
-    def close(self) -> None: ...
+    def current(self, deadline: Deadline) -> Member:
+        """Return who is asked now."""
+
+    def leave(self, member: Member) -> None:
+        """Ask somebody else from now on."""
+
+    def close(self) -> None:
+        """Ask nobody any more."""
 
 
 class GivenMember:
@@ -109,7 +112,7 @@ class DialledMembers:
         """
         Begin with the next endpoint from now on.
 
-        The channel is dropped, not closed: what other threads have under way on it may still end well.
+        The channel is dropped, not closed: what others have under way on it may still end well.
         """
         with self._lock:
             if self._member is member:

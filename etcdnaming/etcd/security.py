@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 
 import grpc
 
@@ -45,7 +44,7 @@ class Security:
         return grpc.ssl_channel_credentials(roots or _system_roots(), key, chain)
 
     def _read(self) -> tuple[bytes | None, bytes | None, bytes | None]:
-        cacert, key, cert = (Path(name).read_bytes() if name else None for name in self._files)
+        cacert, key, cert = (_content(name) if name else None for name in self._files)
         return cacert, key, cert
 
 
@@ -54,4 +53,9 @@ def _system_roots() -> bytes | None:
     import ssl  # only where TLS is used without --cacert
 
     cafile = ssl.get_default_verify_paths().cafile
-    return Path(cafile).read_bytes() if cafile else None
+    return _content(cafile) if cafile else None
+
+
+def _content(name: str) -> bytes:
+    with open(name, "rb") as file:
+        return file.read()

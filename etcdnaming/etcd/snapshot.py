@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..errors import CompactedError, FutureRevisionError, MessageTooLargeError
 from . import rpc_pb2 as rpc
@@ -23,8 +23,7 @@ STARTS = 4
 """How often a reading that compaction overtakes is begun: once, and 3 times again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """
     Keys in order, as they were at ``header.revision``.
 
@@ -33,7 +32,7 @@ class Snapshot:
 
     header: rpc.ResponseHeader
     kvs: list[rpc.KeyValue]
-    count: int
+    count: int  # type: ignore[assignment]  # etcd's word; nobody counts the fields
     more: bool
 
 

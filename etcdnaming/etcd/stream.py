@@ -1,4 +1,4 @@
-"""One long call of etcd whose answers are taken with a deadline, and which ends when it is told to."""
+"""One long call of etcd: its answers are taken with a deadline, and it ends when told to."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Stream(Generic[Request, Response]):
 
 
 class _OneRequest(Generic[Request]):
-    """Yields *request*, and then nothing more until the call is over: the sending side stays open."""
+    """Yields *request*, then nothing until the call is over: the sending side stays open."""
 
     def __init__(self, request: Request) -> None:
         self._request = request

@@ -245,7 +245,7 @@ class _Follower:
             self._tell(Disconnected(str(exc)))
         if self._failures:
             longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._failures, 10))
-            self._stopped.wait(random.uniform(0, longest))  # noqa: S311 - spreads clients
+            self._stopped.wait(random.uniform(0, longest))
         self._failures += 1
         if self._stopped.is_set():
             raise ClosedError

@@ -98,9 +98,11 @@ def test_what_users_may_not_do_is_told_apart(
     etcd = auth_etcd()
     asked = etcd if way == "direct" else grpc_proxy(etcd)
     name, _, password = READER.partition(":")
-    with Client([asked.endpoint], user=name, password="wrong") as client:
-        with pytest.raises(AuthenticationError, match="authentication failed"):
-            get()(client)
+    with (
+        Client([asked.endpoint], user=name, password="wrong") as client,
+        pytest.raises(AuthenticationError, match="authentication failed"),
+    ):
+        get()(client)
     with (
         Client([asked.endpoint]) as client,
         pytest.raises(AuthenticationError, match="--user"),

@@ -1,4 +1,4 @@
-"""Members that are away, frozen or dead: commands go on elsewhere, and say what became of a write."""
+"""Members that are away, frozen or dead: calls go on elsewhere, writes say what became of them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from harness import Cluster, Etcd
@@ -225,7 +226,6 @@ def test_many_threads_share_one_connection(own_etcd: Callable[..., Etcd]) -> Non
 
 def connections(port: int) -> int:
     """Return how many established connections *port* of this machine has on the server's side."""
-    with open("/proc/net/tcp", encoding="ascii") as table:
-        rows = [line.split() for line in table][1:]
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]]
     established = "01"
     return sum(row[1].endswith(f":{port:04X}") and row[3] == established for row in rows)

@@ -10,7 +10,8 @@ import pytest
 from harness import Etcd
 
 from etcdnaming.errors import CompactedError
-from etcdnaming.etcd import Client, read_snapshot, rpc
+from etcdnaming.etcd import Client, rpc
+from etcdnaming.etcd.snapshot import read_snapshot
 
 pytestmark = pytest.mark.server
 

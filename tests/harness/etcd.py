@@ -1,0 +1,134 @@
+"""One member, under control."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from etcdnaming.sandbox import Server, etcd_command, free_port
+
+from . import gateway
+from .etcdctl import Etcdctl
+from .programs import Programs
+from .servers import last_lines
+from .waiting import TIMEOUT, listens, wait_until
+
+__all__ = ["Etcd"]
+
+
+class Etcd(Etcdctl):
+    """
+    An etcd on ports and with data that stay the same from one start to the next.
+
+    Args:
+        programs: What to run.
+
+        flags: More flags for the server.
+
+        ctl_flags: What etcdctl needs to be let in.
+    """
+
+    def __init__(self, programs: Programs, *flags: str, ctl_flags: tuple[str, ...] = ()) -> None:
+        self.port = free_port()
+        self.peer_port = free_port()
+        self.endpoint = f"127.0.0.1:{self.port}"
+        super().__init__(programs, self.endpoint, *ctl_flags)
+        self.server_flags = flags
+        self.directory = Path(tempfile.mkdtemp(prefix="etcdnaming-test-"))
+        self.frozen = False
+        self._server: Server | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether there is a process, frozen or not."""
+        return self._server is not None
+
+    @property
+    def pid(self) -> int:
+        """Of the running server."""
+        assert self._server, "this etcd is not running"
+        return self._server.pid
+
+    @property
+    def data(self) -> Path:
+        """Its data directory."""
+        return self.directory / "data"
+
+    def start(self) -> None:
+        """Start it, and return when it answers."""
+        self.launch()
+        self.wait_until_ready()
+
+    def launch(self) -> None:
+        """Start it without waiting, as the members of a cluster must be."""
+        assert not self._server, "this etcd is running"
+        command = etcd_command(str(self.programs.etcd), self.directory, self.port, self.peer_port)
+        self._server = Server([*command, *self.server_flags], self.directory)
+
+    def wait_until_ready(self) -> None:
+        """Return when a read of its data gets an answer."""
+        assert self._server, "this etcd is not running"
+        self._server.wait_until(partial(listens, self.endpoint), TIMEOUT)
+        self.ctl("get", "ready")
+
+    def kill(self) -> None:
+        """End it as a power cut would. The data stay."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End it as an administrator would. The data stay."""
+        self._end(signal.SIGTERM)
+
+    def freeze(self) -> None:
+        """Let it stand still: connections stay open, nothing is answered."""
+        os.kill(self.pid, signal.SIGSTOP)
+        wait_until(self._stands_still)
+        self.frozen = True
+
+    def thaw(self) -> None:
+        """Let a frozen one go on."""
+        os.kill(self.pid, signal.SIGCONT)
+        self.frozen = False
+
+    def wipe(self) -> None:
+        """Start it again with nothing in it: another history under the same cluster id."""
+        if self._server:
+            self.kill()
+        shutil.rmtree(self.data)
+        self.start()
+
+    def empty(self) -> None:
+        """Remove all keys and leases. Not for servers with TLS or users."""
+        gateway.empty(self.endpoint)
+
+    def put_all(self, values: Mapping[bytes, bytes]) -> None:
+        """Store thousands of keys quickly. Not for servers with TLS or users."""
+        gateway.put_all(self.endpoint, values)
+
+    def close(self) -> None:
+        """End it, and remove all its files."""
+        if self._server:
+            self._server.close()
+            self._server = None
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def last_lines(self) -> str:
+        """Return what it said last, for whoever looks at a failed test."""
+        return last_lines(self.directory)
+
+    def _end(self, number: signal.Signals) -> None:
+        assert self._server, "this etcd is not running"
+        os.kill(self._server.pid, number)
+        self._server.wait(TIMEOUT)
+        self._server = None
+        self.frozen = False
+
+    def _stands_still(self) -> bool:
+        status = Path(f"/proc/{self.pid}/stat")
+        # After the name, which is in parentheses. Elsewhere than on Linux the signal must do.
+        return not status.exists() or status.read_text().rpartition(")")[2].split()[0] == "T"

@@ -1,0 +1,151 @@
+"""The program as a process of its own: for signals, pipes and what happens at the exit."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from typing import IO
+
+from .cli import Result, Word
+from .environment import Changes, pointing_at
+
+__all__ = ["Process", "Spawn", "command"]
+
+
+def command(*args: Word) -> list[str]:
+    """Return what runs ``etcdnaming ARGS`` with the interpreter of the tests."""
+    return [sys.executable, "-m", "etcdnaming", *map(os.fsdecode, args)]
+
+
+class Spawn:
+    """Starts the program, which asks *endpoints* unless told otherwise."""
+
+    def __init__(self, endpoints: str) -> None:
+        self._endpoints = endpoints
+        self._started: list[Process] = []
+
+    def __call__(self, *args: Word, env: Changes | None = None) -> Process:
+        """Start ``etcdnaming ARGS``, with *env* changed (``None`` removes)."""
+        process = Process(command(*args), pointing_at(self._endpoints, env))
+        self._started.append(process)
+        return process
+
+    def close(self) -> None:
+        """Kill those that still run."""
+        for process in self._started:
+            process.close()
+
+
+class Process:
+    """
+    A running command, whose output can be waited for.
+
+    Args:
+        args: The whole command.
+
+        env: Its whole environment.
+    """
+
+    def __init__(self, args: Sequence[str], env: Mapping[str, str]) -> None:
+        self._process = subprocess.Popen(
+            args,
+            env=env,
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert self._process.stdin
+        assert self._process.stdout
+        assert self._process.stderr
+        self.stdin = self._process.stdin
+        self._out = _Reader(self._process.stdout)
+        self._err = _Reader(self._process.stderr)
+
+    @property
+    def pid(self) -> int:
+        """Also the id of its session and of its process group."""
+        return self._process.pid
+
+    @property
+    def out(self) -> str:
+        """What it has printed so far."""
+        return self._out.text()
+
+    @property
+    def err(self) -> str:
+        """What it has said on stderr so far."""
+        return self._err.text()
+
+    def wait_for_out(self, text: str, timeout: float = 10) -> None:
+        """Return when it has printed *text*; fail the test after *timeout* seconds."""
+        self._wait_for(self._out, text, timeout)
+
+    def wait_for_err(self, text: str, timeout: float = 10) -> None:
+        """Return when it has said *text* on stderr; fail the test after *timeout* seconds."""
+        self._wait_for(self._err, text, timeout)
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
+    def finish(self, timeout: float = 10) -> Result:
+        """Close its stdin and wait for its end. A status below 0 is a signal's number."""
+        self.stdin.close()
+        status = self._process.wait(timeout)
+        return Result(status, self._out.all(), self._err.all())
+
+    def close(self) -> None:
+        """Kill it and its process group, if it still runs."""
+        if self._process.poll() is None:
+            os.killpg(self.pid, signal.SIGKILL)
+        self.finish()
+
+    def _wait_for(self, reader: _Reader, text: str, timeout: float) -> None:
+        assert reader.wait_for(text, timeout), (
+            f"no {text!r} in {timeout:g} s; stdout: {self.out!r}, stderr: {self.err!r}"
+        )
+
+
+class _Reader:
+    """Reads a pipe to its end in a thread, so that the writer never has to wait."""
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        self._pipe = pipe
+        self._data = b""
+        self._ended = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def text(self) -> str:
+        with self._changed:
+            return self._data.decode("utf-8", "surrogateescape")
+
+    def wait_for(self, text: str, timeout: float) -> bool:
+        wanted = text.encode("utf-8", "surrogateescape")
+        with self._changed:
+            self._changed.wait_for(lambda: wanted in self._data or self._ended, timeout)
+            return wanted in self._data
+
+    def all(self, timeout: float = 10) -> str:
+        self._thread.join(timeout)
+        assert not self._thread.is_alive(), "its children still hold its output open"
+        self._pipe.close()
+        return self.text()
+
+    def _read(self) -> None:
+        while data := os.read(self._pipe.fileno(), 65536):
+            self._add(data)
+        self._add(b"")
+
+    def _add(self, data: bytes) -> None:
+        with self._changed:
+            self._data += data
+            self._ended = not data
+            self._changed.notify_all()

@@ -1,0 +1,83 @@
+"""Certificates as files, and an etcd that wants them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import trustme
+
+from .etcd import Etcd
+from .programs import Programs
+
+__all__ = ["Certificates", "Pair", "secure_etcd"]
+
+NAMES = ("127.0.0.1", "localhost")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A certificate and its key, PEM."""
+
+    cert: Path
+    key: Path
+
+
+class Certificates:
+    """
+    A certificate authority and what it signed, as PEM files whose paths never change.
+
+    ``ca`` signed ``server`` and ``client``. ``other_ca`` signed ``other_client``, and nobody
+    trusts it.
+    """
+
+    def __init__(self, directory: Path, *names: str) -> None:
+        self.ca = directory / "ca.pem"
+        self.other_ca = directory / "other-ca.pem"
+        self.server = _pair(directory, "server")
+        self.client = _pair(directory, "client")
+        self.other_client = _pair(directory, "other-client")
+        self.renew(*names)
+
+    def renew(self, *names: str) -> None:
+        """Replace every file, the authorities included. *names* are those of the server."""
+        _issue(self.ca, {self.server: names or NAMES, self.client: ("client",)})
+        _issue(self.other_ca, {self.other_client: ("client",)})
+
+
+def secure_etcd(
+    programs: Programs, certificates: Certificates, *flags: str, mutual: bool = False
+) -> Etcd:
+    """Return an etcd that speaks TLS only, and if *mutual* only to its CA's clients."""
+    server, client = certificates.server, certificates.client
+    etcd = Etcd(
+        programs,
+        ctl_flags=(
+            f"--cert={client.cert}",
+            f"--key={client.key}",
+            "--insecure-transport=false",
+            "--insecure-skip-tls-verify",  # so that it can be looked into whatever its name is
+        ),
+    )
+    etcd.server_flags = (
+        f"--listen-client-urls=https://{etcd.endpoint}",
+        f"--advertise-client-urls=https://{etcd.endpoint}",
+        f"--cert-file={server.cert}",
+        f"--key-file={server.key}",
+        *((f"--trusted-ca-file={certificates.ca}", "--client-cert-auth") if mutual else ()),
+        *flags,
+    )
+    return etcd
+
+
+def _pair(directory: Path, name: str) -> Pair:
+    return Pair(directory / f"{name}.pem", directory / f"{name}.key")
+
+
+def _issue(path: Path, wanted: dict[Pair, tuple[str, ...]]) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(path)
+    for pair, names in wanted.items():
+        leaf = authority.issue_cert(*names)
+        leaf.private_key_pem.write_to_path(pair.key)
+        pair.cert.write_bytes(b"".join(blob.bytes() for blob in leaf.cert_chain_pems))

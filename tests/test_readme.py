@@ -1,0 +1,39 @@
+"""What README.md shows is what happens."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from harness import Shell
+from harness.etcd import Etcd
+
+README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
+
+
+def transcripts(language: str) -> list[str]:
+    """Return the blocks of *language*, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+
+
+def commands(transcript: str) -> list[tuple[str, str]]:
+    """Return each command with what it prints; a status that is not 0 stands in brackets."""
+    parts = re.split(r"^\$ (.*)\n", transcript, flags=re.MULTILINE)[1:]
+    return list(zip(parts[::2], parts[1::2], strict=True))
+
+
+def test_the_transcripts_are_real(etcd: Etcd, shell: Shell) -> None:
+    """Run one after another on an empty etcd, as a reader would."""
+    shown = [command for block in transcripts("console") for command in commands(block)]
+    assert len(shown) > 10
+    for command, printed in shown:
+        status = f"{command}\nstatus=$?; [ $status = 0 ] || echo \"[$status]\""
+        result = shell(f"exec 2>&1; {status}")
+        assert (command, result.out) == (command, printed)
+
+
+def test_the_library_in_ten_lines_runs(etcd: Etcd) -> None:
+    """With the endpoint of the day."""
+    [program] = transcripts("python")
+    exec(compile(program.replace("127.0.0.1:2379", etcd.endpoint), "README.md", "exec"), {})  # noqa: S102 - it is ours
+    assert etcd.get("foo/") == {b"foo/bar/svc/e1": b'{"Op":0,"Addr":"1.2.3.5:80","Metadata":null}'}

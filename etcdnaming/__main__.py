@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from typing import NoReturn
 
 __all__ = ["main"]
@@ -20,13 +19,12 @@ def main() -> NoReturn:
     from .cli import main as run
 
     try:
-        status = run()
+        # Nothing is left to clean up, and taking gRPC apart would take as long as a call to etcd.
+        os._exit(run())
     except BrokenPipeError:
         from .cli.signals import die_by
 
         die_by(signal.SIGPIPE)
-    _give_up_stdout()
-    sys.exit(status)
 
 
 def _keep_standard_descriptors() -> None:
@@ -34,15 +32,6 @@ def _keep_standard_descriptors() -> None:
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)
-
-
-def _give_up_stdout() -> None:
-    """What stdout did not take has been told; Python would tell it again, in its own words."""
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 if __name__ == "__main__":

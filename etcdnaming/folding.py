@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from .model import Operation, Update
 
@@ -31,4 +30,4 @@ def fold(updates: Sequence[Update]) -> tuple[Update, ...]:
 def _after(before: Update, then: Update) -> Update:
     if then.op is Operation.DELETE or then.lease is not None:
         return then
-    return replace(then, lease=0 if before.op is Operation.DELETE else before.lease)
+    return then._replace(lease=0 if before.op is Operation.DELETE else before.lease)

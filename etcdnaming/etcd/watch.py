@@ -12,8 +12,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from ..errors import (
     ClosedError,
@@ -51,30 +50,26 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 _WATCH = Method("/etcdserverpb.Watch/Watch", rpc.WatchRequest, rpc.WatchResponse)
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """All there is. *again*: it takes the place of everything told before."""
 
     snapshot: Snapshot
     again: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Events:
+class Events(NamedTuple):
     """Changes in the order they were made, perhaps of several revisions."""
 
     events: Sequence[rpc.Event]
 
 
-@dataclass(frozen=True, slots=True)
-class Connected:
+class Connected(NamedTuple):
     """*member* delivers."""
 
     member: str
 
 
-@dataclass(frozen=True, slots=True)
-class Disconnected:
+class Disconnected(NamedTuple):
     """Nobody delivers for now, and why."""
 
     reason: str

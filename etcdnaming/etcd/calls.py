@@ -7,10 +7,9 @@ repeated only if etcd said that it was not applied; a refused token is renewed o
 
 from __future__ import annotations
 
-import random
 import threading
-from collections.abc import Iterable, Iterator
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -22,7 +21,10 @@ from .deadline import Deadline, within
 from .login import Login
 from .members import Member, Members
 
-__all__ = ["Answers", "Caller", "Method"]
+if TYPE_CHECKING:
+    from .stream import Answers
+
+__all__ = ["Caller", "Method"]
 
 PAUSE = 0.2
 """Seconds, at most, before somebody is asked again who could not answer."""
@@ -32,7 +34,6 @@ REQUIRE_LEADER = ("hasleader", "true")
 
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
-Answer_co = TypeVar("Answer_co", covariant=True)
 
 
 class Method(Generic[Request, Response]):
@@ -42,16 +43,6 @@ class Method(Generic[Request, Response]):
         self, path: str, request: type[Request], response: type[Response], *, writes: bool = False
     ) -> None:
         self.path, self.request, self.response, self.writes = path, request, response, writes
-
-
-class Answers(Protocol[Answer_co]):
-    """A call under way."""
-
-    def __iter__(self) -> Iterator[Answer_co]:
-        """Wait for one after the other."""
-
-    def cancel(self) -> object:
-        """End it."""
 
 
 _AUTHENTICATE = Method(
@@ -118,6 +109,11 @@ class Caller:
                     return ""
                 raise
 
+    def _pause(self) -> None:
+        from random import uniform  # is not wanted by calls that go well
+
+        self._closing.wait(uniform(0, PAUSE))
+
     def _ask(
         self,
         method: Method[Request, Response],
@@ -138,7 +134,7 @@ class Caller:
                     self._members.leave(member)
                 if not answer.repeat or deadline.left() < PAUSE:
                     raise answer.error from exc
-            self._closing.wait(random.uniform(0, PAUSE))
+            self._pause()
             share = 1.0
 
 

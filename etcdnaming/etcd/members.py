@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, TypeAlias
 
 import grpc
 
@@ -34,21 +34,6 @@ class Member(NamedTuple):
     name: str
     channel: grpc.Channel
     address: Address | None = None
-
-
-class Members(Protocol):
-    """Who is asked."""
-
-    alone: bool
-
-    def current(self, deadline: Deadline) -> Member:
-        """Return who is asked now."""
-
-    def leave(self, member: Member) -> None:
-        """Ask somebody else from now on."""
-
-    def close(self) -> None:
-        """Ask nobody any more."""
 
 
 class GivenMember:
@@ -166,3 +151,7 @@ class _Watchdog:
     def __call__(self, state: grpc.ChannelConnectivity) -> None:
         if state is not grpc.ChannelConnectivity.READY:
             self._leave(self._member)
+
+
+Members: TypeAlias = GivenMember | DialledMembers
+"""Who is asked."""

@@ -1,0 +1,41 @@
+"""What all tables have in common: how rich draws them into a text, and how they count."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+from rich.console import Console
+from rich.text import Text
+
+from . import terminal
+from .grid import Grid
+
+__all__ = ["counted", "draw"]
+
+
+def draw(*parts: Grid | Text) -> str:
+    """Return *parts* as stdout is to show them, with a blank line between those not empty."""
+    drawn = io.StringIO()
+    colour = terminal.wants_colour(sys.stdout)
+    console = Console(
+        file=drawn,
+        width=terminal.width(sys.stdout),
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+    )
+    for part in filter(len, parts):
+        if drawn.tell():
+            console.print()
+        console.print(part, crop=False)
+    return drawn.getvalue()
+
+
+def counted(count: int, noun: str) -> str:
+    """
+    Return how many there are.
+
+    >>> counted(1, "endpoint"), counted(2, "endpoint")
+    ('1 endpoint', '2 endpoints')
+    """
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,0 +1,79 @@
+"""Rows of a live table as lines of one terminal: each has one line, and is cut where it must be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.cells import cell_len, set_cell_size
+from rich.text import Text
+
+from .drawing import draw
+from .grid import GAP, Row, fit
+
+__all__ = ["Columns", "drawn"]
+
+SIGN, KEY, ADDR, LEASE, TTL, CHANGED, METADATA = range(7)
+HEADER = ("", "KEY", "ADDR", "LEASE", "TTL", "CHANGED", "METADATA")
+
+LAYOUTS = (
+    (SIGN, KEY, ADDR, LEASE, TTL, CHANGED, METADATA),
+    (SIGN, KEY, ADDR, TTL, CHANGED, METADATA),
+    (SIGN, KEY, ADDR, TTL, CHANGED),
+    (SIGN, KEY, ADDR, CHANGED),
+)
+"""From wide to narrow: the first that fits is taken."""
+
+LEAST = 10
+"""Columns of metadata that are worth a look."""
+
+
+class Columns:
+    """Widths that only grow, so that columns don't dance while their cells change."""
+
+    def __init__(self) -> None:
+        self._natural = [1, *map(len, HEADER[1:])]
+        self._natural[TTL] = len("3600s")
+        self._natural[CHANGED] = len("00:00:00")
+
+    def lines(self, found: Sequence[Row], room: int) -> list[tuple[str, str]]:
+        """Return the header and *found* as texts, at most *room* wide, each with its style."""
+        for row in found:
+            self._natural = [max(*each) for each in zip(self._natural, map(cell_len, row.cells))]
+        layout, widths = self._layout(room)
+        return [
+            (_line([row.cells[column] for column in layout], layout, widths), row.style)
+            for row in (Row(HEADER, "bold"), *found)
+        ]
+
+    def _layout(self, room: int) -> tuple[Sequence[int], Sequence[int]]:
+        for layout in LAYOUTS:
+            left = room - len(GAP) * (len(layout) - 1)
+            widths = [self._natural[column] for column in layout]
+            if layout[-1] == METADATA:
+                least = min(widths[-1], LEAST)
+                widths[-1] = min(widths[-1], max(least, left - sum(widths[:-1])))
+            if sum(widths) <= left:
+                return layout, widths
+        return layout, fit(widths, left)
+
+
+def drawn(lines: Sequence[tuple[str, str]]) -> str:
+    """Return *lines* in their styles, as far as the terminal has them."""
+    text = Text("\n", no_wrap=True, overflow="ignore")
+    return draw(text.join(Text(*line) for line in lines))
+
+
+def _line(cells: Sequence[str], layout: Sequence[int], widths: Sequence[int]) -> str:
+    cut = (_cut(*each) for each in zip(cells, layout, widths, strict=True))
+    return GAP.join(cut).rstrip(" ")
+
+
+def _cut(text: str, column: int, width: int) -> str:
+    """Return *text* as wide as *width*; of keys the end is kept, in which they differ."""
+    if cell_len(text) <= width:
+        return set_cell_size(text, width)
+    if column != KEY:
+        return set_cell_size(text, width - 1) + "…"
+    while cell_len(text) > width - 1:
+        text = text[1:]
+    return set_cell_size("…" + text, width)

@@ -1,0 +1,45 @@
+"""The lines below a live table: what it is all about, and whether it is up to date."""
+
+from __future__ import annotations
+
+import textwrap
+import time
+from typing import NamedTuple
+
+from ...model import WatchState
+from .drawing import counted
+from .live_view import View
+from .spelling import escape, printable
+
+__all__ = ["Status"]
+
+
+class Status(NamedTuple):
+    """The target, and since when the connection is as it is."""
+
+    target: str
+    state: WatchState | None = None
+    since: float = 0.0
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether changes are shown as they are made."""
+        return self.state is not None and self.state.connected
+
+    def lines(self, view: View, room: int, *, last: bool) -> list[tuple[str, str]]:
+        """Return texts at most *room* wide, each with its style; the *last* ones stay."""
+        found = f"{counted(view.count, 'endpoint')} under {escape(self.target)}"
+        found = f"{found}, revision {view.revision}" if view.revision else "waiting for etcd"
+        if self.is_connected and self.state and not last:
+            found = f"{found}, connected to {printable(self.state.detail)}"
+        return [*_folded(found, "dim", room), *_folded(self._trouble(), "bold red", room)]
+
+    def _trouble(self) -> str:
+        if self.state is None or self.state.connected:
+            return ""
+        at = time.strftime("%H:%M:%S", time.localtime(self.since))
+        return f"disconnected since {at}: {printable(self.state.detail)}"
+
+
+def _folded(text: str, style: str, room: int) -> list[tuple[str, str]]:
+    return [(line, style) for line in textwrap.wrap(text, max(room, 1))]

@@ -1,0 +1,131 @@
+"""
+The JSON objects that ``-w json`` is made of. What programs read: it only ever grows.
+
+They still have to go through `safe_json`, all at once.
+"""
+
+from __future__ import annotations
+
+from binascii import b2a_base64
+from collections.abc import Mapping
+from json.encoder import encode_basestring
+
+from ...keys import encode
+from ...model import (
+    Condition,
+    Endpoint,
+    Header,
+    InvalidValue,
+    StoredEndpoint,
+    StoredKey,
+    Update,
+)
+from ...wire import dumps
+from .spelling import lease_id
+
+__all__ = [
+    "condition",
+    "endpoint",
+    "header",
+    "invalid",
+    "previous",
+    "service",
+    "stored",
+    "stored_endpoint",
+    "stored_key",
+    "update",
+]
+
+
+def header(answer: Header) -> str:
+    """``cluster_id member_id revision raft_term``."""
+    return (
+        f'{{"cluster_id":"{answer.cluster_id:x}","member_id":"{answer.member_id:x}",'
+        f'"revision":{answer.revision},"raft_term":{answer.raft_term}}}'
+    )
+
+
+def stored_endpoint(found: StoredEndpoint) -> str:
+    """``key key_base64 addr metadata create_revision mod_revision version lease``."""
+    return f"{{{_key(found.key)},{_endpoint(found.endpoint)},{_revisions(found)}}}"
+
+
+def stored_key(found: StoredKey) -> str:
+    """As `stored_endpoint`, without ``addr metadata``."""
+    return f"{{{_key(found.key)},{_revisions(found)}}}"
+
+
+def invalid(found: InvalidValue) -> str:
+    """``key key_base64 reason value_base64 mod_revision``."""
+    return (
+        f'{{{_key(found.key)},"reason":{encode_basestring(found.reason)},'
+        f'"value_base64":{_base64(found.value)},"mod_revision":{found.mod_revision}}}'
+    )
+
+
+def stored(found: StoredEndpoint | InvalidValue) -> str:
+    """`stored_endpoint`, or `invalid` if it can't be read."""
+    return invalid(found) if isinstance(found, InvalidValue) else stored_endpoint(found)
+
+
+def previous(before: Mapping[str, StoredEndpoint | InvalidValue], key: str) -> str:
+    """What *key* held, as `stored`; null if that is not known, or was nothing."""
+    return stored(before[key]) if key in before else "null"
+
+
+def endpoint(change: Update) -> str:
+    """``key key_base64 addr metadata lease``, of which a delete has only the key."""
+    return f"{{{_change(change)}}}"
+
+
+def update(change: Update, prev: str = "null") -> str:
+    """``op``, what `endpoint` has, and ``prev``."""
+    return f'{{"op":"{change.op.name.lower()}",{_change(change)},"prev":{prev}}}'
+
+
+def condition(wanted: Condition) -> str:
+    """``key key_base64 condition mod_revision``; the last is null unless it is the condition."""
+    names = {None: "exists", 0: "absent"}
+    revision = "null" if wanted.mod_revision in names else wanted.mod_revision
+    name = names.get(wanted.mod_revision, "mod_revision")
+    return f'{{{_key(wanted.key)},"condition":"{name}","mod_revision":{revision}}}'
+
+
+def service(target: str, count: int) -> str:
+    """``target target_base64 count``."""
+    return f'{{{_key(target, "target")},"count":{count}}}'
+
+
+def _change(change: Update) -> str:
+    # A lease of null is one that is kept, whichever it is.
+    lease = "null" if change.lease is None else f'"{lease_id(change.lease)}"'
+    values = _endpoint(change.endpoint) if change.endpoint else '"addr":null,"metadata":null'
+    return f'{_key(change.key)},{values},"lease":{lease}'
+
+
+def _key(key: str, name: str = "key") -> str:
+    raw = "null" if key.isascii() else _raw(key)
+    return f'"{name}":{encode_basestring(key)},"{name}_base64":{raw}'
+
+
+def _raw(key: str) -> str:
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        return _base64(encode(key))
+    return "null"
+
+
+def _base64(value: bytes) -> str:
+    return f'"{b2a_base64(value, newline=False).decode()}"'
+
+
+def _endpoint(found: Endpoint) -> str:
+    return f'"addr":{encode_basestring(found.addr)},"metadata":{dumps(found.metadata)}'
+
+
+def _revisions(found: StoredEndpoint | StoredKey) -> str:
+    return (
+        f'"create_revision":{found.create_revision},"mod_revision":{found.mod_revision},'
+        f'"version":{found.version},"lease":"{lease_id(found.lease)}"'
+    )

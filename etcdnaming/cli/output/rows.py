@@ -1,0 +1,107 @@
+"""The rows that ``-w table`` is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from ...model import (
+    Condition,
+    Endpoint,
+    InvalidValue,
+    StoredEndpoint,
+    StoredKey,
+    Update,
+)
+from ...wire import dumps
+from .grid import Row
+from .spelling import escape, lease_id, safe_json
+
+__all__ = [
+    "CHANGES",
+    "ENDPOINTS",
+    "KEYS",
+    "UNREADABLE",
+    "changes",
+    "condition",
+    "endpoint",
+    "key",
+    "previous",
+    "unreadable",
+    "update",
+]
+
+# What can be long stands last, so that nothing is pushed aside or padded for it.
+ENDPOINTS = ("KEY", "ADDR", "LEASE", "TTL", "METADATA")
+KEYS = ("KEY", "CREATED", "MODIFIED", "VERSION", "LEASE")
+UNREADABLE = ("KEY", "NOT AN ENDPOINT")
+CHANGES = ("OP", "KEY", "ADDR", "LEASE", "METADATA")
+NONE = "-"
+
+
+def endpoint(found: StoredEndpoint, remaining: Mapping[int, int]) -> Row:
+    """A row of `ENDPOINTS`."""
+    key_and_addr = (escape(found.key), escape(found.endpoint.addr))
+    lease = (_lease(found.lease), _ttl(remaining.get(found.lease)))
+    return Row((*key_and_addr, *lease, _metadata(found.endpoint)))
+
+
+def key(found: StoredKey) -> Row:
+    """A row of `KEYS`."""
+    revisions = (found.create_revision, found.mod_revision, found.version)
+    return Row((escape(found.key), *map(str, revisions), _lease(found.lease)))
+
+
+def unreadable(found: InvalidValue) -> Row:
+    """A row of `UNREADABLE`."""
+    return Row((escape(found.key), escape(found.reason)), "red")
+
+
+def changes(
+    updates: Iterable[Update], before: Mapping[str, StoredEndpoint | InvalidValue]
+) -> Iterator[Row]:
+    """Rows of `CHANGES`: what was done, each followed by what was there *before*."""
+    for change in updates:
+        yield update(change)
+        if change.key in before:
+            yield previous(before[change.key])
+
+
+def update(change: Update) -> Row:
+    """A row of `CHANGES`: what is done to one key."""
+    operation = change.op.name.lower()
+    if change.endpoint is None:
+        return Row((operation, escape(change.key), NONE, NONE, ""))
+    lease = "kept" if change.lease is None else _lease(change.lease)
+    return _change(operation, change.key, change.endpoint, lease)
+
+
+def previous(found: StoredEndpoint | InvalidValue) -> Row:
+    """A row of `CHANGES`: what was there before."""
+    if isinstance(found, InvalidValue):
+        cells = (escape(found.key), "not an endpoint", _lease(found.lease), escape(found.reason))
+        return Row(("was", *cells), "red")
+    return Row(_change("was", found.key, found.endpoint, _lease(found.lease)).cells, "dim")
+
+
+def condition(wanted: Condition, style: str = "") -> Row:
+    """A row of `CHANGES`: what must be true of a key."""
+    what = str(wanted).removeprefix(f"{wanted.key} ")
+    return Row(("if", escape(wanted.key), what, NONE, ""), style)
+
+
+def _change(operation: str, key: str, endpoint: Endpoint, lease: str) -> Row:
+    return Row((operation, escape(key), escape(endpoint.addr), lease, _metadata(endpoint)))
+
+
+def _lease(lease: int) -> str:
+    return lease_id(lease) if lease else NONE
+
+
+def _ttl(seconds: int | None) -> str:
+    if seconds is None:
+        return NONE
+    return f"{seconds}s" if seconds >= 0 else "gone"
+
+
+def _metadata(endpoint: Endpoint) -> str:
+    return "" if endpoint.metadata is None else safe_json(dumps(endpoint.metadata))

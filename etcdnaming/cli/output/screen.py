@@ -1,0 +1,66 @@
+"""
+The terminal while a live table has it: a screen of its own, with no cursor and no echo.
+
+When it is given back it is as it was before, with what is to be left below.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import termios
+from contextlib import suppress
+
+from .stdout import write
+
+__all__ = ["Screen"]
+
+OWN, CLEAR, HIDE_CURSOR = "\x1b[?1049h", "\x1b[2J", "\x1b[?25l"
+SHOW_CURSOR, ORIGINAL = "\x1b[?25h", "\x1b[?1049l"
+HOME, REST_OF_LINE, REST_OF_SCREEN = "\x1b[H", "\x1b[K", "\x1b[J"
+
+
+class Screen:
+    """Belongs to one thread."""
+
+    def __init__(self) -> None:
+        self._echoes = False
+
+    def enter(self) -> None:
+        """Take the terminal."""
+        self._echo(on=False)
+        _write(OWN + CLEAR + HIDE_CURSOR)
+
+    def leave(self, text: str = "") -> None:
+        """Give it back, with *text* on it."""
+        self._echo(on=True)
+        _write(SHOW_CURSOR + ORIGINAL + text)
+
+    def clear(self) -> None:
+        """Remove what was drawn for another size."""
+        _write(CLEAR)
+
+    def show(self, text: str) -> None:
+        """Draw the lines of *text* over what is there."""
+        _write(HOME + text.rstrip("\n").replace("\n", f"{REST_OF_LINE}\n") + REST_OF_SCREEN)
+
+    def size(self) -> os.terminal_size:
+        """Return the columns and lines there are now, whatever there were when we were started."""
+        return os.get_terminal_size(sys.stdout.fileno())
+
+    def _echo(self, *, on: bool) -> None:
+        """Let what is typed show, if it did: it would land anywhere in the table."""
+        with suppress(termios.error, ValueError, AttributeError):  # nobody types
+            modes = termios.tcgetattr(sys.stdin)
+            echo = modes[3] & termios.ECHO
+            if on and self._echoes:
+                modes[3] |= termios.ECHO
+            elif not on:
+                self._echoes = bool(echo)
+                modes[3] &= ~termios.ECHO
+            termios.tcsetattr(sys.stdin, termios.TCSANOW, modes)
+
+
+def _write(text: str) -> None:
+    write([text])
+    sys.stdout.flush()

@@ -1,0 +1,34 @@
+"""The one way out for results."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Iterable
+from itertools import islice
+
+__all__ = ["write"]
+
+BATCH = 1000  # pieces; few calls for many endpoints, little memory for all of them
+
+
+def write(pieces: Iterable[str]) -> None:
+    """
+    Write *pieces* to stdout as UTF-8, whatever the locale says: keys and JSON are UTF-8.
+
+    Raises:
+        OSError: They can't be written, for one because stdout was closed (``>&-``).
+    """
+    remaining = iter(pieces)
+    while batch := list(islice(remaining, BATCH)):
+        _write_all("".join(batch).encode())
+
+
+def _write_all(data: bytes) -> None:
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    # Under PYTHONUNBUFFERED the buffer is the bare file, which may take less than it is given.
+    rest = memoryview(data)
+    while rest:
+        rest = rest[sys.stdout.buffer.write(rest) :]

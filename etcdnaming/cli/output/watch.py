@@ -1,0 +1,67 @@
+"""What ``watch`` prints: each format is one small printer here too, with a live table as a fifth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from ...model import ChangeBatch, StoredEndpoint, WatchState
+
+__all__ = ["WatchPrinter", "live_printer", "watch_printer"]
+
+
+class WatchPrinter(Protocol):
+    """
+    One format, open for as long as the watch lasts. What it was told is out when it returns.
+
+    *endpoints* is what is there after a batch, by key.
+    """
+
+    def tell(self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]) -> None:
+        """What was there when the watch began, or what has changed since."""
+
+    def state(self, state: WatchState) -> None:
+        """The connection was lost or found, which only a live table shows."""
+
+    def __enter__(self) -> WatchPrinter: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+
+def watch_printer(name: str, target: str) -> WatchPrinter:
+    """Return the printer of the format *name*, one of `FORMATS`; each is loaded only when chosen."""
+    if name == "fields":
+        from .watch_fields import FieldsWatch
+
+        return FieldsWatch()
+    if name == "json":
+        from .watch_jsonlines import JSONLinesWatch
+
+        return JSONLinesWatch()
+    if name == "simple":
+        from .watch_simple import SimpleWatch
+
+        return SimpleWatch()
+    if name == "table":
+        from .watch_table import TableWatch
+
+        return TableWatch(target)
+    raise ValueError(f"there is no format {name!r}")
+
+
+def live_printer(target: str, time_to_live: Callable[[int], int]) -> WatchPrinter:
+    """
+    Return the table that stays on the terminal and changes.
+
+    *time_to_live* returns the seconds a lease has left, -1 if it is gone; other threads call it.
+    """
+    from .live import LiveTable  # a door to rich
+
+    return LiveTable(target, time_to_live)

@@ -1,0 +1,44 @@
+"""What the printers of a watch have in common that write lines: every batch is out at once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import TypeVar
+
+from ...model import ChangeBatch, StoredEndpoint, WatchState
+from .stdout import write
+
+__all__ = ["WatchLines"]
+
+Self = TypeVar("Self", bound="WatchLines")
+
+
+class WatchLines:
+    """See `WatchPrinter`; a format says what the `lines` of a batch are."""
+
+    def lines(
+        self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]
+    ) -> Iterable[str]:
+        """Return what to write of *batch*."""
+        raise NotImplementedError
+
+    def tell(self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]) -> None:
+        """Write what is there, or has changed."""
+        write(self.lines(batch, endpoints))
+        sys.stdout.flush()
+
+    def state(self, state: WatchState) -> None:
+        """Stderr is told."""
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        pass

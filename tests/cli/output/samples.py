@@ -1,0 +1,128 @@
+"""Things to print, and where to."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from etcdnaming.cli.output import Printer, printer
+from etcdnaming.errors import ConditionFailedError
+from etcdnaming.model import (
+    JSON,
+    Condition,
+    Deletion,
+    Endpoint,
+    Header,
+    InvalidValue,
+    Keys,
+    Listing,
+    Services,
+    StoredEndpoint,
+    StoredKey,
+    Update,
+    UpdateResult,
+)
+
+TESTS = Path(__file__).parents[2]
+LEASE = 0x7FFAA20539177E6E
+HEADER = Header(cluster_id=0xCDF8, member_id=0x8E9E, revision=74, raft_term=2)
+
+
+def stored(key: str, addr: str, metadata: JSON = None, lease: int = 0) -> StoredEndpoint:
+    """Return an endpoint that was changed once since it was created."""
+    return StoredEndpoint(key, Endpoint(addr, metadata), 70, 72, 2, lease)
+
+
+E1 = stored("foo/svc/e1", "10.0.0.1:80", {"zone": "a", "weight": 1.0}, LEASE)
+E2 = stored("foo/svc/e2", "10.0.0.2:80")
+BAD = InvalidValue("foo/svc/e3", "it is not JSON", b"\xff{", 73, LEASE)
+
+LISTING = Listing(HEADER, "foo/svc", [E1, E2], [BAD], count=3, more=False)
+KEYS = Keys(HEADER, "foo/svc", [StoredKey("foo/svc/e1", 70, 72, 2, LEASE)], count=3, more=True)
+COUNT = Keys(HEADER, "foo/svc", [], count=3, more=False)
+SERVICES = Services(HEADER, "foo", {"foo/svc": 3, "foo/web": 1})
+
+CONDITIONS = [Condition("foo/svc/e1", 0), Condition("foo/e2", None), Condition("foo/e3", 7)]
+FAILED = ConditionFailedError(CONDITIONS[:1], HEADER)
+UPDATES = (
+    Update.add("foo/svc/e1", Endpoint("10.0.0.9:80", {"zone": "b"})),
+    Update.add("foo/svc/e2", Endpoint("10.0.0.2:80"), lease=LEASE),
+    Update.delete("foo/svc/e3"),
+    Update.add("foo/svc/e4", Endpoint("10.0.0.4:80", "new"), lease=0),
+)
+ADDED = UpdateResult(HEADER, UPDATES[:1], {E1.key: E1})
+RESULT = UpdateResult(HEADER, UPDATES, {E1.key: E1, E2.key: E2, BAD.key: BAD})
+DELETION = Deletion(HEADER, 2, [E1, BAD])
+
+Printing = Callable[[Printer], None]
+
+EVERYTHING: dict[str, Printing] = {
+    "added": lambda to: to.added(ADDED, prev_kv=True),
+    "deleted": lambda to: to.deleted(DELETION, prev_kv=True),
+    "listing": lambda to: to.listing(LISTING, {LEASE: 9}),
+    "addrs": lambda to: to.addrs(LISTING),
+    "keys": lambda to: to.keys(KEYS),
+    "count": lambda to: to.count(COUNT),
+    "services": lambda to: to.services(SERVICES),
+    "transaction": lambda to: to.transaction([RESULT], prev_kv=True),
+    "failure": lambda to: to.failure(FAILED, UPDATES),
+    "plan": lambda to: to.plan(UPDATES, CONDITIONS),
+    "version": lambda to: to.version({"etcdnaming": "1.0", "Python": "3.11.7"}),
+}
+"""Something to print for each thing a printer can be told, by its name."""
+
+
+class _Stream(io.TextIOWrapper):
+    def __init__(self, *, terminal: bool) -> None:
+        self.bytes = io.BytesIO()
+        self._terminal = terminal
+        super().__init__(self.bytes)
+
+    def isatty(self) -> bool:
+        return self._terminal
+
+
+def printed(name: str, what: Printing, columns: int | None = None, **environment: str) -> str:
+    """Return what the printer *name* writes; *columns* wide if to a terminal."""
+    stream = _Stream(terminal=columns is not None)
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in ("NO_COLOR", "FORCE_COLOR", "TERM"):
+            patch.delenv(variable, raising=False)
+        for variable, value in {"COLUMNS": str(columns or 0), **environment}.items():
+            patch.setenv(variable, value)
+        patch.setattr(sys, "stdout", stream)
+        what(printer(name))
+    return stream.bytes.getvalue().decode()
+
+
+def on_terminal(program: str, *, columns: int = 80, term: str = "xterm") -> bytes:
+    """Return what a terminal gets to see of a Python *program*, on stdout and stderr."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
+    environment = {"PATH": os.environ["PATH"], "TERM": term, "PYTHONPATH": str(TESTS)}
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=slave, stderr=slave, env=environment
+    ):
+        os.close(slave)
+        return _everything_from(master)
+
+
+def _everything_from(master: int) -> bytes:
+    seen = b""
+    with open(master, "rb", buffering=0) as terminal:
+        try:
+            while chunk := terminal.read(65536):
+                seen += chunk
+        except OSError:  # how Linux says that the other end is closed
+            pass
+    return seen.replace(b"\r\n", b"\n")

@@ -1,0 +1,116 @@
+"""etcdctl's ``"Name" : value`` lines."""
+
+from __future__ import annotations
+
+import pytest
+from cli.output.samples import EVERYTHING, RESULT, printed
+
+HEADER = """\
+"ClusterID" : 52728
+"MemberID" : 36510
+"Revision" : 74
+"RaftTerm" : 2
+"""
+E1 = """\
+"Key" : "foo/svc/e1"
+"CreateRevision" : 70
+"ModRevision" : 72
+"Version" : 2
+"Addr" : "10.0.0.1:80"
+"Metadata" : {"weight":1,"zone":"a"}
+"Lease" : 9221861330310889070
+"""
+E2 = """\
+"Key" : "foo/svc/e2"
+"CreateRevision" : 70
+"ModRevision" : 72
+"Version" : 2
+"Addr" : "10.0.0.2:80"
+"Metadata" : null
+"Lease" : 0
+"""
+BAD = r"""
+"Key" : "foo/svc/e3"
+"ModRevision" : 73
+"Value" : "\xff{"
+"Invalid" : "it is not JSON"
+"Lease" : 9221861330310889070
+""".removeprefix("\n")
+ADD_E1 = """\
+"Op" : "add"
+"Key" : "foo/svc/e1"
+"Addr" : "10.0.0.9:80"
+"Metadata" : {"zone":"b"}
+"""
+ADD_E2 = """\
+"Op" : "add"
+"Key" : "foo/svc/e2"
+"Addr" : "10.0.0.2:80"
+"Metadata" : null
+"Lease" : 9221861330310889070
+"""
+DELETE_E3 = """\
+"Op" : "delete"
+"Key" : "foo/svc/e3"
+"""
+ADD_E4 = """\
+"Op" : "add"
+"Key" : "foo/svc/e4"
+"Addr" : "10.0.0.4:80"
+"Metadata" : "new"
+"Lease" : 0
+"""
+
+
+def prev(block: str) -> str:
+    """Return the lines of *block* as they say what was there before."""
+    return "".join(f'"Prev{line[1:]}\n' for line in block.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("what", "lines"),
+    [
+        ("added", HEADER + ADD_E1 + prev(E1)),
+        ("deleted", HEADER + '"Deleted" : 2\n' + prev(E1 + BAD)),
+        ("listing", HEADER + E1 + E2 + BAD + '"More" : false\n"Count" : 3\n'),
+        (
+            "addrs",
+            HEADER
+            + '"Addr" : "10.0.0.1:80"\n"Addr" : "10.0.0.2:80"\n'
+            + BAD
+            + '"More" : false\n"Count" : 3\n',
+        ),
+        (
+            "keys",
+            HEADER
+            + E1.replace('"Addr" : "10.0.0.1:80"\n"Metadata" : {"weight":1,"zone":"a"}\n', "")
+            + '"More" : true\n"Count" : 3\n',
+        ),
+        ("count", HEADER + '"Count" : 3\n'),
+        (
+            "services",
+            HEADER + '"Target" : "foo/svc"\n"Count" : 3\n"Target" : "foo/web"\n"Count" : 1\n',
+        ),
+        (
+            "transaction",
+            HEADER
+            + '"Succeeded" : true\n'
+            + "".join([ADD_E1, prev(E1), ADD_E2, prev(E2), DELETE_E3, prev(BAD), ADD_E4]),
+        ),
+        ("failure", HEADER + '"Succeeded" : false\n"Failed" : "foo/svc/e1 is absent"\n'),
+        (
+            "plan",
+            '"If" : "foo/svc/e1 is absent"\n"If" : "foo/e2 exists"\n'
+            '"If" : "foo/e3 has mod_revision 7"\n' + ADD_E1 + ADD_E2 + DELETE_E3 + ADD_E4,
+        ),
+        ("version", '"etcdnaming" : "1.0"\n"Python" : "3.11.7"\n'),
+    ],
+)
+def test_prints(what: str, lines: str) -> None:
+    """Header first, ids in decimal, as etcdctl."""
+    assert printed("fields", EVERYTHING[what]) == lines
+
+
+def test_says_what_was_there_only_if_asked() -> None:
+    """No line begins with Prev."""
+    assert '"Prev' not in printed("fields", lambda to: to.transaction([RESULT], prev_kv=False))

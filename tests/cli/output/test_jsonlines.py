@@ -1,0 +1,250 @@
+"""The format for programs: shapes that never change, values that arrive as they were."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from cli.output.samples import (
+    DELETION,
+    EVERYTHING,
+    HEADER,
+    RESULT,
+    Printing,
+    printed,
+    stored,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+from etcdnaming import keys
+from etcdnaming.cli import updatefile
+from etcdnaming.model import JSON, Deletion, Endpoint, InvalidValue, Listing, Services, Update
+
+HEAD = {"cluster_id": "cdf8", "member_id": "8e9e", "revision": 74, "raft_term": 2}
+E1 = {
+    "key": "foo/svc/e1",
+    "key_base64": None,
+    "addr": "10.0.0.1:80",
+    "metadata": {"weight": 1, "zone": "a"},
+    "create_revision": 70,
+    "mod_revision": 72,
+    "version": 2,
+    "lease": "7ffaa20539177e6e",
+}
+E2 = {**E1, "key": "foo/svc/e2", "addr": "10.0.0.2:80", "metadata": None, "lease": "0"}
+INVALID = {
+    "key": "foo/svc/e3",
+    "key_base64": None,
+    "reason": "it is not JSON",
+    "value_base64": "/3s=",
+    "mod_revision": 73,
+}
+ADD_E1 = {
+    "op": "add",
+    "key": "foo/svc/e1",
+    "key_base64": None,
+    "addr": "10.0.0.9:80",
+    "metadata": {"zone": "b"},
+    "lease": None,
+    "prev": None,
+}
+ADD_E2 = {
+    **ADD_E1,
+    "key": "foo/svc/e2",
+    "addr": "10.0.0.2:80",
+    "metadata": None,
+    "lease": "7ffaa20539177e6e",
+}
+DELETE_E3 = {**ADD_E1, "op": "delete", "key": "foo/svc/e3", "addr": None, "metadata": None}
+ADD_E4 = {**ADD_E1, "key": "foo/svc/e4", "addr": "10.0.0.4:80", "metadata": "new", "lease": "0"}
+UPDATES = [ADD_E1, ADD_E2, DELETE_E3, ADD_E4]
+ABSENT = {
+    "key": "foo/svc/e1",
+    "key_base64": None,
+    "condition": "absent",
+    "mod_revision": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("what", "expected"),
+    [
+        (
+            "added",
+            {
+                "header": HEAD,
+                "endpoint": {
+                    "key": "foo/svc/e1",
+                    "key_base64": None,
+                    "addr": "10.0.0.9:80",
+                    "metadata": {"zone": "b"},
+                    "lease": None,
+                },
+                "prev": E1,
+            },
+        ),
+        ("deleted", {"header": HEAD, "deleted": 2, "prev": [E1, INVALID]}),
+        (
+            "listing",
+            {
+                "header": HEAD,
+                "target": "foo/svc",
+                "count": 3,
+                "more": False,
+                "endpoints": [E1, E2],
+                "invalid": [INVALID],
+            },
+        ),
+        (
+            "addrs",
+            {
+                "header": HEAD,
+                "target": "foo/svc",
+                "count": 3,
+                "more": False,
+                "addrs": ["10.0.0.1:80", "10.0.0.2:80"],
+                "invalid": [INVALID],
+            },
+        ),
+        (
+            "keys",
+            {
+                "header": HEAD,
+                "target": "foo/svc",
+                "count": 3,
+                "more": True,
+                "keys": [{name: E1[name] for name in E1 if name not in ("addr", "metadata")}],
+            },
+        ),
+        ("count", {"header": HEAD, "target": "foo/svc", "count": 3}),
+        (
+            "services",
+            {
+                "header": HEAD,
+                "prefix": "foo",
+                "services": [
+                    {"target": "foo/svc", "target_base64": None, "count": 3},
+                    {"target": "foo/web", "target_base64": None, "count": 1},
+                ],
+            },
+        ),
+        (
+            "transaction",
+            {
+                "header": HEAD,
+                "succeeded": True,
+                "updates": [
+                    {**ADD_E1, "prev": E1},
+                    {**ADD_E2, "prev": E2},
+                    {**DELETE_E3, "prev": INVALID},
+                    ADD_E4,
+                ],
+                "failed": [],
+            },
+        ),
+        (
+            "failure",
+            {"header": HEAD, "succeeded": False, "updates": UPDATES, "failed": [ABSENT]},
+        ),
+        (
+            "plan",
+            {
+                "dry_run": True,
+                "updates": UPDATES,
+                "conditions": [
+                    ABSENT,
+                    {**ABSENT, "key": "foo/e2", "condition": "exists"},
+                    {**ABSENT, "key": "foo/e3", "condition": "mod_revision", "mod_revision": 7},
+                ],
+            },
+        ),
+        ("version", {"etcdnaming": "1.0", "Python": "3.11.7"}),
+    ],
+)
+def test_prints_one_object(what: str, expected: dict[str, Any]) -> None:
+    """In this order, on one line, with every member there whether it has a value or not."""
+    line = printed("json", EVERYTHING[what])
+
+    assert line == json.dumps(expected, separators=(",", ":")) + "\n"
+
+
+def test_prints_an_object_for_each_transaction() -> None:
+    """Batches have revisions of their own; what was there is null unless asked for."""
+    lines = printed("json", lambda to: to.transaction([RESULT, RESULT], prev_kv=False))
+
+    first, second = map(json.loads, lines.splitlines())
+    assert first == second
+    assert [update["prev"] for update in first["updates"]] == [None] * 4
+
+
+@pytest.mark.parametrize(
+    ("what", "members"),
+    [
+        (lambda to: to.deleted(DELETION, prev_kv=False), {"prev": []}),
+        (lambda to: to.deleted(Deletion(HEADER, 0, []), prev_kv=True), {"deleted": 0, "prev": []}),
+        (
+            lambda to: to.listing(Listing(HEADER, "svc", [], [], 0, more=False), {}),
+            {"count": 0, "endpoints": [], "invalid": []},
+        ),
+    ],
+)
+def test_nothing_is_an_empty_list(what: Printing, members: dict[str, Any]) -> None:
+    """Not a missing member."""
+    assert members.items() <= json.loads(printed("json", what)).items()
+
+
+def test_metadata_has_the_numbers_of_go() -> None:
+    """And integers of any size keep their digits."""
+    metadata: JSON = {"big": 12345678901234567890123, "float": [1.0, 1e21, 1e-7]}
+    listing = Listing(HEADER, "svc", [stored("svc/e", "a", metadata)], [], 1, more=False)
+
+    assert '"metadata":{"big":12345678901234567890123,"float":[1,1e+21,1e-7]}' in printed(
+        "json", lambda to: to.listing(listing, {})
+    )
+
+
+@given(st.binary(), st.text(), st.binary(), st.text())
+def test_keys_are_never_mangled(key: bytes, addr: str, value: bytes, reason: str) -> None:
+    """JSON has no bytes: what is not UTF-8 is U+FFFD there, and base64 beside it."""
+    bad = InvalidValue(keys.decode(key), reason, value, 1, 0)
+    listing = Listing(HEADER, "svc", [stored(keys.decode(key), addr, addr)], [bad], 2, more=False)
+
+    found = json.loads(printed("json", lambda to: to.listing(listing, {})))
+
+    (endpoint,), (invalid,) = found["endpoints"], found["invalid"]
+    assert _raw(endpoint) == _raw(invalid) == key
+    assert (endpoint["addr"], endpoint["metadata"], invalid["reason"]) == (addr, addr, reason)
+    assert base64.b64decode(invalid["value_base64"]) == value
+
+
+@given(st.binary(min_size=1).map(keys.decode), st.text(), st.sampled_from([None, 0, 0x1A]))
+def test_a_plan_can_be_read_back(key: str, addr: str, lease: int | None) -> None:
+    """Its updates are an update file, leases and all."""
+    updates = (Update.add(key, Endpoint(addr, addr), lease=lease), Update.delete(key))
+
+    plan = json.loads(printed("json", lambda to: to.plan(updates, [])))
+
+    file = json.dumps(plan["updates"]).encode()
+    assert updatefile.parse(file, "plan", check=lambda _: None) == updates
+
+
+def test_a_target_that_is_not_utf8_is_not_mangled() -> None:
+    """`list --services` is how one finds it."""
+    services = Services(HEADER, "foo", {"foo/\udcff": 1})
+
+    found = json.loads(printed("json", lambda to: to.services(services)))
+
+    assert found["services"] == [
+        {"target": "foo/\N{REPLACEMENT CHARACTER}", "target_base64": "Zm9vL/8=", "count": 1}
+    ]
+
+
+def _raw(found: dict[str, Any]) -> bytes:
+    if found["key_base64"] is None:
+        return str(found["key"]).encode()
+    raw = base64.b64decode(found["key_base64"])
+    assert "\N{REPLACEMENT CHARACTER}" in found["key"]
+    return raw

@@ -1,0 +1,114 @@
+"""The format for pipes: lines that any shell can take apart, and put together again."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from cli.output.samples import EVERYTHING, HEADER, RESULT, printed, stored
+from hypothesis import given
+from hypothesis import strategies as st
+
+from etcdnaming import keys
+from etcdnaming.cli import updatefile
+from etcdnaming.model import JSON, Condition, Endpoint, Listing, Update
+
+METADATA = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
+)
+KEYS = st.binary(min_size=1).map(keys.decode) | st.text(min_size=1)
+
+
+@pytest.mark.parametrize(
+    ("what", "lines"),
+    [
+        ("added", ["OK", 'foo/svc/e1\t10.0.0.1:80\t{"weight":1,"zone":"a"}']),
+        ("deleted", ["2", 'foo/svc/e1\t10.0.0.1:80\t{"weight":1,"zone":"a"}']),
+        (
+            "listing",
+            [
+                'foo/svc/e1\t10.0.0.1:80\t{"weight":1,"zone":"a"}',
+                "foo/svc/e2\t10.0.0.2:80\tnull",
+            ],
+        ),
+        ("addrs", ["10.0.0.1:80", "10.0.0.2:80"]),
+        ("keys", ["foo/svc/e1"]),
+        ("count", ["3"]),
+        ("services", ["foo/svc\t3", "foo/web\t1"]),
+        (
+            "transaction",
+            [
+                "SUCCESS",
+                'foo/svc/e1\t10.0.0.1:80\t{"weight":1,"zone":"a"}',
+                "foo/svc/e2\t10.0.0.2:80\tnull",
+            ],
+        ),
+        ("failure", ["FAILURE"]),
+        (
+            "plan",
+            [
+                "# if foo/svc/e1 is absent",
+                "# if foo/e2 exists",
+                "# if foo/e3 has mod_revision 7",
+                'add foo/svc/e1 10.0.0.9:80 {"zone":"b"}',
+                "# with lease 7ffaa20539177e6e",
+                "add foo/svc/e2 10.0.0.2:80 null",
+                "del foo/svc/e3",
+                "# with no lease",
+                'add foo/svc/e4 10.0.0.4:80 "new"',
+            ],
+        ),
+        ("version", ["etcdnaming\t1.0", "Python\t3.11.7"]),
+    ],
+)
+def test_prints(what: str, lines: list[str]) -> None:
+    """Nothing but the answer, whole lines."""
+    assert printed("simple", EVERYTHING[what]) == "".join(f"{line}\n" for line in lines)
+
+
+def test_says_what_was_there_only_if_asked() -> None:
+    """A script compares the whole output with one word."""
+    assert printed("simple", lambda to: to.transaction([RESULT, RESULT], prev_kv=False)) == (
+        "SUCCESS\n"
+    )
+
+
+@given(KEYS, KEYS, METADATA)
+def test_a_line_can_be_taken_apart_again(key: str, addr: str, metadata: JSON) -> None:
+    """Whatever is in a key or in an address; and the metadata is JSON as it stands."""
+    listing = Listing(HEADER, "svc", [stored(key, addr, metadata)], [], 1, more=False)
+
+    line = printed("simple", lambda to: to.listing(listing, {}))
+
+    columns = line.removesuffix("\n").split("\t")
+    assert [keys.decode(_unescaped(column)) for column in columns[:2]] == [key, addr]
+    assert json.loads(columns[2]) == metadata
+
+
+@given(KEYS, KEYS, METADATA)
+def test_a_plan_can_be_read_back(key: str, addr: str, metadata: JSON) -> None:
+    """It is an update file."""
+    updates = (Update.add(key, Endpoint(addr, metadata)), Update.delete(key))
+
+    plan = printed("simple", lambda to: to.plan(updates, [Condition(key, 0)]))
+
+    assert updatefile.parse(plan.encode(), "plan", check=lambda _: None) == updates
+
+
+def test_a_condition_stays_on_its_line() -> None:
+    """A key with a line end must not become an update."""
+    plan = printed("simple", lambda to: to.plan([], [Condition("svc/e1\ndel svc/e2", 0)]))
+
+    assert plan == "# if svc/e1\\ndel svc/e2 is absent\n"
+
+
+def _unescaped(text: str) -> bytes:
+    named = {b"t": b"\t", b"n": b"\n", b"r": b"\r", b"\\": b"\\"}
+    return re.sub(
+        rb"\\(?:x(..)|(.))",
+        lambda match: bytes.fromhex(match[1].decode()) if match[1] else named[match[2]],
+        text.encode(),
+    )

@@ -1,0 +1,118 @@
+"""What is not printable is spelled out, in every grammar, and never gets out raw."""
+
+from __future__ import annotations
+
+import ast
+import json
+from json.encoder import encode_basestring
+
+import pytest
+from cli.output.samples import EVERYTHING, HEADER, Printing, printed, stored
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from etcdnaming.cli.output import FORMATS
+from etcdnaming.cli.output.spelling import escape, lease_id, printable, quote_go, safe_json
+from etcdnaming.errors import ConditionFailedError
+from etcdnaming.model import (
+    Condition,
+    Deletion,
+    Endpoint,
+    InvalidValue,
+    Keys,
+    Listing,
+    Services,
+    StoredKey,
+    Update,
+    UpdateResult,
+)
+
+HOSTILE = [
+    "svc/\x1b[2J\x1b]0;title\x07",
+    "svc/a\tb\nc\rd\x00e\x7f",
+    "svc/\x9b31m\x85",
+    "svc/\u202eevil\u2066\u200b\ufeff\u2028",
+    "svc/\udcff\udc9b[2J",
+    "svc/\U000e0041\N{NO-BREAK SPACE}",
+    "svc/[red]x[/red][link=https://example.com]y[/link]:smile:",
+    "svc/\\x1b\\",
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "simple", "go", "of_json"),
+    [
+        ("a/b:80", "a/b:80", '"a/b:80"', '"a/b:80"'),
+        ("käse 世界", "käse 世界", '"käse 世界"', '"käse 世界"'),
+        ("\t\n\r\\", r"\t\n\r\\", r'"\t\n\r\\"', r'"\t\n\r\\"'),
+        ('"', '"', r'"\""', r'"\""'),
+        ("\a\b\f\v", r"\x07\x08\x0c\x0b", r'"\a\b\f\v"', r'"\u0007\b\f\u000b"'),
+        ("\x00\x1b\x7f", r"\x00\x1b\x7f", r'"\x00\x1b\x7f"', r'"\u0000\u001b\u007f"'),
+        ("\x9b", r"\xc2\x9b", r'"\u009b"', r'"\u009b"'),
+        ("\u202e", r"\xe2\x80\xae", r'"\u202e"', r'"\u202e"'),
+        ("\U000e0041", r"\xf3\xa0\x81\x81", r'"\U000e0041"', r'"\udb40\udc41"'),
+        ("\udcff", r"\xff", r'"\xff"', '"\N{REPLACEMENT CHARACTER}"'),
+        ("\ud800", r"\xed\xa0\x80", r'"\ufffd"', '"\N{REPLACEMENT CHARACTER}"'),
+    ],
+)
+def test_spells(text: str, simple: str, go: str, of_json: str) -> None:
+    """The Go column is what Go's ``fmt.Sprintf("%q")`` gives for the bytes of the text."""
+    assert (escape(text), quote_go(text), _json(text)) == (simple, go, of_json)
+
+
+def test_messages_keep_their_backslashes() -> None:
+    """They are for people; nobody undoes them."""
+    assert printable("C:\\svc\n\x1b[2J") == "C:\\svc\\n\\x1b[2J"
+
+
+def test_a_lease_looks_as_in_etcdctl() -> None:
+    """So that one finds it in the output of both."""
+    assert [lease_id(0x1A), lease_id(0)] == ["000000000000001a", "0"]
+
+
+@given(st.text())
+@example("".join(map(chr, range(0x3000))))
+def test_json_and_go_mean_the_same_text(text: str) -> None:
+    """Spelled out is not changed; Python reads Go's escapes for text that is UTF-8."""
+    assert json.loads(_json(text)) == ast.literal_eval(quote_go(text)) == text
+
+
+def _json(text: str) -> str:
+    return safe_json(encode_basestring(text))
+
+
+def _with(text: str) -> dict[str, Printing]:
+    """Return `EVERYTHING` there is to print, with *text* wherever others decide what it is."""
+    endpoint, condition = stored(text, text), Condition(text, 0)
+    bad = InvalidValue(text, text, text.encode(errors="replace"), 1, 0)
+    updates = (Update.add(text, Endpoint(text)), Update.delete(f"{text}2"))
+    result = UpdateResult(HEADER, updates[:1], {text: endpoint})
+    listing = Listing(HEADER, text, [endpoint], [bad], 2, more=False)
+    found = Keys(HEADER, text, [StoredKey(text, 1, 1, 1, 0)], 1, more=False)
+    return {
+        "added": lambda to: to.added(result, prev_kv=True),
+        "deleted": lambda to: to.deleted(Deletion(HEADER, 2, [endpoint, bad]), prev_kv=True),
+        "listing": lambda to: to.listing(listing, {}),
+        "addrs": lambda to: to.addrs(listing),
+        "keys": lambda to: to.keys(found),
+        "count": lambda to: to.count(found),
+        "services": lambda to: to.services(Services(HEADER, text, {text: 1})),
+        "transaction": lambda to: to.transaction([result], prev_kv=True),
+        "failure": lambda to: to.failure(ConditionFailedError([condition], HEADER), updates),
+        "plan": lambda to: to.plan(updates, [condition]),
+        "version": lambda to: to.version({text: text}),
+    }
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("what", EVERYTHING)
+def test_nothing_hostile_reaches_the_terminal(name: str, text: str, what: str) -> None:
+    """No escape code, no line of its own, nothing invisible; and markup is only text."""
+    shown = printed(name, _with(text)[what], columns=2000, NO_COLOR="1")
+    plain = printed(name, _with("harmless")[what], columns=2000, NO_COLOR="1")
+
+    for line in shown.splitlines():
+        assert line.replace("\t", "" if name == "simple" else "\t").isprintable(), line
+    assert shown.count("\n") == plain.count("\n")
+    assert shown.count("[red]x[/red]") == plain.count("harmless") * text.count("[red]")

@@ -1,0 +1,338 @@
+"""The format for people: it fits the terminal, and is never cut anywhere else."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+import time
+from collections import Counter
+
+import pytest
+from cli.output.samples import (
+    E1,
+    EVERYTHING,
+    HEADER,
+    LEASE,
+    RESULT,
+    on_terminal,
+    printed,
+    stored,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+from etcdnaming.cli.output.grid import fit
+from etcdnaming.model import Deletion, Listing
+
+LISTING_LINES = """\
+KEY         ADDR         LEASE             TTL  METADATA
+foo/svc/e1  10.0.0.1:80  7ffaa20539177e6e  9s   {"weight":1,"zone":"a"}
+foo/svc/e2  10.0.0.2:80  -                 -
+
+KEY         NOT AN ENDPOINT
+foo/svc/e3  it is not JSON
+
+1 value can't be read
+2 endpoints under foo/svc, revision 74
+"""
+
+
+@pytest.mark.parametrize(
+    ("what", "lines"),
+    [
+        (
+            "added",
+            """\
+            OP   KEY         ADDR         LEASE             METADATA
+            add  foo/svc/e1  10.0.0.9:80  kept              {"zone":"b"}
+            was  foo/svc/e1  10.0.0.1:80  7ffaa20539177e6e  {"weight":1,"zone":"a"}
+
+            OK, revision 74
+            """,
+        ),
+        (
+            "deleted",
+            """\
+            OP   KEY         ADDR             LEASE             METADATA
+            was  foo/svc/e1  10.0.0.1:80      7ffaa20539177e6e  {"weight":1,"zone":"a"}
+            was  foo/svc/e3  not an endpoint  7ffaa20539177e6e  it is not JSON
+
+            2 deleted, revision 74
+            """,
+        ),
+        ("listing", LISTING_LINES),
+        (
+            "addrs",
+            """\
+            ADDR
+            10.0.0.1:80
+            10.0.0.2:80
+
+            KEY         NOT AN ENDPOINT
+            foo/svc/e3  it is not JSON
+
+            1 value can't be read
+            2 endpoints under foo/svc, revision 74
+            """,
+        ),
+        (
+            "keys",
+            """\
+            KEY         CREATED  MODIFIED  VERSION  LEASE
+            foo/svc/e1  70       72        2        7ffaa20539177e6e
+
+            1 of 3 keys under foo/svc, revision 74
+            """,
+        ),
+        ("count", "3 keys under foo/svc, revision 74\n"),
+        (
+            "services",
+            """\
+            TARGET   KEYS
+            foo/svc  3
+            foo/web  1
+
+            2 targets under foo, revision 74
+            """,
+        ),
+        (
+            "transaction",
+            """\
+            OP      KEY         ADDR             LEASE             METADATA
+            add     foo/svc/e1  10.0.0.9:80      kept              {"zone":"b"}
+            was     foo/svc/e1  10.0.0.1:80      7ffaa20539177e6e  {"weight":1,"zone":"a"}
+            add     foo/svc/e2  10.0.0.2:80      7ffaa20539177e6e
+            was     foo/svc/e2  10.0.0.2:80      -
+            delete  foo/svc/e3  -                -
+            was     foo/svc/e3  not an endpoint  7ffaa20539177e6e  it is not JSON
+            add     foo/svc/e4  10.0.0.4:80      -                 "new"
+
+            SUCCESS, revision 74
+            """,
+        ),
+        (
+            "failure",
+            """\
+            OP      KEY         ADDR         LEASE             METADATA
+            if      foo/svc/e1  is absent    -
+            add     foo/svc/e1  10.0.0.9:80  kept              {"zone":"b"}
+            add     foo/svc/e2  10.0.0.2:80  7ffaa20539177e6e
+            delete  foo/svc/e3  -            -
+            add     foo/svc/e4  10.0.0.4:80  -                 "new"
+
+            FAILURE: nothing was written, revision 74
+            """,
+        ),
+        (
+            "plan",
+            """\
+            OP      KEY         ADDR                LEASE             METADATA
+            if      foo/svc/e1  is absent           -
+            if      foo/e2      exists              -
+            if      foo/e3      has mod_revision 7  -
+            add     foo/svc/e1  10.0.0.9:80         kept              {"zone":"b"}
+            add     foo/svc/e2  10.0.0.2:80         7ffaa20539177e6e
+            delete  foo/svc/e3  -                   -
+            add     foo/svc/e4  10.0.0.4:80         -                 "new"
+
+            dry run: nothing was written
+            """,
+        ),
+        (
+            "version",
+            """\
+            PART        VERSION
+            etcdnaming  1.0
+            Python      3.11.7
+            """,
+        ),
+    ],
+)
+def test_prints(what: str, lines: str) -> None:
+    """Aligned; what is long stands last; below the rows, what they are all about."""
+    assert printed("table", EVERYTHING[what]) == textwrap.dedent(lines)
+
+
+def test_only_says_how_many_if_there_is_nothing_to_show() -> None:
+    """No header over nothing."""
+    empty = Listing(HEADER, "foo/svc", [], [], 0, more=False)
+
+    assert printed("table", lambda to: to.listing(empty, {})) == (
+        "0 endpoints under foo/svc, revision 74\n"
+    )
+    assert printed("table", lambda to: to.deleted(Deletion(HEADER, 1, [E1]), prev_kv=False)) == (
+        "1 deleted, revision 74\n"
+    )
+
+
+def test_a_lease_that_is_gone_is_not_one_that_nobody_asked_for() -> None:
+    """The key may be gone a moment later, too."""
+    listing = Listing(HEADER, "foo", [stored("foo/e", "a", None, LEASE)], [], 1, more=False)
+
+    assert "7e6e  gone\n" in printed("table", lambda to: to.listing(listing, {LEASE: -1}))
+    assert "7e6e  0s\n" in printed("table", lambda to: to.listing(listing, {LEASE: 0}))
+    assert "7e6e  -\n" in printed("table", lambda to: to.listing(listing, {}))
+
+
+def test_says_what_was_there_only_if_asked() -> None:
+    """No row begins with it."""
+    assert "\nwas" not in printed("table", lambda to: to.transaction([RESULT], prev_kv=False))
+
+
+WIDE = Listing(
+    HEADER,
+    "foo/my-service",
+    [
+        stored("foo/my-service/10.0.0.1:50051", "10.0.0.1:50051", {"zone": "eu-west-1"}, LEASE),
+        stored("foo/my-service/世界", "世界.example.com:443", "金丝雀" * 9),
+    ],
+    [],
+    count=2,
+    more=False,
+)
+
+
+@pytest.mark.parametrize(
+    ("columns", "lines"),
+    [
+        (
+            40,
+            """\
+            KEY          ADDR        LEASE       TTL
+              METADATA
+            foo/my-serv  10.0.0.1:5  7ffaa20539  59s
+            ice/10.0.0.  0051        177e6e
+            1:50051
+              {"zone":"eu-west-1"}
+            foo/my-serv  世界.examp  -           -
+            ice/世界     le.com:443
+              "金丝雀金丝雀金丝雀金丝雀金丝雀金丝雀
+              金丝雀金丝雀金丝雀"
+
+            2 endpoints under foo/my-service,
+            revision 74
+            """,
+        ),
+        (
+            80,
+            """\
+            KEY                            ADDR                  LEASE             TTL
+              METADATA
+            foo/my-service/10.0.0.1:50051  10.0.0.1:50051        7ffaa20539177e6e  59s
+              {"zone":"eu-west-1"}
+            foo/my-service/世界            世界.example.com:443  -                 -
+              "金丝雀金丝雀金丝雀金丝雀金丝雀金丝雀金丝雀金丝雀金丝雀"
+
+            2 endpoints under foo/my-service, revision 74
+            """,
+        ),
+        (
+            200,
+            """\
+            KEY                            ADDR                  LEASE             TTL  METADATA
+            foo/my-service/10.0.0.1:50051  10.0.0.1:50051        7ffaa20539177e6e  59s  META1
+            foo/my-service/世界            世界.example.com:443  -                 -    META2
+
+            2 endpoints under foo/my-service, revision 74
+            """.replace("META1", '{"zone":"eu-west-1"}').replace("META2", f'"{"金丝雀" * 9}"'),
+        ),
+    ],
+)
+def test_fits_the_terminal(columns: int, lines: str) -> None:
+    """Nothing is cut: long metadata moves beneath its row, and what is still too wide is folded."""
+    shown = printed("table", lambda to: to.listing(WIDE, {LEASE: 59}), columns, TERM="dumb")
+
+    assert [line.rstrip() for line in shown.splitlines()] == textwrap.dedent(lines).splitlines()
+
+
+@pytest.mark.parametrize("columns", range(1, 120, 7))
+def test_nothing_is_lost_on_any_terminal(columns: int) -> None:
+    """However narrow."""
+    shown = printed("table", lambda to: to.listing(WIDE, {LEASE: 59}), columns, TERM="dumb")
+    whole = printed("table", lambda to: to.listing(WIDE, {LEASE: 59}))
+
+    assert Counter("".join(shown.split())) == Counter("".join(whole.split()))
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_asks_the_terminal_how_wide_it_is(columns: int) -> None:
+    """A real one."""
+    seen = on_terminal(
+        "from cli.output.test_table import *; from etcdnaming.cli.output import printer; "
+        "printer('table').listing(WIDE, {LEASE: 59})",
+        columns=columns,
+        term="dumb",
+    )
+
+    assert seen.decode() == printed(
+        "table", lambda to: to.listing(WIDE, {LEASE: 59}), columns, TERM="dumb"
+    )
+
+
+def test_is_not_cut_in_a_pipe() -> None:
+    """However long a key, an address, the metadata or the target."""
+    key, addr, metadata, target = "foo/" + "k" * 200, "a" * 300, "m" * 10_000, "t" * 400
+    listing = Listing(HEADER, target, [stored(key, addr, metadata)], [], 1, more=False)
+
+    shown = printed("table", lambda to: to.listing(listing, {}), COLUMNS="80")
+
+    assert f'{key}  {addr}  -      -    "{metadata}"\n' in shown
+    assert f"1 endpoint under {target}, revision 74\n" in shown
+
+
+LISTED = EVERYTHING["listing"]
+PLAIN = printed("table", LISTED)
+
+
+@pytest.mark.parametrize(
+    ("columns", "environment", "coloured"),
+    [
+        (80, {"TERM": "xterm"}, True),
+        (80, {"TERM": "xterm", "NO_COLOR": ""}, True),
+        (80, {"TERM": "xterm", "NO_COLOR": "1"}, False),
+        (80, {"TERM": "xterm", "NO_COLOR": "1", "FORCE_COLOR": "1"}, False),
+        (80, {"TERM": "dumb"}, False),
+        (80, {"TERM": "dumb", "FORCE_COLOR": "1"}, True),
+        (None, {"TERM": "xterm"}, False),
+        (None, {"TERM": "xterm", "FORCE_COLOR": ""}, False),
+        (None, {"FORCE_COLOR": "1"}, True),
+    ],
+)
+def test_is_coloured_only_where_it_is_wanted(
+    columns: int | None, environment: dict[str, str], coloured: bool
+) -> None:
+    """NO_COLOR wins over FORCE_COLOR, and that over what the terminal can do."""
+    shown = printed("table", LISTED, columns, **environment)
+
+    assert ("\x1b" in shown) == coloured
+    assert re.sub(r"\x1b\[[0-9;]*m", "", shown) == PLAIN
+
+
+def test_what_cannot_be_read_stands_out() -> None:
+    """In red, below everything else, where the prompt comes next."""
+    shown = printed("table", LISTED, columns=80, TERM="xterm")
+
+    assert "\x1b[31mfoo/svc/e3  it is not JSON\x1b[0m" in shown
+    assert "\x1b[1;31m1 value can't be read\x1b[0m" in shown
+
+
+def test_ten_thousand_rows_take_no_patience() -> None:
+    """Half a millisecond a row would be five seconds."""
+    many = [stored(f"foo/svc/e{number}", "10.0.0.1:80", {"a": 1}) for number in range(10_000)]
+    listing = Listing(HEADER, "foo/svc", many, [], len(many), more=False)
+
+    before = time.process_time()
+    printed("table", lambda to: to.listing(listing, {}), columns=80, TERM="xterm")
+
+    assert time.process_time() - before < 2
+
+
+@given(st.lists(st.integers(0, 50), min_size=1), st.integers(-10, 300))
+def test_columns_share_the_room_there_is(natural: list[int], room: int) -> None:
+    """None is wider than it needs to be, and all of the room is used before one is folded."""
+    widths = fit(natural, room)
+
+    assert all(0 <= width <= wanted for width, wanted in zip(widths, natural, strict=True))
+    assert all(width for width, wanted in zip(widths, natural, strict=True) if wanted)
+    if room >= len(natural):
+        assert sum(widths) == min(room, sum(natural))

@@ -27,7 +27,7 @@ def test_the_transcripts_are_real(etcd: Etcd, shell: Shell) -> None:
     shown = [command for block in transcripts("console") for command in commands(block)]
     assert len(shown) > 10
     for command, printed in shown:
-        status = f"{command}\nstatus=$?; [ $status = 0 ] || echo \"[$status]\""
+        status = f'{command}\nstatus=$?; [ $status = 0 ] || echo "[$status]"'
         result = shell(f"exec 2>&1; {status}")
         assert (command, result.out) == (command, printed)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 
 import pexpect
@@ -11,6 +12,10 @@ from .environment import Changes, pointing_at
 from .process import command
 
 __all__ = ["Terminal"]
+
+# Terminals are forked, and a fork beside gRPC's threads crashes in gRPC's own handlers more often
+# than not. It looks at this once, when it is imported, which is after this.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 
 class Terminal:

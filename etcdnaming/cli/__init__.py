@@ -1,0 +1,120 @@
+"""The command line: the group, and what becomes of errors."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+from click.exceptions import Exit
+
+from .. import __version__, errors
+from . import failures, stderr
+from .commands import COMMANDS
+from .tree import Group
+
+__all__ = ["cli", "main"]
+
+# The first row that fits decides.
+STATUS: tuple[tuple[type[Exception], int], ...] = (
+    (click.ClickException, 128),
+    (errors.InvalidTargetError, 128),
+    (errors.InvalidKeyError, 128),
+    (errors.InvalidEndpointError, 128),
+    (errors.InvalidSettingError, 128),
+    (errors.TooManyOperationsError, 128),
+    (errors.ConnectionFailedError, 2),
+    (errors.AuthenticationError, 2),
+    (errors.InvalidValueError, 3),
+    (failures.InputError, 3),
+    (failures.UnsupportedFormatError, 4),
+    (failures.WatchCanceledError, 5),
+    (failures.NotFoundError, 7),
+    (errors.ConditionFailedError, 8),
+    (errors.ConflictError, 8),
+    (failures.TimedOutError, 124),
+    (failures.CommandNotRunError, 126),
+    (failures.CommandNotFoundError, 127),
+    (errors.EtcdnamingError, 1),
+    # Files are read, and commands are started, where their errors are understood. What is left
+    # is stdout.
+    (OSError, 6),
+)
+
+
+@click.group(
+    cls=Group,
+    entries=COMMANDS,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__, message="%(prog)s %(version)s", help="Print the version.")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """
+    Register and find gRPC services in etcd, as Go's client/v3/naming does.
+
+    $ etcdnaming add foo/bar/svc/e1 --addr 1.2.3.4:80
+    OK
+    $ etcdnaming list foo/bar/svc
+    foo/bar/svc/e1  1.2.3.4:80  null
+
+    Options stand before or after the command, or in the environment: --endpoints is also
+    ETCDNAMING_ENDPOINTS and, as for etcdctl, ETCDCTL_ENDPOINTS. A flag is switched off by =false.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """
+    Run the command line *argv*, by default this process's, and return the exit code.
+
+    A closed pipe is the caller's to deal with: `BrokenPipeError`.
+    """
+    try:
+        try:
+            return _run(sys.argv[1:] if argv is None else [*argv])
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()  # before an error is told, and a full disk is one
+    except BrokenPipeError:
+        raise
+    except Exception as exc:  # noqa: BLE001 - everything that can go wrong has an exit code
+        return _fail(exc)
+
+
+def _run(args: list[str]) -> int:
+    # As cli.main(standalone_mode=False) does, which would turn a closed pipe into exit code 1.
+    if instruction := os.environ.get("_ETCDNAMING_COMPLETE"):
+        from .tab import answer  # only for TAB
+
+        return answer(cli, instruction)
+    try:
+        with cli.make_context("etcdnaming", args) as ctx:
+            return cli.invoke(ctx) or 0
+    except Exit as exc:
+        return exc.exit_code
+
+
+def _fail(exc: Exception) -> int:
+    for kind, status in STATUS:
+        if isinstance(exc, kind):
+            stderr.error(_message(exc))
+            return status
+    import traceback  # is for mistakes of ours
+
+    traceback.print_exc()
+    stderr.error("this is a mistake in etcdnaming, please report it")
+    return 1
+
+
+def _message(exc: Exception) -> str:
+    if isinstance(exc, OSError):
+        return f"stdout: {exc.strerror or exc}"
+    if not isinstance(exc, click.ClickException):
+        return str(exc)
+    text = " ".join(exc.format_message().split()).rstrip(".")
+    context = getattr(exc, "ctx", None)
+    return f"{text} (see {context.command_path} --help)" if context else text

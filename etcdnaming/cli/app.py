@@ -1,0 +1,213 @@
+"""What every command is handed: the way to etcd, and the way to stdout."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+
+import click
+
+from .credentials import credentials
+from .failures import UnsupportedFormatError
+from .global_options import given
+from .settings import CONNECTION, DEBUG, REFUSED, WRITE_OUT, find
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from ..endpoints import EndpointManager
+    from ..etcd import Client
+    from ..model import Condition, Services, Update, UpdateResult
+    from .debugging import Debugging
+    from .output import Printer
+
+__all__ = ["App", "pass_app"]
+
+Arguments = ParamSpec("Arguments")
+Status = TypeVar("Status")
+
+
+# gRPC looks at these once, when it is imported. Its own log lines would stand between ours, and
+# its way to deal with a fork has crashed the commands that we start.
+GRPC = {"GRPC_VERBOSITY": "NONE", "GRPC_ENABLE_FORK_SUPPORT": "0"}
+
+
+@contextmanager
+def _unless_set(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set *variables* in the block only: they are not for the commands that we start."""
+    ours = {name: value for name, value in variables.items() if name not in os.environ}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name in ours:
+            del os.environ[name]
+
+
+def _ask_password(user: str) -> str:
+    from .prompt import ask_password  # brings getpass, which hardly anybody needs
+
+    return ask_password(user)
+
+
+def _debugging() -> Debugging:
+    from .debugging import Debugging  # brings traceback
+
+    return Debugging()
+
+
+class App:
+    """
+    The doors: what is behind them is expensive to import, so it is imported when they open.
+
+    Args:
+        flags: The settings on the command line, parsed.
+
+        environ: Where the others may be.
+
+        ask: How to get a user's password that is in neither.
+    """
+
+    def __init__(
+        self,
+        flags: Mapping[str, Any],
+        environ: Mapping[str, str],
+        ask: Callable[[str], str] = _ask_password,
+    ) -> None:
+        self._flags, self._environ, self._ask = flags, environ, ask
+        self._client: Client | None = None
+        self._debugging = _debugging() if find(DEBUG, flags, environ)[0] else None
+
+    @property
+    def flags(self) -> Mapping[str, Any]:
+        """The settings on the command line."""
+        return self._flags
+
+    def printer(self) -> Printer:
+        """
+        Return the format asked for. Commands open this door first, before they change anything.
+
+        Raises:
+            UnsupportedFormatError: There is no such format.
+            OSError: There is no stdout.
+        """
+        from .output import printer  # the door to rich, for a table
+
+        return printer(self.format())
+
+    def format(self) -> str:
+        """
+        Return the name of the format asked for, for commands that print what no `Printer` does.
+
+        Raises:
+            UnsupportedFormatError, OSError: As of `printer`.
+        """
+        from .output import FORMATS
+
+        if sys.stdout is None:
+            raise OSError("closed")
+        default = "table" if sys.stdout.isatty() else "simple"
+        name: str = find(WRITE_OUT, self._flags, self._environ)[0] or default
+        if name not in FORMATS:
+            raise UnsupportedFormatError(name, FORMATS)
+        return name
+
+    def client(self) -> Client:
+        """
+        Return the client that the settings describe. It connects when it is used.
+
+        Raises:
+            InvalidSettingError: They describe none.
+        """
+        if self._client is None:
+            for each in REFUSED:
+                find(each, self._flags, self._environ)
+            found = {each.key: find(each, self._flags, self._environ) for each in CONNECTION}
+            login = credentials(self._flags, self._environ, self._ask)
+            if self._debugging is not None:
+                self._debugging.settings(found, login)
+            with _unless_set(GRPC):
+                from ..etcd import Client  # the door to gRPC
+
+            values = {name: value for name, (value, _) in found.items()}
+            self._client = Client(**values, **login)
+        return self._client
+
+    def local_address(self) -> str:
+        """Return this machine's address as etcd sees it."""
+        return self.client().local_address()
+
+    def manager(self, target: str) -> EndpointManager:
+        """Return what knows the endpoints of *target*."""
+        client = self.client()
+        from ..endpoints import EndpointManager  # behind the door to gRPC
+
+        return EndpointManager(client, target)
+
+    def services(self, prefix: str, *, revision: int = 0, serializable: bool = False) -> Services:
+        """Return the targets under *prefix*."""
+        client = self.client()
+        from ..endpoints import services  # behind the door to gRPC
+
+        return services(client, prefix, revision=revision, serializable=serializable)
+
+    def keys_beginning(self, text: str) -> Iterator[str]:
+        """Yield the keys that begin with *text*."""
+        client = self.client()
+        from ..beginnings import keys_beginning  # behind the door to gRPC
+
+        return keys_beginning(client, text)
+
+    def targets_beginning(self, text: str) -> Iterator[str]:
+        """Yield the targets that begin with *text*."""
+        client = self.client()
+        from ..beginnings import targets_beginning  # behind the door to gRPC
+
+        return targets_beginning(client, text)
+
+    def update(
+        self,
+        updates: Sequence[Update],
+        conditions: Sequence[Condition] = (),
+        *,
+        previous: bool = False,
+        max_txn_ops: int = 128,
+    ) -> UpdateResult:
+        """Make all of *updates* or none. Their keys have been checked, each with its own target."""
+        client = self.client()
+        from ..transaction import update  # behind the door to gRPC
+
+        return update(
+            client, updates, conditions=conditions, previous=previous, max_txn_ops=max_txn_ops
+        )
+
+    def __enter__(self) -> App:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._client is not None:
+            self._client.close()
+        if self._debugging is not None:
+            self._debugging.end(exc)
+
+
+def pass_app(
+    command: Callable[Concatenate[App, Arguments], Status],
+) -> Callable[Arguments, Status]:
+    """Hand *command* the `App` that its command line and its environment describe."""
+
+    @functools.wraps(command)
+    def with_app(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Status:
+        with App(given(click.get_current_context()), os.environ) as app:
+            return command(app, *args, **kwargs)
+
+    return with_app

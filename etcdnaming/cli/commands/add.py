@@ -1,0 +1,103 @@
+"""The command ``etcdnaming add``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from ...errors import EtcdnamingError
+from ...model import JSON, Condition, Endpoint, Update
+from .. import stderr
+from ..app import App, pass_app
+from ..endpoint import check, settle
+from ..options import (
+    KEY,
+    LEASE,
+    METADATA_OPTIONS,
+    REVISION,
+    TEXT,
+    TTL,
+    flag,
+    metadata_options,
+    target_option,
+)
+from ..output.spelling import lease_id
+from ..tree import Command
+
+__all__ = ["command"]
+
+EXCLUSIVE = (METADATA_OPTIONS, ("lease", "no_lease", "ttl"), ("if_absent", "if_mod_rev"))
+
+
+@click.command(cls=Command, exclusive=EXCLUSIVE)
+@click.argument("key", type=KEY)
+@click.option("--addr", type=TEXT, required=True, metavar="HOST:PORT", help="What clients dial.")
+@metadata_options
+@click.option("--lease", type=LEASE, metavar="HEX", help="Hang it on this lease; 0 is none.")
+@flag("--no-lease", "Take it off its lease; by default it stays where it is.")
+@click.option("--ttl", type=TTL, metavar="TIME", help="Hang it on a new lease of 30s, 5m, ...")
+@flag("--if-absent", "Only if there is no such KEY.")
+@click.option("--if-mod-rev", type=REVISION, metavar="N", help="Only if KEY was last changed at N.")
+@flag("--prev-kv", "Print what KEY held before.")
+@target_option
+@flag("--dry-run", "Only print what would be done.")
+@pass_app
+def command(
+    app: App,
+    *,
+    key: str,
+    addr: str,
+    metadata: JSON,
+    lease: int | None,
+    no_lease: bool,
+    ttl: int | None,
+    if_absent: bool,
+    if_mod_rev: int | None,
+    prev_kv: bool,
+    target: str | None,
+    dry_run: bool,
+) -> None:
+    """
+    Store an endpoint.
+
+    $ etcdnaming add foo/bar/svc/e1 --addr 1.2.3.4:80 --metadata-json '{"zone":"a"}'
+    OK
+
+    A KEY that ends in / is completed with the address. An address without a host, as :80, gets
+    the one by which this machine reaches etcd.
+    """
+    printer = app.printer()
+    update = Update.add(key, Endpoint(addr, metadata), lease=0 if no_lease else lease)
+    check(update, target)
+    update = settle(update, app.local_address)
+    revision = 0 if if_absent else if_mod_rev
+    conditions = [] if revision is None else [Condition(update.key, revision)]
+    if dry_run:
+        printer.plan([update], conditions)
+        return
+    with _on_new_lease(app, update, ttl) as update:
+        result = app.update([update], conditions, previous=prev_kv)
+    printer.added(result, prev_kv)
+
+
+@contextmanager
+def _on_new_lease(app: App, update: Update, ttl: int | None) -> Iterator[Update]:
+    if ttl is None:
+        yield update
+        return
+    lease = app.client().lease_grant(ttl)
+    try:
+        yield update._replace(lease=lease.id)
+    except EtcdnamingError:
+        _give_back(app, lease.id)
+        raise
+    stderr.say(f"lease {lease_id(lease.id)} granted with TTL({lease.ttl}s)")
+
+
+def _give_back(app: App, lease: int) -> None:
+    try:
+        app.client().lease_revoke(lease)
+    except EtcdnamingError as exc:
+        stderr.warn(f"lease {lease_id(lease)} is left to expire: {exc}")

@@ -1,0 +1,24 @@
+"""The command ``etcdnaming completion``."""
+
+from __future__ import annotations
+
+import click
+
+from ..output.stdout import write
+from ..tab import SHELLS, script
+from ..tree import Command
+
+__all__ = ["command"]
+
+
+@click.command(cls=Command)
+@click.argument("shell", type=click.Choice([*SHELLS]))
+@click.pass_context
+def command(ctx: click.Context, shell: str) -> None:
+    """
+    Print what makes a shell complete our words.
+
+    $ eval "$(etcdnaming completion bash)"
+    $ etcdnaming completion fish > ~/.config/fish/completions/etcdnaming.fish
+    """
+    write([script(ctx.find_root().command, shell), "\n"])

@@ -1,0 +1,45 @@
+"""The command ``etcdnaming sandbox``."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+
+import click
+
+from ...sandbox import Sandbox
+from .. import stderr
+from ..app import App, pass_app
+from ..child import run
+from ..signals import unwinding
+from ..tree import Command
+
+__all__ = ["command"]
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@click.command(cls=Command, context_settings={"allow_interspersed_args": False})
+@click.argument("cmd", nargs=-1, type=click.UNPROCESSED)
+@pass_app
+def command(app: App, cmd: Sequence[str]) -> int:
+    """
+    Run a command, or a shell, with a throwaway etcd.
+
+    $ etcdnaming sandbox -- sh -c 'etcdctl put foo bar && etcdctl get foo'
+    OK
+    foo
+    bar
+
+    CMD sees this etcd in its environment, and no other. When it ends, everything is gone.
+    """
+    if app.flags.keys() - {"debug"}:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in app.flags)
+        raise click.UsageError(f"{flags}: the sandbox has an etcd of its own")
+    with unwinding(*ENDING), Sandbox() as sandbox:
+        if not cmd:
+            shell = os.environ.get("SHELL") or "/bin/sh"
+            stderr.say(f"etcd is at {sandbox.endpoint}; leave with exit, and it is gone")
+            cmd = [shell]
+        return run(cmd, sandbox.environment(os.environ))

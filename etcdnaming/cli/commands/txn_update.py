@@ -1,0 +1,196 @@
+"""The command ``etcdnaming txn-update``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import click
+
+from ...errors import ConditionFailedError, TooManyOperationsError
+from ...folding import fold
+from ...model import Condition, Endpoint, Update, UpdateResult
+from .. import stderr
+from ..app import App, pass_app
+from ..arguments import options_used
+from ..batches import in_batches
+from ..completion import complete_keys
+from ..endpoint import check, check_place, settle
+from ..files import name_of, read_bytes
+from ..options import KEY, LEASE, POSITIVE, flag, parse_key, parse_number, parse_text, target_option
+from ..output import Printer
+from ..output.spelling import lease_id
+from ..parsed import FILE, Parsed
+from ..tree import Command
+from ..updatefile import parse
+
+__all__ = ["command"]
+
+EXCLUSIVE = tuple(("batch_size", name) for name in ("if_absent", "if_exists", "if_mod_rev"))
+
+
+def _add(text: str) -> Update:
+    key, equals, addr = text.partition("=")
+    if not equals:
+        raise ValueError(f"{text!r} is not KEY=ADDR")
+    return Update.add(parse_key(key), Endpoint(parse_text(addr)))
+
+
+def _delete(text: str) -> Update:
+    return Update.delete(parse_key(text))
+
+
+def _at_revision(text: str) -> Condition:
+    key, equals, revision = text.rpartition("=")
+    if not equals:
+        raise ValueError(f"{text!r} is not KEY=N")
+    return Condition(parse_key(key), parse_number(revision))
+
+
+class _InOrder(Command):
+    """Hands ``--add`` and ``--del`` over together, because the last word about a key counts."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put what the two brought in the order of the command line."""
+        rest = super().parse_args(ctx, args)
+        brought = {"--add": iter(ctx.params.pop("add")), "--del": iter(ctx.params.pop("delete"))}
+        used = options_used(args, self.get_params(ctx), interspersed=ctx.allow_interspersed_args)
+        if not ctx.resilient_parsing:
+            ctx.params["changes"] = [next(brought[name]) for name in used if name in brought]
+        return rest
+
+
+@click.command(cls=_InOrder, exclusive=EXCLUSIVE)
+@click.argument("file", type=FILE, required=False, metavar="[FILE|-]")
+@click.option(
+    "--add", type=Parsed("add", _add), multiple=True, metavar="KEY=ADDR", help="Store an endpoint."
+)
+@click.option(
+    "--del",
+    "delete",
+    type=Parsed("key", _delete, complete_keys),
+    multiple=True,
+    metavar="KEY",
+    help="Delete one.",
+)
+@click.option(
+    "--if-absent", type=KEY, multiple=True, metavar="KEY", help="Only if it is not there."
+)
+@click.option("--if-exists", type=KEY, multiple=True, metavar="KEY", help="Only if it is there.")
+@click.option(
+    "--if-mod-rev",
+    type=Parsed("condition", _at_revision),
+    multiple=True,
+    metavar="KEY=N",
+    help="Only if it was last changed at revision N; 0: only if it is not there.",
+)
+@click.option("--lease", type=LEASE, metavar="HEX", help="Hang all on this lease; 0 is none.")
+@target_option
+@click.option(
+    "--batch-size",
+    type=POSITIVE,
+    metavar="N",
+    help="Use a transaction for every N keys: no longer all or nothing.",
+)
+@click.option(
+    "--max-txn-ops",
+    type=POSITIVE,
+    default="128",
+    metavar="N",
+    help="What etcd was told to take in one transaction (128).",
+)
+@flag("--dry-run", "Only print what would be done, as a file that can be given here.")
+@pass_app
+def command(
+    app: App,
+    *,
+    file: str | None,
+    changes: Sequence[Update],
+    if_absent: Sequence[str],
+    if_exists: Sequence[str],
+    if_mod_rev: Sequence[Condition],
+    lease: int | None,
+    target: str | None,
+    batch_size: int | None,
+    max_txn_ops: int,
+    dry_run: bool,
+) -> None:
+    """
+    Add and delete endpoints in one transaction.
+
+    $ etcdnaming txn-update - <<END
+    del foo/bar/svc/e1
+    add foo/bar/svc/e2 1.2.3.4:80 {"zone":"a"}
+    END
+    SUCCESS
+
+    All of it is done, or none. FILE (- is stdin) holds lines like these, or JSON objects such as
+    {"op":"add","key":"foo/bar/svc/e2","addr":"1.2.3.4:80"}.
+    """
+    if batch_size and batch_size > max_txn_ops:
+        raise click.UsageError("--batch-size is more than --max-txn-ops")
+    printer = app.printer()
+    conditions = [
+        *(Condition(key, 0) for key in if_absent),
+        *(Condition(key, None) for key in if_exists),
+        *if_mod_rev,
+    ]
+    for condition in conditions:
+        check_place(condition.key, target)
+    updates = [
+        _on(lease, settle(update, app.local_address)) for update in _read(file, changes, target)
+    ]
+    if dry_run:
+        _plan(printer, updates, conditions, max_txn_ops if batch_size is None else None)
+        return
+    if batch_size is not None:
+        results = in_batches(app, printer, updates, batch_size, max_txn_ops)
+    else:
+        results = [_at_once(app, printer, updates, conditions, max_txn_ops)]
+    for result in results:
+        for key, left in result.detached.items():
+            stderr.warn(f"{key} leaves lease {lease_id(left)}: nothing removes it any more")
+    printer.transaction(results, False)
+
+
+def _read(file: str | None, changes: Sequence[Update], target: str | None) -> Sequence[Update]:
+    if file is None and not changes:
+        raise click.UsageError("nothing to do: name a FILE (- is stdin), --add or --del")
+    for update in changes:
+        check(update, target)
+    if file is None:
+        return changes
+    in_file = parse(read_bytes(file), name_of(file), partial(check, target=target))
+    return [*in_file, *changes]
+
+
+def _on(lease: int | None, update: Update) -> Update:
+    if update.endpoint is None or update.lease is not None:
+        return update
+    return update._replace(lease=lease)
+
+
+def _plan(
+    printer: Printer,
+    updates: Sequence[Update],
+    conditions: Sequence[Condition],
+    most: int | None,
+) -> None:
+    folded = fold(updates)
+    if most is not None and len(folded) > most:
+        raise TooManyOperationsError(len(folded), most)
+    printer.plan(folded, conditions)
+
+
+def _at_once(
+    app: App,
+    printer: Printer,
+    updates: Sequence[Update],
+    conditions: Sequence[Condition],
+    max_txn_ops: int,
+) -> UpdateResult:
+    try:
+        return app.update(updates, conditions, max_txn_ops=max_txn_ops)
+    except ConditionFailedError as exc:
+        printer.failure(exc, fold(updates))
+        raise

@@ -1,0 +1,32 @@
+"""Spans of time as Go writes them, so that what works with etcdctl works here."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["parse_duration", "parse_timeout"]
+
+_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
+_PART = r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)"
+_DURATION = rf"\+?(?:0|(?:{_PART})+)"
+
+
+def parse_duration(text: str) -> float:
+    """
+    Return the seconds that *text* stands for.
+
+    >>> parse_duration("1m30s"), parse_duration("500ms"), parse_duration("0")
+    (90.0, 0.5, 0.0)
+    """
+    # Compiled when used: --help would pay for it too.
+    if not re.fullmatch(_DURATION, text):
+        raise ValueError(f"{text!r} is not a duration such as 500ms, 5s or 1m30s")
+    return float(sum(float(number) * _SECONDS[unit] for number, unit in re.findall(_PART, text)))
+
+
+def parse_timeout(text: str) -> float:
+    """Return the seconds that *text* stands for, which can't be none."""
+    seconds = parse_duration(text)
+    if not seconds:
+        raise ValueError("a timeout must be more than 0")
+    return seconds

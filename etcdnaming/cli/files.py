@@ -1,0 +1,31 @@
+"""Reading what the user names: a file, or ``-`` for stdin."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+__all__ = ["name_of", "read_bytes"]
+
+
+def name_of(path: str) -> str:
+    """Return what to call *path* in a message."""
+    return "stdin" if path == "-" else path
+
+
+def read_bytes(path: str) -> bytes:
+    """
+    Return all of the file at *path*.
+
+    Raises:
+        click.UsageError: There is no such file, or it can't be read.
+    """
+    if path == "-" and sys.stdin is None:
+        raise click.UsageError("stdin is closed")
+    try:
+        with click.open_file(path, "rb") as file:
+            data: bytes = file.read()
+            return data
+    except OSError as exc:
+        raise click.UsageError(f"{name_of(path)}: {exc.strerror}") from exc

@@ -1,0 +1,193 @@
+"""
+The settings that every command takes, with the names, types and defaults of etcdctl.
+
+A flag wins over ``ETCDNAMING_X``, that over ``ETCDCTL_X``, that over the default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+from ..errors import InvalidSettingError
+from .arguments import parse_bool
+from .durations import parse_duration, parse_timeout
+
+__all__ = [
+    "CONNECTION",
+    "CREDENTIALS",
+    "DEBUG",
+    "PREFIXES",
+    "REFUSED",
+    "SETTINGS",
+    "WRITE_OUT",
+    "Setting",
+    "Value",
+    "find",
+    "from_environment",
+    "refuse",
+]
+
+PREFIXES = ("ETCDNAMING_", "ETCDCTL_")
+
+
+def _text(text: str) -> str:
+    # Must not repeat *text* in an error: it may be a password.
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("not UTF-8") from None
+    return text
+
+
+def _path(text: str) -> str:
+    if not text:
+        raise ValueError("an empty file name")
+    return text
+
+
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(_text(text).split(","))
+
+
+def _size(text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError(f"{text!r} is not a number of bytes")
+    return int(text)
+
+
+class Setting(NamedTuple):
+    """
+    One setting. *metavar* is empty for a flag.
+
+    *refusal* says why anything but the default can't be had, and what to do instead.
+    """
+
+    name: str
+    metavar: str
+    parse: Callable[[str], Any]
+    default: Any
+    help: str = ""
+    short: str = ""
+    refusal: str = ""
+
+    @property
+    def flag(self) -> str:
+        """The name on the command line."""
+        return f"--{self.name}"
+
+    @property
+    def key(self) -> str:
+        """The name in Python, which is also `Client`'s."""
+        return self.name.replace("-", "_")
+
+    def variable(self, prefix: str) -> str:
+        """The name in the environment."""
+        return prefix + self.key.upper()
+
+
+_ANSWER_SIZE = "answers of any size are taken, and long lists read in pages: leave it out"
+_REQUEST_SIZE = "the server's own limit (etcd --max-request-bytes) decides: leave it out"
+_DISCOVERY = "not supported yet: look the SRV record up, and name its hosts in --endpoints"
+_HEX = r"not supported: bytes that are not UTF-8 are shown as \xNN, and by -w json in base64"
+_VERIFY = (
+    "gRPC for Python verifies every server: give --cacert the CA of this one, "
+    "or its own certificate if it has signed that itself"
+)
+
+WRITE_OUT = Setting(
+    "write-out",
+    "FORMAT",
+    _text,
+    None,
+    "fields, json, simple or table (on a terminal table, else simple).",
+    short="-w",
+)
+DEBUG = Setting("debug", "", parse_bool, False, "Say what is in force, and where errors come from.")
+
+CONNECTION: tuple[Setting, ...] = (
+    Setting(
+        "endpoints", "HOST:PORT,...", _list, ("127.0.0.1:2379",), "Where etcd is (127.0.0.1:2379)."
+    ),
+    Setting("cacert", "FILE", _path, None, "The CA of etcd's certificate; switches TLS on."),
+    Setting("cert", "FILE", _path, None, "Our certificate; switches TLS on."),
+    Setting("key", "FILE", _path, None, "The key of our certificate."),
+    Setting("insecure-transport", "", parse_bool, True, "=false: TLS, with the machine's own CAs."),
+    Setting("dial-timeout", "TIME", parse_timeout, 2.0, "To find an etcd that answers (2s)."),
+    Setting("command-timeout", "TIME", parse_timeout, 5.0, "For its answer, after that (5s)."),
+    Setting(
+        "keepalive-time",
+        "TIME",
+        parse_duration,
+        6.0,
+        "Between pings (6s; less is taken as 6s, because etcd drops who pings more often).",
+    ),
+    Setting("keepalive-timeout", "TIME", parse_timeout, 6.0, "For the answer to a ping (6s)."),
+)
+
+CREDENTIALS: tuple[Setting, ...] = (
+    Setting(
+        "user", "NAME[:PASSWORD]", _text, None, "Who we are. Without a password, it is asked for."
+    ),
+    Setting("password", "TEXT", _text, None, "The password. Everyone sees it in ps."),
+    Setting("password-file", "FILE", _path, None, "Where the password is; read for every login."),
+    Setting("auth-jwt-token", "TEXT", _text, None, "A token, instead of a user."),
+)
+
+# Flags of etcdctl that can't be had. They are known, so that nobody thinks they had an effect.
+REFUSED: tuple[Setting, ...] = (
+    Setting("insecure-skip-tls-verify", "", parse_bool, False, refusal=_VERIFY),
+    Setting("discovery-srv", "DOMAIN", _text, "", short="-d", refusal=_DISCOVERY),
+    Setting("discovery-srv-name", "TEXT", _text, "", refusal=_DISCOVERY),
+    Setting("insecure-discovery", "", parse_bool, True, refusal=_DISCOVERY),
+    Setting("hex", "", parse_bool, False, refusal=_HEX),
+    Setting("max-request-bytes", "N", _size, 0, refusal=_REQUEST_SIZE),
+    Setting("max-recv-bytes", "N", _size, 0, refusal=_ANSWER_SIZE),
+)
+
+SETTINGS = (*CONNECTION, *CREDENTIALS, WRITE_OUT, DEBUG, *REFUSED)
+
+
+Value: TypeAlias = tuple[Any, str]
+"""What a setting is, and the flag or variable that says so, if any."""
+
+
+def find(setting: Setting, given: Mapping[str, Any], environ: Mapping[str, str]) -> Value:
+    """
+    Return the value of *setting*; *given* are the flags, parsed.
+
+    Raises:
+        InvalidSettingError: The variable that counts has no such value, or it can't be had.
+    """
+    if setting.key in given:
+        return given[setting.key], setting.flag
+    for prefix in PREFIXES:
+        found = from_environment(setting, environ, prefix)
+        if found is not None:
+            return found
+    return setting.default, ""
+
+
+def from_environment(setting: Setting, environ: Mapping[str, str], prefix: str) -> Value | None:
+    """Return what the variable of *setting* with this prefix says; an empty one says nothing."""
+    variable = setting.variable(prefix)
+    text = environ.get(variable)
+    if not text:
+        return None
+    try:
+        value = setting.parse(text)
+    except ValueError as exc:
+        raise InvalidSettingError(f"{variable}: {exc}") from exc
+    refuse(setting, value, variable)
+    return value, variable
+
+
+def refuse(setting: Setting, value: Any, source: str) -> None:
+    """
+    Make sure that *value* can be had.
+
+    Raises:
+        InvalidSettingError: It can't.
+    """
+    if setting.refusal and value != setting.default:
+        raise InvalidSettingError(f"{source}: {setting.refusal}")

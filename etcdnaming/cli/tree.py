@@ -1,0 +1,176 @@
+"""How our commands differ from click's: in options, in help, and in being loaded late."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from inspect import cleandoc
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import click
+
+from .arguments import spell_out
+from .global_options import GLOBAL_OPTIONS
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+__all__ = ["Command", "Entry", "Group"]
+
+
+class _Formatter(click.HelpFormatter):
+    """click's, without the 3 ms that it takes to ask the standard library how wide help may be."""
+
+    def __init__(
+        self, indent_increment: int = 2, width: int | None = None, max_width: int | None = None
+    ) -> None:
+        super().__init__(indent_increment, width or min(_columns(), 80) - 2, max_width)
+
+
+class _Context(click.Context):
+    formatter_class = _Formatter
+
+
+def _columns() -> int:
+    try:
+        return int(os.environ.get("COLUMNS") or os.get_terminal_size(1).columns)
+    except (ValueError, OSError):
+        return 80
+
+
+class Command(click.Command):
+    """
+    A command that takes the global options too, and Go's ``--flag=false``.
+
+    *exclusive* are the names of options of which only one may be used.
+    """
+
+    context_class = _Context
+
+    def __init__(self, *args: Any, exclusive: Sequence[Sequence[str]] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.help = _with_examples(self.help)
+        self._exclusive = exclusive
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the global options too."""
+        return [*super().get_params(ctx), *GLOBAL_OPTIONS]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse what Go would understand, and refuse options that contradict each other."""
+        rest = super().parse_args(ctx, _spelled(self, ctx, args))
+        if not ctx.resilient_parsing:
+            self._check_exclusive(ctx)
+        return rest
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show only what is this command's own."""
+        _write_options(super().get_params(ctx), ctx, formatter)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Say where the others are."""
+        formatter.write_paragraph()
+        formatter.write_text("For --endpoints, --user, -w and more: etcdnaming --help")
+
+    def _check_exclusive(self, ctx: click.Context) -> None:
+        for names in self._exclusive:
+            used = [each for each in names if ctx.params[each] not in (None, False, ())]
+            if len(used) > 1:
+                first, second, *_ = _spelled_names(self.params, used)
+                raise click.UsageError(f"{first} and {second} can't be combined", ctx)
+
+
+Entry: TypeAlias = tuple[str, str]
+"""The module of a command, and the first sentence of its help."""
+
+
+class Group(click.Group):
+    """A group that loads a command only when that is used: *entries* are all `--help` needs."""
+
+    context_class = _Context
+
+    def __init__(self, *args: Any, entries: Mapping[str, Entry], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.help = _with_examples(self.help)
+        self._entries = entries
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the global options too."""
+        return [*super().get_params(ctx), *GLOBAL_OPTIONS]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse what Go would understand."""
+        return super().parse_args(ctx, _spelled(self, ctx, args))
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order people need them."""
+        return [*self._entries]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load a command."""
+        if cmd_name not in self._entries:
+            return None
+        command: click.Command = import_module(self._entries[cmd_name][0]).command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Say which command may have been meant, if it is not one."""
+        if args[0] not in self._entries and not ctx.resilient_parsing:
+            from difflib import get_close_matches  # only on the way to an error message
+
+            meant = get_close_matches(args[0], self._entries, 1)
+            hint = f", did you mean {meant[0]!r}?" if meant else ""
+            raise click.UsageError(f"no such command {args[0]!r}{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer the names of commands, or of options, without loading a command."""
+        from click.shell_completion import CompletionItem  # only for TAB
+
+        found = [
+            CompletionItem(name, help=summary)
+            for name, (_, summary) in self._entries.items()
+            if name.startswith(incomplete)
+        ]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show the commands first: they are what one looks for."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in self._entries.items()])
+        _write_options([*GLOBAL_OPTIONS, *super().get_params(ctx)], ctx, formatter)
+
+
+def _with_examples(text: str | None) -> str:
+    """Tell click to leave the lines of paragraphs that begin with a prompt as they are."""
+    paragraphs = cleandoc(text or "").split("\n\n")
+    return "\n\n".join(f"\b\n{each}" if each.startswith("$ ") else each for each in paragraphs)
+
+
+def _spelled(command: click.Command, ctx: click.Context, args: list[str]) -> list[str]:
+    params = command.get_params(ctx)
+    try:
+        return spell_out(args, params, interspersed=ctx.allow_interspersed_args)
+    except ValueError as exc:
+        raise click.UsageError(str(exc), ctx) from exc
+
+
+def _write_options(
+    params: Sequence[click.Parameter], ctx: click.Context, formatter: click.HelpFormatter
+) -> None:
+    options = (param for param in params if isinstance(param, click.Option))
+    records = [option.get_help_record(ctx) for option in options]
+    with formatter.section("Options"):
+        formatter.write_dl([record for record in records if record is not None])
+
+
+def _spelled_names(params: Sequence[click.Parameter], names: Sequence[str]) -> list[str]:
+    """Return what users write for the parameters of these *names*."""
+    return [
+        param.opts[0] if isinstance(param, click.Option) else param.human_readable_name
+        for param in params
+        if param.name in names and not getattr(param, "hidden", False)
+    ]

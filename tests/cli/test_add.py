@@ -1,0 +1,296 @@
+"""`etcdnaming add`, looked at with etcdctl."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from harness import Etcd, Result, Run, wait_until
+from harness.auth import READER, WRITER
+
+LEASE_LINE = re.compile(r"lease ([0-9a-f]{16}) granted with TTL\((\d+)s\)\n")
+
+
+def test_stores_what_go_stores(run: Run, etcd: Etcd) -> None:
+    """To the byte, so that Go services can read it."""
+    assert run("add", "foo/bar/svc/e1", "--addr", "1.2.3.4") == Result(0, "OK\n", "")
+    assert etcd.get("foo") == {b"foo/bar/svc/e1": b'{"Op":0,"Addr":"1.2.3.4","Metadata":null}'}
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "stored"),
+    [
+        ("--metadata", "zone <a>", rb'"zone \u003ca\u003e"'),
+        ("--metadata", "", b'""'),
+        (
+            "--metadata-json",
+            '{"b": [1.0, null], "a": 12345678901234567890}',
+            b'{"a":12345678901234567890,"b":[1,null]}',
+        ),
+        ("--metadata-json", "null", b"null"),
+    ],
+)
+def test_metadata_is_text_or_any_json(
+    run: Run, etcd: Etcd, option: str, value: str, stored: bytes
+) -> None:
+    """Text as etcd's own guide stores it."""
+    assert run("add", "svc/e1", "--addr", "1:2", option, value) == Result(0, "OK\n", "")
+    assert etcd.get("") == {b"svc/e1": b'{"Op":0,"Addr":"1:2","Metadata":' + stored + b"}"}
+
+
+def test_metadata_may_be_in_a_file_or_on_stdin(run: Run, etcd: Etcd, tmp_path: Path) -> None:
+    """For what is too long, or too secret, for a command line."""
+    file = tmp_path / "metadata.json"
+    file.write_text('{"zone": "a"}\n')
+
+    run("add", "svc/e1", "--addr", "1:1", "--metadata-file", file)
+    run("add", "svc/e2", "--addr", "1:2", "--metadata-file", "-", input='["b"]')
+
+    assert etcd.get("") == {
+        b"svc/e1": b'{"Op":0,"Addr":"1:1","Metadata":{"zone":"a"}}',
+        b"svc/e2": b'{"Op":0,"Addr":"1:2","Metadata":["b"]}',
+    }
+
+
+def test_says_which_file_is_not_json(run: Run, etcd: Etcd, tmp_path: Path) -> None:
+    """And stores nothing."""
+    file = tmp_path / "metadata.json"
+    file.write_text("zone: a")
+
+    result = run("add", "svc/e1", "--addr", "1:1", "--metadata-file", file)
+
+    message = f"Error: {file}: not JSON: a value expected at character 0, found 'zone: a'\n"
+    assert result == Result(3, "", message)
+    assert etcd.get("") == {}
+
+
+def test_a_key_that_ends_in_a_slash_gets_the_address(run: Run, etcd: Etcd) -> None:
+    """One name less to invent."""
+    run("add", "svc/", "--addr", "10.0.0.1:80")
+
+    assert etcd.get("") == {b"svc/10.0.0.1:80": b'{"Op":0,"Addr":"10.0.0.1:80","Metadata":null}'}
+
+
+def test_an_address_with_a_slash_needs_a_whole_key(run: Run, etcd: Etcd) -> None:
+    """It would name another target."""
+    result = run("add", "svc/", "--addr", "unix:/run/svc.sock")
+
+    message = "Error: the address 'unix:/run/svc.sock' has a '/': write the KEY in full\n"
+    assert result == Result(128, "", message)
+    assert etcd.get("") == {}
+
+
+def test_a_port_alone_is_refused_where_etcd_is_local(run: Run, etcd: Etcd) -> None:
+    """127.0.0.1 would be published, and nobody else could dial it."""
+    result = run("add", "svc/e1", "--addr", ":50051")
+
+    assert result == Result(
+        128,
+        "",
+        "Error: :50051 has no host, and 127.0.0.1 is how etcd is reached, where nobody else finds "
+        "this machine: write HOST:50051, or 127.0.0.1:50051 for clients right here "
+        "(see etcdnaming add --help)\n",
+    )
+    assert etcd.get("") == {}
+
+
+@pytest.mark.parametrize(
+    ("addr", "host"),
+    [("0.0.0.0:80", "0.0.0.0"), ("[::]:80", "[::]"), ("0.0.0.0", "0.0.0.0")],  # noqa: S104
+)
+def test_warns_of_an_address_nobody_can_dial(run: Run, addr: str, host: str) -> None:
+    """It is taken over from a server's configuration again and again."""
+    warning = f"Warning: {addr}: {host} is where servers listen, no client can dial it\n"
+
+    assert run("add", "svc/e1", "--addr", addr) == Result(0, "OK\n", warning)
+
+
+def test_an_endpoint_stays_on_its_lease(run: Run, etcd: Etcd) -> None:
+    """etcdctl put would make it permanent without a word."""
+    lease = etcd.grant(60)
+    etcd.put("svc/e1", '{"Addr":"1:1"}', lease)
+
+    run("add", "svc/e1", "--addr", "1:2")
+
+    assert etcd.get("") == {b"svc/e1": b'{"Op":0,"Addr":"1:2","Metadata":null}'}
+    assert etcd.lease_of("svc/e1") == lease
+
+
+@pytest.mark.parametrize("option", [["--no-lease"], ["--lease", "0"], ["--no-lease=true"]])
+def test_an_endpoint_can_be_taken_off_its_lease(run: Run, etcd: Etcd, option: list[str]) -> None:
+    """If that is what somebody says."""
+    etcd.put("svc/e1", '{"Addr":"1:1"}', etcd.grant(60))
+
+    assert run("add", "svc/e1", "--addr", "1:2", *option) == Result(0, "OK\n", "")
+    assert etcd.lease_of("svc/e1") == 0
+
+
+def test_hangs_on_the_lease_that_is_given(run: Run, etcd: Etcd) -> None:
+    """As etcdctl writes it, in hex."""
+    lease = etcd.grant(60)
+
+    assert run("add", "svc/e1", "--addr", "1:2", "--lease", f"{lease:x}") == Result(0, "OK\n", "")
+    assert etcd.lease_of("svc/e1") == lease
+
+
+def test_says_that_a_lease_is_unknown(run: Run, etcd: Etcd) -> None:
+    """In etcd's words, and nothing is stored."""
+    result = run("add", "svc/e1", "--addr", "1:2", "--lease", "123")
+
+    assert result == Result(1, "", "Error: etcdserver: requested lease not found\n")
+    assert etcd.get("") == {}
+
+
+@pytest.mark.parametrize(("ttl", "seconds"), [("60", 60), ("1m30s", 90)])
+def test_grants_a_lease(run: Run, etcd: Etcd, ttl: str, seconds: int) -> None:
+    """And says which, so that somebody can keep it alive."""
+    result = run("add", "svc/e1", "--addr", "1:2", "--ttl", ttl)
+
+    said = LEASE_LINE.fullmatch(result.err)
+    assert said
+    assert (result.status, result.out, int(said[2])) == (0, "OK\n", seconds)
+    assert etcd.lease_of("svc/e1") == int(said[1], 16)
+
+
+def test_says_what_ttl_was_granted(run: Run) -> None:
+    """etcd has a minimum, and that is when the endpoint will be gone."""
+    said = LEASE_LINE.fullmatch(run("add", "svc/e1", "--addr", "1:2", "--ttl", "1").err)
+
+    assert said
+    assert int(said[2]) >= 1
+
+
+def test_an_endpoint_is_gone_with_its_lease(run: Run, etcd: Etcd) -> None:
+    """That is what it is for."""
+    run("add", "svc/e1", "--addr", "1:2", "--ttl", "1")
+
+    wait_until(lambda: etcd.get("") == {})
+
+
+def test_leaves_no_lease_behind(run: Run, etcd: Etcd) -> None:
+    """When the endpoint could not be stored."""
+    etcd.put("svc/e1", "{}")
+
+    result = run("add", "svc/e1", "--addr", "1:2", "--ttl", "60", "--if-absent")
+
+    assert result == Result(8, "", "Error: condition not met: svc/e1 is absent\n")
+    assert etcd.leases() == []
+
+
+def test_adds_only_what_is_absent(run: Run, etcd: Etcd) -> None:
+    """With --if-absent the first one wins."""
+    assert run("add", "svc/e1", "--addr", "1:1", "--if-absent") == Result(0, "OK\n", "")
+
+    result = run("add", "svc/e1", "--addr", "1:2", "--if-absent")
+
+    assert result == Result(8, "", "Error: condition not met: svc/e1 is absent\n")
+    assert etcd.get("") == {b"svc/e1": b'{"Op":0,"Addr":"1:1","Metadata":null}'}
+
+
+def test_changes_only_the_revision_that_was_seen(run: Run, etcd: Etcd) -> None:
+    """With --if-mod-rev nobody's change is lost."""
+    run("add", "svc/e1", "--addr", "1:1")
+    seen = etcd.entry("svc/e1").mod_revision
+
+    first = run("add", "svc/e1", "--addr", "1:2", "--if-mod-rev", str(seen))
+    second = run("add", "svc/e1", "--addr", "1:3", "--if-mod-rev", str(seen))
+
+    assert first == Result(0, "OK\n", "")
+    message = f"Error: condition not met: svc/e1 has mod_revision {seen}\n"
+    assert second == Result(8, "", message)
+    assert etcd.get("") == {b"svc/e1": b'{"Op":0,"Addr":"1:2","Metadata":null}'}
+
+
+def test_prints_what_was_there(run: Run) -> None:
+    """With --prev-kv."""
+    run("add", "svc/e1", "--addr", "1:1", "--metadata", "old")
+
+    result = run("add", "svc/e1", "--addr", "1:2", "--prev-kv")
+
+    assert result == Result(0, 'OK\nsvc/e1\t1:1\t"old"\n', "")
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["e1"], "invalid target '': the key 'e1' needs one: write TARGET/NAME"),
+        (["/e1"], "invalid target '': the key '/e1' needs one: write TARGET/NAME"),
+        (
+            ["other/e1", "--target", "svc"],
+            "endpoints: endpoint key should be prefixed with 'svc/' got: 'other/e1'",
+        ),
+        (
+            ["svc_other/e1", "--target", "etcd:///svc"],
+            "endpoints: endpoint key should be prefixed with 'svc/' got: 'svc_other/e1'",
+        ),
+    ],
+)
+def test_a_key_lies_under_its_target(run: Run, etcd: Etcd, args: list[str], message: str) -> None:
+    """In Go's words, and nothing is sent."""
+    assert run("add", *args, "--addr", "1:2") == Result(128, "", f"Error: {message}\n")
+    assert etcd.get("") == {}
+
+
+def test_a_key_may_lie_deep_in_its_target(run: Run, etcd: Etcd) -> None:
+    """If the target is said."""
+    assert run("add", "svc/a/e1", "--target", "svc/", "--addr", "1:2").status == 0
+    assert list(etcd.get("")) == [b"svc/a/e1"]
+
+
+def test_a_key_may_be_any_bytes(run: Run, etcd: Etcd) -> None:
+    """They reach etcd as the shell hands them over."""
+    assert run("add", b"svc/\xff\n", "--addr", "1:2") == Result(0, "OK\n", "")
+    assert list(etcd.get("")) == [b"svc/\xff\n"]
+
+
+@pytest.mark.parametrize("option", ["--addr", "--metadata"])
+def test_all_else_is_utf8(run: Run, etcd: Etcd, option: str) -> None:
+    """It becomes JSON."""
+    result = run("add", "svc/e1", "--addr", "1:2", option, b"\xff")
+
+    message = f"Error: Invalid value for '{option}': not UTF-8 (see etcdnaming add --help)\n"
+    assert result == Result(128, "", message)
+    assert etcd.get("") == {}
+
+
+def test_a_dry_run_changes_nothing(run: Run, etcd: Etcd) -> None:
+    """It prints an update file."""
+    result = run("add", "svc/", "--addr", "1:2", "--metadata", "x", "--if-absent", "--dry-run")
+
+    assert result == Result(0, '# if svc/1:2 is absent\nadd svc/1:2 1:2 "x"\n', "")
+    assert etcd.get("") == {}
+
+
+@pytest.mark.parametrize("format", ["fields", "json", "simple", "table"])
+def test_every_format_says_what_was_stored(run: Run, etcd: Etcd, format: str) -> None:
+    """etcdctl has no table for put, and finds that out after it has put."""
+    result = run("-w", format, "add", "svc/e1", "--addr", "1:2")
+
+    assert (result.status, result.err) == (0, "")
+    assert result.out
+    assert list(etcd.get("")) == [b"svc/e1"]
+
+
+@pytest.mark.server
+def test_a_reader_can_not_write(auth_etcd: Callable[..., Etcd]) -> None:
+    """Older etcd lets one through who nests transactions."""
+    etcd = auth_etcd()
+    etcd.put("svc/e1", "{}")
+
+    result = Run(etcd.endpoint)("--user", READER, "add", "svc/e1", "--addr", "1:2")
+
+    assert result == Result(1, "", "Error: etcdserver: permission denied\n")
+    assert etcd.get("") == {b"svc/e1": b"{}"}
+
+
+@pytest.mark.server
+def test_a_role_for_the_prefix_is_enough(auth_etcd: Callable[..., Etcd]) -> None:
+    """Nothing outside of it is looked at."""
+    etcd = auth_etcd()
+
+    result = Run(etcd.endpoint)("--user", WRITER, "add", "svc/e1", "--addr", "1:2", "--ttl", "60")
+
+    assert result.status == 0
+    assert list(etcd.get("")) == [b"svc/e1"]

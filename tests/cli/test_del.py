@@ -1,0 +1,236 @@
+"""`etcdnaming del`, looked at with etcdctl."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from harness import Etcd, Result, Run, Terminal
+from harness.auth import READER, WRITER
+
+ONE = '{"Op":0,"Addr":"1:1","Metadata":null}'
+
+
+def put(etcd: Etcd, *keys: str) -> None:
+    """Store an endpoint at each of *keys*."""
+    etcd.put_all({key.encode(): ONE.encode() for key in keys})
+
+
+def test_deletes_one_endpoint(run: Run, etcd: Etcd) -> None:
+    """And none whose name begins alike."""
+    put(etcd, "svc/e1", "svc/e10", "svc/e1/deeper", "svc")
+
+    assert run("del", "svc/e1") == Result(0, "1\n", "")
+    assert set(etcd.get("")) == {b"svc", b"svc/e1/deeper", b"svc/e10"}
+
+
+def test_a_missing_endpoint_is_none(run: Run) -> None:
+    """As in etcdctl, that is no failure."""
+    assert run("del", "svc/e1") == Result(0, "0\n", "")
+
+
+def test_several_are_one_transaction(run: Run, etcd: Etcd) -> None:
+    """One revision for all."""
+    put(etcd, "svc/e1", "svc/e2", "svc/e3")
+    before = etcd.revision()
+
+    assert run("del", "svc/e1", "svc/e2", "svc/e1", "svc/e4") == Result(0, "2\n", "")
+    assert list(etcd.get("")) == [b"svc/e3"]
+    assert etcd.revision() == before + 1
+
+
+def test_all_must_exist_or_none_is_deleted(run: Run, etcd: Etcd) -> None:
+    """And those that do not are named."""
+    put(etcd, "svc/e1")
+
+    result = run("del", "svc/e1", "svc/e2", "svc/e3", "--must-exist")
+
+    assert result == Result(7, "", "Error: not found: svc/e2, svc/e3: nothing was deleted\n")
+    assert list(etcd.get("")) == [b"svc/e1"]
+
+
+def test_deletes_those_that_must_exist(run: Run, etcd: Etcd) -> None:
+    """When they do."""
+    put(etcd, "svc/e1", "svc/e2")
+
+    assert run("del", "svc/e1", "svc/e2", "--must-exist") == Result(0, "2\n", "")
+    assert etcd.get("") == {}
+
+
+def test_deletes_only_the_revision_that_was_seen(run: Run, etcd: Etcd) -> None:
+    """With --if-mod-rev nobody's change is lost."""
+    put(etcd, "svc/e1")
+    seen = etcd.entry("svc/e1").mod_revision
+
+    wrong = run("del", "svc/e1", "--if-mod-rev", str(seen + 1))
+    right = run("del", "svc/e1", "--if-mod-rev", str(seen))
+
+    message = f"Error: condition not met: svc/e1 has mod_revision {seen + 1}\n"
+    assert wrong == Result(8, "", message)
+    assert right == Result(0, "1\n", "")
+
+
+def test_prints_what_was_there(run: Run, etcd: Etcd) -> None:
+    """With --prev-kv."""
+    put(etcd, "svc/e1")
+
+    assert run("del", "svc/e1", "--prev-kv") == Result(0, "1\nsvc/e1\t1:1\tnull\n", "")
+
+
+def test_warns_that_the_holder_may_put_it_back(run: Run, etcd: Etcd) -> None:
+    """Who registers it does not know that somebody wanted it gone."""
+    lease = etcd.grant(60)
+    etcd.put("svc/e1", ONE, lease)
+    put(etcd, "svc/e2")
+
+    result = run("del", "svc/e1", "svc/e2")
+
+    assert result == Result(
+        0,
+        "2\n",
+        f"Warning: svc/e1 was held by lease {lease:016x}; its holder may put it back\n",
+    )
+
+
+def test_a_key_is_not_a_target(run: Run, etcd: Etcd) -> None:
+    """Who writes svc/ may mean all of it, and is told how to say so."""
+    put(etcd, "svc/e1")
+
+    result = run("del", "svc/")
+
+    warning = "Warning: svc/ is one key, which was not there; all under it is --all svc/\n"
+    assert result == Result(0, "0\n", warning)
+    assert list(etcd.get("")) == [b"svc/e1"]
+
+
+def test_a_dry_run_changes_nothing(run: Run, etcd: Etcd) -> None:
+    """It prints an update file."""
+    put(etcd, "svc/e1")
+
+    result = run("del", "svc/e1", "svc/e2", "--must-exist", "--dry-run")
+
+    plan = "# if svc/e1 exists\n# if svc/e2 exists\ndel svc/e1\ndel svc/e2\n"
+    assert result == Result(0, plan, "")
+    assert list(etcd.get("")) == [b"svc/e1"]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ([], "Missing argument 'KEY...', or --all TARGET/"),
+        (["svc/a", "svc/b", "--if-mod-rev", "1"], "--if-mod-rev takes one KEY"),
+        (["svc/a", "--if-mod-rev", "0"], "Invalid value for '--if-mod-rev': must be at least 1"),
+        (["svc/a", "--all", "svc/"], "KEY... and --all can't be combined"),
+        (["--must-exist", "--all", "svc/"], "--all and --must-exist can't be combined"),
+        (["--all", "svc"], "Invalid value for '--all': it means all that is under it, so say svc/"),
+        (["--all", ""], "Invalid value for '--all': it means all that is under it, so say /"),
+        (["--all", "/"], "Invalid value for '--all': invalid target '': it names no service"),
+        (["--all", "//"], "Invalid value for '--all': invalid target '/': it names no service"),
+        (["--all", "svc/"], "--all asks first, and nobody can answer here: add --yes"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    run: Run, etcd: Etcd, args: list[str], message: str
+) -> None:
+    """Before anything is deleted."""
+    put(etcd, "svc/a", "svc/b")
+
+    assert run("del", *args) == Result(128, "", f"Error: {message} (see etcdnaming del --help)\n")
+    assert set(etcd.get("")) == {b"svc/a", b"svc/b"}
+
+
+def test_all_of_a_target(run: Run, etcd: Etcd) -> None:
+    """With its deeper targets, and nothing beside it."""
+    put(etcd, "svc/e1", "svc/deeper/e1", "svc", "svc_other/e1")
+
+    assert run("del", "--all", "svc/", "--yes") == Result(0, "2\n", "")
+    assert set(etcd.get("")) == {b"svc", b"svc_other/e1"}
+
+
+def test_all_of_a_target_warns_once(run: Run, etcd: Etcd) -> None:
+    """However many holders there are."""
+    put(etcd, "svc/e1")
+    for key in ("svc/e2", "svc/e3"):
+        etcd.put(key, ONE, etcd.grant(60))
+
+    result = run("del", "--all", "svc/", "--yes")
+
+    warning = "Warning: 2 of them were held by leases; their holders may put them back\n"
+    assert result == Result(0, "3\n", warning)
+
+
+def test_all_of_a_target_can_be_seen_first(run: Run, etcd: Etcd) -> None:
+    """A dry run asks nothing and deletes nothing."""
+    put(etcd, "svc/e1", "svc/deeper/e1")
+
+    result = run("del", "--all", "svc/", "--dry-run")
+
+    assert result == Result(0, "del svc/deeper/e1\ndel svc/e1\n", "")
+    assert len(etcd.get("")) == 2
+
+
+@pytest.mark.parametrize(
+    ("keys", "question"),
+    [
+        (["svc/e1"], "Delete 1 key under svc/?"),
+        (["svc/a/e1", "svc/e1"], "Delete 2 keys under svc/, 1 of them under svc/a?"),
+        (
+            ["svc/a/e1", "svc/b/e1", "svc/e1"],
+            "Delete 3 keys under svc/, 2 of them under 2 deeper targets?",
+        ),
+    ],
+)
+def test_asks_before_it_deletes_all(
+    terminal: Terminal, etcd: Etcd, keys: list[str], question: str
+) -> None:
+    """And says what is at stake."""
+    put(etcd, *keys)
+    screen = terminal("-w", "simple", "del", "--all", "svc/")
+
+    screen.expect_exact(f"{question} [y/N] ")
+    assert len(etcd.get("")) == len(keys)
+    screen.sendline("y")
+    screen.expect_exact(f"{len(keys)}\r\n")
+    screen.expect_exact("")
+    assert etcd.get("") == {}
+
+
+@pytest.mark.parametrize("answer", ["", "n", "yeah"])
+def test_anything_but_yes_is_no(terminal: Terminal, etcd: Etcd, answer: str) -> None:
+    """Silence, for one."""
+    put(etcd, "svc/e1")
+    screen = terminal("del", "--all", "svc/")
+
+    screen.expect_exact("[y/N] ")
+    screen.sendline(answer)
+    screen.expect_exact("nothing was deleted\r\n")
+    screen.wait()
+
+    assert screen.exitstatus == 1
+    assert list(etcd.get("")) == [b"svc/e1"]
+
+
+@pytest.mark.server
+def test_a_reader_can_not_delete(auth_etcd: Callable[..., Etcd]) -> None:
+    """Neither one nor all."""
+    etcd = auth_etcd()
+    etcd.put("svc/e1", ONE)
+    run = Run(etcd.endpoint)
+
+    one = run("--user", READER, "del", "svc/e1")
+    all_of_it = run("--user", READER, "del", "--all", "svc/", "--yes")
+
+    assert one == all_of_it == Result(1, "", "Error: etcdserver: permission denied\n")
+    assert list(etcd.get("")) == [b"svc/e1"]
+
+
+@pytest.mark.server
+def test_a_role_for_the_prefix_is_enough(auth_etcd: Callable[..., Etcd]) -> None:
+    """Nothing outside of it is looked at."""
+    etcd = auth_etcd()
+    etcd.put("svc/e1", ONE)
+    etcd.put("svc/e2", ONE)
+    run = Run(etcd.endpoint)
+
+    assert run("--user", WRITER, "del", "svc/e1") == Result(0, "1\n", "")
+    assert run("--user", WRITER, "del", "--all", "svc/", "--yes") == Result(0, "1\n", "")

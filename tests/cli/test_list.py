@@ -1,0 +1,256 @@
+"""`etcdnaming list`, of what etcdctl has put."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+
+import pytest
+from harness import Etcd, Result, Run
+from harness.auth import READER
+
+E1 = b'{"Op":0,"Addr":"10.0.0.1:80","Metadata":{"zone":"a"}}'
+E2 = b'{"Op":0,"Addr":"10.0.0.2:80","Metadata":null}'
+BAD = b'{"Addr":3}'
+
+LINE_1 = 'svc/e1\t10.0.0.1:80\t{"zone":"a"}\n'
+LINE_2 = "svc/e2\t10.0.0.2:80\tnull\n"
+
+
+@pytest.fixture
+def two(etcd: Etcd) -> Etcd:
+    """An etcd with two endpoints of `svc`, and others that are not."""
+    etcd.put_all(
+        {b"svc/e1": E1, b"svc/e2": E2, b"svc": E2, b"svc_other/e1": E2, b"sv": E2, b"svc0": E2}
+    )
+    return etcd
+
+
+@pytest.mark.parametrize("target", ["svc", "svc/", "etcd:///svc", "etcd://svc", "etcd:///svc/"])
+def test_lists_one_target_only(run: Run, two: Etcd, target: str) -> None:
+    """However it is written; and none whose name begins alike."""
+    assert run("list", target) == Result(0, LINE_1 + LINE_2, "")
+
+
+def test_nothing_is_an_empty_list(run: Run) -> None:
+    """A target nobody has registered is no failure."""
+    assert run("list", "svc") == Result(0, "", "")
+
+
+def test_reads_what_go_and_etcdctl_store(run: Run, etcd: Etcd) -> None:
+    """Go takes names in any case, and needs none of them."""
+    etcd.put("svc/e1", '{"addr": "1:1", "unknown": [1]}')
+    etcd.put("svc/e2", "null")
+
+    assert run("list", "svc") == Result(0, "svc/e1\t1:1\tnull\nsvc/e2\t\tnull\n", "")
+
+
+@pytest.mark.parametrize(
+    ("option", "out"),
+    [
+        ("--keys-only", "svc/e1\nsvc/e2\n"),
+        ("--addrs-only", "10.0.0.1:80\n10.0.0.2:80\n"),
+        ("--count-only", "2\n"),
+    ],
+)
+def test_lists_a_part(run: Run, two: Etcd, option: str, out: str) -> None:
+    """For scripts that want no more."""
+    assert run("list", "svc", option) == Result(0, out, "")
+
+
+def test_lists_what_was(run: Run, two: Etcd) -> None:
+    """At a revision of the past."""
+    revision = two.revision()
+    two.delete("svc/e1")
+
+    assert run("list", "svc", "--rev", str(revision)) == Result(0, LINE_1 + LINE_2, "")
+    assert run("list", "svc") == Result(0, LINE_2, "")
+
+
+def test_says_that_a_revision_is_gone(run: Run, two: Etcd) -> None:
+    """In etcd's words."""
+    two.ctl("compact", str(two.revision()))
+
+    message = "Error: etcdserver: mvcc: required revision has been compacted\n"
+    assert run("list", "svc", "--rev", "1") == Result(1, "", message)
+
+
+def test_stops_at_a_limit(run: Run, two: Etcd) -> None:
+    """And JSON says that there are more."""
+    assert run("list", "svc", "--limit", "1") == Result(0, LINE_1, "")
+
+    found = run("-w", "json", "list", "svc", "--limit", "1").json()
+    assert (found["count"], found["more"]) == (2, True)
+
+
+@pytest.mark.parametrize("option", [[], ["--keys-only"], ["--addrs-only"]])
+def test_one_member_may_be_asked_alone(run: Run, two: Etcd, option: list[str]) -> None:
+    """With --consistency s, which works without a leader."""
+    assert run("list", "svc", "--consistency", "s", *option) == run("list", "svc", *option)
+
+
+def test_names_what_it_can_not_read(run: Run, two: Etcd) -> None:
+    """And goes on: one bad value must not hide the good ones."""
+    two.put("svc/e0", BAD)
+
+    warning = "Warning: svc/e0: Addr is not a string\n"
+    assert run("list", "svc") == Result(0, LINE_1 + LINE_2, warning)
+
+
+def test_a_bad_value_can_be_an_error(run: Run, two: Etcd) -> None:
+    """With --strict, for who can't go on with half a list."""
+    two.put("svc/e0", BAD)
+    two.put("svc/e3", "x")
+
+    result = run("list", "svc", "--strict")
+
+    assert (result.status, result.out) == (3, "")
+    assert re.fullmatch(r"Error: svc/e0: Addr is not a string; svc/e3: .*\n", result.err)
+
+
+def test_good_values_are_no_error(run: Run, two: Etcd) -> None:
+    """With --strict."""
+    assert run("list", "svc", "--strict") == Result(0, LINE_1 + LINE_2, "")
+
+
+@pytest.mark.parametrize(
+    ("args", "out", "where"),
+    [
+        (["none"], "", "none"),
+        (["none", "--keys-only"], "", "none"),
+        (["none", "--addrs-only"], "", "none"),
+        (["none", "--count-only"], "0\n", "none"),
+        (["--services", "none/"], "", "none"),
+    ],
+)
+def test_emptiness_can_be_an_error(run: Run, args: list[str], out: str, where: str) -> None:
+    """With --fail-if-empty, for deploy scripts."""
+    message = f"Error: nothing under {where}/\n"
+
+    assert run("list", *args, "--fail-if-empty") == Result(7, out, message)
+
+
+def test_unreadable_values_are_no_endpoints(run: Run, etcd: Etcd) -> None:
+    """Nobody could dial one of them."""
+    etcd.put("svc/e1", BAD)
+
+    assert run("list", "svc", "--fail-if-empty").status == 7
+
+
+def test_something_is_not_empty(run: Run, two: Etcd) -> None:
+    """With --fail-if-empty."""
+    assert run("list", "svc", "--fail-if-empty") == Result(0, LINE_1 + LINE_2, "")
+
+
+@pytest.mark.parametrize(
+    ("option", "out"),
+    [
+        ([], LINE_2),
+        (["--keys-only"], "svc/e2\n"),
+        (["--addrs-only"], "10.0.0.2:80\n"),
+        (["--count-only"], "1\n"),
+    ],
+)
+def test_finds_what_no_lease_removes(run: Run, two: Etcd, option: list[str], out: str) -> None:
+    """Left behind by who died without a lease, it stays for ever."""
+    lease = two.grant(60)
+    two.put("svc/e1", E1, lease)
+    two.put("svc/e3", BAD, lease)
+
+    assert run("list", "svc", "--no-lease", *option) == Result(0, out, "")
+
+
+def test_finds_services(run: Run, etcd: Etcd) -> None:
+    """Targets and their sizes, of one prefix and of nothing beside it."""
+    keys = ["a/x/e1", "a/x/e2", "a/y/deep/e1", "a/e1", "ab/z/e1"]
+    etcd.put_all({key.encode(): b"" for key in keys})
+
+    assert run("list", "--services", "a/") == Result(0, "a\t1\na/x\t2\na/y/deep\t1\n", "")
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ([], "Missing argument 'TARGET', or --services PREFIX/"),
+        ([""], "Invalid value for 'TARGET': invalid target '': it names no service"),
+        (["/"], "Invalid value for 'TARGET': invalid target '': it names no service"),
+        (["etcd:///"], "Invalid value for 'TARGET': invalid target '': it names no service"),
+        (
+            ["etcd://10.0.0.1:2379/svc"],
+            "Invalid value for 'TARGET': invalid target 'etcd://\\u2026/svc': it must not name a "
+            "host: use --endpoints, and etcd:///TARGET",
+        ),
+        (
+            ["--services", "svc"],
+            "Invalid value for '--services': it means all that is under it, so say svc/",
+        ),
+        (["svc", "--services", "svc/"], "TARGET and --services can't be combined"),
+        (["svc", "--keys-only", "--count-only"], "--keys-only and --count-only can't be combined"),
+        (["svc", "--strict", "--keys-only"], "--keys-only and --strict can't be combined"),
+        (["svc", "--no-lease", "--limit", "3"], "--no-lease and --limit can't be combined"),
+        (
+            ["svc", "--limit", "x"],
+            "Invalid value for '--limit': 'x' is not a whole number of 0 or more",
+        ),
+        (
+            ["svc", "--rev", "-1"],
+            "Invalid value for '--rev': '-1' is not a whole number of 0 or more",
+        ),
+        (
+            ["svc", "--consistency", "x"],
+            "Invalid value for '--consistency': 'x' is not one of 'l', 's'",
+        ),
+        (["svc", "other"], "Got unexpected extra argument (other)"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(run: Run, args: list[str], message: str) -> None:
+    """In one line that says where to read on."""
+    message = message.replace("\\u2026", "\u2026")
+
+    assert run("list", *args) == Result(128, "", f"Error: {message} (see etcdnaming list --help)\n")
+
+
+def test_keys_and_addresses_can_not_talk_to_the_terminal(run: Run, etcd: Etcd) -> None:
+    """Whoever can write to etcd can write escape codes."""
+    etcd.put(b"svc/\x1b[31m\t\xff", json.dumps({"Addr": "\x1b]0;x\x07\n[red]"}))
+    etcd.put(b"svc/\x1b\x9b", "\x1b[0m")
+
+    result = run("list", "svc")
+
+    assert result.out == "svc/\\x1b[31m\\t\\xff\t\\x1b]0;x\\x07\\n[red]\tnull\n"
+    assert result.err.startswith("Warning: svc/\\x1b\\x9b: ")
+    assert result.err.removesuffix("\n").isprintable()
+
+
+def test_the_table_knows_how_long_a_lease_has_left(run: Run, etcd: Etcd) -> None:
+    """An operator wants to see who is about to go."""
+    lease = etcd.grant(1000)
+    etcd.put("svc/e1", E1, lease)
+
+    table = run("-w", "table", "list", "svc").out
+
+    assert f"{lease:016x}" in table
+    assert re.search(r"\b(16m\d+s|1000s|99\ds)", table)
+
+
+@pytest.mark.server
+def test_a_role_for_the_prefix_is_enough(auth_etcd: Callable[..., Etcd]) -> None:
+    """Nothing outside of it is looked at."""
+    etcd = auth_etcd()
+    etcd.put("svc/e1", E1, etcd.grant(60))
+    run = Run(etcd.endpoint)
+
+    assert run("--user", READER, "list", "svc") == Result(0, LINE_1, "")
+    assert run("--user", READER, "list", "svc", "-w", "table").status == 0
+    assert run("--user", READER, "list", "--services", "svc/") == Result(0, "svc\t1\n", "")
+
+
+def test_a_large_target_is_listed_whole(run: Run, etcd: Etcd) -> None:
+    """Each endpoint once, in the order of the keys."""
+    keys = [f"svc/e{number:05}" for number in range(5_000)]
+    etcd.put_all({key.encode(): E2 for key in keys})
+
+    lines = run("list", "svc").out.splitlines()
+
+    assert lines == [f"{key}\t10.0.0.2:80\tnull" for key in keys]

@@ -1,0 +1,114 @@
+"""What a start may cost: TAB and --help are pressed more often than anything is done."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+from harness import Etcd
+from harness.environment import Changes, pointing_at
+
+from etcdnaming.cli import cli
+from etcdnaming.cli.commands import COMMANDS
+
+HEAVY = {
+    "asyncio",
+    "dataclasses",
+    "google.protobuf",
+    "grpc",
+    "importlib.metadata",
+    "logging",
+    "msgspec",
+    "rich",
+}
+
+SHOW = """
+import sys
+from etcdnaming.cli import main
+status = main(sys.argv[1:])
+print(status, *sys.modules, file=sys.stderr)
+"""
+
+
+def imported(*args: str, env: Changes | None = None, endpoints: str = "127.0.0.1:1") -> set[str]:
+    """Return what of `HEAVY` a command line imports."""
+    done = subprocess.run(
+        [sys.executable, "-c", SHOW, *args],
+        env=pointing_at(endpoints, env),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return HEAVY & set(done.stderr.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        [],
+        ["--help"],
+        ["--version"],
+        *([name, "--help"] for name in COMMANDS),
+        ["lst"],
+        ["list"],
+        ["--frob"],
+        ["add", "svc/e1"],
+        ["add", "svc/e1", "--addr", "1:1", "--lease", "x"],
+        ["list", "/"],
+        ["completion", "bash"],
+    ],
+    ids=" ".join,
+)
+def test_help_and_mistakes_open_no_door(args: list[str]) -> None:
+    """Neither gRPC's nor rich's, nor those that are dear without looking it."""
+    assert imported(*args) == set()
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["", "li", "list --", "-w ", "-w j", "list --consistency ", "txn-update x", "--cacert x"],
+)
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_tab_on_our_own_words_opens_no_door(shell: str, line: str) -> None:
+    """Commands, options and files."""
+    words = ["etcdnaming", *line.split(" ")]
+    asked = {
+        "_ETCDNAMING_COMPLETE": f"{shell}_complete",
+        "COMP_WORDS": "\n".join(words),
+        "COMP_CWORD": str(len(words) - 1),
+    }
+
+    assert imported(env=asked) == set()
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["add", "svc/e1", "--addr", "1:1"],
+        ["del", "svc/e1"],
+        ["txn-update", "--add", "svc/e1=1:1"],
+        ["list", "svc", "--count-only"],
+        ["list", "svc", "--keys-only"],
+    ],
+    ids=" ".join,
+)
+def test_who_sees_no_table_does_not_pay_for_one(etcd: Etcd, args: list[str]) -> None:
+    """Nor for a fast JSON parser, where nothing is parsed."""
+    found = imported(*args, endpoints=etcd.endpoint)
+
+    assert {"grpc", "google.protobuf"} <= found
+    assert not found & {"rich", "msgspec", "dataclasses", "importlib.metadata"}
+
+
+def test_a_command_says_of_itself_what_the_list_of_commands_says() -> None:
+    """The list is made without loading any."""
+    context = cli.make_context("etcdnaming", [], resilient_parsing=True)
+    for name, (module, summary) in COMMANDS.items():
+        command = cli.get_command(context, name)
+
+        assert command is import_module(module).command
+        assert command.help
+        assert command.help.startswith(summary.removesuffix("."))
+        assert "\b\n$ etcdnaming " in command.help, f"{name} has no example"

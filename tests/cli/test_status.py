@@ -1,0 +1,213 @@
+"""Exit codes: one for each kind of trouble, and one line that says which it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+from harness import Certificates, Etcd, Result, Run, Spawn
+from harness.auth import READER
+from harness.cli import Word
+
+import etcdnaming.cli
+from etcdnaming import errors
+from etcdnaming.cli import failures
+
+CODES = {
+    "AuthenticationError": 2,
+    "ClosedError": 1,
+    "CommandNotFoundError": 127,
+    "CommandNotRunError": 126,
+    "CompactedError": 1,
+    "ConditionFailedError": 8,
+    "ConflictError": 8,
+    "ConnectionFailedError": 2,
+    "EtcdError": 1,
+    "EtcdNotFoundError": 1,
+    "EtcdnamingError": 1,
+    "FutureRevisionError": 1,
+    "InputError": 3,
+    "InvalidEndpointError": 128,
+    "InvalidKeyError": 128,
+    "InvalidSettingError": 128,
+    "InvalidTargetError": 128,
+    "InvalidValueError": 3,
+    "KeyHeldError": 8,
+    "LeaseNotFoundError": 1,
+    "MessageTooLargeError": 1,
+    "NotFoundError": 7,
+    "OutcomeUnknownError": 1,
+    "PermissionDeniedError": 1,
+    "RefusedError": 1,
+    "SandboxError": 1,
+    "TLSError": 2,
+    "TimedOutError": 124,
+    "TooManyOperationsError": 128,
+    "UnsupportedFormatError": 4,
+    "WatchCanceledError": 5,
+}
+
+
+def kinds() -> Iterator[type[Exception]]:
+    """Yield every error there is."""
+    for module in (errors, failures):
+        for name in module.__all__:
+            yield getattr(module, name)
+
+
+def an(kind: type[Exception]) -> Exception:
+    """Return an error of *kind* that says something, whatever it is usually made from."""
+    error = kind.__new__(kind)
+    error.args = ("it\nwent \x1b[31mwrong",)
+    return error
+
+
+@pytest.mark.parametrize("kind", [*kinds()], ids=lambda kind: kind.__name__)
+def test_every_error_has_its_code_and_one_line(
+    run: Run, monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
+) -> None:
+    """Whatever it quotes."""
+
+    def fail(_: list[str]) -> int:
+        raise an(kind)
+
+    monkeypatch.setattr(etcdnaming.cli, "_run", fail)
+
+    assert run() == Result(CODES[kind.__name__], "", "Error: it\\nwent \\x1b[31mwrong\n")
+
+
+def test_a_mistake_of_ours_shows_where_it_is(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody will have to mend it."""
+
+    def fail(_: list[str]) -> int:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(etcdnaming.cli, "_run", fail)
+    result = run()
+
+    assert (result.status, result.out) == (1, "")
+    assert result.err.startswith("Traceback (most recent call last):\n")
+    assert result.err.endswith("\nError: this is a mistake in etcdnaming, please report it\n")
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["lst"], "no such command 'lst', did you mean 'list'? (see etcdnaming --help)"),
+        (["zzz"], "no such command 'zzz' (see etcdnaming --help)"),
+        (["--frob"], "No such option --frob (see etcdnaming --help)"),
+        (["list", "--frob"], "No such option --frob (see etcdnaming list --help)"),
+        (["add"], "Missing argument 'KEY' (see etcdnaming add --help)"),
+        (["add", "svc/e1"], "Missing option '--addr' (see etcdnaming add --help)"),
+        (
+            ["completion"],
+            "Missing argument '{bash|zsh|fish}'. Choose from: bash, zsh, fish "
+            "(see etcdnaming completion --help)",
+        ),
+        (
+            ["list", "svc", "\x1b[31m"],
+            "Got unexpected extra argument (\\x1b[31m) (see etcdnaming list --help)",
+        ),
+    ],
+)
+def test_wrong_usage_is_one_line(run: Run, args: list[str], message: str) -> None:
+    """No page of help, which would push away what is wrong."""
+    result = run(*args)
+
+    assert (result.status, result.out) == (128, "")
+    # Newer clicks quote an option, older ones put a colon before it.
+    assert re.sub(r"option:? '?--frob'?", "option --frob", result.err) == f"Error: {message}\n"
+
+
+@pytest.mark.parametrize("args", [[], ["--help"], ["-h"], ["--debug"]])
+def test_help_is_no_error(run: Run, args: list[str]) -> None:
+    """Nor is asking for nothing, as in etcdctl."""
+    result = run(*args)
+
+    assert (result.status, result.err) == (0, "")
+    assert result.out.startswith("Usage: etcdnaming ")
+
+
+@pytest.mark.parametrize("format", ["yaml", "TABLE", "protobuf"])
+def test_a_format_is_checked_before_anything_is_sent(run: Run, etcd: Etcd, format: str) -> None:
+    """etcdctl finds out after it has put."""
+    hint = "; for machines there is json" if format == "protobuf" else ""
+    message = (
+        f"Error: unsupported output format '{format}': "
+        f"--write-out takes fields, json, simple, table{hint}\n"
+    )
+
+    assert run("add", "svc/e1", "--addr", "1:1", "-w", format) == Result(4, "", message)
+    assert run("list", "svc", env={"ETCDCTL_WRITE_OUT": format}) == Result(4, "", message)
+    assert etcd.get("") == {}
+
+
+def test_an_empty_format_is_none(run: Run) -> None:
+    """`-w ""` comes from a variable that is not set."""
+    assert run("list", "svc", "-w", "") == Result(0, "", "")
+
+
+def test_names_every_endpoint_it_tried(run: Run) -> None:
+    """In one line, within the dial timeout."""
+    result = run("list", "svc", "--endpoints=127.0.0.1:1,127.0.0.1:2", "--dial-timeout=500ms")
+
+    assert (result.status, result.out) == (2, "")
+    assert result.err == (
+        "Error: no etcd endpoint reached within 0.5s: "
+        "127.0.0.1:1: connection refused; 127.0.0.1:2: connection refused\n"
+    )
+
+
+def test_a_wrong_password_fails_at_once(auth_etcd: Callable[..., Etcd]) -> None:
+    """It will not get better."""
+    etcd = auth_etcd()
+
+    result = Run(etcd.endpoint)("list", "svc", "--user", "root:wrong")
+
+    message = f"{etcd.endpoint}: etcdserver: authentication failed, invalid user ID or password"
+    assert result == Result(2, "", f"Error: {message}\n")
+
+
+def test_a_missing_user_is_told_apart(auth_etcd: Callable[..., Etcd]) -> None:
+    """From one who is not allowed."""
+    etcd = auth_etcd()
+    run = Run(etcd.endpoint)
+
+    nobody = run("list", "svc")
+    reader = run("list", "other", "--user", READER)
+
+    assert (nobody.status, reader.status) == (2, 1)
+    assert "(--user)" in nobody.err
+    assert reader.err == "Error: etcdserver: permission denied\n"
+
+
+def test_each_way_for_tls_to_fail_has_its_own_words(
+    secure_etcd: Callable[..., Etcd], certificates: Certificates, etcd: Etcd, spawn: Spawn
+) -> None:
+    """For whoever set it up needs to know which it is; and gRPC's log is not among them."""
+    secure = secure_etcd(mutual=True)
+
+    def run(*args: Word) -> Result:
+        return spawn(*args, env={"ETCDNAMING_ENDPOINTS": secure.endpoint}).finish()
+
+    ours: list[Word] = ["--cert", certificates.client.cert, "--key", certificates.client.key]
+    trust: list[Word] = ["--cacert", certificates.ca]
+    ways = {
+        "works": run("list", "svc", *trust, *ours),
+        "plain to TLS": run("list", "svc", "--dial-timeout=1s"),
+        "TLS to plain": run("list", "svc", *trust, "--endpoints", etcd.endpoint),
+        "wrong CA": run("list", "svc", "--cacert", certificates.other_ca, *ours),
+        "no certificate": run("list", "svc", *trust),
+    }
+
+    assert {way: result.status for way, result in ways.items()} == {
+        "works": 0,
+        "plain to TLS": 2,
+        "TLS to plain": 2,
+        "wrong CA": 2,
+        "no certificate": 2,
+    }
+    messages = [result.err.rpartition(": ")[2] for result in ways.values()]
+    assert len(set(messages)) == len(messages)
+    assert all(result.err.count("\n") <= 1 for result in ways.values())

@@ -1,0 +1,115 @@
+"""What becomes of us when a stream is full, closed or broken, and when somebody has enough."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+from harness import Etcd, Shell, Spawn
+
+FULL = "Error: stdout: No space left on device\n"
+CLOSED = "Error: stdout: closed\n"
+
+
+def put_many(etcd: Etcd) -> None:
+    """Store more than a pipe holds."""
+    value = b'{"Op":0,"Addr":"1:1","Metadata":null}'
+    etcd.put_all({f"svc/e{each:05}".encode(): value for each in range(5_000)})
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "list svc",
+        "list svc -w json",
+        "list svc -w table",
+        "list svc --count-only",
+        "add svc/e1 --addr 1:1",
+        "version",
+        "completion bash",
+        "--help",
+        "--version",
+        "list --help",
+        "del svc/e1",
+        "txn-update --del svc/e1 --if-exists svc/none",
+    ],
+)
+def test_a_full_disk_is_no_success(shell: Shell, etcd: Etcd, command: str) -> None:
+    """Found when it is written, or only at the very end."""
+    etcd.put("svc/e1", "{}")
+
+    assert shell(f"etcdnaming {command} > /dev/full") == (6, "", FULL)
+
+
+def test_a_full_disk_is_found_in_the_middle(shell: Shell, etcd: Etcd) -> None:
+    """Of a long list."""
+    put_many(etcd)
+
+    assert shell("etcdnaming list svc > /dev/full") == (6, "", FULL)
+
+
+@pytest.mark.parametrize("format", ["fields", "json", "simple", "table"])
+def test_a_closed_pipe_is_quiet(shell: Shell, etcd: Etcd, format: str) -> None:
+    """As for any program: `head` has seen enough."""
+    put_many(etcd)
+
+    script = f"etcdnaming list svc -w {format} | head -c 1 > /dev/null; echo ${{PIPESTATUS[0]}}"
+    assert shell(script) == (0, "141\n", "")
+
+
+def test_nothing_is_changed_without_a_stdout(shell: Shell, etcd: Etcd) -> None:
+    """What was done could not be said."""
+    assert shell("etcdnaming add svc/e1 --addr 1:1 >&-") == (6, "", CLOSED)
+    assert etcd.get("") == {}
+
+
+@pytest.mark.parametrize("closed", ["<&-", "2>&-", "<&- 2>&-"])
+def test_other_streams_may_be_closed(shell: Shell, etcd: Etcd, closed: str) -> None:
+    """No connection takes their numbers."""
+    assert shell(f"etcdnaming add svc/e1 --addr 1:1 {closed}") == (0, "OK\n", "")
+    assert list(etcd.get("")) == [b"svc/e1"]
+
+
+@pytest.mark.parametrize("stderr", ["2>&-", "2>/dev/full"])
+def test_an_error_nobody_can_read_is_an_error(shell: Shell, stderr: str) -> None:
+    """And does not go to stdout instead."""
+    assert shell(f"etcdnaming list / {stderr}") == (128, "", "")
+
+
+def test_a_closed_stdin_holds_no_updates(shell: Shell) -> None:
+    """It is named."""
+    message = "Error: stdin is closed (see etcdnaming txn-update --help)\n"
+
+    assert shell("etcdnaming txn-update - <&-") == (128, "", message)
+
+
+def test_a_ctrl_c_is_quiet(spawn: Spawn, etcd: Etcd) -> None:
+    """While etcd does not answer, for one."""
+    own = spawn("txn-update", "-")  # waits for its stdin
+    frozen = spawn("--debug", "list", "svc", "--endpoints", "192.0.2.1:1", "--dial-timeout=9s")
+    frozen.wait_for_err("--keepalive-timeout")
+
+    own.signal(signal.SIGINT)
+    frozen.signal(signal.SIGINT)
+
+    ended = frozen.finish()
+    assert (ended.status, ended.out) == (-signal.SIGINT, "")
+    assert "Traceback" not in ended.err
+    assert own.finish() == (-signal.SIGINT, "", "")
+
+
+def test_a_ctrl_c_is_quiet_from_the_start(spawn: Spawn) -> None:
+    """Also while Python is still importing."""
+    for _ in range(5):
+        process = spawn("list", "svc")
+        process.signal(signal.SIGINT)
+        assert process.finish().status in (-signal.SIGINT, 0)
+
+
+def test_an_ignored_ctrl_c_stays_ignored(shell: Shell) -> None:
+    """A script in the background is not stopped by one at the terminal."""
+    script = (
+        "trap '' INT; etcdnaming txn-update - < <(sleep 0.5) & sleep 0.3; kill -INT $!; wait $!"
+    )
+
+    assert shell(script) == (0, "SUCCESS\n", "")

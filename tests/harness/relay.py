@@ -1,0 +1,154 @@
+"""Something between a client and etcd, whose watches go wrong when a test wants them to."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Any
+
+import grpc
+
+from etcdnaming.etcd import rpc
+
+__all__ = [
+    "Answers",
+    "Relay",
+    "broken",
+    "cut_off_when",
+    "only_accepted",
+    "passed_on",
+    "refused",
+    "silent",
+    "unheard",
+]
+
+Answers = Iterator[rpc.WatchResponse]
+"""What etcd answers to a watch: first that it accepts, then what happens."""
+
+
+def passed_on(answers: Answers) -> Answers:
+    """As etcd answers."""
+    return answers
+
+
+def only_accepted(answers: Answers) -> Answers:
+    """The watch is accepted and then broken."""
+    yield next(answers)
+
+
+def silent(answers: Answers) -> Answers:
+    """The watch is accepted and then forgotten, as by a grpc-proxy that has lost its own."""
+    yield next(answers)
+    for _ in answers:
+        pass
+
+
+def cut_off_when(event: threading.Event) -> Callable[[Answers], Answers]:
+    """Return what accepts the watch, tells nothing, and ends it with *event*."""
+
+    def treatment(answers: Answers) -> Answers:
+        yield next(answers)
+        event.wait(30)
+
+    return treatment
+
+
+def unheard(answers: Answers) -> Answers:
+    """The watch is neither accepted nor refused."""
+    for _ in answers:
+        yield from ()
+
+
+def broken(answers: Answers) -> Answers:
+    """It ends before anything is said."""
+    return iter(())
+
+
+def refused(reason: str, watch_id: int = -1) -> Callable[[Answers], Answers]:
+    """Return what etcd and its proxy say to a watch they don't want."""
+    return lambda _: iter(
+        [rpc.WatchResponse(created=True, canceled=True, watch_id=watch_id, cancel_reason=reason)]
+    )
+
+
+class Relay:
+    """
+    Passes calls on to the etcd at *endpoint*, and its answers back.
+
+    `streams` counts the watches that were asked for. Each of them goes through the next of
+    `treatments`, the last of which stays.
+    """
+
+    def __init__(self, endpoint: str, *treatments: Callable[[Answers], Answers]) -> None:
+        self.streams = 0
+        self.treatments = list(treatments) or [passed_on]
+        self._behind = grpc.insecure_channel(endpoint, [("grpc.max_receive_message_length", -1)])
+        self._server = grpc.server(ThreadPoolExecutor(30), [_Everything(self)])
+        self.endpoint = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        self._server.start()
+
+    def __enter__(self) -> Relay:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._server.stop(None).wait()
+        self._behind.close()
+
+    def call(self, method: str, request: bytes, context: grpc.ServicerContext) -> bytes:
+        """Pass on one request."""
+        try:
+            answer: bytes = self._behind.unary_unary(method, bytes, bytes)(
+                request, metadata=_identity(context), timeout=30
+            )
+        except grpc.RpcError as exc:
+            context.abort(exc.code(), exc.details() or "")
+        return answer
+
+    def watch(
+        self, method: str, requests: Iterator[bytes], context: grpc.ServicerContext
+    ) -> Answers:
+        """Pass on a stream, treated."""
+        self.streams += 1
+        treatment = self.treatments[0]
+        if len(self.treatments) > 1:
+            del self.treatments[0]
+        call = self._behind.stream_stream(method, bytes, rpc.WatchResponse.FromString)(
+            requests, metadata=_identity(context)
+        )
+        context.add_callback(lambda: _cancel(call))
+        try:
+            yield from treatment(iter(call))
+        except grpc.RpcError as exc:
+            context.abort(exc.code(), exc.details() or "")
+
+
+class _Everything(grpc.GenericRpcHandler):
+    def __init__(self, relay: Relay) -> None:
+        self._relay = relay
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        method = handler_call_details.method
+        if method.endswith("/Watch"):
+            return grpc.stream_stream_rpc_method_handler(
+                lambda requests, context: self._relay.watch(method, requests, context),
+                response_serializer=rpc.WatchResponse.SerializeToString,
+            )
+        return grpc.unary_unary_rpc_method_handler(
+            lambda request, context: self._relay.call(method, request, context)
+        )
+
+
+def _identity(context: grpc.ServicerContext) -> tuple[tuple[str, str | bytes], ...]:
+    sent = context.invocation_metadata()
+    return tuple((key, value) for key, value in sent if key in {"token", "hasleader"})
+
+
+def _cancel(call: grpc.Call) -> None:
+    call.cancel()

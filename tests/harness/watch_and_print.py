@@ -1,0 +1,44 @@
+"""
+Follow the target ``svc`` and print what is told, a line each: run by `watching_process`.
+
+Arguments: endpoints, separated by commas, and the seconds of silence before etcd is asked.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from etcdnaming.endpoints import EndpointManager
+from etcdnaming.etcd import Client, follower
+from etcdnaming.model import Change, WatchState
+
+
+def line(change: Change, *, resync: bool) -> str:
+    """Return what is said of *change*, the address that went away included."""
+    there = change.endpoint or (change.previous and change.previous.endpoint)
+    addr = there.addr if there else "?"
+    return f"{change.op.name} {change.key} {addr}{' resync' if resync else ''}"
+
+
+def say(text: str) -> None:
+    """Print it at once."""
+    print(text, flush=True)  # noqa: T201 - that is what it is for
+
+
+def say_state(state: WatchState) -> None:
+    """Print whether changes are delivered."""
+    say("connected" if state.connected else "disconnected")
+
+
+def main(endpoints: str, idle: str) -> None:
+    """Do it, for ever."""
+    follower.IDLE = float(idle)
+    with Client(endpoints.split(",")) as client:
+        for batch in EndpointManager(client, "svc").watch(on_state=say_state):
+            for change in batch.changes:
+                say(line(change, resync=batch.resync))
+            if batch.first:
+                say("first")
+
+
+main(*sys.argv[1:])

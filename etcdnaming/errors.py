@@ -11,11 +11,13 @@ Everything that can go wrong, in one tree. Each error is made from its facts and
     ├── ConditionFailedError        a condition of an update was not met; nothing was written
     ├── ClosedError                 what was waited for has been closed by its owner
     ├── ConflictError               others kept changing the same keys; nothing was written
+    │   └── KeyHeldError            a key hangs on somebody else's lease, and is left to him
     ├── SandboxError                no throwaway etcd could be started
     │   └── EtcdNotFoundError       there is none on this machine
     └── EtcdError                   etcd, or the way to it
         ├── ConnectionFailedError   no endpoint reached in time, or no answer from it
-        │   └── TLSError            an endpoint was reached, but not by TLS
+        │   ├── TLSError            an endpoint was reached, but not by TLS
+        │   └── ClientClosedError   the program has closed the client, or the channel given to it
         ├── AuthenticationError     login refused
         ├── OutcomeUnknownError     a write that may or may not have been applied
         └── RefusedError            etcd answered, and the answer is no
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AuthenticationError",
+    "ClientClosedError",
     "ClosedError",
     "CompactedError",
     "ConditionFailedError",
@@ -50,6 +53,7 @@ __all__ = [
     "InvalidSettingError",
     "InvalidTargetError",
     "InvalidValueError",
+    "KeyHeldError",
     "LeaseNotFoundError",
     "MessageTooLargeError",
     "OutcomeUnknownError",
@@ -133,6 +137,15 @@ class ConflictError(EtcdnamingError):
         self.keys = tuple(keys)
 
 
+class KeyHeldError(ConflictError):
+    """Another registration has the key, which was not to be taken from it."""
+
+    def __init__(self, key: str, lease: int) -> None:
+        EtcdnamingError.__init__(self, f"{key}: is held by lease {lease:x}: not registered")
+        self.keys = (key,)
+        self.lease = lease
+
+
 class SandboxError(EtcdnamingError):
     """A throwaway etcd could not be started, or did not get ready."""
 
@@ -156,6 +169,13 @@ class ConnectionFailedError(EtcdError):
 
 class TLSError(ConnectionFailedError):
     """An endpoint answered, but the two sides did not agree on TLS."""
+
+
+class ClientClosedError(ConnectionFailedError):
+    """The client, or the channel it was given, was closed by the program."""
+
+    def __init__(self) -> None:
+        super().__init__("the client is closed")
 
 
 class AuthenticationError(EtcdError):

@@ -8,7 +8,7 @@ the differences are worked out here.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType, TracebackType
 
 from . import keys
@@ -47,7 +47,7 @@ class Watch:
     ) -> None:
         start, end = keys.range_of(target)
         self._set = _EndpointSet()
-        self._tells_first = not revision
+        self._from = revision
         self._on_state = on_state
         self._range = RangeWatch(client, start, end, revision=revision)
 
@@ -108,11 +108,23 @@ class Watch:
             self._on_state(WatchState(connected=False, detail=news.reason))
             return None
         if isinstance(news, Events):
-            return _worth_telling(self._set.apply(news.events))
-        batch = self._set.replace(news)
-        if news.again:
-            return _worth_telling(batch)
-        return batch if self._tells_first else None
+            return self._apply(news.events)
+        return self._replace(news)
+
+    def _apply(self, events: Sequence[rpc.Event]) -> ChangeBatch | None:
+        early = sum(event.kv.mod_revision < self._from for event in events)
+        self._set.apply(events[:early])
+        if early < len(events):
+            self._from = 0
+        return _worth_telling(self._set.apply(events[early:]))
+
+    def _replace(self, reading: Reading) -> ChangeBatch | None:
+        batch, wanted = self._set.replace(reading), self._from
+        if batch.revision >= wanted - 1:
+            self._from = 0  # from here on all is wanted, even if another history begins with 1
+        if batch.first:
+            return None if wanted else batch
+        return _worth_telling(batch) if batch.revision >= wanted else None
 
 
 class _EndpointSet:

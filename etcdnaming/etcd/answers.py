@@ -24,11 +24,15 @@ from ..errors import (
     RefusedError,
 )
 
-__all__ = ["Answer", "TokenRefusedError", "understand", "understand_text"]
+__all__ = ["Answer", "NotNowError", "TokenRefusedError", "understand", "understand_text"]
 
 
 class TokenRefusedError(AuthenticationError):
     """The token is missing, too old or unknown, so nothing was applied. A new login may help."""
+
+
+class NotNowError(RefusedError):
+    """A member can't answer now. Another one may, or this one later."""
 
 
 class Answer(NamedTuple):
@@ -110,7 +114,7 @@ def _etcd_said(text: str, member: str, *, writes: bool) -> Answer:
     if any(part in text for part in _LOGIN):
         return Answer(TokenRefusedError(f"{member}: {text}"))
     if any(part in text for part in _ELSEWHERE):
-        return _elsewhere(RefusedError(text))
+        return _elsewhere(NotNowError(text))
     if any(part in text for part in _UNKNOWN):
         return _unanswered(member, text, writes=writes)
     return Answer(RefusedError(text))

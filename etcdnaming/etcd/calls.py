@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import grpc
 from google.protobuf.message import Message
 
-from ..errors import ConnectionFailedError, RefusedError
+from ..errors import ClientClosedError, RefusedError
 from . import rpc_pb2 as rpc
 from .answers import TokenRefusedError, understand
 from .deadline import Deadline, within
@@ -153,7 +153,7 @@ def _send(
     try:
         return call(request, timeout=timeout, metadata=_identity(token))
     except ValueError as exc:  # what gRPC raises for a channel that was closed
-        raise ConnectionFailedError("the client is closed") from exc
+        raise ClientClosedError from exc
 
 
 def _identity(token: str | None) -> tuple[tuple[str, str], ...]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from ..errors import InvalidSettingError
+from ..errors import InvalidSettingError, RefusedError
 from ..model import Lease
 from . import rpc_pb2 as rpc
 from .addresses import parse_addresses
@@ -27,6 +27,7 @@ MIN_KEEPALIVE_TIME = 6.0
 
 _RANGE = Method("/etcdserverpb.KV/Range", rpc.RangeRequest, rpc.RangeResponse)
 _TXN = Method("/etcdserverpb.KV/Txn", rpc.TxnRequest, rpc.TxnResponse, writes=True)
+_READ = Method("/etcdserverpb.KV/Txn", rpc.TxnRequest, rpc.TxnResponse)
 _DELETE_RANGE = Method(
     "/etcdserverpb.KV/DeleteRange", rpc.DeleteRangeRequest, rpc.DeleteRangeResponse, writes=True
 )
@@ -124,6 +125,10 @@ class Client:
         """
         return self.caller.call(_TXN, request)
 
+    def read(self, requests: Sequence[rpc.RequestOp]) -> rpc.TxnResponse:
+        """Read several keys at one revision; asked again elsewhere if a member does not answer."""
+        return self.caller.call(_READ, rpc.TxnRequest(success=requests))
+
     def delete_range(self, request: rpc.DeleteRangeRequest) -> rpc.DeleteRangeResponse:
         """
         Delete a range of keys.
@@ -133,9 +138,19 @@ class Client:
         """
         return self.caller.call(_DELETE_RANGE, request)
 
-    def lease_grant(self, ttl: int) -> Lease:
-        """Return a new lease of *ttl* seconds or, if that is less than etcd grants, more."""
-        granted = self.caller.call(_LEASE_GRANT, rpc.LeaseGrantRequest(TTL=ttl))
+    def lease_grant(self, ttl: int, *, lease: int = 0) -> Lease:
+        """
+        Return a new lease of *ttl* seconds or, if that is less than etcd grants, more.
+
+        *lease* is the id it is to have, 0: as etcd likes. Who has chosen it can ask again when he
+        got no answer, and still has one lease only.
+        """
+        try:
+            granted = self.caller.call(_LEASE_GRANT, rpc.LeaseGrantRequest(TTL=ttl, ID=lease))
+        except RefusedError as exc:
+            if lease and "lease already exists" in exc.text:
+                return Lease(lease, ttl)
+            raise
         return Lease(granted.ID, granted.TTL)
 
     def lease_revoke(self, lease: int) -> None:

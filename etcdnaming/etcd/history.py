@@ -8,16 +8,40 @@ anything. What decides is a linearizable read of the keys and of the revisions t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from ..errors import CompactedError, FutureRevisionError
+from ..errors import CompactedError, EtcdError, FutureRevisionError
 from . import rpc_pb2 as rpc
 from .client import Client
 from .snapshot import Snapshot, read_snapshot
 
-__all__ = ["Glance", "History"]
+__all__ = ["AnotherHistoryError", "Glance", "History"]
 
 NEWEST = 5
 """Keys, those changed last, that a glance compares."""
+
+
+class AnotherHistoryError(EtcdError):
+    """What etcd has is not what we have seen, or can't be compared with it any more."""
+
+    def __init__(self) -> None:
+        super().__init__("etcd has another history, or has compacted the one we have seen")
+
+
+class _Mark(NamedTuple):
+    """
+    What we know a key by, without its value.
+
+    Who starts a wiped cluster as he did the first time gets the same revisions, but other leases.
+    """
+
+    mod_revision: int
+    version: int
+    lease: int
+
+
+def _mark(kv: rpc.KeyValue) -> _Mark:
+    return _Mark(kv.mod_revision, kv.version, kv.lease)
 
 
 class Glance:
@@ -26,9 +50,9 @@ class Glance:
     def __init__(self, response: rpc.RangeResponse) -> None:
         self.revision = response.header.revision
         self._count = response.count
-        self._newest = {kv.key: kv.mod_revision for kv in response.kvs}
+        self._newest = {kv.key: _mark(kv) for kv in response.kvs}
 
-    def shows(self, known: dict[bytes, int]) -> bool:
+    def shows(self, known: dict[bytes, _Mark]) -> bool:
         """Say whether *known* looks like that."""
         return len(known) == self._count and self._newest.items() <= known.items()
 
@@ -42,13 +66,13 @@ class History:
 
     def __init__(self, client: Client, start: bytes, end: bytes) -> None:
         self._client, self._start, self._end = client, start, end
-        self._known: dict[bytes, int] = {}
+        self._known: dict[bytes, _Mark] = {}
         self.revision = 0
 
     def read(self, revision: int = 0) -> Snapshot:
         """Forget everything, and see what there is now, or was at *revision*."""
         snapshot = read_snapshot(self._client, self._request(revision=revision))
-        self._known = {kv.key: kv.mod_revision for kv in snapshot.kvs}
+        self._known = {kv.key: _mark(kv) for kv in snapshot.kvs}
         self.revision = revision or snapshot.header.revision
         return snapshot
 
@@ -59,32 +83,54 @@ class History:
             if event.type == rpc.Event.DELETE:
                 self._known.pop(event.kv.key, None)
             else:
-                self._known[event.kv.key] = event.kv.mod_revision
+                self._known[event.kv.key] = _mark(event.kv)
         if new:
             self.revision = new[-1].kv.mod_revision
         return new
 
-    def is_etcds(self) -> bool:
-        """Say whether etcd has the same keys, changed at the same revisions, where we are."""
-        if not self.revision:
-            return True
+    def ask(self) -> None:
+        """Read next to nothing, which renews an old token, and says whether we may read at all."""
+        request = self._request()
+        request.count_only = True
+        self._client.range(request)
+
+    def check(self) -> None:
+        """
+        Compare all keys with etcd's, as they were where we are.
+
+        Raises:
+            AnotherHistoryError: They differ.
+        """
         try:
             snapshot = read_snapshot(
                 self._client, self._request(revision=self.revision, keys_only=True)
             )
-        except (CompactedError, FutureRevisionError):
-            return False
-        return {kv.key: kv.mod_revision for kv in snapshot.kvs} == self._known
+        except (CompactedError, FutureRevisionError) as exc:
+            raise AnotherHistoryError from exc
+        if {kv.key: _mark(kv) for kv in snapshot.kvs} != self._known:
+            raise AnotherHistoryError
 
     def glance(self) -> Glance:
-        """Look at what there is now."""
+        """
+        Look at what there is now.
+
+        Raises:
+            AnotherHistoryError: It is older than what we have seen.
+        """
         request = self._request(keys_only=True, limit=NEWEST)
         request.sort_order, request.sort_target = rpc.RangeRequest.DESCEND, rpc.RangeRequest.MOD
-        return Glance(self._client.range(request))
+        glance = Glance(self._client.range(request))
+        if glance.revision < self.revision:
+            raise AnotherHistoryError
+        return glance
 
     def has_come_to(self, glance: Glance) -> bool:
         """Say whether we have seen what *glance* shows, or more."""
-        return self.revision > glance.revision or glance.shows(self._known)
+        return self.has_passed(glance) or glance.shows(self._known)
+
+    def has_passed(self, glance: Glance) -> bool:
+        """Say whether we have seen more, and can't be compared with *glance* any longer."""
+        return self.revision > glance.revision
 
     def _request(
         self, *, revision: int = 0, keys_only: bool = False, limit: int = 0

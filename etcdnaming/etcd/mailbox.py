@@ -26,6 +26,11 @@ class Mailbox(Generic[Item]):
         self._closed = False
         self._changed = threading.Condition()
 
+    @property
+    def closed(self) -> bool:
+        """Say whether nobody takes any more."""
+        return self._closed
+
     def put(self, item: Item) -> None:
         """
         Add *item*, when there is room for it.

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeAlias
 
 import grpc
 
-from ..errors import ConnectionFailedError
+from ..errors import ClientClosedError
 from .addresses import Address
 from .deadline import Deadline
 from .dial import Attempt, dial
@@ -83,11 +83,12 @@ class DialledMembers:
         Return the member in use, dialling if there is none.
 
         Raises:
-            ConnectionFailedError: No endpoint was ready in time, or the client is closed.
+            ConnectionFailedError: No endpoint was ready in time.
+            ClientClosedError: By `close`.
         """
         with self._lock:
             if self._closed:
-                raise ConnectionFailedError("the client is closed")
+                raise ClientClosedError
             if self._member is None:
                 timeout = min(deadline.left(), self._dial_timeout)
                 self._member = self._use(dial(self._addresses, self._attempt, timeout))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import rpc_pb2 as rpc
 
-__all__ = ["delete", "get_key", "is_absent", "is_at", "is_there", "put"]
+__all__ = ["delete", "get", "get_key", "is_absent", "is_at", "is_there", "put"]
 
 
 def put(
@@ -21,6 +21,11 @@ def put(
 def delete(key: bytes) -> rpc.RequestOp:
     """Delete *key*; the answer holds what went away."""
     return rpc.RequestOp(request_delete_range=rpc.DeleteRangeRequest(key=key, prev_kv=True))
+
+
+def get(key: bytes) -> rpc.RequestOp:
+    """Read *key*."""
+    return rpc.RequestOp(request_range=rpc.RangeRequest(key=key))
 
 
 def get_key(key: bytes) -> rpc.RequestOp:

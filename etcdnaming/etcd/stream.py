@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -15,13 +15,24 @@ from .answers import understand
 from .calls import Caller, Method
 from .mailbox import Mailbox
 
-__all__ = ["Stream"]
+__all__ = ["Answers", "Stream"]
 
 AHEAD = 16
 """Answers that are read before they are taken; beyond that gRPC lets etcd wait."""
 
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
+Answer_co = TypeVar("Answer_co", covariant=True)
+
+
+class Answers(Protocol[Answer_co]):
+    """A call under way."""
+
+    def __iter__(self) -> Iterator[Answer_co]:
+        """Wait for one after the other."""
+
+    def cancel(self) -> object:
+        """End it."""
 
 
 class Stream(Generic[Request, Response]):
@@ -86,6 +97,8 @@ class Stream(Generic[Request, Response]):
             for answer in self._call:
                 self._answers.put(answer)
         except grpc.RpcError as exc:
+            if self._answers.closed:  # it was us who ended it: the member is as good as before
+                raise ClosedError from exc
             said = understand(exc, self.member.name, writes=False)
             if said.leave:
                 self.leave()

@@ -78,11 +78,12 @@ class Relay:
     Passes calls on to the etcd at *endpoint*, and its answers back.
 
     `streams` counts the watches that were asked for. Each of them goes through the next of
-    `treatments`, the last of which stays.
+    `treatments`, the last of which stays. All other calls are answered with `excuse`, if it is set.
     """
 
     def __init__(self, endpoint: str, *treatments: Callable[[Answers], Answers]) -> None:
         self.streams = 0
+        self.excuse = ""
         self.treatments = list(treatments) or [passed_on]
         self._behind = grpc.insecure_channel(endpoint, [("grpc.max_receive_message_length", -1)])
         self._server = grpc.server(ThreadPoolExecutor(30), [_Everything(self)])
@@ -103,6 +104,8 @@ class Relay:
 
     def call(self, method: str, request: bytes, context: grpc.ServicerContext) -> bytes:
         """Pass on one request."""
+        if self.excuse:
+            context.abort(grpc.StatusCode.UNAVAILABLE, self.excuse)
         try:
             answer: bytes = self._behind.unary_unary(method, bytes, bytes)(
                 request, metadata=_identity(context), timeout=30

@@ -57,6 +57,7 @@ class Watcher:
         self.batches: list[ChangeBatch] = []
         self.states: list[tuple[float, WatchState]] = []
         self.replayed = _endpoints(held)
+        self.count = 0
         self.error: EtcdnamingError | AssertionError | None = None
         self.ended = threading.Event()
         self._revision = 0
@@ -145,6 +146,7 @@ class Watcher:
                 with self._changed:
                     self._replay(batch)
                     self.batches.append(batch)
+                    self.count += 0 if batch.first else len(batch.changes)
                     self._changed.notify_all()
         except ClosedError:
             raise

@@ -1,0 +1,189 @@
+"""
+The thread behind a watch: it goes on after everything but its end and what no retry can heal.
+
+Once a stream is there, and from time to time after that, it is proved that etcd still has the
+history we have seen: what is proved before may be wrong when the stream begins, and a proxy goes on
+as if nothing had happened. If etcd has another history, or has compacted ours, the range is read
+again, and whoever listens compares.
+"""
+
+from __future__ import annotations
+
+import random
+from contextlib import suppress
+
+from ..errors import (
+    AuthenticationError,
+    ClientClosedError,
+    ClosedError,
+    CompactedError,
+    ConnectionFailedError,
+    EtcdError,
+    MessageTooLargeError,
+    PermissionDeniedError,
+    TLSError,
+)
+from . import rpc_pb2 as rpc
+from .answers import NotNowError
+from .beginning import begin
+from .client import Client
+from .deadline import Deadline
+from .history import AnotherHistoryError, History
+from .mailbox import Mailbox
+from .news import Connected, Disconnected, Events, News, Reading
+from .streams import Streams, WatchStream, refusal
+
+__all__ = ["Follower"]
+
+IDLE = 30.0
+"""Seconds after which etcd is asked, again and again, whether the stream tells what is there."""
+
+LATE = 5.0
+"""Seconds a stream may be silent when a read has shown a change."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+"""Seconds between attempts: none before the first, then doubled each time, with full jitter."""
+
+STEADY = 5.0
+"""Seconds a stream must last for the pauses to begin again with the first."""
+
+
+class Follower:
+    """
+    Puts into *news* what happens from *start* to *end*, and at last the error that ended it.
+
+    All of it belongs to its thread, but for `stop`.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        start: bytes,
+        end: bytes,
+        revision: int,
+        news: Mailbox[News | Exception],
+    ) -> None:
+        self._history = History(client, start, end)
+        self._streams = Streams(client, start, end)
+        self._first_revision, self._news = revision, news
+        self._begun = self._lost = False
+        self._told: type[News] | None = None
+        self._failures = 0
+        self._fragments: list[rpc.Event] = []
+
+    def stop(self) -> None:
+        """End it, from another thread, which has closed the news before."""
+        self._streams.stop()
+
+    def run(self) -> None:
+        """Tell news until told to stop, or until an error that stays."""
+        with suppress(ClosedError):
+            try:
+                while True:
+                    self._live()
+            except Exception as exc:  # noqa: BLE001 - a bug, too, must not look like silence
+                self._news.put(exc)
+
+    def _live(self) -> None:
+        """Read what no stream can bring, then follow a stream until it breaks."""
+        try:
+            self._read()
+            with self._open() as stream:
+                self._history.check()
+                self._tell(Connected(stream.member.name))
+                self._follow(stream)
+        except EtcdError as exc:
+            self._survive(exc)
+
+    def _read(self) -> None:
+        if not self._begun:
+            self._begin()
+        elif self._lost:
+            self._news.put(Reading(self._history.read(), again=True))
+            self._lost = False
+
+    def _begin(self) -> None:
+        try:
+            beginning = begin(self._history, self._first_revision)
+        except CompactedError as exc:
+            if not self._first_revision:  # compaction overtook the reading again and again
+                raise NotNowError(exc.text) from exc
+            self._streams.refuse(self._first_revision)
+            raise
+        self._begun = True
+        for news in beginning:
+            self._news.put(news)
+
+    def _open(self) -> WatchStream:
+        try:
+            return self._streams.open(self._history.revision + 1)
+        except (PermissionDeniedError, AuthenticationError):
+            # An old token is refused in the words that refuse a role. This read renews it.
+            self._history.ask()
+            return self._streams.open(self._history.revision + 1)
+
+    def _follow(self, stream: WatchStream) -> None:
+        steady, proof = Deadline(STEADY), Deadline(IDLE)
+        self._fragments = []
+        try:
+            while True:
+                if response := stream.take(proof.left()):
+                    self._receive(response, stream)
+                if not proof.left():
+                    self._prove(stream)
+                    proof = Deadline(IDLE)
+        finally:
+            if not steady.left():
+                self._failures = 0
+
+    def _prove(self, stream: WatchStream) -> None:
+        """Break with a stream that keeps something back, or has come to tell another history."""
+        glance = self._history.glance()
+        while not self._history.has_come_to(glance):
+            response = stream.take(LATE)
+            if response is None:
+                stream.leave()
+                raise ConnectionFailedError(f"{stream.member.name}: changes are not delivered")
+            self._receive(response, stream)
+        if self._history.has_passed(glance):
+            self._history.check()
+
+    def _receive(self, response: rpc.WatchResponse, stream: WatchStream) -> None:
+        if response.canceled:
+            raise refusal(response, stream.member.name)
+        self._fragments.extend(response.events)
+        if response.fragment or not self._fragments:
+            return
+        new = self._history.add(self._fragments)
+        self._fragments = []
+        if new:
+            self._news.put(Events(new))
+
+    def _survive(self, exc: EtcdError) -> None:
+        """Pause before the next attempt, or give up on what no attempt can heal."""
+        if self._is_final(exc):
+            raise exc
+        # What no stream can bring is read.
+        self._lost |= isinstance(exc, (CompactedError, MessageTooLargeError, AnotherHistoryError))
+        if self._failures or not self._lost:
+            self._tell(Disconnected(str(exc)))
+        if self._failures:
+            longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._failures, 10))
+            self._streams.pause(random.uniform(0, longest))
+        self._failures += 1
+        if self._streams.stopped:
+            raise ClosedError
+
+    def _is_final(self, exc: EtcdError) -> bool:
+        if isinstance(exc, (PermissionDeniedError, ClientClosedError)):
+            return True
+        if self._begun:
+            return False
+        passing = isinstance(exc, (ConnectionFailedError, NotNowError))
+        return not passing or isinstance(exc, TLSError)
+
+    def _tell(self, news: Connected | Disconnected) -> None:
+        """Tell it once."""
+        if type(news) is not self._told:
+            self._told = type(news)
+            self._news.put(news)

@@ -1,0 +1,104 @@
+"""The streams of one watch, one after another, until it is stopped."""
+
+from __future__ import annotations
+
+import threading
+from typing import TypeAlias
+
+from ..errors import CompactedError, ConnectionFailedError, EtcdError
+from . import rpc_pb2 as rpc
+from .answers import understand_text
+from .calls import Method
+from .client import Client
+from .stream import Stream
+
+__all__ = ["Streams", "WatchStream", "refusal"]
+
+LATE = 5.0
+"""Seconds that etcd may take to accept a watch."""
+
+_WATCH = Method("/etcdserverpb.Watch/Watch", rpc.WatchRequest, rpc.WatchResponse)
+
+WatchStream: TypeAlias = Stream[rpc.WatchRequest, rpc.WatchResponse]
+
+
+class Streams:
+    """
+    Opens streams of what happens from *start* to *end*, all for one thread; another may `stop`.
+
+    `_lock` guards `_stream` and `_stopped`, so that no stream is opened after the end.
+    """
+
+    def __init__(self, client: Client, start: bytes, end: bytes) -> None:
+        self._client, self._start, self._end = client, start, end
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._stream: WatchStream | None = None
+
+    @property
+    def stopped(self) -> bool:
+        """Say whether all is over."""
+        return self._stopped.is_set()
+
+    def stop(self) -> None:
+        """End whatever is waited for; from another thread."""
+        with self._lock:
+            self._stopped.set()
+            if self._stream:
+                self._stream.close()
+
+    def pause(self, seconds: float) -> None:
+        """Wait, unless stopped."""
+        self._stopped.wait(seconds)
+
+    def open(self, revision: int) -> WatchStream:
+        """
+        Return a stream of the changes from *revision* on, which etcd has accepted.
+
+        Raises:
+            EtcdError: It refused, or said nothing.
+        """
+        stream = self._open(revision)
+        try:
+            _expect_acceptance(stream)
+        except BaseException:
+            stream.close()
+            raise
+        return stream
+
+    def refuse(self, revision: int) -> None:
+        """Raise what etcd says to a watch of a compacted *revision*: it names the compact one."""
+        with self._open(revision) as stream:
+            while response := stream.take(LATE):
+                if response.canceled:
+                    raise refusal(response, stream.member.name)
+
+    def _open(self, revision: int) -> WatchStream:
+        create = rpc.WatchCreateRequest(
+            key=self._start, range_end=self._end, start_revision=revision, fragment=True
+        )
+        stream = Stream(self._client.caller, _WATCH, rpc.WatchRequest(create_request=create))
+        with self._lock:
+            self._stream = stream
+            if self._stopped.is_set():
+                stream.close()
+        return stream
+
+
+def _expect_acceptance(stream: WatchStream) -> None:
+    response = stream.take(LATE)
+    if response is not None and response.canceled:  # whatever its watch id, and "created" too
+        raise refusal(response, stream.member.name)
+    if response is None or not response.created:
+        stream.leave()
+        raise ConnectionFailedError(f"{stream.member.name}: the watch does not begin")
+
+
+def refusal(response: rpc.WatchResponse, member: str) -> EtcdError:
+    """Return why *member* has ended the watch."""
+    if response.compact_revision:
+        return CompactedError(
+            "etcdserver: mvcc: required revision has been compacted: "
+            f"the compact revision is {response.compact_revision}"
+        )
+    return understand_text(response.cancel_reason, member)

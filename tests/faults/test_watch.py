@@ -1,0 +1,440 @@
+"""A watch whose etcd goes away and comes back: nothing is missed, nothing told twice."""
+
+from __future__ import annotations
+
+import gc
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import grpc
+import pytest
+from harness import Certificates, Cluster, Etcd, wait_until
+from harness.relay import (
+    Answers,
+    Relay,
+    broken,
+    cut_off_when,
+    only_accepted,
+    passed_on,
+    refused,
+    silent,
+    unheard,
+)
+from harness.watcher import Watcher, put
+
+from etcdnaming.errors import ClientClosedError, RefusedError
+from etcdnaming.etcd import Client, follower, rpc, streams
+
+pytestmark = pytest.mark.server
+
+NOWHERE = "127.0.0.1:1"
+
+
+@pytest.fixture
+def black_hole() -> Iterator[str]:
+    """Somebody who accepts connections, and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        yield f"127.0.0.1:{silent.getsockname()[1]}"
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever follows asks etcd every second, and believes nobody for longer."""
+    monkeypatch.setattr(follower, "IDLE", 1)
+    monkeypatch.setattr(follower, "LATE", 1)
+    monkeypatch.setattr(streams, "LATE", 1)
+
+
+@pytest.mark.parametrize("end", [Etcd.kill, Etcd.stop], ids=["kill", "stop"])
+def test_a_restart_costs_no_change(
+    own_etcd: Callable[..., Etcd], end: Callable[[Etcd], None]
+) -> None:
+    """One line says that the connection is lost, one that it is found."""
+    etcd = own_etcd()
+    put(etcd, e1="1")
+    with Client([etcd.endpoint]) as client, Watcher(client) as watcher:
+        watcher.wait_until_connected()
+        put(etcd, e2="2")
+        end(etcd)
+        watcher.wait_until(lambda watcher: not watcher.connected)
+        etcd.start()
+        put(etcd, e3="3")
+        etcd.delete("svc/e1")
+        watcher.wait_for_addresses(e2="2", e3="3").wait_until_connected()
+        assert watcher.told == [
+            ("ADD", "svc/e2", "2"),
+            ("ADD", "svc/e3", "3"),
+            ("DELETE", "svc/e1", "1"),
+        ]
+        assert watcher.connections == [True, False, True]
+        assert not any(batch.resync for batch in watcher.batches)
+
+
+def test_a_watch_may_begin_before_etcd_does(own_etcd: Callable[..., Etcd]) -> None:
+    """Whoever waits is told why, and then all there is."""
+    etcd = own_etcd()
+    put(etcd, e1="1")
+    etcd.kill()
+    with Client([etcd.endpoint], dial_timeout=0.5) as client, Watcher(client) as watcher:
+        watcher.wait_until(lambda watcher: watcher.states)
+        assert "connection refused" in watcher.states[0][1].detail
+        etcd.start()
+        watcher.wait_for_addresses(e1="1").wait_until_connected()
+        assert watcher.connections == [False, True]
+        assert watcher.batches[0].first
+
+
+@pytest.mark.parametrize("excuse", ["etcdserver: leader changed", "etcdserver: too many requests"])
+def test_a_watch_may_begin_while_etcd_is_unwell(etcd: Etcd, excuse: str) -> None:
+    """What passes is no reason to end."""
+    put(etcd, e1="1")
+    with (
+        Relay(etcd.endpoint) as relay,
+        Client([relay.endpoint], dial_timeout=0.5, command_timeout=0.5) as client,
+    ):
+        relay.excuse = excuse
+        with Watcher(client) as watcher:
+            watcher.wait_until(lambda watcher: watcher.connections == [False])
+            relay.excuse = ""
+            watcher.wait_for_addresses(e1="1").wait_until_connected()
+
+
+def test_what_is_no_etcd_ends_it_at_once() -> None:
+    """A wrong port does not become right."""
+    with some_other_server() as endpoint, Client([endpoint]) as client, Watcher(client) as watcher:
+        assert isinstance(watcher.wait_for_error(1), RefusedError)
+
+
+@contextmanager
+def some_other_server() -> Iterator[str]:
+    """Some gRPC server, without a service."""
+    server = grpc.server(ThreadPoolExecutor(1))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield f"127.0.0.1:{port}"
+    server.stop(None).wait()
+
+
+def test_new_certificates_are_used_when_etcd_comes_back(
+    secure_etcd: Callable[..., Etcd], certificates: Certificates
+) -> None:
+    """Files are read again for the new connection, another authority's included."""
+    etcd = secure_etcd(mutual=True)
+    with (
+        Client(
+            [f"https://{etcd.endpoint}"],
+            cacert=str(certificates.ca),
+            cert=str(certificates.client.cert),
+            key=str(certificates.client.key),
+        ) as client,
+        Watcher(client) as watcher,
+    ):
+        watcher.wait_until_connected()
+        etcd.stop()
+        certificates.renew()
+        etcd.start()
+        put(etcd, e1="1")
+        watcher.wait_for_addresses(20, e1="1")
+        assert watcher.wait_until_connected().connections == [True, False, True]
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_channel_without_keepalive_is_not_believed_in_for_ever(
+    own_etcd: Callable[..., Etcd],
+) -> None:
+    """Who brings his own channel is told of a frozen etcd too, by the question asked then."""
+    etcd = own_etcd()
+    with (
+        grpc.insecure_channel(etcd.endpoint) as channel,
+        Client(channel=channel, command_timeout=1) as client,
+        Watcher(client) as watcher,
+    ):
+        watcher.wait_until_connected()
+        etcd.freeze()
+        watcher.wait_until(lambda watcher: not watcher.connected, 5)
+        etcd.thaw()
+        put(etcd, e1="1")
+        watcher.wait_for_addresses(15, e1="1")
+
+
+def test_an_etcd_that_is_away_costs_next_to_nothing(own_etcd: Callable[..., Etcd]) -> None:
+    """Less than a twentieth of a core, and one line."""
+    etcd = own_etcd()
+    with Client([etcd.endpoint]) as client, Watcher(client) as watcher:
+        watcher.wait_until_connected()
+        etcd.kill()
+        watcher.wait_until(lambda watcher: not watcher.connected)
+        start, used = time.monotonic(), time.process_time()
+        time.sleep(4)  # what is measured
+        share = (time.process_time() - used) / (time.monotonic() - start)
+        etcd.start()
+        watcher.wait_until_connected(15)
+        assert watcher.connections == [True, False, True]
+        assert share < 0.05
+
+
+@pytest.mark.parametrize("where", ["refused", "black hole", "frozen", "frozen later"])
+def test_closing_ends_at_once_where_nobody_answers(
+    own_etcd: Callable[..., Etcd], black_hole: str, where: str
+) -> None:
+    """Whatever it waits for; and its threads end soon."""
+    etcd = own_etcd()
+    endpoint = {"refused": NOWHERE, "black hole": black_hole}.get(where, etcd.endpoint)
+    threads = threading.active_count()
+    with Client([endpoint]) as client:
+        if where == "frozen":
+            etcd.freeze()
+        watcher = Watcher(client)
+        if where == "frozen later":
+            watcher.wait_until_connected()
+            etcd.freeze()
+        time.sleep(0.5)  # somewhere in an attempt
+        watcher.close(timeout=0.3)
+        assert watcher.ended.is_set()
+        wait_until(lambda: threading.active_count() <= threads, 10)
+
+
+def test_closing_ends_a_pause() -> None:
+    """Which lasts seconds after some failures."""
+    threads = threading.active_count()
+    with Client([NOWHERE], dial_timeout=0.1) as client:
+        watcher = Watcher(client)
+        time.sleep(2)
+        watcher.close(timeout=0.3)
+    wait_until(lambda: threading.active_count() <= threads, 3)
+
+
+def test_closing_the_client_ends_its_watches(etcd: Etcd) -> None:
+    """Nobody would ever come back to it."""
+    cut = threading.Event()
+    with Relay(etcd.endpoint, cut_off_when(cut)) as relay:
+        with Client([relay.endpoint]) as client:
+            watcher = Watcher(client).wait_until_connected()
+        assert not watcher.ended.is_set()  # what is under way may still end well
+        cut.set()
+        assert isinstance(watcher.wait_for_error(), ClientClosedError)
+
+
+@pytest.mark.parametrize(
+    "treatment",
+    [
+        pytest.param(broken, id="broken"),
+        pytest.param(only_accepted, id="accepted and broken"),
+        pytest.param(refused(""), id="refused by a proxy"),
+        pytest.param(refused("etcdserver: too many requests", 0), id="refused by etcd"),
+    ],
+)
+def test_a_stream_that_fails_again_and_again_makes_no_hot_loop(
+    etcd: Etcd, treatment: Callable[[Answers], Answers], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pauses grow; and when it is well again, nothing was missed."""
+    monkeypatch.setattr(follower, "LONGEST_PAUSE", 1)
+    with (
+        Relay(etcd.endpoint, treatment) as relay,
+        Client([relay.endpoint]) as client,
+        Watcher(client) as watcher,
+    ):
+        watcher.wait_until(lambda watcher: watcher.states)
+        time.sleep(3)  # what is counted
+        assert 2 < relay.streams < 25
+        put(etcd, e1="1")
+        etcd.delete("svc/e1")
+        relay.treatments[:] = [passed_on]
+        put(etcd, e2="2")
+        watcher.wait_for_addresses(e2="2")
+        assert watcher.told == [
+            ("ADD", "svc/e1", "1"),
+            ("DELETE", "svc/e1", "1"),
+            ("ADD", "svc/e2", "2"),
+        ]
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_stream_that_is_silent_is_left_when_there_is_something_to_tell(
+    etcd: Etcd, times: int
+) -> None:
+    """No earlier: a quiet target is no reason to doubt."""
+    with (
+        Relay(etcd.endpoint, *[silent] * times, passed_on) as relay,
+        Client([relay.endpoint]) as client,
+        Watcher(client) as watcher,
+    ):
+        watcher.wait_until_connected()
+        etcd.put("other", "x")
+        time.sleep(2.5)
+        assert relay.streams == 1
+        put(etcd, e1="1")
+        watcher.wait_for_addresses(20, e1="1")
+        assert watcher.told == [("ADD", "svc/e1", "1")]
+        assert relay.streams == times + 1
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_stream_that_never_begins_is_left(etcd: Etcd) -> None:
+    """etcd has the time it needs to accept, and no more."""
+    with (
+        Relay(etcd.endpoint, unheard, passed_on) as relay,
+        Client([relay.endpoint]) as client,
+        Watcher(client) as watcher,
+    ):
+        put(etcd, e1="1")
+        watcher.wait_for_addresses(e1="1").wait_until_connected()
+        assert "does not begin" in watcher.states[0][1].detail
+
+
+def test_a_response_that_came_in_part_is_told_once(etcd: Etcd) -> None:
+    """Fragments are told when the last of them is there, which here comes with another stream."""
+    revision = etcd.revision() + 1
+    metadata = "x" * 60_000
+    for n in range(60):
+        etcd.put(f"svc/{n}", f'{{"Addr":"1","Metadata":"{metadata}"}}')
+
+    def cut_short(answers: Answers) -> Answers:
+        yield next(answers)
+        fragment = next(answers)
+        assert fragment.fragment
+        yield fragment
+
+    with (
+        Relay(etcd.endpoint, cut_short, passed_on) as relay,
+        Client([relay.endpoint]) as client,
+        Watcher(client, revision=revision) as watcher,
+    ):
+        watcher.wait_until(lambda watcher: len(watcher.replayed) == 60)
+        assert len(watcher.changes) == 60
+        assert relay.streams == 2
+
+
+def test_what_was_told_before_is_not_told_again(etcd: Etcd) -> None:
+    """Even if a stream begins too early."""
+
+    def with_the_past(answers: Answers) -> Answers:
+        yield next(answers)
+        yield rpc.WatchResponse(
+            events=[rpc.Event(kv=rpc.KeyValue(key=b"svc/e1", value=b"{}", mod_revision=1))]
+        )
+        yield from answers
+
+    put(etcd, e1="1")
+    with (
+        Relay(etcd.endpoint, with_the_past) as relay,
+        Client([relay.endpoint]) as client,
+        Watcher(client) as watcher,
+    ):
+        watcher.wait_until_connected()
+        put(etcd, e2="2")
+        watcher.wait_for_addresses(e1="1", e2="2")
+        assert watcher.told == [("ADD", "svc/e2", "2")]
+
+
+def test_hundreds_of_reconnects_leave_nothing_behind(
+    etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No thread, no file descriptor, no memory."""
+    monkeypatch.setattr(follower, "LONGEST_PAUSE", 0.01)
+    with (
+        Relay(etcd.endpoint, only_accepted) as relay,
+        Client([relay.endpoint]) as client,
+        Watcher(client),
+    ):
+        wait_until(lambda: relay.streams > 100, 30)
+        gc.collect()
+        threads, files, memory = threading.active_count(), descriptors(), resident()
+        wait_until(lambda: relay.streams > 400, 30)
+        # Those that were left last take their time.
+        assert threading.active_count() <= threads + 30
+        assert descriptors() <= files + 30
+        assert resident() - memory < 3 << 20
+
+
+@pytest.mark.long
+@pytest.mark.timeout(120)
+def test_a_frozen_etcd_is_told_and_costs_no_change(own_etcd: Callable[..., Etcd]) -> None:
+    """For 20 s its connections stay open and it says nothing."""
+    etcd = own_etcd()
+    with Client([etcd.endpoint]) as client, Watcher(client) as watcher:
+        watcher.wait_until_connected()
+        put(etcd, e1="1")
+        watcher.wait_for_addresses(e1="1")
+        frozen = time.monotonic()
+        etcd.freeze()
+        write = threading.Thread(target=put, args=(etcd,), kwargs={"e2": "2"})
+        write.start()
+        watcher.wait_until(lambda watcher: not watcher.connected, 15)
+        assert watcher.states[-1][0] - frozen < 15
+        time.sleep(frozen + 20 - time.monotonic())
+        etcd.thaw()
+        write.join()
+        put(etcd, e3="3")
+        watcher.wait_for_addresses(15, e1="1", e2="2", e3="3")
+        assert watcher.told == [("ADD", f"svc/e{n}", str(n)) for n in (1, 2, 3)]
+        assert watcher.connections == [True, False, True]
+
+
+@pytest.mark.parametrize("leads", [True, False], ids=["leader", "follower"])
+@pytest.mark.parametrize(
+    "end",
+    [
+        pytest.param(Etcd.kill, id="kill"),
+        pytest.param(Etcd.freeze, id="freeze", marks=pytest.mark.long),
+    ],
+)
+def test_another_member_takes_over_within_15_s(
+    cluster: Cluster, end: Callable[[Etcd], None], leads: bool
+) -> None:
+    """When the one that delivers dies, or stands still."""
+    leader, [first, second] = cluster.leader(), cluster.followers()
+    mine, others = (leader, [first, second]) if leads else (first, [second, leader])
+    with (
+        Client([each.endpoint for each in (mine, *others)]) as client,
+        Watcher(client) as watcher,
+    ):
+        watcher.wait_until_connected()
+        assert watcher.states[-1][1].detail == mine.endpoint
+        put(others[0], e1="1")
+        watcher.wait_for_addresses(e1="1")
+        start = time.monotonic()
+        end(mine)
+        new = cluster.leader()
+        put(new, e2="2")
+        new.delete("svc/e1")
+        watcher.wait_for_addresses(15, e2="2")
+        assert time.monotonic() - start < 15
+        assert watcher.told[1:] == [("ADD", "svc/e2", "2"), ("DELETE", "svc/e1", "1")]
+        assert watcher.wait_until_connected().connections == [True, False, True]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(120)
+def test_a_cluster_that_has_no_leader_comes_back(cluster: Cluster) -> None:
+    """Also for a watch that begins while there is none."""
+    mine, *others = cluster.members
+    with Client([mine.endpoint]) as client, Watcher(client) as watcher:
+        watcher.wait_until_connected()
+        for member in others:
+            member.freeze()
+        watcher.wait_until(lambda watcher: not watcher.connected, 15)
+        with Watcher(client) as late:
+            late.wait_until(lambda late: late.connections == [False], 15)
+            for member in others:
+                member.thaw()
+            cluster.leader()
+            put(cluster, e1="1")
+            for each in (watcher, late):
+                each.wait_for_addresses(15, e1="1")
+
+
+def descriptors() -> int:
+    """Return how many files and sockets this process has open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def resident() -> int:
+    """Return how many bytes of memory this process has."""
+    return 4096 * int(Path("/proc/self/statm").read_text("ascii").split()[1])

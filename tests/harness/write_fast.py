@@ -1,0 +1,48 @@
+"""
+Change COUNT endpoints at ENDPOINT as fast as it takes them, AT_ONCE in a transaction.
+
+Prints when the last was acknowledged. A program of its own, so that it does not slow down whoever
+is measured.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+
+import grpc
+
+from etcdnaming.etcd import requests, rpc
+
+UNDER_WAY = 64
+"""Transactions that have no answer yet, at most."""
+
+KEYS = 1000
+
+
+def main(endpoint: str, count: int, at_once: int) -> None:
+    """Put them under ``svc/``, key after key, with their numbers as addresses."""
+    room = threading.Semaphore(UNDER_WAY)
+    with grpc.insecure_channel(endpoint) as channel:
+        txn = channel.unary_unary(
+            "/etcdserverpb.KV/Txn", rpc.TxnRequest.SerializeToString, rpc.TxnResponse.FromString
+        )
+        calls = []
+        for first in range(0, count, at_once):
+            room.acquire()
+            puts = [put(n) for n in range(first, first + at_once)]
+            calls.append(txn.future(rpc.TxnRequest(success=puts), timeout=60))
+            calls[-1].add_done_callback(lambda _: room.release())
+        for call in calls:
+            call.result()
+    print(time.monotonic())  # noqa: T201 - it is what the program is for
+
+
+def put(n: int) -> rpc.RequestOp:
+    """Return the write of number *n*."""
+    value = f'{{"Op":0,"Addr":"{n}","Metadata":null}}'
+    return requests.put(b"svc/%d" % (n % KEYS), value.encode())
+
+
+main(sys.argv[1], *map(int, sys.argv[2:]))

@@ -1,0 +1,143 @@
+"""The inner channel that calls go by now, and the thread that replaces it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+
+import grpc
+
+from ..etcd import Client
+from .connectivity import LINGER, Connectivity, unsubscribe
+from .following import follow, unfollow
+from .inner import Inner, View
+from .outlook import Outlook
+
+__all__ = ["Current"]
+
+SETTLE = 0.01
+"""Seconds after a change in which others may come along, for one replacement of them all."""
+
+SPACING, SPACING_PER_ENDPOINT = 0.05, 0.0005
+"""Seconds between replacements: each of them connects to every endpoint anew."""
+
+WARM = 1.0
+"""Seconds that a new inner channel may take to connect before it is used as it is."""
+
+_READY = grpc.ChannelConnectivity.READY
+_FAILED = grpc.ChannelConnectivity.TRANSIENT_FAILURE
+_CONNECTING = grpc.ChannelConnectivity.CONNECTING
+
+
+class Current:
+    """
+    Keeps `view` up to date, in a thread of its own, until closed or abandoned.
+
+    `changed` guards everything, and is notified of all; who calls reads `view` as it is.
+
+    Args:
+        dial: Makes the channel to a target.
+    """
+
+    def __init__(
+        self, client: Client, target: str, hold: float, dial: Callable[[str], grpc.Channel]
+    ) -> None:
+        self.view = View()
+        self.closed = False
+        self.changed = threading.Condition()
+        self.connectivity = Connectivity()
+        self._dial = dial
+        self._seen: Outlook | None = None
+        self._rest_ends = 0.0
+        self._following = follow(client, target, hold, self._wake)
+        threading.Thread(target=self._run, name="etcdnaming-channel", daemon=True).start()
+
+    def age(self) -> float | None:
+        """Return for how many seconds etcd has not been there to change the set."""
+        return self._following.age()
+
+    def close(self) -> None:
+        """Refuse calls from now on, and soon end those that somebody blocks for."""
+        inner = self.view.inner
+        self.abandon()
+        if inner:  # not at once: see `unsubscribe`
+            closer = threading.Timer(LINGER, inner.channel.close)
+            closer.daemon = True
+            closer.start()
+
+    def abandon(self) -> None:
+        """Refuse calls from now on; those under way go on to their ends."""
+        with self.changed:
+            self.closed = True
+            self.view = View()
+            self.changed.notify_all()
+
+    def _wake(self) -> None:
+        with self.changed:
+            self.changed.notify_all()
+
+    def _run(self) -> None:
+        try:
+            while self._wait_for_news():
+                self._seen = self._following.outlook
+                self._replace(self._seen)
+        finally:
+            self.connectivity.follow(None, grpc.ChannelConnectivity.SHUTDOWN)
+            unfollow(self._following, self._wake)
+
+    def _wait_for_news(self) -> bool:
+        with self.changed:
+            self.changed.wait_for(lambda: self.closed or self._has_news())
+            if self.view.inner:  # who has none waits for the first one
+                pause = max(SETTLE, self._rest_ends - time.monotonic())
+                self.changed.wait_for(lambda: self.closed, pause)
+            return not self.closed
+
+    def _has_news(self) -> bool:
+        return self._following.outlook is not self._seen
+
+    def _replace(self, outlook: Outlook) -> None:
+        old = self.view.inner
+        if outlook.target is None:
+            self._take(View(None, (), outlook.reason, outlook.final))
+        elif old and old.target == outlook.target:
+            self._take(View(old, outlook.endpoints))
+        else:
+            inner = Inner(self._dial(outlook.target), outlook.target)
+            if old:
+                self._warm(inner)
+            self._take(View(inner, outlook.endpoints))
+
+    def _warm(self, inner: Inner) -> None:
+        """Connect *inner*, while calls still go by the old one."""
+        states: list[grpc.ChannelConnectivity] = []
+        note = partial(self._note, states)
+        inner.channel.subscribe(note, try_to_connect=True)
+        with self.changed:
+            self.changed.wait_for(
+                lambda: self.closed or _READY in states or (_FAILED in states and self._has_news()),
+                WARM,
+            )
+        unsubscribe(inner.channel, note)
+
+    def _note(
+        self, states: list[grpc.ChannelConnectivity], state: grpc.ChannelConnectivity
+    ) -> None:
+        with self.changed:
+            states.append(state)
+            self.changed.notify_all()
+
+    def _take(self, view: View) -> None:
+        with self.changed:
+            if self.closed:
+                return
+            before, self.view = self.view, view
+            self.changed.notify_all()
+        spacing = max(SPACING, SPACING_PER_ENDPOINT * len(view.endpoints))
+        self._rest_ends = time.monotonic() + spacing
+        if view.inner is not before.inner or not view.inner:
+            known = view.inner or view.reason
+            channel = view.inner.channel if view.inner else None
+            self.connectivity.follow(channel, _FAILED if known else _CONNECTING)

@@ -1,0 +1,106 @@
+"""Host names of endpoints: looked up beside everything else, again and again."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from typing import NamedTuple
+
+from .addresses import IP
+
+__all__ = ["HostNames"]
+
+REFRESH = 30.0
+"""Seconds after which a name is looked up again."""
+
+WORKERS = 8
+"""Threads that look up, at most: one name that nobody answers for must not hold up the others."""
+
+_log = logging.getLogger(__name__)
+
+
+class HostNames:
+    """
+    The IP addresses of the names that are wanted. `_changed` guards everything.
+
+    Args:
+        tell: Called, by a thread of this, when another answer was found. What was found once
+            stays, whatever becomes of the DNS.
+    """
+
+    def __init__(self, tell: Callable[[], None]) -> None:
+        self._tell = tell
+        self._changed = threading.Condition()
+        self._answers: dict[str, frozenset[IP] | None] = {}
+        self._due: dict[str, float] = {}
+        self._workers = 0
+
+    def want(self, names: AbstractSet[str]) -> None:
+        """Look up *names* from now on, and no others."""
+        with self._changed:
+            for name in self._answers.keys() - names:
+                del self._answers[name]
+                self._due.pop(name, None)
+            for name in names - self._answers.keys():
+                self._answers[name] = None
+                self._due[name] = 0.0
+            for _ in range(self._workers, min(WORKERS, len(names))):
+                self._workers += 1
+                threading.Thread(target=self._work, name="etcdnaming-hosts", daemon=True).start()
+            self._changed.notify_all()
+
+    def answer(self, name: str) -> frozenset[IP] | None:
+        """Return its addresses, none if there are none; ``None`` if that is not known yet."""
+        with self._changed:
+            return self._answers.get(name)
+
+    def _work(self) -> None:
+        while name := self._next():
+            found = _look_up(name)
+            if self._note(name, found):
+                self._tell()
+
+    def _next(self) -> str:
+        """Return the next name that is due; an empty one when none is wanted any more."""
+        with self._changed:
+            while self._answers:
+                now = time.monotonic()
+                name = min(self._due, key=self._due.__getitem__, default="")
+                if name and self._due[name] <= now:
+                    del self._due[name]
+                    return name
+                self._changed.wait(self._due[name] - now if name else None)
+            self._workers -= 1
+            return ""
+
+    def _note(self, name: str, found: _Found) -> bool:
+        with self._changed:
+            if name not in self._answers:
+                return False
+            self._due[name] = time.monotonic() + REFRESH
+            self._changed.notify()
+            before = self._answers[name]
+            if found.reason and before:
+                return False
+            self._answers[name] = found.ips
+        if found.reason and before is None:
+            _log.warning("endpoints on %s are left out: %s", name, found.reason)
+        return found.ips != before
+
+
+class _Found(NamedTuple):
+    ips: frozenset[IP]
+    reason: str = ""
+
+
+def _look_up(name: str) -> _Found:
+    try:
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as exc:
+        return _Found(frozenset(), str(exc))
+    return _Found(frozenset(ipaddress.ip_address(address[0]) for *_, address in found))

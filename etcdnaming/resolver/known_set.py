@@ -1,0 +1,67 @@
+"""The endpoints that a channel goes by: what etcd said, less hasty than what etcd says."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from ..model import ChangeBatch, Endpoint
+
+__all__ = ["KnownSet"]
+
+
+class KnownSet:
+    """
+    Endpoints by key. Belongs to one thread.
+
+    A deletion counts at once. What merely is not there when etcd is read again (it was compacted,
+    restored, wiped) is kept for *hold* seconds, so that those who are still there can come back.
+    """
+
+    def __init__(self, hold: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._hold, self._clock = hold, clock
+        self._endpoints: dict[str, Endpoint] = {}
+        self._missing: dict[str, float] = {}
+        self._read = False
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Return them in the order of their keys."""
+        return tuple(self._endpoints[key] for key in sorted(self._endpoints))
+
+    def apply(self, batch: ChangeBatch) -> None:
+        """Take *batch* in."""
+        again = batch.resync or (batch.first and self._read)
+        if batch.first:  # such a one has no deletions: what it does not name is not there
+            self._miss(self._endpoints.keys() - {change.key for change in batch.changes})
+        self._read = True
+        for change in batch.changes:
+            if change.endpoint is not None:
+                self._endpoints[change.key] = change.endpoint
+                self._missing.pop(change.key, None)
+            elif again:
+                self._miss({change.key} & self._endpoints.keys())
+            else:
+                self._endpoints.pop(change.key, None)
+                self._missing.pop(change.key, None)
+
+    def wait_anew(self) -> None:
+        """Give the missing ones all their time once more: etcd was away, they could not come."""
+        self._missing.update(dict.fromkeys(self._missing, self._clock() + self._hold))
+
+    def patience(self) -> float | None:
+        """Return the seconds after which the next of the missing is given up; ``None``: never."""
+        if not self._missing:
+            return None
+        return max(0.0, min(self._missing.values()) - self._clock())
+
+    def give_up(self) -> bool:
+        """Remove those that have been missing for too long; say whether there were any."""
+        now = self._clock()
+        late = [key for key, end in self._missing.items() if end <= now]
+        for key in late:
+            del self._missing[key], self._endpoints[key]
+        return bool(late)
+
+    def _miss(self, keys: set[str]) -> None:
+        for key in keys:
+            self._missing.setdefault(key, self._clock() + self._hold)

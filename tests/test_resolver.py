@@ -1,0 +1,741 @@
+"""Channels that follow etcd, with real servers behind them."""
+
+from __future__ import annotations
+
+import gc
+import ipaddress
+import json
+import logging
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+import trustme
+from grpc.experimental import ChannelOptions
+from harness import READER, Etcd, wait_until
+from harness.backends import Backend, Backends, method
+
+from etcdnaming import Endpoint, EndpointManager, Update, insecure_channel, secure_channel
+from etcdnaming.errors import InvalidEndpointError, InvalidSettingError, InvalidTargetError
+from etcdnaming.etcd import Client
+from etcdnaming.model import Change, ChangeBatch, Operation
+from etcdnaming.resolver import following
+from etcdnaming.resolver.addresses import dial_target, parse_address
+from etcdnaming.resolver.channel import Channel
+from etcdnaming.resolver.known_set import KnownSet
+
+UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
+DEADLINE_EXCEEDED = grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+@pytest.fixture
+def backends() -> Iterator[Backends]:
+    """``backends()`` starts a server."""
+    with closing(Backends()) as backends:
+        yield backends
+
+
+@pytest.fixture
+def manager(client: Client) -> EndpointManager:
+    """The endpoints of ``foo/svc``."""
+    return EndpointManager(client, "foo/svc")
+
+
+@pytest.fixture
+def channel(client: Client) -> Iterator[Channel]:
+    """A channel to ``foo/svc``."""
+    with insecure_channel("etcd:///foo/svc", client) as channel:
+        yield channel
+
+
+def add(manager: EndpointManager, *backends: Backend | str, name: str = "foo/svc") -> None:
+    """Register them, in one transaction; each under its address."""
+    addrs = [each if isinstance(each, str) else each.addr for each in backends]
+    manager.update([Update.add(f"{name}/{addr}", Endpoint(addr)) for addr in addrs])
+
+
+def remove(manager: EndpointManager, *backends: Backend) -> None:
+    """Deregister them, in one transaction."""
+    manager.update([Update.delete(f"foo/svc/{each.addr}") for each in backends])
+
+
+def ask(channel: grpc.Channel, times: int = 1, **terms: Any) -> Counter[str]:
+    """Return who answered how often."""
+    who: Any = channel.unary_unary(method("Who"))
+    return Counter(who(b"", **{"timeout": 10, **terms}).decode() for _ in range(times))
+
+
+def why_not(channel: Channel) -> str:
+    """Return what a call fails with."""
+    with pytest.raises(grpc.RpcError) as caught:
+        ask(channel)
+    return str(caught.value)
+
+
+def wait_for(channel: Channel, *backends: Backend) -> None:
+    """Return when calls go to these, and each of them is connected."""
+    wanted = {each.addr for each in backends}
+    wait_until(lambda: {each.addr for each in channel.endpoints} == wanted)
+    wait_until(lambda: set(ask(channel, 2 * len(wanted))) == wanted)
+
+
+def test_pick_first_sends_all_calls_to_one(
+    client: Client, manager: EndpointManager, backends: Backends
+) -> None:
+    """As Go's test of its resolver has it."""
+    add(manager, backends(), backends())
+    with insecure_channel("foo/svc", client, policy="pick_first") as channel:
+        assert list(ask(channel, 100).values()) == [100]
+
+
+def test_round_robin_sends_half_to_each(
+    channel: Channel, manager: EndpointManager, backends: Backends
+) -> None:
+    """Within 25 %, as in Go's test."""
+    both = backends(), backends()
+    add(manager, *both)
+    wait_for(channel, *both)
+    answers = ask(channel, 200)
+    assert sorted(answers) == sorted(each.addr for each in both)
+    assert all(75 <= count <= 125 for count in answers.values())
+
+
+def test_a_longer_name_is_another_service(
+    client: Client, manager: EndpointManager, backends: Backends
+) -> None:
+    """``foo/svc`` and ``foo/svc_other``."""
+    ours, other = backends(), backends()
+    add(manager, ours)
+    add(EndpointManager(client, "foo/svc_other"), other, name="foo/svc_other")
+    for target, backend in (("foo/svc", ours), ("foo/svc_other", other)):
+        with insecure_channel(target, client) as channel:
+            assert ask(channel, 20) == {backend.addr: 20}
+
+
+def test_what_is_added_together_arrives_together(
+    channel: Channel, manager: EndpointManager, backends: Backends
+) -> None:
+    """A transaction is one change."""
+    first, second, third = backends(), backends(), backends()
+    add(manager, first)
+    wait_for(channel, first)
+    seen = {1}
+    add(manager, second, third)
+    while 3 not in seen:
+        seen.add(len(channel.endpoints))
+    assert seen == {1, 3}
+    wait_for(channel, first, second, third)
+
+
+def test_all_kinds_of_calls(channel: Channel, manager: EndpointManager, backends: Backends) -> None:
+    """With each way to make them."""
+    backend = backends()
+    add(manager, backend)
+    wait_for(channel, backend)
+    echo = channel.unary_unary(method("Echo"), bytes.upper, bytes.decode)
+    count = channel.unary_stream(method("Count"))
+    total = channel.stream_unary(method("Sum"))
+    chat = channel.stream_stream(method("Chat"))
+
+    assert echo(b"a", timeout=5) == "A"
+    assert echo.with_call(request=b"b", timeout=5)[0] == "B"
+    assert echo.future(b"c", 5).result(5) == "C"
+    assert [int(each) for each in count(b"3", timeout=5)] == [0, 1, 2]
+    assert total(iter([b""] * 3), timeout=5) == b"3"
+    response, call = total.with_call(request_iterator=iter([b""] * 4), timeout=5)
+    assert (response, call.code()) == (b"4", grpc.StatusCode.OK)
+    assert total.future(iter([b""] * 5), timeout=5).result() == b"5"
+    assert list(chat(iter([b"x", b"y"]), timeout=5)) == [b"x", b"y"]
+
+
+def test_calls_carry_all_that_grpc_lets_them_carry(
+    client: Client, manager: EndpointManager, backends: Backends
+) -> None:
+    """Metadata, compression, and retries, which the service config asks for."""
+    add(manager, backends())
+    config = {
+        "methodConfig": [
+            {
+                "name": [{}],
+                "retryPolicy": {
+                    "maxAttempts": 4,
+                    "initialBackoff": "0.01s",
+                    "maxBackoff": "0.01s",
+                    "backoffMultiplier": 1,
+                    "retryableStatusCodes": ["UNAVAILABLE"],
+                },
+            }
+        ]
+    }
+    with insecure_channel(
+        "foo/svc",
+        client,
+        options=[("grpc.service_config", json.dumps(config))],
+        compression=grpc.Compression.Gzip,
+    ) as channel:
+        got = channel.unary_unary(method("Metadata"))(b"", metadata=(("key", "value"),))
+        assert b"'key': 'value'" in got
+        assert channel.unary_unary(method("Echo"))(b"x" * 9999) == b"x" * 9999
+        assert channel.unary_unary(method("Flaky"))(b"") == b"3"
+
+
+class Stamp(grpc.UnaryUnaryClientInterceptor):
+    """An interceptor that counts."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
+        """Pass it on."""
+        self.calls += 1
+        return continuation(details, request)
+
+
+def test_interceptors_see_the_calls(
+    channel: Channel, manager: EndpointManager, backends: Backends
+) -> None:
+    """Those that can't be sent, too."""
+    stamp = Stamp()
+    stamped = grpc.intercept_channel(channel, stamp)
+    wait_until(lambda: channel.age is not None)
+    with pytest.raises(grpc.RpcError) as caught:
+        ask(stamped)
+    assert caught.value.code() is UNAVAILABLE
+    backend = backends()
+    add(manager, backend)
+    assert ask(stamped, wait_for_ready=True) == {backend.addr: 1}
+    echo: Any = stamped.unary_unary(method("Echo"))
+    assert echo.future(b"f", timeout=5).result() == b"f"
+    assert stamp.calls == 3
+
+
+def test_subscribers_hear_of_the_service_not_of_its_channels(
+    channel: Channel, manager: EndpointManager, backends: Backends
+) -> None:
+    """Swaps are not told; that there is nobody left is."""
+    first, second = backends(), backends()
+    states: list[grpc.ChannelConnectivity] = []
+    ready = grpc.channel_ready_future(channel)
+    channel.subscribe(states.append, try_to_connect=True)
+    add(manager, first)
+    ready.result(timeout=10)
+    add(manager, second)
+    wait_for(channel, first, second)
+    wait_until(lambda: states[-1] is grpc.ChannelConnectivity.READY)
+    assert states.count(grpc.ChannelConnectivity.READY) == 1
+    remove(manager, first, second)
+    wait_until(lambda: states[-1] is grpc.ChannelConnectivity.TRANSIENT_FAILURE)
+    channel.unsubscribe(states.append)
+    told = len(states)
+    add(manager, first)
+    wait_for(channel, first)
+    assert len(states) == told
+
+
+def test_an_empty_service_says_so(channel: Channel, manager: EndpointManager) -> None:
+    """Every kind of call fails at once, in gRPC's shape."""
+    details = "the service foo/svc has no endpoints"
+    with pytest.raises(grpc.RpcError) as caught:
+        ask(channel)
+    assert (caught.value.code(), caught.value.details()) == (UNAVAILABLE, details)
+    future = channel.unary_unary(method("Echo")).future(b"", timeout=5)
+    assert (future.code(), future.exception(), future.done()) == (UNAVAILABLE, future, True)
+    with pytest.raises(grpc.RpcError, match=details):
+        next(channel.unary_stream(method("Count"))(b"1"))
+    assert channel.endpoints == ()
+
+
+def test_who_waits_for_ready_waits_for_the_first_endpoint(
+    channel: Channel, manager: EndpointManager, backends: Backends
+) -> None:
+    """Futures and streams are there at once, and go when there is somebody."""
+    told: list[Any] = []
+    future = channel.unary_unary(method("Who")).future(b"", timeout=20, wait_for_ready=True)
+    future.add_done_callback(told.append)
+    stream = channel.stream_stream(method("Chat"))(iter([b"a", b"b"]), wait_for_ready=True)
+    cancelled = channel.unary_unary(method("Who")).future(b"", wait_for_ready=True)
+    late = channel.unary_unary(method("Who")).future(b"", timeout=0.3, wait_for_ready=True)
+    late.add_done_callback(told.append)
+    assert not future.done()
+    assert stream.is_active()
+    with pytest.raises(grpc.FutureTimeoutError):
+        future.result(timeout=0.05)
+    assert cancelled.cancel()
+    assert cancelled.cancelled()
+    with pytest.raises(grpc.RpcError, match="has no endpoints"):
+        late.result()
+    wait_until(lambda: told == [late])
+    assert late.code() is DEADLINE_EXCEEDED
+
+    backend = backends()
+    add(manager, backend)
+    assert future.result(timeout=10) == backend.addr.encode()
+    wait_until(lambda: told == [late, future])
+    assert list(stream) == [b"a", b"b"]
+    assert backend.calls == {"Who": 1, "Chat": 1}
+
+
+def test_a_blocked_call_goes_when_there_is_somebody(
+    channel: Channel, manager: EndpointManager, backends: Backends
+) -> None:
+    """And one that is late says what it waited for."""
+    with pytest.raises(grpc.RpcError, match="has no endpoints") as caught:
+        ask(channel, wait_for_ready=True, timeout=0.3)
+    assert caught.value.code() is DEADLINE_EXCEEDED
+    backend = backends()
+    timer = threading.Timer(0.3, add, (manager, backend))
+    timer.start()
+    assert ask(channel, wait_for_ready=True) == {backend.addr: 1}
+    timer.join()
+
+
+def test_calls_wait_for_the_first_set(own_etcd: Callable[[], Etcd], backends: Backends) -> None:
+    """Up to their deadline, whether or not they wait for ready."""
+    etcd, backend = own_etcd(), backends()
+    etcd.put("foo/svc/e1", f'{{"Op":0,"Addr":"{backend.addr}"}}')
+    etcd.stop()
+    with Client([etcd.endpoint]) as client, insecure_channel("foo/svc", client) as channel:
+        with pytest.raises(grpc.RpcError, match="not known yet") as caught:
+            ask(channel, timeout=0.5)
+        assert caught.value.code() is DEADLINE_EXCEEDED
+        assert channel.age is None
+        future = channel.unary_unary(method("Who")).future(b"", timeout=30)
+        etcd.start()
+        assert ask(channel, timeout=30) == {backend.addr: 1}
+        assert future.result() == backend.addr.encode()
+
+
+def test_a_new_endpoint_gets_calls_soon_and_a_removed_one_no_more(
+    channel: Channel, manager: EndpointManager, backends: Backends
+) -> None:
+    """Under load, without a failed call."""
+    first = backends()
+    add(manager, first)
+    wait_for(channel, first)
+    with Load(channel) as load:
+        delays = []
+        for _ in range(7):
+            backend = backends()
+            began = time.monotonic()
+            add(manager, backend)
+            assert backend.first.wait(10)
+            delays.append(time.monotonic() - began)
+            remove(manager, backend)
+            wait_until(lambda gone=backend: Endpoint(gone.addr) not in channel.endpoints)  # type: ignore[misc]
+            time.sleep(0.05)  # for what was sent before
+            calls = backend.calls.total()
+            time.sleep(0.1)
+            assert backend.calls.total() == calls
+    assert load.errors == []
+    assert sorted(delays)[3] < 0.3  # 0.05 s when the machine does nothing else
+
+
+def test_all_servers_are_replaced_at_once(
+    channel: Channel, manager: EndpointManager, backends: Backends
+) -> None:
+    """Calls in flight on the old ones finish, of every kind."""
+    old, new = [backends(), backends()], [backends(), backends()]
+    add(manager, *old)
+    wait_for(channel, *old)
+    slow = channel.unary_unary(method("Slow"))
+    future = slow.future(b"1")
+    count = channel.unary_stream(method("Count"))(b"20 0.05")
+    blocked: list[bytes] = []
+    thread = threading.Thread(target=lambda: blocked.append(slow(b"1")))
+    thread.start()
+    with Load(channel) as load:
+        manager.update(
+            [Update.delete(f"foo/svc/{each.addr}") for each in old]
+            + [Update.add(f"foo/svc/{each.addr}", Endpoint(each.addr)) for each in new]
+        )
+        wait_for(channel, *new)
+        assert set(ask(channel, 20)) == {each.addr for each in new}
+    assert load.errors == []
+    thread.join()
+    addrs = {each.addr.encode() for each in old}
+    assert {future.result(), *blocked} <= addrs
+    assert len(list(count)) == 20
+
+
+def test_a_single_threaded_stream_outlives_its_set(
+    client: Client, manager: EndpointManager, backends: Backends
+) -> None:
+    """Which gRPC itself ties to the life of its channel."""
+    old, new = backends(), backends()
+    add(manager, old)
+    options = [(ChannelOptions.SingleThreadedUnaryStream, 1)]
+    with insecure_channel("foo/svc", client, options=options) as channel:
+        count = channel.unary_stream(method("Count"))(b"10 0.05")
+        assert next(count) == b"0"
+        add(manager, new)
+        remove(manager, old)
+        wait_for(channel, new)
+        gc.collect()
+        assert len(list(count)) == 9
+
+
+def test_a_burst_is_one_swap(client: Client, manager: EndpointManager, backends: Backends) -> None:
+    """Or few, if it is longer than the moment we wait for its end."""
+    all_of_them = [backends() for _ in range(10)]
+    add(manager, all_of_them[0])
+    with insecure_channel("foo/svc", client) as channel:
+        wait_for(channel, all_of_them[0])
+        seen = set()
+        for backend in all_of_them[1:]:
+            manager.add_endpoint(f"foo/svc/{backend.addr}", Endpoint(backend.addr))
+            seen.add(len(channel.endpoints))
+        wait_for(channel, *all_of_them)
+    assert len(seen) <= 5
+
+
+def test_what_cant_be_dialled_is_left_out(
+    channel: Channel,
+    manager: EndpointManager,
+    backends: Backends,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """With one warning each, and the others work."""
+    add(manager, "nonsense", "10.0.0.1", "does-not-exist.invalid:80")
+    wait_until(lambda: "no endpoints that can be dialled" in why_not(channel), timeout=30)
+    backend = backends()
+    with caplog.at_level(logging.WARNING):
+        add(manager, backend, "a b:80", "unix:/tmp/x")
+        wait_for(channel, backend)
+    assert ask(channel, 10) == {backend.addr: 10}
+    warnings = [each.getMessage() for each in caplog.records]
+    for what in ("nonsense", "10.0.0.1", "unix:/tmp/x", "does-not-exist.invalid", "a b:80"):
+        assert len([each for each in warnings if f" {what} " in each]) == 1
+    assert capfd.readouterr() == ("", "")
+
+
+def test_host_names_and_both_families_mix(
+    channel: Channel, manager: EndpointManager, backends: Backends
+) -> None:
+    """Names are looked up here; gRPC would take one name only."""
+    named, v4, v6 = backends("127.0.0.1:0"), backends("127.0.0.1:0"), backends("[::1]:0")
+    add(manager, f"localhost:{named.port}", v4, v6)
+    wait_until(lambda: len(channel.endpoints) == 3)
+    wanted = {each.addr for each in (named, v4, v6)}
+    wait_until(lambda: set(ask(channel, 12)) == wanted)
+
+
+def test_unix_sockets(
+    channel: Channel, manager: EndpointManager, backends: Backends, tmp_path: Path
+) -> None:
+    """Where all endpoints are such."""
+    both = [backends(f"unix:{tmp_path}/{name}.sock") for name in ("a", "b c")]
+    add(manager, *both)
+    wait_for(channel, *both)
+
+
+def test_an_endpoint_that_is_dead_is_skipped(
+    channel: Channel, manager: EndpointManager, backends: Backends
+) -> None:
+    """It is still registered, and at most the calls in flight on it fail."""
+    dead, alive = backends(), backends()
+    add(manager, dead, alive)
+    wait_for(channel, dead, alive)
+    dead.stop(0.2)
+    wait_until(lambda: set(ask(channel, 4, wait_for_ready=True)) == {alive.addr})
+    assert ask(channel, 100) == {alive.addr: 100}
+
+
+def test_the_authority_is_the_last_part_of_the_target(
+    client: Client, manager: EndpointManager, backends: Backends
+) -> None:
+    """Or what is asked for."""
+    authorities: list[str] = []
+
+    class Note(grpc.AuthMetadataPlugin):
+        def __call__(self, context: Any, callback: Any) -> None:
+            authorities.append(context.service_url)
+            callback((), None)
+
+    authority = trustme.CA()
+    server = authority.issue_cert("svc")
+    pair = (server.private_key_pem.bytes(), server.cert_chain_pems[0].bytes())
+    backend = backends("127.0.0.1:0", grpc.ssl_server_credentials([pair]))
+    add(manager, backend)
+    roots = grpc.ssl_channel_credentials(authority.cert_pem.bytes())
+    with secure_channel("foo/svc", roots, client) as secure:
+        note = grpc.metadata_call_credentials(Note())
+        assert ask(secure, credentials=note) == {backend.addr: 1}
+    with (
+        secure_channel("foo/svc", roots, client, authority="other") as secure,
+        pytest.raises(grpc.RpcError),
+    ):
+        ask(secure, timeout=5)
+    assert authorities == ["https://svc/test.Service"]
+
+
+def test_mutual_tls_with_one_name_for_all(
+    client: Client, manager: EndpointManager, backends: Backends
+) -> None:
+    """The servers are on other addresses than their certificate says."""
+    ca = trustme.CA()
+    server, ours = ca.issue_cert("backend.test"), ca.issue_cert("us")
+    credentials = grpc.ssl_server_credentials(
+        [(server.private_key_pem.bytes(), server.cert_chain_pems[0].bytes())],
+        ca.cert_pem.bytes(),
+        require_client_auth=True,
+    )
+    both = [backends("127.0.0.1:0", credentials) for _ in range(2)]
+    add(manager, *both)
+    mutual = grpc.ssl_channel_credentials(
+        ca.cert_pem.bytes(), ours.private_key_pem.bytes(), ours.cert_chain_pems[0].bytes()
+    )
+    with secure_channel("foo/svc", mutual, client, authority="backend.test") as channel:
+        wait_for(channel, *both)
+
+
+def test_errors_of_the_caller_are_raised_at_once(client: Client) -> None:
+    """Not by the first call."""
+    with pytest.raises(InvalidTargetError):
+        insecure_channel("etcd:///", client)
+    with pytest.raises(InvalidSettingError):
+        insecure_channel("foo", client, policy="best")  # type: ignore[arg-type]
+    with pytest.raises(InvalidSettingError):
+        insecure_channel("foo", client, resync_hold=-1)
+    with pytest.raises(TypeError):
+        insecure_channel("foo", client, options=[("grpc.x", object())])
+
+
+def test_permission_denied_fails_every_call(auth_etcd: Callable[[], Etcd]) -> None:
+    """Those that wait for ready, too."""
+    user, _, password = READER.partition(":")
+    etcd = auth_etcd()
+    with (
+        Client([etcd.endpoint], user=user, password=password) as client,
+        insecure_channel("secret/svc", client) as channel,
+    ):
+        for terms in ({}, {"wait_for_ready": True}):
+            with pytest.raises(grpc.RpcError, match="permission denied") as caught:
+                ask(channel, **terms)
+            assert caught.value.code() is UNAVAILABLE
+
+
+def test_channels_share_one_watch(client: Client) -> None:
+    """It ends with the last of them, closed or forgotten."""
+    channels = [insecure_channel("foo/svc", client) for _ in range(5)]
+    with insecure_channel("foo/other", client):
+        assert len(following._shared) == 2  # noqa: SLF001
+    channels.pop().close()
+    stub = channels.pop().unary_unary(method("Who"))
+    channels.clear()
+    wait_until(lambda: len(following._shared) == 1)  # noqa: SLF001
+    time.sleep(0.2)
+    assert len(following._shared) == 1  # noqa: SLF001 - the stub is still there
+    del stub
+    wait_until(lambda: not following._shared)  # noqa: SLF001
+    wait_until(lambda: not [each for each in threading.enumerate() if _is_ours(each)])
+
+
+def _is_ours(thread: threading.Thread) -> bool:
+    return thread.name.startswith("etcdnaming-")
+
+
+def test_a_closed_channel_ends_its_calls(
+    channel: Channel, manager: EndpointManager, backends: Backends
+) -> None:
+    """Those on sets that are no more, too; new ones are a mistake."""
+    waiting = channel.unary_unary(method("Who")).future(b"", wait_for_ready=True)
+    old, new = backends(), backends()
+    add(manager, old)
+    assert waiting.result(10)
+    before = channel.unary_stream(method("Count"))(b"1000 0.01")
+    next(before)
+    add(manager, new)
+    remove(manager, old)
+    wait_for(channel, new)
+    after = channel.unary_unary(method("Slow")).future(b"5")
+    channel.close()
+    assert after.code() is grpc.StatusCode.CANCELLED
+    with pytest.raises(grpc.RpcError):
+        list(before)
+    with pytest.raises(ValueError, match="closed"):
+        ask(channel)
+
+
+def test_the_set_in_use_has_metadata_and_an_age(
+    own_etcd: Callable[[], Etcd], backends: Backends
+) -> None:
+    """0 while etcd is there."""
+    etcd, backend = own_etcd(), backends()
+    with Client([etcd.endpoint]) as client, insecure_channel("foo/svc", client) as channel:
+        manager = EndpointManager(client, "foo/svc")
+        endpoint = Endpoint(backend.addr, {"zone": "a"})
+        manager.add_endpoint("foo/svc/e1", endpoint)
+        wait_until(lambda: channel.endpoints == (endpoint,))
+        wait_until(lambda: channel.age == 0)
+        endpoint = Endpoint(backend.addr, {"zone": "b"})
+        manager.add_endpoint("foo/svc/e1", endpoint)
+        wait_until(lambda: channel.endpoints == (endpoint,))
+        etcd.kill()
+        wait_until(lambda: channel.age, timeout=30)
+        assert ask(channel, 10) == {backend.addr: 10}
+        assert channel.endpoints == (endpoint,)
+
+
+def test_after_a_wipe_endpoints_have_time_to_come_back(
+    own_etcd: Callable[[], Etcd], backends: Backends
+) -> None:
+    """A re-read that misses them is no removal; a deletion is one, at once."""
+    etcd, staying, leaving = own_etcd(), backends(), backends()
+    with (
+        Client([etcd.endpoint]) as client,
+        insecure_channel("foo/svc", client, resync_hold=4) as channel,
+    ):
+        manager = EndpointManager(client, "foo/svc")
+        add(manager, staying, leaving)
+        wait_for(channel, staying, leaving)
+        with Load(channel) as load:
+            etcd.wipe()
+            wait_until(lambda: channel.age == 0, timeout=30)
+            assert len(channel.endpoints) == 2
+            add(manager, staying)
+            wait_until(lambda: len(channel.endpoints) == 1, timeout=30)
+            wait_for(channel, staying)
+        assert load.errors == []
+        remove(manager, staying)
+        wait_until(lambda: not channel.endpoints, timeout=2)
+
+
+def test_swaps_leave_nothing_behind(
+    channel: Channel, manager: EndpointManager, backends: Backends
+) -> None:
+    """No thread and no descriptor."""
+    first, second = backends(), backends()
+    add(manager, first)
+    wait_for(channel, first)
+    before = _held()
+    for _ in range(20):
+        add(manager, second)
+        wait_until(lambda: len(channel.endpoints) == 2)
+        ask(channel)
+        remove(manager, second)
+        wait_until(lambda: len(channel.endpoints) == 1)
+    gc.collect()
+    wait_until(lambda: _held()[0] <= before[0] + 2 and _held()[1] <= before[1], timeout=10)
+
+
+def _held() -> tuple[int, int]:
+    ours = [each for each in threading.enumerate() if "ThreadPool" not in each.name]
+    return len(list(Path("/proc/self/fd").iterdir())), len(ours)
+
+
+def test_the_package_alone_brings_no_grpc() -> None:
+    """Its names do, when they are used; and a program with a channel ends when it is done."""
+    program = "import sys, etcdnaming; assert 'grpc' not in sys.modules; "
+    program += "from etcdnaming import *; c = insecure_channel('a', Client(['127.0.0.1:1']))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+class Load:
+    """Unary calls in two threads while the block runs, and what went wrong with them."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.errors: list[str] = []
+        self._who = channel.unary_unary(method("Who"))
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run) for _ in range(2)]
+
+    def __enter__(self) -> Load:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(0.001):
+            try:
+                self._who(b"", timeout=10)
+            except grpc.RpcError as exc:
+                self.errors.append(f"{exc.code()} {exc.details()}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "10.0.0.1:0",
+        "10.0.0.1:65536",
+        "10.0.0.1:http",
+        "10.0.0.1:٨٠",
+        ":80",
+        "::1:80",
+        "[10.0.0.1]:80",
+        "[host]:80",
+        "http://host:80",
+        "a,b:80",
+        "user@host:80",
+        "\udcff:80",
+        "unix:",
+        "unix:/a,/b",
+        "unix:/" + "x" * 200,
+        "",
+    ],
+)
+def test_addresses_that_nobody_could_dial(text: str) -> None:
+    """One of them in gRPC's target would fail every call."""
+    with pytest.raises(InvalidEndpointError):
+        parse_address(text)
+
+
+def test_equal_sets_have_equal_targets() -> None:
+    """Whatever the order, and however an address is written."""
+    mapped = ipaddress.ip_address("::ffff:10.0.0.2")
+    assert dial_target([(mapped, 1)], []) == "ipv4:10.0.0.2:1"
+    many = [ipaddress.ip_address(each) for each in ("::2", "10.0.0.2", "::1", "10.0.0.2")]
+    forwards, backwards = ([(ip, 1) for ip in ips] for ips in (many, many[::-1]))
+    assert dial_target(forwards, []) == dial_target(backwards, [])
+    assert dial_target([], []) is None
+
+
+def _batch(*there: str, gone: tuple[str, ...] = (), **how: bool) -> ChangeBatch:
+    changes = [Change(Operation.ADD, key, 1, Endpoint(key), 0, None) for key in there]
+    changes += [Change(Operation.DELETE, key, 1, None, 0, None) for key in gone]
+    return ChangeBatch(1, changes, [], **how)
+
+
+def test_what_a_reading_misses_is_held_and_what_is_deleted_is_not() -> None:
+    """Until the time is over, or it is back."""
+    now = 100.0
+    known = KnownSet(30, clock=lambda: now)
+    known.apply(_batch("a", "b", "c", first=True))
+    assert known.patience() is None
+    known.apply(_batch(gone=("a",)))
+    known.apply(_batch(gone=("b", "c"), resync=True))
+    assert known.endpoints() == (Endpoint("b"), Endpoint("c"))
+    now += 20
+    known.apply(_batch("c"))
+    assert known.patience() == 10
+    known.wait_anew()
+    assert known.patience() == 30
+    now += 30
+    assert known.give_up()
+    assert known.endpoints() == (Endpoint("c"),)
+    assert not known.give_up()
+
+
+def test_a_new_watch_is_a_reading_too() -> None:
+    """Its first batch names no deletions."""
+    known = KnownSet(30, clock=lambda: 0.0)
+    known.apply(_batch("a", "b", first=True))
+    known.apply(_batch("b", first=True))
+    assert known.endpoints() == (Endpoint("a"), Endpoint("b"))
+    assert known.patience() == 30

@@ -14,7 +14,8 @@ import click
 from .credentials import credentials
 from .failures import UnsupportedFormatError
 from .global_options import given
-from .settings import CONNECTION, DEBUG, REFUSED, WRITE_OUT, find
+from .setting import find
+from .settings import CONNECTION, DEBUG, REFUSED, WRITE_OUT
 
 if TYPE_CHECKING:
     from types import TracebackType

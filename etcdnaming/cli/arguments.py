@@ -1,5 +1,5 @@
 """
-Command lines as Go's flag package reads them: ``--debug``, ``--debug=false``, ``--debug=T``.
+Command lines as etcdctl reads them: ``--debug``, ``--debug=false``, ``--debug=T``, ``-w=json``.
 
 click has no flag that may carry a value and never takes the next word. So each flag has a hidden
 opposite, ``--no-…``, and what Go would understand is spelled as one or the other before click
@@ -34,17 +34,19 @@ def spell_out(
     args: Sequence[str], params: Sequence[click.Parameter], *, interspersed: bool
 ) -> list[str]:
     """
-    Return *args* with every ``--flag=VALUE`` as ``--flag`` or its opposite.
+    Return *args* with every ``--flag=VALUE`` as ``--flag`` or its opposite, ``-w=x`` as ``-w x``.
 
     Raises:
         ValueError: A flag has another value than true or false.
     """
-    flags = _names(params, is_flag=True)
+    flags, valued = _names(params, is_flag=True), _names(params, is_flag=False)
     spelled: list[str] = []
     for words in _grouped(args, params, interspersed=interspersed):
         name, equals, value = words[0].partition("=")
         if equals and name in flags:
             spelled.append(name if _parse(name, value) else opposite(name))
+        elif equals and name in valued and not name.startswith("--"):
+            spelled += [name, value]
         else:
             spelled += words
     return spelled

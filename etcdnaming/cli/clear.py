@@ -32,11 +32,7 @@ def clear(app: App, target: str, *, ask: bool, prev_kv: bool, dry_run: bool) -> 
 
 
 def _summary(found: Keys) -> str:
-    """
-    Return what there is to delete.
-
-    3 endpoints under foo/, 2 of them under foo/bar/svc/
-    """
+    """Return what there is to delete: ``3 keys under foo/, 2 of them under foo/bar``."""
     deeper = [keys.target_of(each.key) for each in found.keys]
     deeper = [target for target in deeper if target != found.target]
     text = f"{found.count} {'key' if found.count == 1 else 'keys'} under {found.target}/"

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from ..errors import InvalidSettingError
-from .settings import CREDENTIALS, PREFIXES, from_environment
+from .setting import PREFIXES, from_environment
+from .settings import CREDENTIALS
 
 __all__ = ["credentials"]
 

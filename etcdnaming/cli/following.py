@@ -34,7 +34,7 @@ def follow(
     watch: Batches, audience: Audience, *, first: bool, count: int | None, timeout: float | None
 ) -> None:
     """
-    Tell *audience* of *count* changes, and before them of all that is there if it wants the *first*.
+    Tell *audience* of *count* changes and, if it is to have the *first* set, of that before.
 
     Raises:
         TimedOutError: *timeout* seconds were over before.

@@ -12,7 +12,8 @@ from click.core import ParameterSource
 from .arguments import opposite
 from .output import FORMATS
 from .parsed import Offer, Parsed, complete_file
-from .settings import SETTINGS, Setting, refuse
+from .setting import Setting, refuse
+from .settings import SETTINGS
 
 __all__ = ["GLOBAL_OPTIONS", "given"]
 

@@ -1,4 +1,4 @@
-"""What a command that ``watch`` runs is told: variables of its environment, and JSON on its stdin."""
+"""What a command that ``watch`` runs is told: variables in its environment, JSON on its stdin."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def variables(target: str, batches: Sequence[ChangeBatch]) -> dict[str, str]:
 
 
 def document(batches: Sequence[ChangeBatch], endpoints: Mapping[str, StoredEndpoint]) -> bytes:
-    """Return ``{"revision":…,"events":[…],"endpoints":[…]}``; the events are ``-w json``'s lines."""
+    """Return ``{"revision":…,"events":[…],"endpoints":[…]}``; events as ``-w json`` has them."""
     events = ",".join(chain.from_iterable(map(objects_of, batches)))
     there = ",".join(objects.stored_endpoint(endpoints[key]) for key in sorted(endpoints))
     revision = batches[-1].revision

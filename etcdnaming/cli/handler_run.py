@@ -8,6 +8,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from .child import start
 from .failures import CommandNotFoundError, CommandNotRunError
@@ -23,7 +24,7 @@ def check_command(name: str) -> None:
         CommandNotFoundError, CommandNotRunError: There is none.
     """
     if shutil.which(name) is None:
-        if os.sep in name and os.path.exists(name):
+        if os.sep in name and Path(name).exists():
             raise CommandNotRunError(f"{name}: it can't be executed")
         raise CommandNotFoundError(f"{name}: command not found")
 

@@ -1,4 +1,4 @@
-"""What a watch goes through, said on stderr: outages, values that can't be read, gaps in history."""
+"""What a watch goes through, said on stderr: outages, gaps in history, unreadable values."""
 
 from __future__ import annotations
 
@@ -14,24 +14,23 @@ class Notes:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
-        self._was_connected = self._is_lost = False
+        self._has_begun = False
+        self._when_back = ""
 
     def state(self, state: WatchState) -> None:
         """Say that the connection is lost, or back."""
-        if state.connected:
-            if self._is_lost:
-                self._say(
-                    f"{'reconnected' if self._was_connected else 'connected'} to {state.detail}"
-                )
-            self._was_connected, self._is_lost = True, False
+        if not state.connected:
+            self._when_back = "reconnected" if self._has_begun else "connected"
+            lost = "disconnected" if self._has_begun else "not connected yet"
+            self._warn(f"{lost}: {state.detail}")
             return
-        self._is_lost = True
-        self._warn(
-            f"{'disconnected' if self._was_connected else 'not connected yet'}: {state.detail}"
-        )
+        if self._when_back:
+            self._say(f"{self._when_back} to {state.detail}")
+        self._has_begun, self._when_back = True, ""
 
     def tell(self, batch: ChangeBatch) -> None:
         """Say what *batch* has that is odd."""
+        self._has_begun = True
         if batch.resync:
             count = len(batch.changes)
             self._say(

@@ -1,34 +1,12 @@
-"""
-The settings that every command takes, with the names, types and defaults of etcdctl.
-
-A flag wins over ``ETCDNAMING_X``, that over ``ETCDCTL_X``, that over the default.
-"""
+"""The settings that every command takes, with the names, types and defaults of etcdctl."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeAlias
-
-from ..errors import InvalidSettingError
 from .arguments import parse_bool
 from .durations import parse_duration, parse_timeout
+from .setting import Setting
 
-__all__ = [
-    "CONNECTION",
-    "CREDENTIALS",
-    "DEBUG",
-    "PREFIXES",
-    "REFUSED",
-    "SETTINGS",
-    "WRITE_OUT",
-    "Setting",
-    "Value",
-    "find",
-    "from_environment",
-    "refuse",
-]
-
-PREFIXES = ("ETCDNAMING_", "ETCDCTL_")
+__all__ = ["CONNECTION", "CREDENTIALS", "DEBUG", "REFUSED", "SETTINGS", "WRITE_OUT"]
 
 
 def _text(text: str) -> str:
@@ -54,36 +32,6 @@ def _size(text: str) -> int:
     if not text.isdecimal():
         raise ValueError(f"{text!r} is not a number of bytes")
     return int(text)
-
-
-class Setting(NamedTuple):
-    """
-    One setting. *metavar* is empty for a flag.
-
-    *refusal* says why anything but the default can't be had, and what to do instead.
-    """
-
-    name: str
-    metavar: str
-    parse: Callable[[str], Any]
-    default: Any
-    help: str = ""
-    short: str = ""
-    refusal: str = ""
-
-    @property
-    def flag(self) -> str:
-        """The name on the command line."""
-        return f"--{self.name}"
-
-    @property
-    def key(self) -> str:
-        """The name in Python, which is also `Client`'s."""
-        return self.name.replace("-", "_")
-
-    def variable(self, prefix: str) -> str:
-        """The name in the environment."""
-        return prefix + self.key.upper()
 
 
 _ANSWER_SIZE = "answers of any size are taken, and long lists read in pages: leave it out"
@@ -146,48 +94,3 @@ REFUSED: tuple[Setting, ...] = (
 )
 
 SETTINGS = (*CONNECTION, *CREDENTIALS, WRITE_OUT, DEBUG, *REFUSED)
-
-
-Value: TypeAlias = tuple[Any, str]
-"""What a setting is, and the flag or variable that says so, if any."""
-
-
-def find(setting: Setting, given: Mapping[str, Any], environ: Mapping[str, str]) -> Value:
-    """
-    Return the value of *setting*; *given* are the flags, parsed.
-
-    Raises:
-        InvalidSettingError: The variable that counts has no such value, or it can't be had.
-    """
-    if setting.key in given:
-        return given[setting.key], setting.flag
-    for prefix in PREFIXES:
-        found = from_environment(setting, environ, prefix)
-        if found is not None:
-            return found
-    return setting.default, ""
-
-
-def from_environment(setting: Setting, environ: Mapping[str, str], prefix: str) -> Value | None:
-    """Return what the variable of *setting* with this prefix says; an empty one says nothing."""
-    variable = setting.variable(prefix)
-    text = environ.get(variable)
-    if not text:
-        return None
-    try:
-        value = setting.parse(text)
-    except ValueError as exc:
-        raise InvalidSettingError(f"{variable}: {exc}") from exc
-    refuse(setting, value, variable)
-    return value, variable
-
-
-def refuse(setting: Setting, value: Any, source: str) -> None:
-    """
-    Make sure that *value* can be had.
-
-    Raises:
-        InvalidSettingError: It can't.
-    """
-    if setting.refusal and value != setting.default:
-        raise InvalidSettingError(f"{source}: {setting.refusal}")

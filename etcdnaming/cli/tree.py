@@ -2,41 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from inspect import cleandoc
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
 from .arguments import spell_out
 from .global_options import GLOBAL_OPTIONS
+from .help_page import Context, with_examples, write_options
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 __all__ = ["Command", "Entry", "Group"]
 
-
-class _Formatter(click.HelpFormatter):
-    """click's, without the 3 ms that it takes to ask the standard library how wide help may be."""
-
-    def __init__(
-        self, indent_increment: int = 2, width: int | None = None, max_width: int | None = None
-    ) -> None:
-        super().__init__(indent_increment, width or min(_columns(), 80) - 2, max_width)
-
-
-class _Context(click.Context):
-    formatter_class = _Formatter
-
-
-def _columns() -> int:
-    try:
-        return int(os.environ.get("COLUMNS") or os.get_terminal_size(1).columns)
-    except (ValueError, OSError):
-        return 80
+Entry: TypeAlias = tuple[str, str]
+"""The module of a command, and the first sentence of its help."""
 
 
 class Command(click.Command):
@@ -46,11 +28,11 @@ class Command(click.Command):
     *exclusive* are the names of options of which only one may be used.
     """
 
-    context_class = _Context
+    context_class = Context
 
     def __init__(self, *args: Any, exclusive: Sequence[Sequence[str]] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.help = _with_examples(self.help)
+        self.help = with_examples(self.help)
         self._exclusive = exclusive
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
@@ -66,7 +48,7 @@ class Command(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Show only what is this command's own."""
-        _write_options(super().get_params(ctx), ctx, formatter)
+        write_options(super().get_params(ctx), ctx, formatter)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Say where the others are."""
@@ -81,18 +63,14 @@ class Command(click.Command):
                 raise click.UsageError(f"{first} and {second} can't be combined", ctx)
 
 
-Entry: TypeAlias = tuple[str, str]
-"""The module of a command, and the first sentence of its help."""
-
-
 class Group(click.Group):
     """A group that loads a command only when that is used: *entries* are all `--help` needs."""
 
-    context_class = _Context
+    context_class = Context
 
     def __init__(self, *args: Any, entries: Mapping[str, Entry], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.help = _with_examples(self.help)
+        self.help = with_examples(self.help)
         self._entries = entries
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
@@ -141,13 +119,7 @@ class Group(click.Group):
         """Show the commands first: they are what one looks for."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, summary) in self._entries.items()])
-        _write_options([*GLOBAL_OPTIONS, *super().get_params(ctx)], ctx, formatter)
-
-
-def _with_examples(text: str | None) -> str:
-    """Tell click to leave the lines of paragraphs that begin with a prompt as they are."""
-    paragraphs = cleandoc(text or "").split("\n\n")
-    return "\n\n".join(f"\b\n{each}" if each.startswith("$ ") else each for each in paragraphs)
+        write_options([*GLOBAL_OPTIONS, *super().get_params(ctx)], ctx, formatter)
 
 
 def _spelled(command: click.Command, ctx: click.Context, args: list[str]) -> list[str]:
@@ -156,15 +128,6 @@ def _spelled(command: click.Command, ctx: click.Context, args: list[str]) -> lis
         return spell_out(args, params, interspersed=ctx.allow_interspersed_args)
     except ValueError as exc:
         raise click.UsageError(str(exc), ctx) from exc
-
-
-def _write_options(
-    params: Sequence[click.Parameter], ctx: click.Context, formatter: click.HelpFormatter
-) -> None:
-    options = (param for param in params if isinstance(param, click.Option))
-    records = [option.get_help_record(ctx) for option in options]
-    with formatter.section("Options"):
-        formatter.write_dl([record for record in records if record is not None])
 
 
 def _spelled_names(params: Sequence[click.Parameter], names: Sequence[str]) -> list[str]:

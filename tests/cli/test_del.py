@@ -139,6 +139,21 @@ def test_what_makes_no_sense_is_refused(
     assert set(etcd.get("")) == {b"svc/a", b"svc/b"}
 
 
+def test_more_than_etcd_takes_are_refused(run: Run, etcd: Etcd) -> None:
+    """And the way out is one that this command's user can go."""
+    keys = [f"svc/e{each}" for each in range(129)]
+    put(etcd, *keys)
+
+    assert run("del", *keys) == Result(
+        128,
+        "",
+        "Error: 129 KEYs are more than the 128 that etcd takes in one transaction: "
+        "nothing was deleted; txn-update --batch-size N deletes them in several "
+        "(see etcdnaming del --help)\n",
+    )
+    assert len(etcd.get("")) == 129
+
+
 def test_all_of_a_target(run: Run, etcd: Etcd) -> None:
     """With its deeper targets, and nothing beside it."""
     put(etcd, "svc/e1", "svc/deeper/e1", "svc", "svc_other/e1")

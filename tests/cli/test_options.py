@@ -211,6 +211,19 @@ def test_flags_of_commands_may_have_a_value(run: Run, one: Etcd) -> None:
     assert run("list", "svc", "--keys-only=false") == Result(0, LINE, "")
 
 
+@pytest.mark.parametrize("args", [["-wjson"], ["-w", "json"], ["-w=json"], ["--write-out=json"]])
+@pytest.mark.parametrize("after", [False, True])
+def test_a_short_option_may_have_an_equals_sign(
+    run: Run, one: Etcd, args: list[str], after: bool
+) -> None:
+    """As etcdctl's users write it."""
+    command = ["list", "svc"]
+
+    result = run(*command, *args) if after else run(*args, *command)
+
+    assert [each["key"] for each in result.json()["endpoints"]] == ["svc/e1"]
+
+
 def test_a_flag_has_no_other_value(run: Run) -> None:
     """Than Go's."""
     result = run("--debug=yes", "list", "svc")
@@ -318,8 +331,10 @@ def test_name_and_password_may_come_from_different_places(
         (
             ["--user", "root"],
             {},
-            "the user 'root' needs a password: --password-file FILE, ETCDNAMING_PASSWORD, "
-            "or a terminal to ask on",
+            (
+                "the user 'root' needs a password: --password-file FILE, ETCDNAMING_PASSWORD, "
+                "or a terminal to ask on"
+            ),
         ),
         (["--password", "x"], {}, "--password needs a --user"),
         (["--password-file", "x"], {}, "--password-file needs a --user"),

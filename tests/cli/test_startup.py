@@ -111,4 +111,4 @@ def test_a_command_says_of_itself_what_the_list_of_commands_says() -> None:
         assert command is import_module(module).command
         assert command.help
         assert command.help.startswith(summary.removesuffix("."))
-        assert "\b\n$ etcdnaming " in command.help, f"{name} has no example"
+        assert "\b\n$ " in command.help, f"{name} has no example"

@@ -75,6 +75,8 @@ def command(
     revision = 0 if if_absent else if_mod_rev
     conditions = [] if revision is None else [Condition(update.key, revision)]
     if dry_run:
+        if ttl is not None:
+            stderr.say(f"on a new lease with TTL({ttl}s)")
         printer.plan([update], conditions)
         return
     with _on_new_lease(app, update, ttl) as update:

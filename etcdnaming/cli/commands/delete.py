@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from ...errors import ConditionFailedError
+from ...errors import ConditionFailedError, TooManyOperationsError
 from ...model import Condition, Deletion, InvalidValue, StoredEndpoint, Update, UpdateResult
 from .. import stderr
 from ..app import App, pass_app
@@ -98,6 +98,11 @@ def _delete(app: App, updates: Sequence[Update], conditions: Sequence[Condition]
         if not missing:
             raise
         raise NotFoundError(f"not found: {', '.join(missing)}: nothing was deleted") from exc
+    except TooManyOperationsError as exc:
+        raise click.UsageError(
+            f"{exc.count} KEYs are more than the {exc.limit} that etcd takes in one transaction: "
+            "nothing was deleted; txn-update --batch-size N deletes them in several"
+        ) from exc
 
 
 def _warn(keys: Sequence[str], gone: Sequence[StoredEndpoint | InvalidValue]) -> None:

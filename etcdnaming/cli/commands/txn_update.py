@@ -9,19 +9,17 @@ import click
 
 from ...errors import ConditionFailedError, TooManyOperationsError
 from ...folding import fold
-from ...model import Condition, Endpoint, Update, UpdateResult
+from ...model import Condition, Update, UpdateResult
 from .. import stderr
 from ..app import App, pass_app
-from ..arguments import options_used
 from ..batches import in_batches
-from ..completion import complete_keys
+from ..changes import ADD, AT_REVISION, DELETE, InOrder
 from ..endpoint import check, check_place, settle
 from ..files import name_of, read_bytes
-from ..options import KEY, LEASE, POSITIVE, flag, parse_key, parse_number, parse_text, target_option
+from ..options import KEY, LEASE, POSITIVE, flag, target_option
 from ..output import Printer
 from ..output.spelling import lease_id
-from ..parsed import FILE, Parsed
-from ..tree import Command
+from ..parsed import FILE
 from ..updatefile import parse
 
 __all__ = ["command"]
@@ -29,57 +27,17 @@ __all__ = ["command"]
 EXCLUSIVE = tuple(("batch_size", name) for name in ("if_absent", "if_exists", "if_mod_rev"))
 
 
-def _add(text: str) -> Update:
-    key, equals, addr = text.partition("=")
-    if not equals:
-        raise ValueError(f"{text!r} is not KEY=ADDR")
-    return Update.add(parse_key(key), Endpoint(parse_text(addr)))
-
-
-def _delete(text: str) -> Update:
-    return Update.delete(parse_key(text))
-
-
-def _at_revision(text: str) -> Condition:
-    key, equals, revision = text.rpartition("=")
-    if not equals:
-        raise ValueError(f"{text!r} is not KEY=N")
-    return Condition(parse_key(key), parse_number(revision))
-
-
-class _InOrder(Command):
-    """Hands ``--add`` and ``--del`` over together, because the last word about a key counts."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put what the two brought in the order of the command line."""
-        rest = super().parse_args(ctx, args)
-        brought = {"--add": iter(ctx.params.pop("add")), "--del": iter(ctx.params.pop("delete"))}
-        used = options_used(args, self.get_params(ctx), interspersed=ctx.allow_interspersed_args)
-        if not ctx.resilient_parsing:
-            ctx.params["changes"] = [next(brought[name]) for name in used if name in brought]
-        return rest
-
-
-@click.command(cls=_InOrder, exclusive=EXCLUSIVE)
+@click.command(cls=InOrder, exclusive=EXCLUSIVE)
 @click.argument("file", type=FILE, required=False, metavar="[FILE|-]")
-@click.option(
-    "--add", type=Parsed("add", _add), multiple=True, metavar="KEY=ADDR", help="Store an endpoint."
-)
-@click.option(
-    "--del",
-    "delete",
-    type=Parsed("key", _delete, complete_keys),
-    multiple=True,
-    metavar="KEY",
-    help="Delete one.",
-)
+@click.option("--add", type=ADD, multiple=True, metavar="KEY=ADDR", help="Store an endpoint.")
+@click.option("--del", "delete", type=DELETE, multiple=True, metavar="KEY", help="Delete one.")
 @click.option(
     "--if-absent", type=KEY, multiple=True, metavar="KEY", help="Only if it is not there."
 )
 @click.option("--if-exists", type=KEY, multiple=True, metavar="KEY", help="Only if it is there.")
 @click.option(
     "--if-mod-rev",
-    type=Parsed("condition", _at_revision),
+    type=AT_REVISION,
     multiple=True,
     metavar="KEY=N",
     help="Only if it was last changed at revision N; 0: only if it is not there.",
@@ -130,11 +88,9 @@ def command(
     if batch_size and batch_size > max_txn_ops:
         raise click.UsageError("--batch-size is more than --max-txn-ops")
     printer = app.printer()
-    conditions = [
-        *(Condition(key, 0) for key in if_absent),
-        *(Condition(key, None) for key in if_exists),
-        *if_mod_rev,
-    ]
+    absent = [Condition(key, 0) for key in if_absent]
+    existing = [Condition(key, None) for key in if_exists]
+    conditions = [*absent, *existing, *if_mod_rev]
     for condition in conditions:
         check_place(condition.key, target)
     updates = [
@@ -150,7 +106,7 @@ def command(
     for result in results:
         for key, left in result.detached.items():
             stderr.warn(f"{key} leaves lease {lease_id(left)}: nothing removes it any more")
-    printer.transaction(results, False)
+    printer.transaction(results, prev_kv=False)
 
 
 def _read(file: str | None, changes: Sequence[Update], target: str | None) -> Sequence[Update]:

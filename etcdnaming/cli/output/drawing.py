@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import sys
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.text import Text
 
 from . import terminal
 from .grid import Grid
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 __all__ = ["counted", "draw"]
 

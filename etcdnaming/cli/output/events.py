@@ -41,17 +41,16 @@ def is_news(change: Change) -> bool:
 
 def subject(change: Change) -> tuple[Endpoint, int]:
     """Return the endpoint that a change is about, and its lease: of a delete, what went away."""
-    if change.endpoint is not None:
-        return change.endpoint, change.lease
-    assert change.previous is not None, "only what was there can go away"
-    return change.previous.endpoint, change.previous.lease
+    if change.endpoint is None and change.previous is not None:
+        return change.previous.endpoint, change.previous.lease
+    return change.endpoint or Endpoint(""), change.lease
 
 
 def states(
     changes: Sequence[Change], endpoints: Mapping[str, StoredEndpoint]
 ) -> Sequence[StoredEndpoint | None]:
     """
-    Return what was at the key of each of *changes* right after it; *endpoints* are there in the end.
+    Return what was at the key of each of *changes* right after it; *endpoints*: after the last.
 
     What was there after one change was there before the next one of the same key.
     """

@@ -38,7 +38,8 @@ class Columns:
     def lines(self, found: Sequence[Row], room: int) -> list[tuple[str, str]]:
         """Return the header and *found* as texts, at most *room* wide, each with its style."""
         for row in found:
-            self._natural = [max(*each) for each in zip(self._natural, map(cell_len, row.cells))]
+            wanted = map(cell_len, row.cells)
+            self._natural = [max(*each) for each in zip(self._natural, wanted, strict=True)]
         layout, widths = self._layout(room)
         return [
             (_line([row.cells[column] for column in layout], layout, widths), row.style)

@@ -1,4 +1,4 @@
-"""The thread that owns the screen: it draws when it is told to, and not more often than one sees."""
+"""The thread that owns the screen: it draws when it is told to, but no more often than one sees."""
 
 from __future__ import annotations
 

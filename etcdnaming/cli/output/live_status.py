@@ -32,13 +32,14 @@ class Status(NamedTuple):
         found = f"{found}, revision {view.revision}" if view.revision else "waiting for etcd"
         if self.is_connected and self.state and not last:
             found = f"{found}, connected to {printable(self.state.detail)}"
-        return [*_folded(found, "dim", room), *_folded(self._trouble(), "bold red", room)]
+        trouble = self._trouble("disconnected" if view.revision else "not connected")
+        return [*_folded(found, "dim", room), *_folded(trouble, "bold red", room)]
 
-    def _trouble(self) -> str:
+    def _trouble(self, what: str) -> str:
         if self.state is None or self.state.connected:
             return ""
         at = time.strftime("%H:%M:%S", time.localtime(self.since))
-        return f"disconnected since {at}: {printable(self.state.detail)}"
+        return f"{what} since {at}: {printable(self.state.detail)}"
 
 
 def _folded(text: str, style: str, room: int) -> list[tuple[str, str]]:

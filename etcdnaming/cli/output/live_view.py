@@ -45,9 +45,7 @@ class View:
         self._unreadable: dict[str, InvalidValue] = {}
         self._marks: dict[str, Mark] = {}  # the latest last
 
-    def tell(
-        self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint], now: float
-    ) -> None:
+    def tell(self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint], now: float) -> None:
         """Take *batch*, after which there are *endpoints*."""
         self.count, self.revision = len(endpoints), batch.revision
         if batch.first:
@@ -60,7 +58,7 @@ class View:
             self._unreadable[found.key] = found
 
     def shown(self, room: int, now: float) -> tuple[Sequence[str], int]:
-        """Return *room* keys in order, those that changed lately among them, and how many are left."""
+        """Return *room* keys in order, with those that changed lately, and how many are left."""
         self._forget_gone(now)
         keys = self._there.keys() | self._gone.keys() | self._unreadable.keys()
         if len(keys) <= room:
@@ -95,7 +93,7 @@ class View:
     def _take(self, change: Change, stored: StoredEndpoint | None, now: float) -> None:
         key = change.key
         for known in (self._there, self._gone, self._unreadable, self._marks):
-            known.pop(key, None)  # type: ignore[attr-defined]
+            known.pop(key, None)
         if stored is not None:
             self._there[key] = stored
         elif change.previous is not None:

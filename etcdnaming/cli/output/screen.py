@@ -34,7 +34,7 @@ class Screen:
     def leave(self, text: str = "") -> None:
         """Give it back, with *text* on it."""
         self._echo(on=True)
-        _write(SHOW_CURSOR + ORIGINAL + text)
+        _write(CLEAR + SHOW_CURSOR + ORIGINAL + text)  # tmux keeps some of it otherwise
 
     def clear(self) -> None:
         """Remove what was drawn for another size."""

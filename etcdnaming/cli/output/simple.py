@@ -13,6 +13,7 @@ from ...errors import ConditionFailedError
 from ...model import (
     Condition,
     Deletion,
+    Endpoint,
     InvalidValue,
     Keys,
     Listing,
@@ -27,7 +28,7 @@ from .spelling import escape, safe_json
 from .stdout import write
 from .updatelines import update_lines
 
-__all__ = ["SimplePrinter"]
+__all__ = ["SimplePrinter", "line"]
 
 
 class SimplePrinter:
@@ -90,6 +91,9 @@ class SimplePrinter:
 def _lines(found: Iterable[StoredEndpoint | InvalidValue]) -> Iterator[str]:
     for stored in found:
         if isinstance(stored, StoredEndpoint):
-            endpoint = stored.endpoint
-            metadata = safe_json(dumps(endpoint.metadata))
-            yield f"{escape(stored.key)}\t{escape(endpoint.addr)}\t{metadata}\n"
+            yield line(stored.key, stored.endpoint)
+
+
+def line(key: str, endpoint: Endpoint) -> str:
+    """``KEY ADDR METADATA``."""
+    return f"{escape(key)}\t{escape(endpoint.addr)}\t{safe_json(dumps(endpoint.metadata))}\n"

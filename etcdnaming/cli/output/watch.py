@@ -1,4 +1,4 @@
-"""What ``watch`` prints: each format is one small printer here too, with a live table as a fifth."""
+"""What ``watch`` prints: each format is a small printer here too, and a live table is the fifth."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class WatchPrinter(Protocol):
 
 
 def watch_printer(name: str, target: str) -> WatchPrinter:
-    """Return the printer of the format *name*, one of `FORMATS`; each is loaded only when chosen."""
+    """Return the printer of the format *name*, one of `FORMATS`; only that one is loaded."""
     if name == "fields":
         from .watch_fields import FieldsWatch
 

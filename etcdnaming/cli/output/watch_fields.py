@@ -16,7 +16,7 @@ class FieldsWatch(WatchLines):
     """See `WatchPrinter`."""
 
     def lines(self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]) -> Iterator[str]:
-        """Yield the revision, then type, what was there before, and what is there, of each change."""
+        """Yield the revision, then of each change type, what was there, and what is there."""
         yield blocks.line("Revision", batch.revision)
         if batch.resync:
             yield blocks.line("Resync", "true")

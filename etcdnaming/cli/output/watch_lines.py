@@ -5,22 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import TypeVar
 
 from ...model import ChangeBatch, StoredEndpoint, WatchState
 from .stdout import write
 
 __all__ = ["WatchLines"]
 
-Self = TypeVar("Self", bound="WatchLines")
-
 
 class WatchLines:
     """See `WatchPrinter`; a format says what the `lines` of a batch are."""
 
-    def lines(
-        self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]
-    ) -> Iterable[str]:
+    def lines(self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]) -> Iterable[str]:
         """Return what to write of *batch*."""
         raise NotImplementedError
 
@@ -32,7 +27,7 @@ class WatchLines:
     def state(self, state: WatchState) -> None:
         """Stderr is told."""
 
-    def __enter__(self: Self) -> Self:
+    def __enter__(self) -> WatchLines:
         return self
 
     def __exit__(

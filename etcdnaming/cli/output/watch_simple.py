@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ...model import ChangeBatch, StoredEndpoint
-from ...wire import dumps
 from .events import kind, subject
-from .spelling import escape, safe_json
+from .simple import line
 from .watch_lines import WatchLines
 
 __all__ = ["SimpleWatch"]
@@ -19,6 +18,4 @@ class SimpleWatch(WatchLines):
     def lines(self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]) -> Iterator[str]:
         """Yield a line for each change."""
         for change in batch.changes:
-            endpoint, _ = subject(change)
-            metadata = safe_json(dumps(endpoint.metadata))
-            yield f"{kind(change)}\t{escape(change.key)}\t{escape(endpoint.addr)}\t{metadata}\n"
+            yield f"{kind(change)}\t{line(change.key, subject(change)[0])}"

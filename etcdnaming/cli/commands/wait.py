@@ -1,0 +1,140 @@
+"""The command ``etcdnaming wait``."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Sequence
+
+import click
+
+from ...model import ChangeBatch, WatchState
+from .. import stderr
+from ..app import App, pass_app
+from ..conditions import Conditions
+from ..durations import parse_duration
+from ..failures import TimedOutError
+from ..following import until
+from ..notes import Notes, unreadable
+from ..options import REVISION, TARGET, TEXT
+from ..output.found import Found, show
+from ..output.status_line import status_line
+from ..parsed import Parsed
+from ..signals import unwinding
+from ..tree import Command
+
+__all__ = ["command"]
+
+
+@click.command(cls=Command)
+@click.argument("target", type=TARGET)
+@click.option(
+    "--min",
+    "at_least",
+    type=REVISION,
+    metavar="N",
+    help="At least N endpoints; 1 if no other condition is given.",
+)
+@click.option("--max", "at_most", type=REVISION, metavar="N", help="At most N endpoints.")
+@click.option(
+    "--addr", type=TEXT, multiple=True, metavar="ADDR", help="An endpoint with this address."
+)
+@click.option(
+    "--gone", type=TEXT, multiple=True, metavar="ADDR", help="No endpoint with this address."
+)
+@click.option(
+    "--timeout",
+    type=Parsed("duration", parse_duration),
+    default="30s",
+    metavar="TIME",
+    help="How long to wait (30s); with 0 look once.",
+)
+@pass_app
+def command(
+    app: App,
+    *,
+    target: str,
+    at_least: int | None,
+    at_most: int | None,
+    addr: Sequence[str],
+    gone: Sequence[str],
+    timeout: float,
+) -> None:
+    """
+    Wait until a target has the endpoints it should have.
+
+    $ etcdnaming wait foo/bar/svc --min 2 --gone 1.2.3.4:80 --timeout 5m
+    foo/bar/svc/e2  1.2.3.5:80  null
+    foo/bar/svc/e3  1.2.3.6:80  null
+
+    All conditions must be met at the same time. What is there then is printed, as list does it.
+    If they are not met in time, the exit code is 124, and stderr says what is missing.
+    """
+    wanted = _conditions(at_least, at_most, addr, gone)
+    name = app.format()
+    found = _wait(app, target, wanted, timeout) if timeout else _look(app, target, wanted)
+    show(name, found)
+
+
+def _conditions(
+    at_least: int | None, at_most: int | None, addr: Sequence[str], gone: Sequence[str]
+) -> Conditions:
+    if at_least is not None and at_most is not None and at_least > at_most:
+        raise click.UsageError("--min is more than --max")
+    for each in set(addr) & set(gone):
+        raise click.UsageError(f"{each} can't be there and gone")
+    if at_least is None:
+        at_least = 0 if addr or gone or at_most is not None else 1
+    return Conditions(at_least, at_most, tuple(addr), tuple(gone))
+
+
+def _look(app: App, target: str, wanted: Conditions) -> Found:
+    listing = app.manager(target).list()
+    for each in listing.invalid:
+        stderr.warn(unreadable(each))
+    if missing := wanted.missing(listing.endpoints):
+        raise TimedOutError(missing)
+    return Found(target, listing.header.revision, listing.endpoints)
+
+
+def _wait(app: App, target: str, wanted: Conditions, timeout: float) -> Found:
+    manager = app.manager(target)
+    with unwinding(signal.SIGINT, signal.SIGTERM, signal.SIGHUP), status_line() as show_status:
+        progress = _Progress(target, show_status)
+        with manager.watch(on_state=progress.state) as watch:
+            for batch in until(watch, timeout):
+                missing = wanted.missing(watch.endpoints.values())
+                progress.tell(batch, missing)
+                if not missing:
+                    there = [watch.endpoints[key] for key in sorted(watch.endpoints)]
+                    return Found(target, batch.revision, there)
+    raise TimedOutError(f"timed out after {timeout:g}s: {progress.missing}")
+
+
+class _Progress:
+    """What is missing so far: on a terminal always to be seen, below what is worth a line."""
+
+    def __init__(self, target: str, show_status: Callable[[str], None]) -> None:
+        self._target, self._show_status = target, show_status
+        self._notes = Notes()
+        self._counted, self._trouble = "", ""
+        show_status(f"waiting for {target}")
+
+    @property
+    def missing(self) -> str:
+        """Why it can't end yet."""
+        return "; ".join(filter(None, (self._counted, self._trouble))) or "etcd has not answered"
+
+    def state(self, state: WatchState) -> None:
+        """Take the state of the connection."""
+        self._trouble = "" if state.connected else f"not connected: {state.detail}"
+        self._show(lambda: self._notes.state(state))
+
+    def tell(self, batch: ChangeBatch, missing: str) -> None:
+        """Take what was still missing after *batch*."""
+        self._counted = missing
+        self._show(lambda: self._notes.tell(batch))
+
+    def _show(self, note: Callable[[], None]) -> None:
+        self._show_status("")
+        note()
+        self._show_status(f"waiting for {self._target}: {self.missing}")

@@ -1,0 +1,152 @@
+"""The command ``etcdnaming watch``."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+
+import click
+
+from ...errors import ClosedError, PermissionDeniedError, RefusedError
+from ...model import ChangeBatch, StoredEndpoint, WatchState
+from ..app import App, pass_app
+from ..durations import parse_duration, parse_timeout
+from ..failures import WatchCanceledError
+from ..following import follow
+from ..handler import Handler, Policy
+from ..handler_run import Runner, check_command
+from ..notes import Notes
+from ..options import POSITIVE, TARGET, flag
+from ..output.terminal import can_animate, is_terminal
+from ..output.watch import WatchPrinter, live_printer, watch_printer
+from ..parsed import Parsed
+from ..reader import Reader
+from ..signals import unwinding
+from ..tree import Command
+
+__all__ = ["command"]
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+
+class _Watch(Command):
+    """Takes a command to run only after ``--``, so that no second target is taken for one."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse a command that does not stand there."""
+        separated = "--" in args
+        rest = super().parse_args(ctx, args)
+        if ctx.params.get("cmd") and not separated and not ctx.resilient_parsing:
+            raise click.UsageError("one TARGET is watched; a command to run stands after --", ctx)
+        return rest
+
+
+@click.command(cls=_Watch)
+@click.argument("target", type=TARGET)
+@click.argument("cmd", nargs=-1, type=click.UNPROCESSED, metavar="[-- CMD ARGS...]")
+@flag("--watch-only", "Leave out what is there at first.")
+@click.option("--rev", type=POSITIVE, metavar="N", help="Only the changes of revision N and later.")
+@click.option("--count", type=POSITIVE, metavar="N", help="End after N changes.")
+@click.option(
+    "--timeout",
+    type=Parsed("duration", parse_timeout),
+    metavar="TIME",
+    help="End after 30s, 5m, ... with exit code 124, or 0 if --count was met before.",
+)
+@click.option(
+    "--debounce",
+    type=Parsed("duration", parse_duration),
+    metavar="TIME",
+    help="Run CMD when nothing has changed for 500ms, 2s, ...; after ten times that anyway.",
+)
+@click.option(
+    "--on-error",
+    type=click.Choice(["stop", "continue"]),
+    help="If CMD fails: stop with its exit code, the default, or warn and continue.",
+)
+@pass_app
+def command(
+    app: App,
+    *,
+    target: str,
+    cmd: Sequence[str],
+    watch_only: bool,
+    rev: int | None,
+    count: int | None,
+    timeout: float | None,
+    debounce: float | None,
+    on_error: str | None,
+) -> int:
+    """
+    Follow the endpoints of a target: what is there, then every change.
+
+    $ etcdnaming watch foo/bar/svc
+    PUT  foo/bar/svc/e1  1.2.3.4:80  {"zone":"a"}
+
+    $ etcdnaming watch foo/bar/svc -- sh -c 'cat > endpoints.json'
+
+    It goes on through outages and says so on stderr. CMD runs for what is there and then for
+    changes, never twice at the same time, with {"revision":N,"events":[...],"endpoints":[...]} on
+    stdin, and about the last event ETCDNAMING_WATCH_EVENT, _KEY, _ADDR, _METADATA, _COUNT,
+    _REVISION and _TARGET in its environment, and etcdctl's ETCD_WATCH_*.
+    """
+    _check(cmd, debounce, on_error)
+    live = app.format() == "table" and can_animate(sys.stdout) and not cmd
+    manager = app.manager(target)
+    with ExitStack() as stack:
+        if live or cmd:
+            stack.enter_context(unwinding(*ENDING))
+        audience = _Audience(stack.enter_context(_printer(app, target, live=live)), live=live)
+        watch = stack.enter_context(manager.watch(revision=rev or 0, on_state=audience.state))
+        reader = Reader(watch.close)
+        if cmd:
+            policy = Policy(debounce or 0.0, on_error != "continue")
+            handler = Handler(Runner(cmd, os.environ), target, policy, watch.close)
+            audience.handler = stack.enter_context(handler)
+        try:
+            follow(watch, audience, first=not watch_only, count=count, timeout=timeout)
+        except ClosedError:
+            if reader.has_left:
+                raise BrokenPipeError from None
+        except PermissionDeniedError:
+            raise
+        except RefusedError as exc:
+            raise WatchCanceledError(f"the watch was canceled: {exc}") from exc
+        return audience.handler.finish() if audience.handler else 0
+
+
+def _check(cmd: Sequence[str], debounce: float | None, on_error: str | None) -> None:
+    if cmd:
+        check_command(cmd[0])
+    elif debounce is not None or on_error is not None:
+        raise click.UsageError("--debounce and --on-error are about -- CMD")
+
+
+def _printer(app: App, target: str, *, live: bool) -> WatchPrinter:
+    if live:
+        return live_printer(target, app.client().lease_time_to_live)
+    return watch_printer(app.format(), target)
+
+
+class _Audience:
+    """Who is told: stdout, then stderr, then the command."""
+
+    def __init__(self, printer: WatchPrinter, *, live: bool) -> None:
+        self._printer = printer
+        self._notes = Notes(quiet=live and is_terminal(sys.stderr))
+        self.handler: Handler | None = None
+
+    def state(self, state: WatchState) -> None:
+        """Take the state of the connection."""
+        self._printer.state(state)
+        self._notes.state(state)
+
+    def tell(self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]) -> None:
+        """Take a batch."""
+        self._printer.tell(batch, endpoints)
+        self._notes.tell(batch)
+        if self.handler:
+            self.handler.offer(batch, endpoints)

@@ -1,0 +1,400 @@
+"""`etcdnaming watch TARGET -- CMD`: what a command is told, when it runs, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import Etcd, Process, Result, Run, Spawn, Terminal, wait_until
+from harness.watcher import put, stored
+
+from etcdnaming.cli.handler_input import variables
+from etcdnaming.cli.setting import PREFIXES
+from etcdnaming.cli.settings import SETTINGS
+from etcdnaming.model import ChangeBatch
+
+ENVIRONMENT = ("sh", "-c", "env | grep -a '^ETCD[A-Z]*_WATCH_' | sort; echo .")
+
+
+class Runs:
+    """
+    A command that keeps what it is told in a file, and that can be kept waiting.
+
+    While the file *hold* is there, a run that has begun does not end.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._told = directory / "told"
+        self.hold = directory / "hold"
+        script = f"cat >> {self._told}; while [ -e {self.hold} ]; do sleep 0.02; done"
+        self.command = ("sh", "-c", script)
+
+    def told(self) -> list[Any]:
+        """Return what each run had on its stdin."""
+        written = self._told.read_text() if self._told.exists() else ""
+        return [json.loads(line) for line in written.split("\n")[:-1]]
+
+    def wait_for(self, number: int) -> list[Any]:
+        """Return what they were told, when there are so many."""
+        wait_until(lambda: len(self.told()) >= number)
+        assert len(self.told()) == number
+        return self.told()
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Runs:
+    """What a command was told."""
+    return Runs(tmp_path)
+
+
+def addresses(told: Any) -> list[tuple[str, str]]:
+    """Return type and address of the changes a run was told."""
+    return [(event["type"], event["addr"]) for event in told["events"] if "addr" in event]
+
+
+def test_it_runs_for_what_is_there_and_for_each_change(
+    spawn: Spawn, etcd: Etcd, runs: Runs
+) -> None:
+    """With what happened, as -w json has it, and all that is there."""
+    put(etcd, e1="1:1")
+    watch = spawn("watch", "svc", "-w", "json", "--", *runs.command)
+    runs.wait_for(1)
+    put(etcd, e2="2:2")
+    first, second = runs.wait_for(2)
+
+    lines = [json.loads(line) for line in watch.out.splitlines()]
+    assert first["events"] + second["events"] == lines
+    assert [each["key"] for each in first["endpoints"]] == ["svc/e1"]
+    assert first["revision"] == etcd.revision() - 1
+    held = {"key_base64": None, "metadata": None, "version": 1, "lease": "0"}
+    assert second["revision"] == etcd.revision()
+    assert second["endpoints"] == [
+        {"key": f"svc/e{n}", "addr": f"{n}:{n}", "create_revision": at, "mod_revision": at, **held}
+        for n, at in ((1, second["revision"] - 1), (2, second["revision"]))
+    ]
+
+
+def test_it_runs_when_nothing_is_there(spawn: Spawn, etcd: Etcd, runs: Runs) -> None:
+    """A list of backends that is empty has to be written too."""
+    spawn("watch", "svc", "--", *runs.command)
+    [told] = runs.wait_for(1)
+
+    assert told["endpoints"] == []
+    assert [event["type"] for event in told["events"]] == ["SYNCED"]
+
+
+def test_it_does_not_run_for_what_is_not_shown(run: Run, etcd: Etcd, runs: Runs) -> None:
+    """With --rev it begins with a change, and what was there before is known all the same."""
+    put(etcd, e1="1:1")
+    put(etcd, e2="2:2")
+
+    result = run("watch", "svc", f"--rev={etcd.revision()}", "--count=1", "--", *runs.command)
+
+    assert result.status == 0
+    [told] = runs.told()
+    assert addresses(told) == [("PUT", "2:2")]
+    assert [each["addr"] for each in told["endpoints"]] == ["1:1", "2:2"]
+
+
+def test_the_last_event_is_in_the_environment(run: Run, etcd: Etcd) -> None:
+    """Raw as ours, and of a delete with what went away."""
+    etcd.put("svc/e1", '{"Addr":"1:1","Metadata":{"a":"x y"}}')
+    revision = etcd.revision()
+    etcd.delete("svc/e1")
+
+    def seen(at: int) -> list[str]:
+        result = run("watch", "svc", f"--rev={at}", "--count=1", "--", *ENVIRONMENT)
+        return [line for line in result.out.splitlines() if line.startswith("ETCDNAMING")]
+
+    assert seen(revision) == [
+        "ETCDNAMING_WATCH_ADDR=1:1",
+        "ETCDNAMING_WATCH_COUNT=1",
+        "ETCDNAMING_WATCH_EVENT=PUT",
+        "ETCDNAMING_WATCH_KEY=svc/e1",
+        'ETCDNAMING_WATCH_METADATA={"a":"x y"}',
+        f"ETCDNAMING_WATCH_REVISION={revision}",
+        "ETCDNAMING_WATCH_TARGET=svc",
+    ]
+    assert "ETCDNAMING_WATCH_EVENT=DELETE" in seen(revision + 1)
+    assert 'ETCDNAMING_WATCH_METADATA={"a":"x y"}' in seen(revision + 1)
+
+
+def test_etcdctls_variables_are_etcdctls(run: Run, etcd: Etcd) -> None:
+    """Go's quotes and all, so that a script for etcdctl works."""
+    key = 'svc/"e1"\n'
+    revision = etcd.revision() + 1
+    etcd.put(key, '{"Op":0,"Addr":"a\\"b","Metadata":"\\u003c"}')
+    etcd.delete(key)
+
+    for at in (revision, revision + 1):
+        ours = run("watch", "svc", f"--rev={at}", "--count=1", "--", *ENVIRONMENT).out
+        theirs = _etcdctls_variables(etcd, key, at)
+        assert len(theirs) == 4
+        assert [line for line in ours.splitlines() if line.startswith("ETCD_")] == theirs
+
+
+def _etcdctls_variables(etcd: Etcd, key: str, revision: int) -> list[str]:
+    command = [str(etcd.programs.etcdctl), f"--endpoints={etcd.endpoint}", "watch"]
+    command += [f"--rev={revision}", key, "--", *ENVIRONMENT]
+    environment = {"ETCDCTL_API": "3", "PATH": os.environ["PATH"]}
+    with closing(Process(command, environment)) as watch:
+        watch.wait_for_out("\n.\n")
+        told, _, _ = watch.out.partition("\n.\n")
+    # etcdctl says with each event where the store is by now.
+    lines = [line for line in told.splitlines() if line.startswith("ETCD_")]
+    return [f"ETCD_WATCH_REVISION={revision}" if "REVISION" in line else line for line in lines]
+
+
+def test_no_variable_of_it_is_one_of_an_option() -> None:
+    """A handler that calls etcdnaming again would have it for a setting."""
+    options = {setting.variable(prefix) for setting in SETTINGS for prefix in PREFIXES}
+
+    assert not options & variables("svc", [ChangeBatch(1, [], [], first=True)]).keys()
+
+
+def test_it_has_nothing_of_ours(spawn: Spawn, etcd: Etcd) -> None:
+    """Neither files nor signals that are blocked, ignored or caught, nor what is told to gRPC."""
+    script = "echo $(ls /proc/self/fd); cat /proc/self/status | grep ^Sig; env | grep 'GRPC_[VE]'"
+    ours = {"GRPC_ENABLE_FORK_SUPPORT": None}
+    watch = spawn("watch", "svc", "--", "sh", "-c", f"{script}; echo .", env=ours)
+    watch.wait_for_out(".\n")
+
+    zero = "0" * 16
+    fds, _, *masks, end = watch.out.splitlines()
+    assert len(fds.split()) == 4  # the fourth is that of ls
+    assert [mask for mask in masks if not mask.endswith(zero)] == []
+    assert end == "."
+
+
+def test_it_does_not_run_for_nothing(spawn: Spawn, etcd: Etcd, runs: Runs) -> None:
+    """An endpoint that is put again as it was, on another lease even, is no news."""
+    put(etcd, e1="1:1")
+    watch = spawn("watch", "svc", "--", *runs.command)
+    runs.wait_for(1)
+    put(etcd, e1="1:1")
+    etcd.put("svc/e1", '{ "Addr": "1:1" }', lease=etcd.grant(60))
+    etcd.put("svc/e2", "nonsense")
+    watch.wait_for_err("svc/e2")
+    put(etcd, e2="2:2")
+    _, told = runs.wait_for(2)
+
+    assert watch.out.count("1:1") == 3
+    assert addresses(told) == [("PUT", "2:2")]
+    assert [each["version"] for each in told["endpoints"]] == [3, 2]
+
+
+def test_what_comes_while_it_runs_is_one_run(spawn: Spawn, etcd: Etcd, runs: Runs) -> None:
+    """In order; what is shown meanwhile does not wait."""
+    runs.hold.touch()
+    watch = spawn("watch", "svc", "--", *runs.command)
+    runs.wait_for(1)
+    put(etcd, e1="1:1", e2="2:2")
+    etcd.delete("svc/e1")
+    watch.wait_for_out("DELETE")
+    assert len(runs.told()) == 1
+    runs.hold.unlink()
+    _, told = runs.wait_for(2)
+
+    assert addresses(told) == [("PUT", "1:1"), ("PUT", "2:2"), ("DELETE", "1:1")]
+    assert [each["addr"] for each in told["endpoints"]] == ["2:2"]
+
+
+def test_debouncing_waits_for_a_pause(spawn: Spawn, etcd: Etcd, runs: Runs) -> None:
+    """But not for what is there at first."""
+    start = time.monotonic()
+    watch = spawn("watch", "svc", "--debounce=1s", "--", *runs.command)
+    runs.wait_for(1)
+    assert time.monotonic() - start < 1
+    put(etcd, e1="1:1", e2="2:2", e3="3:3")
+    watch.wait_for_out("3:3")
+    start = time.monotonic()
+    _, told = runs.wait_for(2)
+
+    assert 0.9 < time.monotonic() - start < 1.5
+    assert addresses(told) == [("PUT", "1:1"), ("PUT", "2:2"), ("PUT", "3:3")]
+
+
+def test_debouncing_does_not_wait_for_ever(spawn: Spawn, etcd: Etcd, runs: Runs) -> None:
+    """A service that is never quiet has news too."""
+    spawn("watch", "svc", "--debounce=200ms", "--", *runs.command)
+    runs.wait_for(1)
+    start, number = time.monotonic(), 0
+    while len(runs.told()) == 1:
+        assert time.monotonic() - start < 5
+        put(etcd, e1=f"{(number := number + 1)}")
+
+    assert time.monotonic() - start > 1.5
+
+
+def test_what_waits_is_run_before_the_end(run: Run, etcd: Etcd, runs: Runs) -> None:
+    """Of a count, for one, however long the debouncing."""
+    put(etcd, e1="1:1")
+    start = time.monotonic()
+
+    args = (f"--rev={etcd.revision()}", "--count=1", "--debounce=30s")
+    assert run("watch", "svc", *args, "--", *runs.command).status == 0
+
+    assert [addresses(told) for told in runs.told()] == [[("PUT", "1:1")]]
+    assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize(
+    ("script", "status", "outcome"),
+    [
+        ("exit 7", 7, "exit code 7"),
+        ("kill -9 $$", 137, "SIGKILL"),
+        ("exit 200", 200, "exit code 200"),
+    ],
+)
+def test_its_failure_ends_the_watch(
+    run: Run, etcd: Etcd, script: str, status: int, outcome: str
+) -> None:
+    """With its exit code, as a shell would say it."""
+    assert run("watch", "svc", "--", "sh", "-c", script) == Result(
+        status, "", f"Error: sh: {outcome}\n"
+    )
+
+
+def test_a_failure_can_be_no_more_than_a_warning(spawn: Spawn, etcd: Etcd, runs: Runs) -> None:
+    """And the next change is another try."""
+    *sh, script = runs.command
+    watch = spawn("watch", "svc", "--on-error=continue", "--", *sh, f"{script}; exit 3")
+    runs.wait_for(1)
+    watch.wait_for_err("Warning: sh: exit code 3\n")
+    put(etcd, e1="1:1")
+    runs.wait_for(2)
+    watch.wait_for_err("Warning: sh: exit code 3\nWarning: sh: exit code 3\n")
+
+
+def test_the_last_run_decides(run: Run, etcd: Etcd) -> None:
+    """Although the count was met."""
+    put(etcd, e1="1:1")
+
+    args = (f"--rev={etcd.revision()}", "--count=1")
+    assert run("watch", "svc", *args, "--", "sh", "-c", "exit 9").status == 9
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "message"),
+    [("no-such", 127, "no-such: command not found"), ("{}", 126, "{}: it can't be executed")],
+)
+def test_a_command_that_can_not_run_is_said_at_once(
+    run: Run, tmp_path: Path, command: str, status: int, message: str
+) -> None:
+    """And not with the first change, or when etcd is there."""
+    file = tmp_path / "script"
+    file.write_text("echo")
+
+    result = run("watch", "svc", "--endpoints=127.0.0.1:1", "--", command.format(file))
+
+    assert result == Result(status, "", f"Error: {message.format(file)}\n")
+
+
+def test_a_command_that_goes_away_is_not_found(spawn: Spawn, etcd: Etcd, tmp_path: Path) -> None:
+    """With the exit code that has; or it is only a warning, for it may come back."""
+    script = tmp_path / "script"
+    script.write_text("#!/bin/sh\necho run\n")
+    script.chmod(stat.S_IRWXU)
+    strict = spawn("watch", "svc", "--", script)
+    lenient = spawn("watch", "svc", "--on-error=continue", "--", script)
+    for watch in (strict, lenient):
+        watch.wait_for_out("run\n")
+    script.rename(tmp_path / "away")
+    put(etcd, e1="1:1")
+    assert strict.finish() == Result(
+        127, "run\nPUT\tsvc/e1\t1:1\tnull\n", f"Error: {script}: command not found\n"
+    )
+    lenient.wait_for_err(f"Warning: {script}: command not found\n")
+    (tmp_path / "away").rename(script)
+    put(etcd, e1="2:2")
+    lenient.wait_for_out("2:2\tnull\nrun\n")
+
+
+def test_it_need_not_read(spawn: Spawn, etcd: Etcd) -> None:
+    """However much it is told."""
+    etcd.put_all({f"svc/e{n:05}".encode(): stored(f"{n}").encode() for n in range(5000)})
+    watch = spawn("watch", "svc", "-w", "json", "--", "echo", "run")
+    watch.wait_for_out("run\n")
+    put(etcd, e1="1:1")
+    watch.wait_for_out("1:1")
+
+    assert watch.err == ""
+
+
+def test_nothing_is_too_long_or_too_odd(run: Run, etcd: Etcd) -> None:
+    """What no variable can hold is left out; stdin has it."""
+    value = json.dumps({"Addr": "1:1", "Metadata": "x" * 200_000})
+    etcd.put_all({b"svc/\0\xff": value.encode()})
+
+    args = (f"--rev={etcd.revision()}", "--count=1", "-w", "json")
+    result = run("watch", "svc", *args, "--", "sh", "-c", "env | grep -a WATCH; cat")
+
+    assert result.status == 0
+    assert "ETCDNAMING_WATCH_KEY=svc/\\x00\udcff\n" in result.out
+    assert "METADATA=" not in result.out
+    assert len(json.loads(result.out.splitlines()[-1])["endpoints"][0]["metadata"]) == 200_000
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it_too(spawn: Spawn, etcd: Etcd, tmp_path: Path, number: int) -> None:
+    """It gets a SIGTERM, and has a second to end before we do."""
+    script = (
+        f"trap 'echo ended > {tmp_path}/file; exit' TERM; echo run; while :; do sleep 0.05; done"
+    )
+    watch = spawn("watch", "svc", "--", "sh", "-c", script)
+    watch.wait_for_out("run\n")
+    watch.signal(number)
+
+    assert watch.finish().status == -number
+    assert (tmp_path / "file").read_text() == "ended\n"
+
+
+def test_it_can_not_keep_us(spawn: Spawn, etcd: Etcd) -> None:
+    """A signal ends us within 2 s, whatever the command makes of it."""
+    watch = spawn(
+        "watch", "svc", "--", "sh", "-c", "trap '' TERM; echo run; exec sleep 5 <&- >&- 2>&-"
+    )
+    watch.wait_for_out("run\n")
+    start = time.monotonic()
+    watch.signal(signal.SIGTERM)
+
+    assert watch.finish().status == -signal.SIGTERM
+    assert time.monotonic() - start < 2
+
+
+def test_a_ctrl_c_reaches_both(terminal: Terminal, etcd: Etcd, tmp_path: Path) -> None:
+    """Once, from the terminal; the command may take its time over it, up to a second."""
+    script = (
+        f"trap 'echo INT >> {tmp_path}/file; sleep 0.3; exit' INT TERM; echo run; sleep 9 & wait"
+    )
+    screen = terminal("watch", "svc", "--", "sh", "-c", script)
+    screen.expect("run")
+    screen.sendintr()
+    screen.wait()
+
+    assert screen.signalstatus == signal.SIGINT
+    assert (tmp_path / "file").read_text() == "INT\n"
+
+
+def test_starting_it_again_and_again_is_safe(spawn: Spawn, etcd: Etcd) -> None:
+    """Beside gRPC's threads, which are busy all the time."""
+    watch = spawn("watch", "svc", "--", sys.executable, "-S", "-c", "print('run', flush=True)")
+    for number in range(100):
+        put(etcd, e1=f"{number}:1")
+        watch.wait_for_out(f"{number}:1")
+    etcd.delete("svc/e1")
+    watch.wait_for_out("DELETE")
+    wait_until(lambda: watch.out.endswith("run\n"))
+
+    assert watch.out.count("run\n") > 10
+    assert watch.err == ""
+    watch.signal(signal.SIGTERM)
+    assert watch.finish().status == -signal.SIGTERM

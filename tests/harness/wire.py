@@ -1,0 +1,101 @@
+"""A wire to a server that one client alone can lose."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+
+__all__ = ["Wire"]
+
+
+class Wire:
+    """
+    Passes on what is said to and by *endpoint*, ``HOST:PORT``, until something happens to it.
+
+    `_changed` guards everything.
+    """
+
+    def __init__(self, endpoint: str) -> None:
+        host, _, port = endpoint.rpartition(":")
+        self._server = (host, int(port))
+        self._changed = threading.Condition()
+        self._open: set[socket.socket] = set()
+        self._listener: socket.socket | None = None
+        self._deaf = self._mute = False
+        self._port = 0
+        self.mend()
+        self.endpoint = f"127.0.0.1:{self._port}"
+
+    def cut(self) -> None:
+        """Break every connection, and refuse new ones."""
+        with self._changed:
+            if self._listener:
+                # Closing alone does not wake the thread that waits in it.
+                with contextlib.suppress(OSError):
+                    self._listener.shutdown(socket.SHUT_RDWR)
+                self._listener.close()
+                self._listener = None
+            for each in self._open:
+                with contextlib.suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
+
+    def hold(self) -> None:
+        """Pass nothing on, in either direction; connections stay open."""
+        with self._changed:
+            self._deaf = self._mute = True
+
+    def hold_answers(self) -> None:
+        """Pass on what the client says only."""
+        with self._changed:
+            self._mute = True
+
+    def mend(self) -> None:
+        """Pass on everything again, also what was held."""
+        with self._changed:
+            self._deaf = self._mute = False
+            self._changed.notify_all()
+            if self._listener is None:
+                self._listener = socket.create_server(("127.0.0.1", self._port))
+                self._port = self._listener.getsockname()[1]
+                self._start(self._accept, self._listener)
+
+    def close(self) -> None:
+        """End it."""
+        self.cut()
+        with self._changed:
+            self._deaf = self._mute = False
+            self._changed.notify_all()
+
+    def _accept(self, listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # it was cut
+            while True:
+                client = listener.accept()[0]
+                try:
+                    server = socket.create_connection(self._server)
+                except OSError:
+                    client.close()
+                    continue
+                with self._changed:
+                    self._open |= {client, server}
+                self._start(self._pass_on, client, server)
+                self._start(self._pass_on, server, client)
+
+    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                self._wait_to_pass(from_client=source.getsockname()[1] == self._port)
+                target.sendall(data)
+        with self._changed:
+            self._open -= {source, target}
+        for each in (source, target):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        source.close()
+
+    def _wait_to_pass(self, *, from_client: bool) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: not (self._deaf if from_client else self._mute))
+
+    def _start(self, target: object, *args: socket.socket) -> None:
+        threading.Thread(target=target, args=args, daemon=True).start()  # type: ignore[arg-type]

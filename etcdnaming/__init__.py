@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from .errors import EtcdnamingError
     from .etcd import Client
     from .model import Condition, Endpoint, Listing, Operation, Update, UpdateResult
+    from .registration import Registration, RegistrationEvent
+    from .resolver import insecure_channel, secure_channel
     from .sandbox import Sandbox
 
 __version__ = "0.1.0"
@@ -28,9 +30,13 @@ __all__ = [
     "EtcdnamingError",
     "Listing",
     "Operation",
+    "Registration",
+    "RegistrationEvent",
     "Sandbox",
     "Update",
     "UpdateResult",
+    "insecure_channel",
+    "secure_channel",
     "services",
 ]
 
@@ -43,9 +49,13 @@ _ROOMS = {
     "EtcdnamingError": "errors",
     "Listing": "model",
     "Operation": "model",
+    "Registration": "registration",
+    "RegistrationEvent": "registration",
     "Sandbox": "sandbox",
     "Update": "model",
     "UpdateResult": "model",
+    "insecure_channel": "resolver",
+    "secure_channel": "resolver",
     "services": "endpoints",
 }
 

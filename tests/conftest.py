@@ -22,6 +22,9 @@ from harness.tls import Certificates
 
 from etcdnaming.etcd import Client
 
+# What tests stand on and what they start: some of it is run, none of it is imported for doctests.
+collect_ignore_glob = ["harness/*", "process_programs/*"]
+
 
 @pytest.fixture(scope="session")
 def programs() -> Programs:

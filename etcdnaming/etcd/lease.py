@@ -1,0 +1,212 @@
+"""
+All leases of a client, kept alive by one stream.
+
+Each is renewed at a third of the TTL that was granted, and never asked for twice at a time. Whether
+it is alive is decided by answers alone: a lease that got none for a TTL is silent, whatever the
+stream looks like, and is asked for again until etcd says that it lives or is gone.
+"""
+
+from __future__ import annotations
+
+import enum
+import random
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from heapq import heappop, heappush
+from math import ceil
+from typing import TypeAlias
+
+from ..errors import EtcdError
+from ..model import Lease
+from . import rpc_pb2 as rpc
+from .answers import TokenRefusedError
+from .calls import Method
+from .client import Client
+from .dialogue import Dialogue
+
+__all__ = ["LeaseKeeper", "LeaseState"]
+
+PATIENCE = 0.45
+"""
+The part of a TTL that an answer may take before another member is asked.
+
+The grpc-proxy answers when it next asks etcd itself: after a third of a TTL, and half a second.
+"""
+
+_KEEP_ALIVE = Method(
+    "/etcdserverpb.Lease/LeaseKeepAlive", rpc.LeaseKeepAliveRequest, rpc.LeaseKeepAliveResponse
+)
+
+
+class LeaseState(enum.Enum):
+    """What has become of a lease."""
+
+    SILENT = "silent"
+    """No good answer for a TTL; it may have expired."""
+
+    ALIVE = "alive"
+    """It was silent, and lives."""
+
+    GONE = "gone"
+    """Etcd says so. It is not asked for any more."""
+
+
+_Tell: TypeAlias = Callable[[LeaseState, str], None]
+_Dialogue: TypeAlias = Dialogue[rpc.LeaseKeepAliveRequest, rpc.LeaseKeepAliveResponse]
+
+
+class LeaseKeeper:
+    """
+    Keeps leases of *client* alive; from the first one to its end, two threads of its own do it.
+
+    One decides what is due, the other (the dialogue's) listens. `_changed` guards everything. What
+    becomes of a lease is told by either, under that lock so that it is told in order: who is told
+    must not wait.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._changed = threading.Condition()
+        self._kept: dict[int, _Kept] = {}
+        self._agenda: list[tuple[float, int]] = []
+        self._dialogue: _Dialogue | None = None
+        self._open = self._closed = False
+        self._heard = 0.0
+        self._trouble = ""
+
+    def keep(self, lease: Lease, tell: _Tell) -> None:
+        """Keep *lease* alive until it is forgotten or gone; *tell* hears what becomes of it."""
+        with self._changed:
+            kept = _Kept(lease, tell, time.monotonic())
+            self._kept[lease.id] = kept
+            self._plan(kept)
+            if self._dialogue is None:
+                self._begin()
+
+    def forget(self, lease: int) -> None:
+        """Don't keep it alive any longer."""
+        with self._changed:
+            self._kept.pop(lease, None)
+
+    def close(self) -> None:
+        """Forget them all, and end the stream."""
+        with self._changed:
+            self._closed = True
+            self._kept.clear()
+            if self._dialogue:
+                self._dialogue.close()
+            self._changed.notify()
+
+    def opened(self) -> None:
+        """Ask for every lease, on a new stream."""
+        now = time.monotonic()
+        with self._changed:
+            self._open, self._heard = True, now
+            self._agenda.clear()
+            for kept in self._kept.values():
+                kept.asked, kept.due = None, now
+                self._plan(kept)
+
+    def received(self, response: rpc.LeaseKeepAliveResponse) -> None:
+        """Take an answer to our last question about a lease."""
+        with self._changed:
+            self._heard, self._trouble = time.monotonic(), ""
+            kept = self._kept.get(response.ID)
+            if kept is None or kept.asked is None:
+                return
+            if response.TTL <= 0:  # 0 from etcd itself, -1 from its proxy
+                del self._kept[response.ID]
+                kept.tell(LeaseState.GONE, "etcd does not know it any more")
+                return
+            if kept.silent:
+                kept.tell(LeaseState.ALIVE, "")
+            kept.answered(kept.asked, response.TTL)
+            self._plan(kept)
+
+    def broken(self, exc: EtcdError) -> None:
+        """Ask nobody until there is a new stream."""
+        with self._changed:
+            self._open, self._trouble = False, str(exc)
+            some = next(iter(self._kept), 0)
+        if isinstance(exc, TokenRefusedError):
+            with suppress(EtcdError):  # which a new stream would meet, too
+                self._client.lease_time_to_live(some)  # renews the token
+
+    def _begin(self) -> None:
+        self._dialogue = Dialogue(self._client.caller, _KEEP_ALIVE, self, "etcdnaming-keepalive")
+        run = partial(self._run, self._dialogue)
+        threading.Thread(target=run, name="etcdnaming-leases", daemon=True).start()
+
+    def _run(self, dialogue: _Dialogue) -> None:
+        with self._changed:
+            while not self._closed:
+                self._do_what_is_due(dialogue)
+                self._changed.wait(self._idle())
+
+    def _idle(self) -> float | None:
+        return max(0.0, self._agenda[0][0] - time.monotonic()) if self._agenda else None
+
+    def _do_what_is_due(self, dialogue: _Dialogue) -> None:
+        now = time.monotonic()
+        while self._agenda and self._agenda[0][0] <= now:
+            when, lease = heappop(self._agenda)
+            kept = self._kept.get(lease)
+            if kept is None or kept.planned != when:
+                continue  # forgotten, or planned anew since
+            if not kept.silent and now >= kept.deadline:
+                kept.silent = True
+                kept.tell(LeaseState.SILENT, self._why(kept))
+            if self._open and kept.asked is None and now >= kept.due:
+                kept.ask(now)
+                dialogue.say(rpc.LeaseKeepAliveRequest(ID=lease))
+            elif self._open and kept.asked is not None and now >= self._patience_ends(kept):
+                self._open = False
+                dialogue.call_another()
+            self._plan(kept)
+
+    def _plan(self, kept: _Kept) -> None:
+        """Put down when there will be something to do about it."""
+        times = [] if kept.silent else [kept.deadline]
+        if self._open:
+            times.append(kept.due if kept.asked is None else self._patience_ends(kept))
+        kept.planned = min(times, default=None)
+        if kept.planned is not None:
+            heappush(self._agenda, (kept.planned, kept.id))
+            if self._agenda[0][1] == kept.id:
+                self._changed.notify()
+
+    def _patience_ends(self, kept: _Kept) -> float:
+        asked = kept.asked or 0.0
+        # A stream that answers others is not dead: a thousand leases are answered one by one.
+        return min(max(asked, self._heard) + PATIENCE * kept.ttl, asked + kept.ttl)
+
+    def _why(self, kept: _Kept) -> str:
+        return f"no answer for {kept.ttl} s" + (f": {self._trouble}" if self._trouble else "")
+
+
+class _Kept:
+    """A lease: when it was asked for, is to be asked for, and is believed in until."""
+
+    __slots__ = ("asked", "deadline", "due", "id", "planned", "silent", "tell", "ttl")
+
+    def __init__(self, lease: Lease, tell: _Tell, now: float) -> None:
+        self.id, self.ttl, self.tell = lease.id, lease.ttl, tell
+        self.deadline = now + lease.ttl
+        self.due = now
+        self.asked: float | None = None
+        self.planned: float | None = None
+        self.silent = False
+
+    def ask(self, now: float) -> None:
+        self.asked = now
+        # Rounded, so that a thread which has a thousand leases wakes up for several at a time.
+        step = self.ttl / 100
+        self.due = step * ceil((now + self.ttl / 3 * random.uniform(0.9, 1.1)) / step)
+
+    def answered(self, asked: float, ttl: int) -> None:
+        self.ttl, self.silent = ttl, False
+        self.deadline = asked + ttl  # the TTL began when etcd got the question, or later
+        self.asked = None

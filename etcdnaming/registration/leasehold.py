@@ -1,0 +1,127 @@
+"""The lease of a registration: asked for, lost, found alive, replaced, revoked."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import TypeAlias
+
+from ..errors import LeaseNotFoundError, PermissionDeniedError
+from ..etcd import Client
+from ..etcd.lease import LeaseKeeper, LeaseState
+from .event import RegistrationEvent
+from .trust import Trust
+
+__all__ = ["Hear", "Leasehold", "full_jitter"]
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+"""Seconds between attempts: doubled each time, with full jitter."""
+
+SPREAD = 3.0
+"""Seconds within which those who lost their leases in one outage ask for new ones."""
+
+Hear: TypeAlias = Callable[[int, LeaseState, str], None]
+
+
+def full_jitter(failures: int) -> float:
+    """Return how many seconds to pause after so many failures."""
+    return random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures, 10)))
+
+
+class Leasehold:
+    """
+    The one lease that is held, if any, and those before it that may not have ended.
+
+    It belongs to the registrar's thread. *hear* is called by the keeper's.
+
+    The id is chosen here, so that a grant which was not answered can be repeated, or revoked.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        leases: LeaseKeeper,
+        trust: Trust,
+        hear: Hear,
+        tell: Callable[[RegistrationEvent], None],
+    ) -> None:
+        self._client, self._leases, self._trust = client, leases, trust
+        self._hear, self._tell = hear, tell
+        self.id = 0
+        self._next = 0
+        self._replaced: set[int] = set()
+        self._not_before = 0.0
+        self._losses = 0
+
+    @property
+    def ours(self) -> frozenset[int]:
+        """Every lease that our keys may hang on."""
+        return frozenset({self.id, *self._replaced} - {0})
+
+    def ask(self, ttl: int) -> float:
+        """Have a lease; if it is too early to ask for one, return how many seconds that is so."""
+        if self.id:
+            return 0.0
+        too_early = self._not_before - time.monotonic()
+        if too_early > 0:
+            return too_early
+        self._next = self._next or _new_id()
+        lease = self._client.lease_grant(ttl, lease=self._next)
+        self.id, self._next = lease.id, 0
+        self._trust.begin(lease.id)
+        self._leases.keep(lease, partial(self._hear, lease.id))
+        self._tell(RegistrationEvent("granted", lease=lease.id, ttl=lease.ttl))
+        return 0.0
+
+    def give_up(self, why: str) -> None:
+        """Do without the lease that is held: etcd knows it no more, and another one is needed."""
+        lost, outage = self._trust.end()
+        if lost:
+            self._tell(RegistrationEvent("lost", lease=self.id, reason=why))
+        self._leases.forget(self.id)
+        self._replaced.add(self.id)
+        self.id = 0
+        # After an outage everybody is here at once; else it was only ours.
+        pause = random.uniform(0, SPREAD) if outage else full_jitter(self._losses)
+        self._not_before = time.monotonic() + pause
+        self._losses += 1
+
+    def confirm(self) -> None:
+        """Take notice that all keys are where they should be."""
+        for lease in list(self._replaced):
+            # What is not ours to delete may hang on it, too: then it ends by itself.
+            with suppress(PermissionDeniedError):
+                self._revoke(lease)
+            self._replaced.discard(lease)
+        seconds = self._trust.regain()
+        if seconds is not None:
+            self._losses = 0
+            self._tell(RegistrationEvent("regained", lease=self.id, seconds=seconds))
+
+    def release(self) -> None:
+        """Keep the lease alive no longer."""
+        self._leases.forget(self.id)
+
+    def end(self) -> None:
+        """Revoke what there is."""
+        self._trust.end()
+        held, self.id = self.id, 0
+        for lease in (held, self._next, *self._replaced):
+            if lease and self._revoke(lease) and lease == held:
+                self._tell(RegistrationEvent("revoked", lease=lease))
+
+    def _revoke(self, lease: int) -> bool:
+        """Say whether it was there."""
+        try:
+            self._client.lease_revoke(lease)
+        except LeaseNotFoundError:
+            return False
+        return True
+
+
+def _new_id() -> int:
+    return int.from_bytes(os.urandom(8), "big") >> 1 or 1  # a positive int64

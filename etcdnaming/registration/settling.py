@@ -1,0 +1,170 @@
+"""What is to be done about the keys of a registration is done, and told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+
+from .. import keys, wire
+from ..errors import ConflictError, InvalidValueError, KeyHeldError, LeaseNotFoundError
+from ..etcd import Client
+from ..model import Endpoint
+from .asking import AT_ONCE, Write, look, parts, write
+from .event import Kind, RegistrationEvent
+from .rules import Policy, Slot, Stage, Verdict, judge
+from .slots import Slots
+
+__all__ = ["Settler"]
+
+ATTEMPTS = 10
+"""How often others may change our keys between a look and a write before we pause."""
+
+
+class Settler:
+    """
+    Settles *slots*, for the registrar's thread; *tell* hears of everything that changes.
+
+    *undone* is what is told of keys that are registered no longer because we do not want them;
+    *all_or_nothing*: a conflict is the end, as it is until all were registered.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        slots: Slots,
+        policy: Policy,
+        tell: Callable[[RegistrationEvent], None],
+    ) -> None:
+        self._client, self._slots, self._policy, self._tell = client, slots, policy, tell
+        self.undone: Kind = "withdrawn"
+        self.all_or_nothing = True
+
+    def settle(self, lease: int, ours: AbstractSet[int]) -> list[Slot]:
+        """
+        Do what is to be done (see `judge`), and return what this was about.
+
+        Raises:
+            KeyHeldError: Somebody else has a key, and that is not to be borne.
+            LeaseNotFoundError: *lease* is gone.
+            ConflictError: Others change the keys as fast as we look.
+        """
+        at_once = AT_ONCE
+        for _ in range(ATTEMPTS):
+            look(self._client, [slot for slot in self._slots.open if not slot.sure])
+            writes = self._judge_all(lease, ours)
+            if not writes:
+                return self._slots.close()
+            for some in parts(writes, at_once):
+                if not self._write(some, lease):
+                    # Who changes one key all the time must not keep us from the others.
+                    at_once = max(1, at_once // 4)
+        raise ConflictError([keys.decode(each.slot.key) for each in writes], ATTEMPTS)
+
+    def _judge_all(self, lease: int, ours: AbstractSet[int]) -> list[Write]:
+        """Return what has to be written; the others are taken as they are."""
+        writes = []
+        for slot in self._slots.open:
+            verdict = self._judge(slot, lease, ours)
+            if verdict is Verdict.ADOPT:
+                self._adopt(slot)
+                verdict = self._judge(slot, lease, ours)
+            if verdict is Verdict.PUT:
+                writes.append(Write(slot, lease))
+            elif verdict is Verdict.DELETE:
+                writes.append(Write(slot, None))
+            else:
+                self._take(slot, verdict, lease)
+        return writes
+
+    def _judge(self, slot: Slot, lease: int, ours: AbstractSet[int]) -> Verdict:
+        wanted = self._slots.wanted and not slot.removed
+        return judge(slot, lease, ours, self._policy, wanted=wanted)
+
+    def _adopt(self, slot: Slot) -> None:
+        if slot.seen:
+            self._slots.adopt(slot, slot.seen.value, _endpoint(slot.seen.value))
+            self._tell(_event("changed", slot)._replace(lease=slot.seen.lease))
+
+    def _take(self, slot: Slot, verdict: Verdict, lease: int) -> None:
+        """Take things as they are."""
+        if verdict is Verdict.HOLD:
+            _hold(slot, lease)
+        elif verdict is Verdict.WAIT:
+            self._wait(slot)
+        elif verdict is Verdict.CONFLICT:
+            self._give_up(slot, "conflict")
+            if self.all_or_nothing:
+                raise KeyHeldError(keys.decode(slot.key), _holder(slot))
+        elif verdict is Verdict.TAKEN:
+            self._give_up(slot, "taken_over")
+        elif verdict is Verdict.DELETED:
+            if self._client.lease_time_to_live(lease) <= 0:
+                raise LeaseNotFoundError("etcdserver: requested lease not found")
+            self._give_up(slot, "deleted")
+        else:
+            _let_go(slot)
+
+    def _give_up(self, slot: Slot, kind: Kind) -> None:
+        self._tell(_event(kind, slot)._replace(holder=_holder(slot)))
+        slot.stage = Stage.OUT
+
+    def _wait(self, slot: Slot) -> None:
+        if slot.holder != _holder(slot):
+            slot.holder = _holder(slot)
+            kind: Kind = "taken_over" if slot.stage is Stage.HELD else "waiting"
+            self._tell(_event(kind, slot)._replace(holder=slot.holder))
+        _let_go(slot)
+
+    def _write(self, writes: Sequence[Write], lease: int) -> bool:
+        before = [(_taken_from(each.slot), _reason(each.slot, lease)) for each in writes]
+        revision = write(self._client, writes)
+        if not revision:
+            return False
+        for each, (holder, reason) in zip(writes, before, strict=True):
+            if each.lease is None:
+                _let_go(each.slot)
+                self._tell(_event(self.undone, each.slot)._replace(revision=revision))
+            else:
+                _hold(each.slot, lease)
+                event = _event("registered", each.slot)
+                self._tell(event._replace(lease=lease, holder=holder, reason=reason))
+        return True
+
+
+def _event(kind: Kind, slot: Slot) -> RegistrationEvent:
+    revision = slot.seen.mod_revision if slot.seen else 0
+    return RegistrationEvent(kind, keys.decode(slot.key), slot.endpoint, revision=revision)
+
+
+def _hold(slot: Slot, lease: int) -> None:
+    slot.stage, slot.lease = Stage.HELD, lease
+    slot.chosen, slot.holder = False, 0
+
+
+def _let_go(slot: Slot) -> None:
+    if slot.stage is Stage.HELD:
+        slot.stage = Stage.AWAY
+
+
+def _holder(slot: Slot) -> int:
+    return slot.seen.lease if slot.seen else 0
+
+
+def _taken_from(slot: Slot) -> int:
+    return _holder(slot) if slot.stage is Stage.NEW else 0
+
+
+def _reason(slot: Slot, lease: int) -> str:
+    """Return why it has to be written again, if it was there."""
+    if slot.stage is not Stage.HELD or slot.lease != lease or slot.chosen:
+        return ""
+    if slot.seen is None:
+        return "it was deleted"
+    return "it was put without a lease"
+
+
+def _endpoint(value: bytes) -> Endpoint | None:
+    try:
+        return wire.decode(value)
+    except InvalidValueError:
+        return None

@@ -1,0 +1,269 @@
+"""Leases kept alive: how often etcd is asked, and what is said of them when it does not answer."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from urllib.request import urlopen
+
+import pytest
+from harness import WRITER, Cluster, Etcd, Proxy, wait_until
+
+from etcdnaming.errors import LeaseNotFoundError
+from etcdnaming.etcd import Client
+from etcdnaming.etcd.lease import LeaseKeeper, LeaseState
+from etcdnaming.model import Lease
+
+ALIVE, SILENT, GONE = LeaseState.ALIVE, LeaseState.SILENT, LeaseState.GONE
+THREADS = {"etcdnaming-leases", "etcdnaming-keepalive"}
+
+
+class Told(list[LeaseState]):
+    """What was said of a lease."""
+
+    why = ""
+
+    def __call__(self, state: LeaseState, why: str) -> None:
+        """Take it down."""
+        self.append(state)
+        self.why = why
+
+
+@contextmanager
+def kept(client: Client, ttl: int) -> Iterator[tuple[Lease, Told]]:
+    """Yield a lease of *client* that is kept alive, and what is told of it."""
+    lease, told = client.lease_grant(ttl), Told()
+    with closing(LeaseKeeper(client)) as keeper:
+        keeper.keep(lease, told)
+        yield lease, told
+
+
+def metric(etcd: Etcd, name: str) -> float:
+    """Return what *etcd* has counted, for the keep-alive call."""
+    with urlopen(f"http://{etcd.endpoint}/metrics", timeout=10) as page:
+        lines = page.read().decode().splitlines()
+    return sum(
+        float(line.rpartition(" ")[2])
+        for line in lines
+        if line.startswith(f"{name}{{") and '"LeaseKeepAlive"' in line
+    )
+
+
+def asked(etcd: Etcd) -> float:
+    """Return how often *etcd* was asked to keep a lease alive."""
+    return metric(etcd, "grpc_server_msg_received_total")
+
+
+def streams(etcd: Etcd) -> float:
+    """Return how many streams for that *etcd* has seen."""
+    return metric(etcd, "grpc_server_started_total")
+
+
+def threads() -> set[str]:
+    """Return the names of the threads that keep leases alive."""
+    return {thread.name for thread in threading.enumerate()} & THREADS
+
+
+def remaining(etcd: Etcd, lease: Lease) -> int:
+    """Return the seconds *lease* has left."""
+    ttl: int = etcd.ctl_json("lease", "timetolive", f"{lease.id:x}")["ttl"]
+    return ttl
+
+
+def test_a_lease_is_asked_for_three_times_in_a_ttl(etcd: Etcd, client: Client) -> None:
+    """And is never close to its end."""
+    before = asked(etcd)
+    with kept(client, 3) as (lease, told):
+        wait_until(lambda: asked(etcd) > before)
+        before = asked(etcd)
+        time.sleep(2 * lease.ttl)
+        assert 5 <= asked(etcd) - before <= 7
+        assert told == []
+        assert remaining(etcd, lease) >= 1
+
+
+@pytest.mark.long
+@pytest.mark.timeout(120)
+def test_a_minute_has_as_many_questions_as_it_should(etcd: Etcd, client: Client) -> None:
+    """Within a tenth; what jitter adds here it takes away there."""
+    with kept(client, 3):
+        time.sleep(1)
+        before = asked(etcd)
+        time.sleep(60)
+        assert 54 <= asked(etcd) - before <= 66
+
+
+def test_nobody_is_asked_twice_at_a_time(own_etcd: Callable[..., Etcd]) -> None:
+    """A question that waits is not asked again on the same stream, and once on the next."""
+    etcd = own_etcd()
+    with Client([etcd.endpoint]) as client, kept(client, 6) as (_, told):
+        wait_until(lambda: asked(etcd))
+        before, streams_before = asked(etcd), streams(etcd)
+        etcd.freeze()
+        time.sleep(4)
+        etcd.thaw()
+        time.sleep(0.5)
+        new_streams = streams(etcd) - streams_before
+        assert asked(etcd) - before <= 2 + new_streams
+        assert told == []
+
+
+def test_a_lease_is_lost_without_an_answer_for_a_ttl_and_found_again(
+    own_etcd: Callable[..., Etcd],
+) -> None:
+    """Etcd that was stopped still has it: it is told when that is known."""
+    etcd = own_etcd()
+    with Client([etcd.endpoint]) as client, kept(client, 2) as (lease, told):
+        wait_until(lambda: asked(etcd))
+        etcd.stop()
+        stopped = time.monotonic()
+        wait_until(lambda: told)
+        assert told == [SILENT]
+        assert lease.ttl / 3 < time.monotonic() - stopped < lease.ttl + 0.5
+        assert told.why.startswith("no answer for 2 s: ")
+        time.sleep(lease.ttl)
+        etcd.start()
+        wait_until(lambda: len(told) > 1)
+        assert told == [SILENT, ALIVE]
+
+
+def test_an_etcd_that_is_away_for_less_is_not_worth_a_word(
+    own_etcd: Callable[..., Etcd],
+) -> None:
+    """A restart, for one."""
+    etcd = own_etcd()
+    with Client([etcd.endpoint]) as client, kept(client, 10) as (_, told):
+        for _ in range(3):
+            wait_until(lambda: asked(etcd))  # it counts from its start
+            etcd.stop()
+            etcd.start()
+        assert told == []
+
+
+@pytest.mark.parametrize("through_a_proxy", [False, True])
+def test_a_lease_that_was_revoked_is_gone(
+    etcd: Etcd, grpc_proxy: Callable[..., Proxy], through_a_proxy: bool
+) -> None:
+    """Etcd says that it has 0 seconds left, its proxy -1."""
+    endpoint = grpc_proxy(etcd).endpoint if through_a_proxy else etcd.endpoint
+    before = asked(etcd)
+    with Client([endpoint]) as client, kept(client, 2) as (lease, told):
+        wait_until(lambda: asked(etcd) > before)
+        etcd.revoke(lease.id)
+        wait_until(lambda: told)
+        assert told == [GONE]
+
+
+def test_a_lease_that_ended_in_a_frozen_etcd_is_gone(own_etcd: Callable[..., Etcd]) -> None:
+    """First it is silent: nobody knows."""
+    etcd = own_etcd()
+    with Client([etcd.endpoint]) as client, kept(client, 2) as (_, told):
+        wait_until(lambda: asked(etcd))
+        etcd.freeze()
+        time.sleep(5)
+        etcd.thaw()
+        wait_until(lambda: len(told) == 2)
+        assert told == [SILENT, GONE]
+
+
+@pytest.mark.long
+def test_another_member_is_asked_when_one_freezes(cluster: Cluster) -> None:
+    """In time: the lease does not even look lost."""
+    first = cluster.followers()[0]
+    others = [each for each in cluster.members if each is not first]
+    endpoints = [first.endpoint, *(each.endpoint for each in others)]
+    with Client(endpoints) as client, kept(client, 6) as (lease, told):
+        wait_until(lambda: asked(first))
+        first.freeze()
+        time.sleep(2 * lease.ttl)
+        assert told == []
+        assert sum(asked(each) for each in others)
+
+
+def test_a_member_without_a_leader_is_left(cluster: Cluster) -> None:
+    """It would keep the stream, and never answer."""
+    first, second, third = cluster.members
+    endpoints = [each.endpoint for each in cluster.members]
+    with Client(endpoints) as client, kept(client, 3) as (lease, told):
+        wait_until(lambda: sum(map(asked, cluster.members)))
+        second.freeze()
+        third.freeze()
+        wait_until(lambda: told)
+        assert told == [SILENT]
+        time.sleep(lease.ttl)
+        cluster.start()
+        wait_until(lambda: len(told) > 1)
+        assert told[1] in {ALIVE, GONE}  # a new leader gives every lease its TTL again
+    assert first.running
+
+
+@pytest.mark.long
+def test_a_thousand_leases_share_a_stream(own_etcd: Callable[..., Etcd]) -> None:
+    """And cost next to nothing."""
+    etcd = own_etcd()
+    with Client([etcd.endpoint]) as client, closing(LeaseKeeper(client)) as keeper:
+        told = Told()
+        for _ in range(1000):
+            keeper.keep(client.lease_grant(6), told)
+        wait_until(lambda: asked(etcd) >= 1000)
+        before, used = asked(etcd), time.process_time()
+        time.sleep(20)
+        assert 9_000 < asked(etcd) - before < 11_000
+        assert time.process_time() - used < 20 * 0.3
+        assert told == []
+        assert streams(etcd) == 1
+        assert len(etcd.leases()) == 1000
+        assert threads() == THREADS
+
+
+def test_a_lease_that_is_forgotten_ends(etcd: Etcd, client: Client) -> None:
+    """With its TTL, and without a word."""
+    told = Told()
+    with closing(LeaseKeeper(client)) as keeper:
+        lease, other = client.lease_grant(2), client.lease_grant(2)
+        keeper.keep(lease, told)
+        keeper.keep(other, told)
+        keeper.forget(lease.id)
+        wait_until(lambda: etcd.leases() == [other.id])
+        assert told == []
+
+
+def test_it_ends_at_once_also_when_etcd_does_not_answer(own_etcd: Callable[..., Etcd]) -> None:
+    """With all its threads."""
+    etcd = own_etcd()
+    with Client([etcd.endpoint]) as client:
+        with kept(client, 10):
+            wait_until(lambda: asked(etcd))
+            etcd.freeze()
+            start = time.monotonic()
+        assert time.monotonic() - start < 0.2
+        wait_until(lambda: not threads(), timeout=1)
+
+
+@pytest.mark.long
+def test_a_token_that_expires_does_not_end_a_lease(auth_etcd: Callable[..., Etcd]) -> None:
+    """Nor does a restart, which makes all tokens void."""
+    etcd = auth_etcd("--auth-token-ttl=1")
+    name, _, password = WRITER.partition(":")
+    with (
+        Client([etcd.endpoint], user=name, password=password) as client,
+        kept(client, 4) as (lease, told),
+    ):
+        time.sleep(4)
+        etcd.stop()
+        etcd.start()
+        time.sleep(4)
+        assert told == []
+        assert client.lease_time_to_live(lease.id) > 0
+
+
+def test_a_grant_that_is_repeated_is_one_lease(etcd: Etcd, client: Client) -> None:
+    """Who chooses the id may ask again when he got no answer."""
+    for _ in range(2):
+        assert client.lease_grant(60, lease=4711).id == 4711
+    assert etcd.leases() == [4711]
+    client.lease_revoke(4711)
+    with pytest.raises(LeaseNotFoundError):
+        client.lease_revoke(4711)

@@ -1,0 +1,512 @@
+"""Endpoints held in etcd: registered, healed, changed, handed over, taken away."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+import pytest
+from harness import READER, WRITER, Etcd, wait_until
+from harness.registrations import Told, holds
+
+from etcdnaming import Client, Endpoint, Registration, RegistrationEvent, transaction, wire
+from etcdnaming.errors import (
+    AuthenticationError,
+    ClosedError,
+    InvalidEndpointError,
+    InvalidSettingError,
+    InvalidTargetError,
+    KeyHeldError,
+    PermissionDeniedError,
+)
+from etcdnaming.model import Update
+
+KEY = "svc/e1"
+HERE, THERE = Endpoint("1.2.3.4:80"), Endpoint("5.6.7.8:80", {"weight": 1})
+DRAINED = Endpoint("1.2.3.4:80", {"weight": 0})
+SOON = 1.0
+"""Seconds within which a key is put back."""
+
+
+@contextmanager
+def registered(
+    client: Client, endpoint: Endpoint = HERE, **options: Any
+) -> Iterator[tuple[Registration, Told]]:
+    """Yield a registration of *endpoint* at `KEY`, and what it tells."""
+    told = Told()
+    options = {"ttl": 10, **options}
+    with Registration(client, {KEY: endpoint}, on_state=told, **options) as registration:
+        yield registration, told
+
+
+def test_endpoints_are_there_while_the_block_runs(etcd: Etcd, client: Client) -> None:
+    """All on one lease, and then neither they nor it."""
+    endpoints = {f"svc/e{n}": Endpoint(f"10.0.0.{n}:80") for n in range(3)}
+    told = Told()
+    with Registration(client, endpoints, ttl=5, on_state=told) as registration:
+        assert registration.registered
+        assert registration.endpoints == endpoints
+        assert etcd.leases() == [registration.lease]
+        for key, endpoint in endpoints.items():
+            assert holds(etcd, key, endpoint, registration.lease)
+    assert etcd.entries("svc/") == []
+    assert etcd.leases() == []
+    assert told.kinds == ["granted", *["registered"] * 3, *["left"] * 3, "revoked"]
+    assert (told[0].lease, told[0].ttl) == (told[-1].lease, 5)
+    assert not registration.registered
+
+
+def test_more_endpoints_than_a_transaction_takes_share_a_lease(etcd: Etcd, client: Client) -> None:
+    """They are written in several."""
+    endpoints = {f"svc/e{n:04}": Endpoint(f"10.0.0.1:{n}") for n in range(1000)}
+    with Registration(client, endpoints) as registration:
+        assert {entry.lease for entry in etcd.entries("svc/")} == {registration.lease}
+        assert len(etcd.entries("svc/")) == 1000
+        for key in ("svc/e0000", "svc/e0999"):
+            etcd.delete(key)
+        wait_until(lambda: len(etcd.entries("svc/")) == 1000, timeout=SOON + 1)
+    assert etcd.entries("svc/") == []
+
+
+def test_a_deleted_key_is_put_back_on_the_same_lease(etcd: Etcd, client: Client) -> None:
+    """As often as it takes."""
+    with registered(client) as (registration, told):
+        for _ in range(20):
+            etcd.delete(KEY)
+            wait_until(lambda: holds(etcd, KEY, HERE, registration.lease), timeout=SOON)
+        assert etcd.leases() == [registration.lease]
+        assert told.of("registered").reason == "it was deleted"
+
+
+def test_a_key_that_was_put_without_a_lease_is_taken_back(etcd: Etcd, client: Client) -> None:
+    """It would outlive us."""
+    with registered(client) as (registration, told):
+        etcd.put(KEY, wire.encode(THERE).decode())
+        wait_until(lambda: holds(etcd, KEY, HERE, registration.lease), timeout=SOON)
+        assert told.of("registered").reason == "it was put without a lease"
+
+
+def test_what_an_operator_sets_on_our_lease_sticks(etcd: Etcd, client: Client) -> None:
+    """That is how one instance is drained: also when the lease is another one by and by."""
+    with registered(client) as (registration, told):
+        transaction.update(client, [Update.add(KEY, DRAINED)])
+        wait_until(lambda: "changed" in told.kinds)
+        assert told.of("changed").endpoint == DRAINED
+        assert registration.endpoints == {KEY: DRAINED}
+        etcd.delete(KEY)
+        wait_until(lambda: holds(etcd, KEY, DRAINED, registration.lease), timeout=SOON)
+        etcd.revoke(registration.lease)
+        wait_until(lambda: "regained" in told.kinds, timeout=SOON)
+        assert holds(etcd, KEY, DRAINED, registration.lease)
+    assert etcd.entries("svc/") == []
+
+
+def test_a_value_that_can_not_be_read_is_meant_too(etcd: Etcd, client: Client) -> None:
+    """Who wrote it without taking it off its lease must know."""
+    with registered(client) as (registration, told):
+        etcd.ctl("put", "--ignore-lease", "--", KEY, "no JSON")
+        wait_until(lambda: "changed" in told.kinds)
+        assert told.of("changed").endpoint is None
+        assert registration.endpoints == {KEY: None}
+        registration.set(KEY, HERE)
+        wait_until(lambda: holds(etcd, KEY, HERE, registration.lease), timeout=SOON)
+
+
+def test_a_revoked_lease_is_replaced(etcd: Etcd, client: Client) -> None:
+    """Told once; and only the new one is left."""
+    lost, regained = Told(), Told()
+    with registered(client, on_lost=lost, on_regained=regained) as (registration, told):
+        first = registration.lease
+        etcd.revoke(first)
+        wait_until(lambda: regained, timeout=SOON)
+        assert lost.kinds == ["lost"]
+        assert told.kinds[2:] == ["lost", "granted", "registered", "regained"]
+        assert regained[0].lease == registration.lease != first
+        assert regained[0].seconds < SOON
+        assert holds(etcd, KEY, HERE, registration.lease)
+        assert etcd.leases() == [registration.lease]
+
+
+def test_with_on_delete_leave_a_deleted_key_stays_away(etcd: Etcd, client: Client) -> None:
+    """And is not put back with a new lease either; the others are."""
+    told = Told()
+    endpoints = {KEY: HERE, "svc/e2": THERE}
+    with Registration(client, endpoints, on_delete="leave", on_state=told) as registration:
+        etcd.delete(KEY)
+        wait_until(lambda: "deleted" in told.kinds, timeout=SOON)
+        assert registration.wait(0)
+        etcd.revoke(registration.lease)
+        wait_until(lambda: "regained" in told.kinds)
+        assert [entry.key for entry in etcd.entries("svc/")] == [b"svc/e2"]
+        assert not registration.registered
+
+
+def test_with_on_delete_leave_a_lost_lease_is_no_deletion(etcd: Etcd, client: Client) -> None:
+    """Its keys went with it."""
+    with registered(client, on_delete="leave") as (registration, told):
+        etcd.revoke(registration.lease)
+        wait_until(lambda: "regained" in told.kinds)
+        assert holds(etcd, KEY, HERE, registration.lease)
+        assert "deleted" not in told.kinds
+
+
+def test_endpoints_can_be_added_changed_and_removed(etcd: Etcd, client: Client) -> None:
+    """On the same lease; what is set last counts."""
+    with registered(client) as (registration, told):
+        registration.set("svc/e2", HERE)
+        registration.set("svc/e2", THERE)
+        registration.set(KEY, DRAINED)
+        assert registration.wait(SOON)
+        assert holds(etcd, "svc/e2", THERE, registration.lease)
+        assert holds(etcd, KEY, DRAINED, registration.lease)
+        assert registration.endpoints == {KEY: DRAINED, "svc/e2": THERE}
+        registration.remove(KEY)
+        wait_until(lambda: "withdrawn" in told.kinds)
+        assert [entry.key for entry in etcd.entries("svc/")] == [b"svc/e2"]
+        assert registration.endpoints == {"svc/e2": THERE}
+        registration.set(KEY, HERE)
+        assert registration.wait(SOON)
+        assert registration.registered
+    assert etcd.entries("svc/") == []
+
+
+def test_endpoints_can_be_withdrawn_and_restored(etcd: Etcd, client: Client) -> None:
+    """For as long as they are not healthy; the lease stays."""
+    with registered(client, ttl=2) as (registration, told):
+        lease = registration.lease
+        for _ in range(3):
+            registration.withdraw()
+            wait_until(lambda: not etcd.entries("svc/"), timeout=SOON)
+            assert not registration.registered
+            assert registration.wait(SOON)
+            registration.restore()
+            wait_until(lambda: holds(etcd, KEY, HERE, lease), timeout=SOON)
+        registration.withdraw()
+        time.sleep(3)
+        assert etcd.entries("svc/") == []
+        assert etcd.leases() == [lease]
+        assert told.kinds.count("withdrawn") == 4
+    assert etcd.leases() == []
+
+
+def test_what_somebody_took_meanwhile_is_not_restored(etcd: Etcd, client: Client) -> None:
+    """Only the first registration may take over."""
+    with registered(client) as (registration, told):
+        registration.withdraw()
+        wait_until(lambda: not etcd.entries("svc/"))
+        lease = etcd.grant(60)
+        etcd.put(KEY, "{}", lease)
+        registration.restore()
+        wait_until(lambda: "taken_over" in told.kinds)
+        assert told.of("taken_over").holder == lease
+    assert etcd.lease_of(KEY) == lease
+
+
+def test_the_second_takes_over_and_the_first_lets_it(etcd: Etcd, client: Client) -> None:
+    """He heals nothing, deletes nothing, and does not come back."""
+    with registered(client) as (first, told):
+        with registered(client, THERE) as (second, told_by_second):
+            assert told_by_second.of("registered").holder == first.lease
+            wait_until(lambda: "taken_over" in told.kinds)
+            assert told.of("taken_over").holder == second.lease
+            assert first.wait(0)
+            assert not first.registered
+            etcd.revoke(first.lease)
+            wait_until(lambda: "regained" in told.kinds)
+            first.close()
+            assert holds(etcd, KEY, THERE, second.lease)
+            assert etcd.leases() == [second.lease]
+        assert etcd.entries("svc/") == []
+
+
+def test_after_the_second_has_gone_the_first_does_not_come_back(etcd: Etcd, client: Client) -> None:
+    """It was taken from him for good."""
+    with registered(client) as (_, told):
+        with registered(client, THERE):
+            wait_until(lambda: "taken_over" in told.kinds)
+        time.sleep(0.5)
+        assert etcd.entries("svc/") == []
+
+
+def test_with_fail_a_key_that_is_held_is_left_alone(etcd: Etcd, client: Client) -> None:
+    """Nothing of the second one stays, the endpoints that were free included."""
+    with registered(client) as (first, _):
+        told = Told()
+        second = Registration(
+            client, {"svc/e0": THERE, KEY: THERE}, on_conflict="fail", on_state=told
+        )
+        with pytest.raises(KeyHeldError, match=f"{KEY}: is held by lease {first.lease:x}"):
+            second.start()
+        assert told.of("conflict").holder == first.lease
+        assert etcd.leases() == [first.lease]
+        assert [entry.key for entry in etcd.entries("svc/")] == [KEY.encode()]
+        assert holds(etcd, KEY, HERE, first.lease)
+        with pytest.raises(KeyHeldError):
+            second.wait()
+
+
+def test_with_fail_a_key_that_nobody_holds_is_taken(etcd: Etcd, client: Client) -> None:
+    """One without a lease is nobody's."""
+    etcd.put(KEY, "{}")
+    with registered(client, on_conflict="fail") as (registration, _):
+        assert holds(etcd, KEY, HERE, registration.lease)
+
+
+def test_with_wait_the_second_follows_the_first(etcd: Etcd, client: Client) -> None:
+    """As soon as he has gone."""
+    told = Told()
+    with closing(Registration(client, {KEY: THERE}, on_conflict="wait", on_state=told)) as second:
+        with registered(client) as (first, _):
+            second.start(wait=False)
+            wait_until(lambda: "waiting" in told.kinds)
+            assert told.of("waiting").holder == first.lease
+            assert not second.wait(0.1)
+            assert holds(etcd, KEY, HERE, first.lease)
+        assert second.wait(SOON)
+        assert holds(etcd, KEY, THERE, second.lease)
+
+
+def test_with_wait_what_was_taken_over_is_put_back_when_it_is_free(
+    etcd: Etcd, client: Client
+) -> None:
+    """Patience is not over with the first registration."""
+    with registered(client, on_conflict="wait") as (first, told):
+        with registered(client, THERE):
+            wait_until(lambda: "taken_over" in told.kinds)
+        assert first.wait(SOON)
+        assert holds(etcd, KEY, HERE, first.lease)
+
+
+@pytest.mark.long
+def test_a_hundred_simultaneous_starts_have_one_winner_each(etcd: Etcd, client: Client) -> None:
+    """Under each policy, and nothing is left of the others."""
+    for n in range(100):
+        race(etcd, client, ("takeover", "wait", "fail")[n % 3])
+
+
+def race(etcd: Etcd, client: Client, on_conflict: Any) -> None:
+    """Start two at a time, and see who has the key in the end."""
+    with Client([etcd.endpoint]) as another:
+        told = {each: Told() for each in (client, another)}
+        both = {
+            each: Registration(each, {KEY: HERE}, on_conflict=on_conflict, on_state=told[each])
+            for each in told
+        }
+        for each in both.values():
+            each.start(wait=False)
+        wait_until(lambda: any(LOST & {*each.kinds} for each in told.values()))
+        wait_until(lambda: sum(each.registered for each in both.values()) == 1)
+        winner, loser = sorted(told, key=lambda each: bool(LOST & {*told[each].kinds}))
+        assert holds(etcd, KEY, HERE, both[winner].lease)
+        assert both[loser].close()
+        assert holds(etcd, KEY, HERE, both[winner].lease)
+        assert both[winner].close()
+    assert etcd.entries("svc/") == []
+
+
+LOST = {"taken_over", "waiting", "conflict"}
+"""What the one who does not get the key is told."""
+
+
+def test_it_starts_before_etcd_and_tells_once_why_it_waits(own_etcd: Callable[..., Etcd]) -> None:
+    """Etcd may come up last."""
+    etcd = own_etcd()
+    etcd.stop()
+    told = Told()
+    with (
+        Client([etcd.endpoint], dial_timeout=0.3) as client,
+        closing(Registration(client, {KEY: HERE}, on_state=told)) as registration,
+    ):
+        registration.start(wait=False)
+        assert not registration.wait(2)
+        assert told.kinds == ["error"]
+        assert "connection refused" in told[0].reason
+        etcd.start()
+        assert registration.wait(6)
+        assert holds(etcd, KEY, HERE, registration.lease)
+
+
+def test_what_does_not_heal_by_waiting_is_raised_by_a_start_that_waits(
+    auth_etcd: Callable[..., Etcd],
+) -> None:
+    """And leaves nothing behind."""
+    etcd = auth_etcd()
+    name, _, password = READER.partition(":")
+    with (
+        Client([etcd.endpoint], user=name, password=password) as client,
+        pytest.raises(PermissionDeniedError),
+        Registration(client, {KEY: HERE}),
+    ):
+        pass
+    with (
+        Client([etcd.endpoint], user=name, password="wrong") as client,
+        pytest.raises(AuthenticationError),
+        Registration(client, {KEY: HERE}),
+    ):
+        pass
+    assert etcd.leases() == []
+    assert etcd.entries("svc/") == []
+
+
+def test_a_start_that_does_not_wait_goes_on_when_it_is_refused(
+    auth_etcd: Callable[..., Etcd],
+) -> None:
+    """Once a command runs, a password that is wrong does not stop it."""
+    etcd = auth_etcd()
+    told = Told()
+    with (
+        Client([etcd.endpoint], user="writer", password="wrong") as client,
+        closing(Registration(client, {KEY: HERE}, on_state=told)) as registration,
+    ):
+        registration.start(wait=False)
+        wait_until(lambda: told)
+        assert isinstance(told[0].error, AuthenticationError)
+        assert not registration.wait(0.5)
+        assert told.kinds == ["error"]
+
+
+def through_a_proxy(request: pytest.FixtureRequest) -> tuple[Etcd, Client]:
+    """Return an etcd, and a client of its proxy."""
+    etcd = request.getfixturevalue("own_etcd")()
+    return etcd, Client([request.getfixturevalue("grpc_proxy")(etcd).endpoint])
+
+
+def as_a_user(request: pytest.FixtureRequest) -> tuple[Etcd, Client]:
+    """Return an etcd, and a client that may use one prefix, with tokens that last for a second."""
+    etcd = request.getfixturevalue("auth_etcd")("--auth-token-ttl=1")
+    name, _, password = WRITER.partition(":")
+    return etcd, Client([etcd.endpoint], user=name, password=password)
+
+
+def with_tls(request: pytest.FixtureRequest) -> tuple[Etcd, Client]:
+    """Return an etcd, and a client that trusts its authority."""
+    etcd = request.getfixturevalue("secure_etcd")()
+    authority = request.getfixturevalue("certificates").ca
+    return etcd, Client([f"https://{etcd.endpoint}"], cacert=str(authority))
+
+
+@pytest.mark.parametrize("way", [through_a_proxy, as_a_user, with_tls])
+def test_it_is_the_same_on_every_way_to_etcd(
+    way: Callable[[pytest.FixtureRequest], tuple[Etcd, Client]], request: pytest.FixtureRequest
+) -> None:
+    """Deleted, overwritten, changed, revoked, and left."""
+    etcd, client = way(request)
+    with client, registered(client, ttl=2) as (registration, told):
+        time.sleep(2.5)  # a token is too old, a lease would be
+        etcd.delete(KEY)
+        wait_until(lambda: holds(etcd, KEY, HERE, registration.lease), timeout=SOON)
+        etcd.put(KEY, "{}")
+        wait_until(lambda: holds(etcd, KEY, HERE, registration.lease), timeout=SOON)
+        etcd.ctl("put", "--ignore-lease", KEY, wire.encode(DRAINED).decode())
+        wait_until(lambda: "changed" in told.kinds)
+        etcd.revoke(registration.lease)
+        wait_until(lambda: "regained" in told.kinds)
+        wait_until(lambda: holds(etcd, KEY, DRAINED, registration.lease), timeout=SOON)
+        assert registration.close()
+    assert etcd.entries("svc/") == []
+    assert etcd.leases() == []
+
+
+def test_closing_is_bounded_when_etcd_does_not_answer(own_etcd: Callable[..., Etcd]) -> None:
+    """What is left goes with the lease, which is not kept alive."""
+    etcd = own_etcd()
+    with Client([etcd.endpoint]) as client:
+        registration = Registration(client, {KEY: HERE}, ttl=2)
+        registration.start()
+        etcd.freeze()
+        start = time.monotonic()
+        assert not registration.close()
+        assert time.monotonic() - start < 2.3
+        etcd.thaw()
+        wait_until(lambda: not etcd.entries("svc/"), timeout=5)
+
+
+def test_closing_in_the_middle_of_a_call_is_bounded_too(own_etcd: Callable[..., Etcd]) -> None:
+    """Etcd freezes while a key is being put back."""
+    etcd = own_etcd()
+    with Client([etcd.endpoint]) as client:
+        registration = Registration(client, {KEY: HERE}, ttl=10)
+        registration.start()
+        etcd.freeze()
+        registration.set(KEY, THERE)
+        time.sleep(0.3)
+        start = time.monotonic()
+        assert not registration.close()
+        assert time.monotonic() - start < 2.3
+
+
+def test_closing_before_etcd_was_ever_there_is_quick(own_etcd: Callable[..., Etcd]) -> None:
+    """There is nothing to leave."""
+    etcd = own_etcd()
+    etcd.stop()
+    with Client([etcd.endpoint]) as client:
+        registration = Registration(client, {KEY: HERE})
+        registration.start(wait=False)
+        time.sleep(0.2)
+        start = time.monotonic()
+        registration.close()
+        assert time.monotonic() - start < 2.3
+
+
+def test_nothing_of_it_is_left_in_the_process(etcd: Etcd, client: Client) -> None:
+    """No thread, however often."""
+    before = threading.active_count()
+    for _ in range(10):
+        with registered(client):
+            pass
+    wait_until(lambda: threading.active_count() <= before, timeout=2)
+
+
+def test_a_callback_may_fail_and_may_close(
+    etcd: Etcd, client: Client, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The first is said on stderr, and nothing ends with it."""
+
+    def fail(event: RegistrationEvent) -> None:
+        raise RuntimeError(event.kind)
+
+    with Registration(client, {KEY: HERE}, on_state=fail) as registration:
+        assert holds(etcd, KEY, HERE, registration.lease)
+    assert "RuntimeError: registered" in capfd.readouterr().err
+
+    closed = []
+    registration = Registration(
+        client, {KEY: HERE}, on_lost=lambda _: closed.append(registration.close())
+    )
+    registration.start()
+    etcd.revoke(registration.lease)
+    wait_until(lambda: closed)
+    assert closed == [True]
+    assert etcd.leases() == []
+
+
+def test_what_can_not_be_registered_is_said_at_once(client: Client) -> None:
+    """Before anything is sent."""
+    with pytest.raises(InvalidSettingError, match="TTL"):
+        Registration(client, {KEY: HERE}, ttl=0)
+    with pytest.raises(InvalidSettingError, match="on_conflict is takeover or wait or fail"):
+        Registration(client, {KEY: HERE}, on_conflict="fight")  # type: ignore[arg-type]
+    with pytest.raises(InvalidSettingError, match="on_delete"):
+        Registration(client, {KEY: HERE}, on_delete="cry")  # type: ignore[arg-type]
+    with pytest.raises(InvalidTargetError):
+        Registration(client, {"e1": HERE})
+    with pytest.raises(InvalidEndpointError):
+        Registration(client, {KEY: Endpoint("1", {"a": {1}})})  # type: ignore[dict-item]
+
+
+def test_it_is_opened_once_and_used_while_it_is_open(etcd: Etcd, client: Client) -> None:
+    """Else a `ClosedError` says so."""
+    registration = Registration(client, {KEY: HERE})
+    with pytest.raises(ClosedError):
+        registration.withdraw()
+    assert registration.close()
+    with registration, pytest.raises(ClosedError):
+        registration.start()
+    with pytest.raises(ClosedError):
+        registration.set(KEY, THERE)
+    with pytest.raises(ClosedError):
+        registration.wait()
+    assert registration.close()

@@ -1,0 +1,139 @@
+"""Start a command from a process in which fork is not safe: our side of `become`."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from .command import Command
+
+__all__ = ["Inheritance", "Launcher", "encode"]
+
+BECOME = Path(__file__).with_name("become.py")
+
+
+class Inheritance(NamedTuple):
+    """What we were started with, and every command starts with."""
+
+    ignored: frozenset[int]
+    """Signals that are ignored, by number (``nohup``)."""
+
+    blocked: frozenset[int]
+    """Signals that are blocked, by number."""
+
+
+class Launcher:
+    """
+    A process that becomes a command when `run` says which. `Supervisor.launcher` makes one.
+
+    Args:
+        inheritance: What the command starts with.
+
+        output: A descriptor that becomes stdout and stderr of a command in the background, which
+            has no stdin. ``None`` is for one in the foreground: it has ours, and the terminal.
+
+        begun: Is told of the command when it runs.
+
+    Raises:
+        OSError: There can't be another process.
+    """
+
+    def __init__(
+        self, inheritance: Inheritance, output: int | None, begun: Callable[[Command], None]
+    ) -> None:
+        self._inheritance, self._foreground, self._begun = inheritance, output is None, begun
+        with ExitStack() as theirs, ExitStack() as ours:
+            order, self._order = _pipe(theirs, ours)
+            self._answer, answer = _pipe(ours, theirs)
+            self.pid = _spawn(order, answer, output)
+            self._ours = ours.pop_all()
+
+    def run(self, argv: Sequence[str], env: Mapping[str, str]) -> Command:
+        """
+        Become *argv*, whose program is looked for in the ``PATH`` of *env*. Only once.
+
+        Returns when it has begun, so that what it is sent is sent to it, and not to the launcher.
+
+        Raises:
+            FileNotFoundError: There is no such program.
+            OSError: It can't be run.
+            ValueError: A zero byte can't be handed over.
+        """
+        order = encode(self._inheritance, argv, env)
+        command = Command(self.pid, foreground=self._foreground)
+        try:
+            self._become(order, command, argv[0])
+        except OSError:
+            command.leave_terminal()
+            raise
+        self._begun(command)
+        return command
+
+    def close(self) -> None:
+        """Let the launcher end, if it has had no order."""
+        self._ours.close()
+
+    def _become(self, order: bytes, command: Command, program: str) -> None:
+        try:
+            with self._ours:
+                self._answer.read(1)  # from now on there is a group to have the terminal
+                command.enter_terminal()
+                self._order.write(order)
+                self._order.close()
+                number = int(self._answer.read() or 0)
+        except BrokenPipeError:
+            raise OSError(errno.ECHILD, "it was killed before it began", program) from None
+        if number:
+            raise OSError(number, os.strerror(number), program)
+
+
+def encode(inheritance: Inheritance, argv: Sequence[str], env: Mapping[str, str]) -> bytes:
+    r"""
+    Return the order to run *argv* in the environment *env*.
+
+    >>> encode(Inheritance(frozenset({1}), frozenset()), ["echo", ""], {"LANG": "C"})
+    b'1\x00\x002\x00echo\x00\x00LANG=C'
+
+    Raises:
+        ValueError: There is a zero byte in it.
+    """
+    words = [*argv, *(f"{name}={value}" for name, value in env.items())]
+    if any("\0" in word for word in words):
+        raise ValueError("embedded null byte")
+    head = [*map(_text, inheritance), str(len(argv))]
+    return b"\0".join(os.fsencode(field) for field in (*head, *words))
+
+
+def _text(numbers: Iterable[int]) -> str:
+    return " ".join(map(str, map(int, sorted(numbers))))
+
+
+def _pipe(readers: ExitStack, writers: ExitStack) -> tuple[BinaryIO, BinaryIO]:
+    reader, writer = os.pipe()
+    return readers.enter_context(open(reader, "rb")), writers.enter_context(open(writer, "wb"))
+
+
+def _spawn(order: BinaryIO, answer: BinaryIO, output: int | None) -> int:
+    """Return the process id of a new launcher."""
+    from subprocess import DEVNULL, Popen  # only for those who run something
+
+    descriptors = order.fileno(), answer.fileno()
+    before = signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
+    try:
+        process = Popen(
+            [sys.executable, "-I", "-S", BECOME, *map(str, descriptors), str(os.getpid())],
+            stdin=None if output is None else DEVNULL,
+            stdout=output,
+            stderr=output,
+            pass_fds=descriptors,
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    process.returncode = 0  # hands off: the status is for the supervisor to see
+    return process.pid

@@ -1,0 +1,38 @@
+"""Run 200 short commands, and have as many descriptors, threads and children as before."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from etcdnaming.process import Exited, Supervisor
+
+AT_A_TIME = 10
+
+
+def run() -> None:
+    """Run some commands, beside each other."""
+    launchers = [supervisor.launcher(output=1) for _ in range(AT_A_TIME)]
+    for each in launchers:
+        each.run(["true"], os.environ)
+    for _ in launchers:
+        event = supervisor.wait(10)
+        assert isinstance(event, Exited)
+        assert event.status == 0
+
+
+def held() -> tuple[int, int]:
+    """Return the number of our descriptors and of our threads."""
+    return len(os.listdir("/dev/fd")), threading.active_count()  # noqa: PTH208
+
+
+supervisor = Supervisor()
+run()
+before = held()
+for _ in range(19):
+    run()
+assert held() == before
+try:
+    raise AssertionError(os.waitpid(-1, os.WNOHANG))
+except ChildProcessError:
+    pass

@@ -1,0 +1,30 @@
+"""
+Run a command, pass every signal on to it, and end as it ends.
+
+    python wrap.py COMMAND ARGUMENTS...
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from etcdnaming.process import Exited, Signalled, Supervisor
+
+
+def main(argv: list[str]) -> int:
+    """Return what a shell would say of *argv*."""
+    supervisor = Supervisor()
+    try:
+        command = supervisor.launcher().run(argv, os.environ)
+    except OSError as exc:
+        sys.stderr.write(f"{exc}\n")
+        return 127 if isinstance(exc, FileNotFoundError) else 126
+    while not isinstance(event := supervisor.wait(), Exited):
+        if isinstance(event, Signalled):
+            command.signal(event.number)
+    return event.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from ..model import StoredEndpoint
+from .output.counting import counted
 
 __all__ = ["Conditions"]
 
@@ -31,7 +32,7 @@ class Conditions(NamedTuple):
         if count < self.at_least:
             yield f"{count} of at least {self.at_least} endpoints"
         if self.at_most is not None and count > self.at_most:
-            yield f"{count} endpoints, at most {self.at_most} wanted"
+            yield f"{counted(count, 'endpoint')}, more than {self.at_most}"
         for addr in self.there:
             if addr not in addrs:
                 yield f"{addr} is missing"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..model import ChangeBatch, InvalidValue, WatchState
 from . import stderr
+from .output.counting import counted
 from .output.spelling import escape
 
 __all__ = ["Notes", "unreadable"]
@@ -32,10 +33,9 @@ class Notes:
         """Say what *batch* has that is odd."""
         self._has_begun = True
         if batch.resync:
-            count = len(batch.changes)
+            differences = counted(len(batch.changes), "difference")
             self._say(
-                "resync: etcd could not tell what was missed; reading again showed "
-                f"{count} {'difference' if count == 1 else 'differences'}"
+                f"resync: etcd could not tell what was missed; reading again showed {differences}"
             )
         for each in batch.invalid:
             self._warn(unreadable(each))

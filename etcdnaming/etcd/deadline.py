@@ -14,11 +14,16 @@ class Deadline:
     """A point in time, *seconds* from now."""
 
     def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
         self._end = time.monotonic() + seconds
 
     def left(self) -> float:
         """Return the seconds that are left, never less than 0."""
         return max(0.0, self._end - time.monotonic())
+
+    def cut(self) -> None:
+        """Let it be over now."""
+        self._end = 0.0
 
 
 _current: ContextVar[Deadline | None] = ContextVar("deadline", default=None)

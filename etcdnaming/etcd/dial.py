@@ -79,26 +79,29 @@ class Attempt:
 
 
 def dial(
-    addresses: Sequence[Address], connect: Callable[[Address, threading.Condition], Attempt],
-    timeout: float,
-) -> Attempt:  # fmt: skip
+    addresses: Sequence[Address],
+    connect: Callable[[Address, threading.Condition], Attempt],
+    deadline: Deadline,
+    woken: threading.Condition,
+) -> Attempt:
     """
-    Return the first attempt that is ready, within *timeout* seconds.
+    Return the first attempt that is ready.
 
-    The next address is tried when one fails, or is silent for `NEXT_AFTER`.
+    The next address is tried when one fails, or is silent for `NEXT_AFTER`. Who cuts the *deadline*
+    notifies *woken*.
 
     Raises:
         ConnectionFailedError: None was; `TLSError` if each of them failed over TLS.
     """
-    woken, attempts = threading.Condition(), list[Attempt]()
+    attempts: list[Attempt] = []
     try:
-        chosen = _first_ready(addresses, connect, Deadline(timeout), woken, attempts)
+        chosen = _first_ready(addresses, connect, deadline, woken, attempts)
     finally:
         for attempt in attempts:
             # Dropped, not closed: closing waits for gRPC's thread that watches the state.
             attempt.release()
     if chosen is None:
-        raise _failure(attempts, timeout)
+        raise _failure(attempts, deadline.seconds)
     return chosen
 
 

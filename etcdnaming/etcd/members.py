@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeAlias
 
 import grpc
 
-from ..errors import ClientClosedError
+from ..errors import ClientClosedError, ConnectionFailedError
 from .addresses import Address
 from .deadline import Deadline
 from .dial import Attempt, dial
@@ -72,7 +72,8 @@ class DialledMembers:
         self._addresses = list(addresses)
         self._security, self._options = security, (*OPTIONS, *options)
         self._dial_timeout = dial_timeout
-        self._lock = threading.Lock()
+        self._lock, self._woken = threading.Lock(), threading.Condition()
+        self._patience = Deadline(0)
         self._member: Member | None = None
         self._watchdog: _Watchdog | None = None
         self._closed = False
@@ -90,8 +91,8 @@ class DialledMembers:
             if self._closed:
                 raise ClientClosedError
             if self._member is None:
-                timeout = min(deadline.left(), self._dial_timeout)
-                self._member = self._use(dial(self._addresses, self._attempt, timeout))
+                self._patience = Deadline(min(deadline.left(), self._dial_timeout))
+                self._member = self._use(self._dial())
             return self._member
 
     def leave(self, member: Member) -> None:
@@ -107,9 +108,20 @@ class DialledMembers:
 
     def close(self) -> None:
         """Give the connection up; it ends with the last call that is under way on it."""
+        self._closed = True
+        with self._woken:
+            self._patience.cut()
+            self._woken.notify_all()
         with self._lock:
-            self._closed = True
             self._forget()
+
+    def _dial(self) -> Attempt:
+        try:
+            return dial(self._addresses, self._attempt, self._patience, self._woken)
+        except ConnectionFailedError:
+            if self._closed:
+                raise ClientClosedError from None
+            raise
 
     def _attempt(self, address: Address, woken: threading.Condition) -> Attempt:
         tls = self._security.is_tls(address)

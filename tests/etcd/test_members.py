@@ -211,6 +211,27 @@ def test_a_closed_client_says_so(etcd: Etcd) -> None:
         listed(client)
 
 
+def test_closing_does_not_wait_for_a_dial() -> None:
+    """Whoever waits for it is told at once."""
+    client = Client([NOWHERE], dial_timeout=20)
+    refused: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            listed(client)
+        except ConnectionFailedError as exc:
+            refused.append(exc)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join(0.3)
+    assert thread.is_alive()
+
+    assert took(client.close) < SLACK
+    thread.join(SLACK)
+    assert [str(exc) for exc in refused] == ["the client is closed"]
+
+
 def test_many_threads_share_one_connection(own_etcd: Callable[..., Etcd]) -> None:
     """The member is dialled once."""
     etcd = own_etcd()

@@ -1,4 +1,4 @@
-"""What all tables have in common: how rich draws them into a text, and how they count."""
+"""What all tables have in common: how rich draws them into a text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .grid import Grid
 if TYPE_CHECKING:
     from rich.text import Text
 
-__all__ = ["counted", "draw"]
+__all__ = ["draw"]
 
 
 def draw(*parts: Grid | Text) -> str:
@@ -32,13 +32,3 @@ def draw(*parts: Grid | Text) -> str:
             console.print()
         console.print(part, crop=False)
     return drawn.getvalue()
-
-
-def counted(count: int, noun: str) -> str:
-    """
-    Return how many there are.
-
-    >>> counted(1, "endpoint"), counted(2, "endpoint")
-    ('1 endpoint', '2 endpoints')
-    """
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -54,7 +54,7 @@ class LiveTable:
         self._leases.start()
         self._handle(signal.SIGWINCH, lambda *_: self._painter.tell(Order.RESIZE))
         self._handle(signal.SIGTSTP, self._suspend)
-        self._handle(signal.SIGCONT, self._resume)
+        self._handle(signal.SIGCONT, lambda *_: self._painter.tell(Order.RESUME))
         return self
 
     def __exit__(
@@ -101,9 +101,6 @@ class LiveTable:
         """Stop as a Ctrl-Z would have stopped us, but with the terminal given back."""
         self._painter.give_way()
         signal.signal(signum, signal.SIG_DFL)
-        os.kill(os.getpid(), signum)
-
-    def _resume(self, signum: int, _: FrameType | None) -> None:
-        if signal.SIGTSTP in self._handlers:
-            signal.signal(signal.SIGTSTP, self._suspend)
+        os.kill(os.getpid(), signum)  # returns when we are continued, or had nobody to do that
+        signal.signal(signum, self._suspend)
         self._painter.tell(Order.RESUME)

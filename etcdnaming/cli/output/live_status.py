@@ -7,7 +7,7 @@ import time
 from typing import NamedTuple
 
 from ...model import WatchState
-from .drawing import counted
+from .counting import counted
 from .live_view import View
 from .spelling import escape, printable
 

@@ -13,7 +13,8 @@ from rich.text import Text
 from ...errors import ConditionFailedError
 from ...model import Condition, Deletion, Keys, Listing, Services, Update, UpdateResult
 from . import rows
-from .drawing import counted, draw
+from .counting import counted
+from .drawing import draw
 from .grid import Grid, Row
 from .progress import progress
 from .spelling import escape

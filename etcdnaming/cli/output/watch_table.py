@@ -8,7 +8,8 @@ from rich.text import Text
 
 from ...model import Change, ChangeBatch, StoredEndpoint, Update
 from . import rows
-from .drawing import counted, draw
+from .counting import counted
+from .drawing import draw
 from .events import subject, word
 from .grid import Grid, Row
 from .spelling import escape

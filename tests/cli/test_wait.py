@@ -1,0 +1,243 @@
+"""`etcdnaming wait`: what deploy scripts stand on."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+from harness import READER, Etcd, Result, Run, Spawn, Terminal
+from harness.picture import Picture
+from harness.watcher import put
+
+
+def test_what_is_there_need_not_be_waited_for(run: Run, etcd: Etcd) -> None:
+    """It is printed as list prints it, but for leases and what else may change."""
+    put(etcd, e2="2:2", e1="1:1")
+
+    result = run("wait", "svc")
+
+    assert result == Result(0, "svc/e1\t1:1\tnull\nsvc/e2\t2:2\tnull\n", "")
+    assert result.out == run("list", "svc").out
+
+
+def test_it_ends_as_soon_as_all_is_there(spawn: Spawn, etcd: Etcd) -> None:
+    """And not before: all conditions count at the same time."""
+    put(etcd, e1="1:1")
+    wait = spawn("wait", "svc", "--min=2", "--max=3", "--addr=3:3", "--gone=1:1", "-w", "json")
+    put(etcd, e2="2:2", e3="3:3")
+    etcd.put("svc/bad", "nonsense")
+    wait.wait_for_err("nonsense")  # so far it has seen
+    assert wait.out == ""
+    etcd.delete("svc/e1")
+    start = time.monotonic()
+
+    result = wait.finish()
+
+    assert time.monotonic() - start < 1
+    assert result.status == 0
+    found = json.loads(result.out)
+    assert (found["target"], found["revision"], found["count"]) == ("svc", etcd.revision(), 2)
+    assert found["endpoints"][0] == {
+        "key": "svc/e2",
+        "key_base64": None,
+        "addr": "2:2",
+        "metadata": None,
+        "create_revision": etcd.revision() - 3,
+        "mod_revision": etcd.revision() - 3,
+        "version": 1,
+        "lease": "0",
+    }
+
+
+@pytest.mark.parametrize(
+    ("args", "missing"),
+    [
+        ([], "0 of at least 1 endpoints"),
+        (["--min=2"], "0 of at least 2 endpoints"),
+        (["--addr=1:1", "--addr=2:2"], "1:1 is missing; 2:2 is missing"),
+        (["--min=2", "--addr=1:1"], "0 of at least 2 endpoints; 1:1 is missing"),
+    ],
+)
+def test_what_is_missing_is_said(run: Run, etcd: Etcd, args: list[str], missing: str) -> None:
+    """When the time is over, and not later."""
+    start = time.monotonic()
+
+    result = run("wait", "svc", *args, "--timeout=300ms")
+
+    assert result == Result(124, "", f"Error: timed out after 0.3s: {missing}\n")
+    assert 0.3 <= time.monotonic() - start < 1.5
+
+
+@pytest.mark.parametrize(
+    ("args", "missing"),
+    [
+        (["--max=0"], "1 endpoint, more than 0"),
+        (["--gone=1:1"], "1:1 is still there"),
+    ],
+)
+def test_what_should_not_be_there_is_said(
+    run: Run, etcd: Etcd, args: list[str], missing: str
+) -> None:
+    """These alone do not ask for an endpoint, so they can wait for a service to be drained."""
+    put(etcd, e1="1:1")
+
+    assert run("wait", "svc", *args, "--timeout=0").err == f"Error: {missing}\n"
+
+    etcd.delete("svc/e1")
+    assert run("wait", "svc", *args, "--timeout=0") == Result(0, "", "")
+
+
+def test_no_time_means_one_look(run: Run, etcd: Etcd) -> None:
+    """Which is an error of its own if there is nobody to ask."""
+    assert run("wait", "svc", "--timeout=0") == Result(
+        124, "", "Error: 0 of at least 1 endpoints\n"
+    )
+    put(etcd, e1="1:1")
+    etcd.put("svc/e2", "nonsense")
+    found = run("wait", "svc", "--timeout=0")
+    assert (found.status, found.out) == (0, "svc/e1\t1:1\tnull\n")
+    assert found.err.startswith("Warning: svc/e2: not JSON")
+
+    nowhere = run("wait", "svc", "--timeout=0", "--endpoints=127.0.0.1:1", "--dial-timeout=300ms")
+    assert (nowhere.status, nowhere.err.count("\n")) == (2, 1)
+
+
+def test_an_etcd_that_does_not_come_is_said(run: Run) -> None:
+    """Once when it is missed, and once when the time is over, with its exit code."""
+    result = run(
+        *("wait", "svc", "--timeout=1s"), "--endpoints=127.0.0.1:1", "--dial-timeout=300ms"
+    )
+
+    why = "no etcd endpoint reached within 0.3s: 127.0.0.1:1: connection refused"
+    assert result == Result(
+        124,
+        "",
+        f"Warning: not connected yet: {why}\nError: timed out after 1s: not connected: {why}\n",
+    )
+
+
+def test_an_etcd_that_comes_later_is_waited_for(
+    spawn: Spawn, own_etcd: Callable[..., Etcd]
+) -> None:
+    """As services that start together have it."""
+    etcd = own_etcd()
+    put(etcd, e1="1:1")
+    etcd.stop()
+    wait = spawn("wait", "svc", f"--endpoints={etcd.endpoint}", "--dial-timeout=300ms")
+    wait.wait_for_err("not connected yet")
+    etcd.start()
+
+    result = wait.finish()
+
+    assert (result.status, result.out) == (0, "svc/e1\t1:1\tnull\n")
+
+
+def test_who_may_not_read_need_not_wait(spawn: Spawn, auth_etcd: Callable[..., Etcd]) -> None:
+    """Nor who is not let in."""
+    etcd = auth_etcd()
+    where = f"--endpoints={etcd.endpoint}"
+
+    refused = spawn("wait", "other", where, f"--user={READER}").finish()
+    unknown = spawn("wait", "svc", where, "--user=reader:wrong").finish()
+
+    assert refused == Result(1, "", "Error: etcdserver: permission denied\n")
+    assert (unknown.status, unknown.out, unknown.err.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["svc", "--min=3", "--max=2"], "--min is more than --max"),
+        (["svc", "--addr=1:1", "--gone=1:1"], "1:1 can't be there and gone"),
+        (["svc", "--timeout=-1s"], "'-1s' is not a duration"),
+        (["svc", "--min=x"], "'x' is not a whole number"),
+        (["/"], "it names no service"),
+        ([], "Missing argument 'TARGET'"),
+    ],
+)
+def test_wrong_usage_is_one_line(run: Run, args: list[str], message: str) -> None:
+    """And nothing else."""
+    result = run("wait", *args)
+
+    assert (result.status, result.out, result.err.count("\n")) == (128, "", 1)
+    assert message in result.err
+
+
+def test_fields_and_tables_are_those_of_list(run: Run, etcd: Etcd) -> None:
+    """As far as they say the same."""
+    put(etcd, e1="1:1")
+    revision = etcd.revision()
+
+    fields = run("wait", "svc", "-w", "fields").out
+    table = run("wait", "svc", "-w", "table").out
+
+    listed = run("list", "svc", "-w", "fields").out
+    assert fields.splitlines()[0] == f'"Revision" : {revision}'
+    assert set(fields.splitlines()) <= set(listed.splitlines())
+    assert table == (
+        "KEY     ADDR  LEASE  METADATA\n"
+        "svc/e1  1:1   -\n"
+        "\n"
+        f"1 endpoint under svc, revision {revision}\n"
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_at_once(spawn: Spawn, etcd: Etcd, number: int) -> None:
+    """Without a word, also while etcd is away."""
+    etcd.put("svc/bad", "nonsense")
+    connected = spawn("wait", "svc")
+    lost = spawn("wait", "svc", "--endpoints=127.0.0.1:1", "--dial-timeout=300ms")
+    connected.wait_for_err("nonsense")
+    lost.wait_for_err("not connected yet")
+
+    for wait in (connected, lost):
+        said, start = wait.err, time.monotonic()
+        wait.signal(number)
+        assert wait.finish() == (-number, "", said)
+        assert time.monotonic() - start < 1
+
+
+def test_a_terminal_sees_what_is_missing(terminal: Terminal, etcd: Etcd) -> None:
+    """In one line that is written over, below what is worth a line, and is gone in the end."""
+    etcd.put("svc/bad", "nonsense")
+    picture = Picture(terminal("wait", "svc", "--min=2", size=(24, 50)))
+    picture.wait_for("waiting for svc: 0 of at least 2 endpoints")
+    assert "nonsense" in picture.lines[0]
+    put(etcd, e1="1:1")
+    picture.wait_for("waiting for svc: 1 of at least 2 endpoints")
+    put(etcd, e2="2:2")
+    picture.finish()
+
+    assert picture.terminal.exitstatus == 0
+    assert picture.lines[1].split() == ["KEY", "ADDR", "LEASE", "METADATA"]
+    assert "waiting" not in "\n".join(picture.lines)
+
+
+def test_a_ctrl_c_leaves_no_half_a_line(terminal: Terminal, etcd: Etcd) -> None:
+    """The prompt stands where the line was."""
+    picture = Picture(terminal("wait", "svc"))
+    picture.wait_for("waiting for svc: 0 of at least 1 endpoints")
+    picture.terminal.sendintr()
+    picture.finish()
+
+    assert picture.terminal.signalstatus == signal.SIGINT
+    assert [line.replace("^C", "") for line in picture.lines] == [""]
+
+
+def test_the_example_can_be_pasted(spawn: Spawn, etcd: Etcd) -> None:
+    """It does what the help says."""
+    for n in (2, 3):
+        etcd.put(f"foo/bar/svc/e{n}", f'{{"Addr":"1.2.3.{n + 3}:80"}}')
+    shown = spawn("wait", "--help").finish().out
+    [example] = re.findall(r"^  \$ etcdnaming (.*)$", shown, re.MULTILINE)
+
+    result = spawn(*shlex.split(example)).finish()
+
+    assert result.out
+    assert all(f"  {line}".replace("\t", "  ") in shown for line in result.out.splitlines())

@@ -1,0 +1,352 @@
+"""`etcdnaming watch` on a terminal: a table that changes under one's eyes."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import signal
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TypeAlias
+
+import pexpect
+import pytest
+from harness import Etcd, Terminal, wait_until
+from harness.environment import Changes, pointing_at
+from harness.picture import Picture
+from harness.process import command
+from harness.watcher import put, stored
+
+Watch: TypeAlias = Callable[..., Picture]
+
+GREEN, YELLOW, RED = "32", "33", "31"
+
+
+@pytest.fixture
+def watch(terminal: Terminal) -> Watch:
+    """``watch(*args, size=(lines, columns), env={})``: what is seen of it on a terminal."""
+
+    def start(*args: str, size: tuple[int, int] = (24, 100), env: Changes | None = None) -> Picture:
+        return Picture(terminal("watch", "svc", *args, size=size, env=env))
+
+    return start
+
+
+def row(picture: Picture, key: str) -> str:
+    """Return the line of a key, or nothing."""
+    return next((line for line in picture.lines if f" {key} " in f"{line} "), "")
+
+
+def style(picture: Picture, key: str) -> str:
+    """Return how the line of a key was drawn."""
+    return picture.styles[row(picture, key).strip()]
+
+
+def test_shows_what_is_there(watch: Watch, etcd: Etcd) -> None:
+    """With leases, the seconds they have left, and where it comes from."""
+    lease = etcd.grant(600)
+    etcd.put("svc/e1", '{"Addr":"10.0.0.1:80","Metadata":{"zone":"a"}}', lease=lease)
+    put(etcd, e2="10.0.0.2:80")
+    picture = watch()
+    picture.wait_until(lambda: re.search(r"\d\ds ", row(picture, "svc/e1")) is not None)
+    picture.wait_for("connected to")
+
+    header, first, second, blank, status = picture.lines
+    assert header.split() == ["KEY", "ADDR", "LEASE", "TTL", "CHANGED", "METADATA"]
+    assert re.fullmatch(rf'   svc/e1  10.0.0.1:80  {lease:016x}  5\d\ds +{{"zone":"a"}}', first)
+    assert second.split() == ["svc/e2", "10.0.0.2:80", "-", "-"]
+    assert blank == ""
+    revision = etcd.revision()
+    assert status == f"2 endpoints under svc, revision {revision}, connected to {etcd.endpoint}"
+    assert picture.is_own
+    assert not picture.has_cursor
+
+
+def test_what_has_changed_stands_out(watch: Watch, etcd: Etcd) -> None:
+    """By a colour and by a sign, with the time, and what is gone too."""
+    put(etcd, e1="1:1", e2="2:2", e3="3:3", e4="4:4")
+    picture = watch()
+    picture.wait_for("4 endpoints")
+    assert [style(picture, f"svc/e{n}") for n in (1, 2, 3, 4)] == [""] * 4
+    put(etcd, e1="1:2", e3="3:3", e5="5:5")
+    etcd.delete("svc/e2")
+    picture.wait_until(lambda: row(picture, "svc/e2").startswith("-"))
+
+    signs = {f"svc/e{n}": row(picture, f"svc/e{n}")[:3] for n in (1, 2, 3, 4, 5)}
+    assert signs == {
+        "svc/e1": "~  ",
+        "svc/e2": "-  ",
+        "svc/e3": "=  ",
+        "svc/e4": "   ",
+        "svc/e5": "+  ",
+    }
+    assert [style(picture, f"svc/e{n}") for n in (1, 2, 3, 4, 5)] == [YELLOW, RED, "", "", GREEN]
+    assert re.fullmatch(r"~  svc/e1  1:2 +- +- +\d\d:\d\d:\d\d", row(picture, "svc/e1"))
+    assert re.fullmatch(r"-  svc/e2  2:2 +- +- +\d\d:\d\d:\d\d", row(picture, "svc/e2"))
+    picture.wait_for(f"4 endpoints under svc, revision {etcd.revision()}")
+
+
+@pytest.mark.long
+def test_what_has_changed_stands_out_for_a_while_only(watch: Watch, etcd: Etcd) -> None:
+    """Then the time of it is left, and what is gone is gone; nobody has to touch anything."""
+    put(etcd, e1="1:1", e2="2:2")
+    picture = watch()
+    picture.wait_for("2 endpoints")
+    put(etcd, e1="1:2")
+    etcd.delete("svc/e2")
+    picture.wait_until(lambda: row(picture, "svc/e2").startswith("-"))
+    picture.wait_until(lambda: not row(picture, "svc/e2"), timeout=18)
+
+    assert re.fullmatch(r"   svc/e1  1:2 +- +- +\d\d:\d\d:\d\d", row(picture, "svc/e1"))
+    assert style(picture, "svc/e1") == ""
+
+
+def test_a_value_that_can_not_be_read_has_a_row(watch: Watch, etcd: Etcd) -> None:
+    """And no line on stderr, which would land in the table."""
+    put(etcd, e1="1:1")
+    etcd.put("svc/e2", "nonsense")
+    picture = watch()
+    picture.wait_for("1 endpoint under svc", "connected")
+
+    assert row(picture, "svc/e2").startswith("!  svc/e2  not an endpoint")
+    assert "not JSON" in row(picture, "svc/e2")
+    assert style(picture, "svc/e2") == RED
+    assert len(picture.lines) == 5
+
+
+def test_it_says_whether_it_is_connected(watch: Watch, own_etcd: Callable[..., Etcd]) -> None:
+    """In the table, which stays; later it goes on."""
+    etcd = own_etcd()
+    put(etcd, e1="1:1")
+    picture = watch(f"--endpoints={etcd.endpoint}")
+    picture.wait_for("connected to")
+    etcd.kill()
+    picture.wait_for("disconnected since ", "svc/e1")
+    assert picture.styles[picture.lines[-1]] == "1;31"
+    etcd.start()
+    put(etcd, e2="2:2")
+    picture.wait_for("svc/e2", "connected to")
+
+    assert "disconnected" not in "\n".join(picture.lines)
+
+
+def test_it_says_what_it_waits_for(watch: Watch) -> None:
+    """Also when there is no etcd yet."""
+    picture = watch("--endpoints=127.0.0.1:1", "--dial-timeout=300ms")
+    picture.wait_for("waiting for etcd", "not connected since", "connection refused")
+
+
+def test_an_empty_target_is_shown_as_one(watch: Watch, etcd: Etcd) -> None:
+    """Which is not the same as waiting."""
+    picture = watch()
+    picture.wait_for("connected to")
+
+    revision = etcd.revision()
+    assert picture.lines == [
+        f"0 endpoints under svc, revision {revision}, connected to {etcd.endpoint}"
+    ]
+
+
+def test_many_endpoints_show_what_fits(watch: Watch, etcd: Etcd) -> None:
+    """And how many more there are; what changes is among those shown, wherever it is."""
+    etcd.put_all({f"svc/e{n:05}".encode(): stored(f"{n}").encode() for n in range(10_000)})
+    picture = watch(size=(12, 100))
+    picture.wait_for("10000 endpoints", "connected to")
+    assert len(picture.lines) == 12
+    assert picture.lines[9] == "   and 9992 more"
+    etcd.put("svc/e07777", stored("new"))
+    etcd.delete("svc/e08888")
+    picture.wait_for("9999 endpoints")
+
+    shown = [line.split()[1] for line in picture.lines[1:9] if line[0] != " "]
+    assert shown == ["svc/e07777", "svc/e08888"]
+    assert [line.split()[0] for line in picture.lines[1:7]] == [f"svc/e{n:05}" for n in range(6)]
+
+
+def test_a_watch_of_many_that_do_not_change_costs_nothing(watch: Watch, etcd: Etcd) -> None:
+    """It draws when there is something to draw."""
+    put(etcd, e1="1:1")
+    picture = watch()
+    picture.wait_for("connected to")
+    pid = picture.terminal.pid
+    before = _cpu_ticks(pid)
+    end = time.monotonic() + 2
+    wait_until(lambda: time.monotonic() > end)
+
+    assert _cpu_ticks(pid) - before <= 2
+
+
+def _cpu_ticks(pid: int | None) -> int:
+    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+        return sum(map(int, file.read().rpartition(")")[2].split()[11:13]))
+
+
+@pytest.mark.parametrize("size", [(24, 200), (24, 80), (10, 60), (6, 40), (3, 20), (1, 8)])
+def test_it_fits_any_terminal(watch: Watch, etcd: Etcd, size: tuple[int, int]) -> None:
+    """Rows have one line each; columns that don't fit are left out, the end of keys is kept."""
+    for n in range(5):
+        etcd.put(f"svc/endpoint{n}", '{"Addr":"10.0.0.1:50051","Metadata":"' + 100 * "m" + '"}')
+    picture = watch(size=size)
+    lines, columns = size
+    picture.wait_until(lambda: len(picture.lines) >= min(8, lines))
+
+    assert all(len(line) < columns for line in picture.lines)
+
+
+def test_another_size_is_another_picture(watch: Watch, etcd: Etcd) -> None:
+    """At once, and with nothing left of the one before."""
+    put(etcd, e1="10.0.0.1:80", e2="10.0.0.2:80", e3="10.0.0.3:80")
+    picture = watch(size=(24, 100))
+    picture.wait_for("connected to")
+    picture.terminal.setwinsize(5, 60)
+    picture.wait_for("and 2 more")
+    assert len(picture.lines) == 5
+    picture.terminal.setwinsize(24, 100)
+    picture.wait_for("svc/e3", "connected to")
+
+    assert len(picture.lines) == 6
+
+
+def test_nothing_from_etcd_is_an_escape_code(watch: Watch, etcd: Etcd) -> None:
+    """The picture knows ours, and fails for any other."""
+    etcd.put("svc/\x1b[5m\n", '{"Addr":"\\u001b]0;x\\u0007","Metadata":"\\u009b5m\\u202e"}')
+    etcd.put("svc/e2\x1b[5m", "\x1b[5m")
+    picture = watch()
+    picture.wait_for("connected to")
+
+    assert row(picture, r"svc/\x1b[5m\n").split()[1] == r"\x1b]0;x\x07"
+    assert r"svc/e2\x1b[5m" in picture.lines[2]
+
+
+@pytest.mark.parametrize("variable", [{"NO_COLOR": "1"}, {}], ids=["NO_COLOR", "colour"])
+def test_it_can_do_without_colour(watch: Watch, etcd: Etcd, variable: Changes) -> None:
+    """Signs say the same."""
+    picture = watch(env=variable)
+    picture.wait_for("connected to")
+    put(etcd, e1="1:1")
+    picture.wait_for("+  svc/e1")
+
+    assert (set(picture.styles.values()) == {""}) is bool(variable)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+def test_the_terminal_is_given_back(watch: Watch, etcd: Etcd, number: int) -> None:
+    """As it was, with the last picture on it, whatever ends us."""
+    put(etcd, e1="1:1")
+    picture = watch()
+    picture.wait_for("connected to")
+    assert not picture.terminal.getecho()
+    start = time.monotonic()
+    picture.terminal.kill(number)
+    picture.finish()
+
+    assert time.monotonic() - start < 1.5
+    assert picture.terminal.signalstatus == number
+    assert not picture.is_own
+    assert picture.has_cursor
+    assert row(picture, "svc/e1").split() == ["svc/e1", "1:1", "-", "-"]
+    assert f"1 endpoint under svc, revision {etcd.revision()}" in picture.lines
+
+
+def test_the_end_is_told_below_the_table(watch: Watch, etcd: Etcd) -> None:
+    """On the screen that everything else is on."""
+    put(etcd, e1="1:1")
+    picture = watch("--timeout=1s")
+    picture.finish()
+
+    assert picture.terminal.exitstatus == 124
+    assert [line for line in picture.lines if line][-2:] == [
+        f"1 endpoint under svc, revision {etcd.revision()}",
+        "Error: timed out after 1s",
+    ]
+
+
+def test_a_shell_can_stop_it(job: Picture, etcd: Etcd) -> None:
+    """By Ctrl-Z, which gives the terminal back; in the foreground, the table is there again."""
+    job.wait_for("connected to")
+    for n in (1, 2):  # more than once
+        job.terminal.sendcontrol("z")
+        job.wait_until(partial(_is_stopped, job, n))
+        assert not job.is_own
+        assert job.has_cursor
+        job.terminal.sendline("fg")
+        job.wait_for("connected to")
+        put(etcd, **{f"e{n}": "1:1"})
+        job.wait_for(f"svc/e{n}")
+        assert not job.has_cursor
+
+
+def test_a_killed_job_leaves_a_shell_that_echoes(job: Picture) -> None:
+    """And a line of its own for the next prompt."""
+    job.wait_for("connected to")
+    job.terminal.sendintr()
+    job.wait_for("0 endpoints", "\n$")
+    job.terminal.sendline("stty -a | grep -o ' echo '")
+    job.wait_for("\n echo")
+
+
+def _is_stopped(job: Picture, times: int) -> bool:
+    return "\n".join(job.lines).count("Stopped") == times
+
+
+@pytest.fixture
+def job(etcd: Etcd, tmp_path: Path) -> Iterator[Picture]:
+    """A watch that was started by an interactive shell."""
+    environment = {"PS1": "$ ", "TERM": "xterm", "HISTFILE": str(tmp_path / "history")}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # as of `Terminal`
+        terminal = pexpect.spawn(
+            "bash",
+            ["--norc", "--noediting", "-i"],
+            env=pointing_at(etcd.endpoint, environment),
+            encoding="utf-8",
+        )
+    terminal.sendline(shlex.join(command("watch", "svc")))
+    yield Picture(terminal)
+    terminal.close(force=True)
+
+
+def test_a_ctrl_z_does_no_harm_where_nobody_could_go_on(watch: Watch, etcd: Etcd) -> None:
+    """The system does not stop us there, so we have to be there again."""
+    picture = watch()
+    picture.wait_for("connected to")
+    picture.terminal.sendcontrol("z")
+    put(etcd, e1="1:1")
+    picture.wait_for("svc/e1", "connected to")
+
+    assert picture.is_own
+
+
+def test_where_nothing_can_be_drawn_over_there_are_lines(watch: Watch, etcd: Etcd) -> None:
+    """As in a pipe."""
+    put(etcd, e1="1:1")
+    picture = watch(env={"TERM": "dumb"})
+    picture.wait_for("1 endpoint under svc")
+    put(etcd, e2="2:2")
+    picture.wait_for("added   svc/e2", "1 change under svc")
+
+    assert not picture.is_own
+
+
+def test_a_command_has_the_terminal_to_itself(watch: Watch, etcd: Etcd) -> None:
+    """What it prints would not survive in a table that is drawn over."""
+    put(etcd, e1="1:1")
+    picture = watch("--", "echo", "it runs")
+    picture.wait_for("1 endpoint under svc", "it runs")
+
+    assert not picture.is_own
+
+
+def test_watch_only_shows_what_changes(watch: Watch, etcd: Etcd) -> None:
+    """In the table, too; the number is that of all."""
+    put(etcd, e1="1:1", e2="2:2")
+    picture = watch(f"--rev={etcd.revision() + 1}")
+    picture.wait_for("connected to")
+    put(etcd, e2="2:3")
+    picture.wait_for("2 endpoints")
+
+    assert row(picture, "svc/e2").startswith("~")
+    assert not row(picture, "svc/e1")

@@ -63,7 +63,7 @@ def test_an_etcd_that_comes_later_is_waited_for(
     watch.wait_for_err("not connected yet")
     etcd.start()
     watch.wait_for_out("\n", timeout=20)
-    watch.wait_for_err("\nconnected to")
+    watch.wait_for_err(f"\nconnected to {etcd.endpoint}\n")
 
     assert watch.out == "PUT\tsvc/e1\t1\tnull\n"
     assert watch.err == (

@@ -28,7 +28,7 @@ IGNORE_AND_BLOCK = """
 import os, signal, sys
 for number in (signal.SIGPIPE, signal.SIGXFSZ):  # as if we were not Python
     signal.signal(number, signal.SIG_DFL)
-for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTTOU):
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTTOU, signal.SIGCHLD):
     signal.signal(number, signal.SIG_IGN)
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1, signal.SIGCHLD})
 os.execvp(sys.argv[1], sys.argv[1:])
@@ -98,6 +98,17 @@ def parent_of(pid: int) -> int:
 def has_ended(pid: int) -> bool:
     """Return whether a process has ended, reaped or not."""
     return parent_of(pid) == 0
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_ignored() -> Iterator[None]:
+    """A script that runs the tests with ``&`` ignores Ctrl-C, and so would all that start here."""
+    ignored = [each for each in FORWARDED if signal.getsignal(each) is signal.SIG_IGN]
+    for each in ignored:
+        signal.signal(each, signal.SIG_DFL)
+    yield
+    for each in ignored:
+        signal.signal(each, signal.SIG_IGN)
 
 
 @pytest.fixture
@@ -228,8 +239,8 @@ def test_signals_are_treated_as_in_an_unwrapped_run(beginning: list[str]) -> Non
     assert run([*beginning, *wrapped(*command)]) == run([*beginning, *command])
 
 
-def test_a_blocked_child_signal_does_not_deafen_us() -> None:
-    """The wrapper unblocks it for itself."""
+def test_an_ignored_and_blocked_child_signal_does_not_deafen_us() -> None:
+    """What the command is handed down is not for the wrapper itself."""
     assert run([sys.executable, "-c", IGNORE_AND_BLOCK, *wrapped("sh", "-c", "exit 3")])[0] == 3
 
 

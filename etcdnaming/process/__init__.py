@@ -1,7 +1,7 @@
 """
 Run commands as PID 1 should: their signals, their terminal, their status, and everybody's orphans.
 
-    supervisor = Supervisor()  # first thing: from here on no signal is lost
+    supervisor = Supervisor()  # first of all: from here on no signal is lost
     launcher = supervisor.launcher()
     command = launcher.run(["server", "--port", "80"], os.environ)
     while not isinstance(event := supervisor.wait(), Exited):
@@ -9,28 +9,28 @@ Run commands as PID 1 should: their signals, their terminal, their status, and e
             command.signal(event.number)
     sys.exit(event.exit_code)
 
-How a command starts. A process with gRPC's threads must not fork: gRPC's fork handlers write on the
-child's stderr or hang, and what else the child would do before its exec can meet a lock that a
-thread held. So a launcher is spawned (`os.posix_spawn` runs no fork handlers and no code of ours in
-the new process), best before there is any thread: a bare Python that waits for its order
-(`become.py`) and then becomes the command by exec. It keeps its process id, so the command is our
-own child, with nobody in between. A launcher is used once; later commands have their own, which are
-spawned in the same way, whatever runs here by then.
+How a command starts. A process in which gRPC is at work must not fork: gRPC's fork handlers hang or
+break its calls, and what else the child does before its exec may wait for a lock whose thread is
+not there. But a command needs things done between fork and exec. So they are done after an exec,
+in a bare Python of its own, the launcher (`become.py`): it waits for its order, and becomes the
+command by a second exec. It keeps its process id, so the command is our own child with nobody in
+between. It is used once; a later command has its own, also beside threads, for `subprocess` makes
+it by vfork, which runs nobody's handlers.
 
 Who reaps. The kernel gives orphans to PID 1, or to us as a subreaper, and nothing says whose they
 were. So there is one `waitpid` for any child, in `Supervisor.wait`, which also has the status of
-each command. Two would steal from each other: no `subprocess` beside it.
+each command. Two would steal from each other: nothing else in this process may wait for a child.
 
-Who hears signals. Handlers run in the main thread, whichever thread the kernel interrupts; they
-only note the number and wake `Supervisor.wait`, which hands it to the caller's loop. What a signal
-means is for the caller to say.
+Who hears signals. Their handlers run in the main thread, whichever thread the kernel interrupts;
+they only note the number and wake `Supervisor.wait`, which hands it to the caller's loop. What a
+signal means is for the caller to say.
 
-Who has the terminal. The command's group, if it was ours to give, so that Ctrl-C and Ctrl-Z reach
-the command and not us. We stop when a Ctrl-Z has stopped it, for the sake of the shell we are a job
-of.
+Who has the terminal. The command's process group, if it was ours to give: so a Ctrl-C is the
+command's and not ours. When a Ctrl-Z stops the command we stop too, for the shell whose job we are.
 
-What only Linux has: adopting orphans without being PID 1, and a command that is killed when we are
-(but not once it has become another user, by a setuid program for one). macOS does the rest.
+What Linux alone has: orphans for one who is not PID 1; commands that are killed when we are (not
+those that have become another user, as by a setuid program); a vfork of `subprocess`, without which
+a launcher should be made before gRPC is imported. macOS has the rest.
 """
 
 from __future__ import annotations

@@ -30,6 +30,7 @@ class Command:
         Send a signal to its group; nothing happens if nobody is left there.
 
         One that continues it also gives it the terminal, if that is ours again (a shell's ``fg``).
+        Not for long after its end: the system uses the number again.
 
         Raises:
             PermissionError: All of the group have become users whom we may not signal.

@@ -52,6 +52,7 @@ class Launcher:
             order, self._order = _pipe(theirs, ours)
             self._answer, answer = _pipe(ours, theirs)
             self.pid = _spawn(order, answer, output)
+            """Of the launcher, and then of the command."""
             self._ours = ours.pop_all()
 
     def run(self, argv: Sequence[str], env: Mapping[str, str]) -> Command:
@@ -65,13 +66,14 @@ class Launcher:
             OSError: It can't be run.
             ValueError: A zero byte can't be handed over.
         """
-        order = encode(self._inheritance, argv, env)
         command = Command(self.pid, foreground=self._foreground)
-        try:
-            self._become(order, command, argv[0])
-        except OSError:
-            command.leave_terminal()
-            raise
+        with self._ours:
+            order = encode(self._inheritance, argv, env)
+            try:
+                self._become(order, command, argv[0])
+            except OSError:
+                command.leave_terminal()
+                raise
         self._begun(command)
         return command
 
@@ -81,12 +83,11 @@ class Launcher:
 
     def _become(self, order: bytes, command: Command, program: str) -> None:
         try:
-            with self._ours:
-                self._answer.read(1)  # from now on there is a group to have the terminal
-                command.enter_terminal()
+            self._answer.read(1)  # from now on there is a group to have the terminal
+            command.enter_terminal()
+            with self._order:
                 self._order.write(order)
-                self._order.close()
-                number = int(self._answer.read() or 0)
+            number = int(self._answer.read() or 0)
         except BrokenPipeError:
             raise OSError(errno.ECHILD, "it was killed before it began", program) from None
         if number:
@@ -115,6 +116,7 @@ def _text(numbers: Iterable[int]) -> str:
 
 
 def _pipe(readers: ExitStack, writers: ExitStack) -> tuple[BinaryIO, BinaryIO]:
+    """Return the two ends of a pipe; each is closed with what it belongs to."""
     reader, writer = os.pipe()
     return readers.enter_context(open(reader, "rb")), writers.enter_context(open(writer, "wb"))
 
@@ -124,6 +126,7 @@ def _spawn(order: BinaryIO, answer: BinaryIO, output: int | None) -> int:
     from subprocess import DEVNULL, Popen  # only for those who run something
 
     descriptors = order.fileno(), answer.fileno()
+    # What comes before the command has begun is kept for it.
     before = signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
     try:
         process = Popen(

@@ -11,7 +11,7 @@ SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.
 
 
 def status(*, ours: int = 0, launchers: int = 0, commands: int = 0) -> int:
-    """Return how a command ends to which each of us passes a signal on. 0 is none."""
+    """Return how a command ends when these signals come to us, its launcher, it. 0 is none."""
     launcher = supervisor.launcher()
     os.kill(launcher.pid, launchers)
     os.kill(os.getpid(), ours)

@@ -19,15 +19,15 @@ def refusal(run: Callable[..., Command], argv: Sequence[str]) -> OSError | Value
     raise AssertionError(argv)
 
 
-def children() -> int:
-    """Return how many there are once those that are to end have ended, reaping none."""
+def nothing_is_left() -> bool:
+    """Return, when our only child has ended, whether `Supervisor.wait` reaps it."""
     os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
-    supervisor.wait(0)
+    assert supervisor.wait(0) is None
     try:
         os.waitpid(-1, os.WNOHANG)
     except ChildProcessError:
-        return 0
-    return 1
+        return True
+    return False
 
 
 supervisor = Supervisor()
@@ -35,28 +35,34 @@ supervisor = Supervisor()
 missing = refusal(supervisor.launcher().run, ["no-such-program", "x"])
 assert isinstance(missing, FileNotFoundError)
 assert str(missing) == "[Errno 2] No such file or directory: 'no-such-program'"
-assert not children()
+assert nothing_is_left()
 
 directory = refusal(supervisor.launcher().run, ["/"])
 assert isinstance(directory, PermissionError)
-assert not children()
+assert nothing_is_left()
 
 long = refusal(supervisor.launcher().run, ["echo", *["x" * 1000] * 10_000])
 assert isinstance(long, OSError)
 assert long.errno == errno.E2BIG
-assert not children()
+assert nothing_is_left()
 
-launcher = supervisor.launcher()
-assert isinstance(refusal(launcher.run, ["echo", "\0"]), ValueError)
-launcher.close()
-assert not children()
+assert isinstance(refusal(supervisor.launcher().run, ["echo", "\0"]), ValueError)
+assert nothing_is_left()
+
+nameless = refusal(lambda argv, _: supervisor.launcher().run(argv, {"": "x"}), ["echo"])
+assert isinstance(nameless, OSError)
+assert nameless.errno == errno.EINVAL
+assert nothing_is_left()
+
+supervisor.launcher().close()
+assert nothing_is_left()
 
 for reaped in (False, True):
     launcher = supervisor.launcher()
     os.kill(launcher.pid, signal.SIGKILL)
     if reaped:
-        assert not children()
+        assert nothing_is_left()
     killed = refusal(launcher.run, ["echo", "x" * 100_000])
     assert isinstance(killed, OSError)
     assert killed.strerror == "it was killed before it began"
-    assert reaped or not children()
+    assert reaped or nothing_is_left()

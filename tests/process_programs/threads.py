@@ -50,7 +50,7 @@ server, address = serve()
 channel = grpc.insecure_channel(address)
 for _ in range(20):
     threading.Thread(target=call_again_and_again, args=(channel,)).start()
-for number in range(30):
+for number in range(15):
     assert output_of("echo", str(number)) == b"%d\n" % number
 first.run(sys.argv[1:], os.environ)
 event = supervisor.wait(10)

@@ -25,7 +25,7 @@ assert 0.2 <= seconds < 5
 
 event, seconds = timed(0)
 assert event is None
-assert seconds < 1
+assert seconds < 5
 
 threading.Timer(0.1, supervisor.wake).start()
 event, seconds = timed(None)
@@ -35,7 +35,7 @@ assert seconds < 5
 supervisor.wake()
 event, seconds = timed(1e9)  # longer than poll can
 assert event is None
-assert seconds < 1
+assert seconds < 5
 
 threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGUSR1)).start()
 event, seconds = timed(None)

@@ -221,7 +221,8 @@ class ChangeBatch(NamedTuple):
     Changes that were told together, in the order they were made, up to *revision*.
 
     *first*: this is all there was when the watch began. *resync*: etcd could not tell what was
-    missed; these are the differences. *invalid*: values that can't be read, met on the way.
+    missed; these are the differences. *invalid*: values that can't be read, met on the way;
+    *no_longer_invalid*: keys that held such a value, and are gone or hold an endpoint now.
     """
 
     revision: int
@@ -229,6 +230,7 @@ class ChangeBatch(NamedTuple):
     invalid: Sequence[InvalidValue]
     first: bool = False
     resync: bool = False
+    no_longer_invalid: Sequence[str] = ()
 
 
 class WatchState(NamedTuple):

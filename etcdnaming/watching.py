@@ -138,7 +138,7 @@ class _EndpointSet:
         """Make the changes of *events*, one after another."""
         changes: list[Change | None] = []
         invalid: list[InvalidValue] = []
-        revision = 0
+        revision, were_invalid = 0, [*self._invalid]
         for event in events:
             revision = event.kv.mod_revision
             if event.type == rpc.Event.DELETE:
@@ -150,11 +150,12 @@ class _EndpointSet:
                 invalid.append(stored)
             else:
                 changes.append(self._put(stored, revision))
-        return ChangeBatch(revision, [each for each in changes if each], invalid)
+        told = [each for each in changes if each]
+        return ChangeBatch(revision, told, invalid, no_longer_invalid=self._valid(were_invalid))
 
     def replace(self, reading: Reading) -> ChangeBatch:
         """Become what *reading* shows; the changes are the differences, what went away first."""
-        revision = reading.snapshot.header.revision
+        revision, were_invalid = reading.snapshot.header.revision, [*self._invalid]
         read = [stored_endpoint(kv) for kv in reading.snapshot.kvs]
         there = {stored.key for stored in read}
         gone = [key for key in (*self.endpoints, *self._invalid) if key not in there]
@@ -171,7 +172,8 @@ class _EndpointSet:
                 changes.append(self._put(stored, revision))
         again = reading.again
         told = [each for each in changes if each]
-        return ChangeBatch(revision, told, invalid, first=not again, resync=again)
+        valid = self._valid(were_invalid)
+        return ChangeBatch(revision, told, invalid, not again, again, valid)
 
     def _put(self, stored: StoredEndpoint, revision: int) -> Change:
         previous = self.endpoints.get(stored.key)
@@ -185,6 +187,9 @@ class _EndpointSet:
         self._invalid[stored.key] = stored
         return change
 
+    def _valid(self, among: Iterable[str]) -> tuple[str, ...]:
+        return tuple(key for key in among if key not in self._invalid)
+
     def _remove(self, key: str, revision: int) -> Change | None:
         self._invalid.pop(key, None)
         previous = self.endpoints.pop(key, None)
@@ -194,4 +199,4 @@ class _EndpointSet:
 
 
 def _worth_telling(batch: ChangeBatch) -> ChangeBatch | None:
-    return batch if batch.changes or batch.invalid else None
+    return batch if batch.changes or batch.invalid or batch.no_longer_invalid else None

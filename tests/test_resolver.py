@@ -706,10 +706,12 @@ def test_equal_sets_have_equal_targets() -> None:
     assert dial_target([], []) is None
 
 
-def _batch(*there: str, gone: tuple[str, ...] = (), **how: bool) -> ChangeBatch:
+def _batch(
+    *there: str, gone: tuple[str, ...] = (), first: bool = False, resync: bool = False
+) -> ChangeBatch:
     changes = [Change(Operation.ADD, key, 1, Endpoint(key), 0, None) for key in there]
     changes += [Change(Operation.DELETE, key, 1, None, 0, None) for key in gone]
-    return ChangeBatch(1, changes, [], **how)
+    return ChangeBatch(1, changes, [], first=first, resync=resync)
 
 
 def test_what_a_reading_misses_is_held_and_what_is_deleted_is_not() -> None:

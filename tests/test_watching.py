@@ -179,6 +179,8 @@ def test_a_repaired_value_is_a_new_endpoint(etcd: Etcd, client: Client) -> None:
         put(etcd, e3="3")
         watcher.wait_for_addresses(e1="1", e3="3")
         assert watcher.told == [("ADD", "svc/e1", "1"), ("ADD", "svc/e3", "3")]
+        healed = [key for batch in watcher.batches for key in batch.no_longer_invalid]
+        assert healed == ["svc/e1", "svc/e2"]
 
 
 def test_keys_that_are_not_utf8_are_told(etcd: Etcd, watcher: Watcher) -> None:
@@ -342,14 +344,13 @@ def test_closing_ends_at_once_with_much_that_nobody_took(
 def test_a_slow_taker_misses_nothing(manager: EndpointManager, watcher: Watcher) -> None:
     """etcd waits, others do not."""
     with manager.watch() as slow:
+        assert next(slow).first
         for n in range(1500):
             manager.add_endpoint("svc/e1", Endpoint(str(n)))
         watcher.wait_for_addresses(e1="1499")
-        batches = iter(slow)
-        assert next(batches).first
         seen = 0
         while seen < 1500:
-            for change in next(batches).changes:
+            for change in next(slow).changes:
                 assert change.endpoint == Endpoint(str(seen))
                 seen += 1
 

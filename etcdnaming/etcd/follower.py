@@ -164,7 +164,7 @@ class Follower:
         if self._is_final(exc):
             raise exc
         # What no stream can bring is read.
-        self._lost |= isinstance(exc, (CompactedError, MessageTooLargeError, AnotherHistoryError))
+        self._lost = isinstance(exc, (CompactedError, MessageTooLargeError, AnotherHistoryError))
         if self._failures or not self._lost:
             self._tell(Disconnected(str(exc)))
         if self._failures:

@@ -111,25 +111,17 @@ class History:
             raise AnotherHistoryError
 
     def glance(self) -> Glance:
-        """
-        Look at what there is now.
-
-        Raises:
-            AnotherHistoryError: It is older than what we have seen.
-        """
+        """Look at what there is now."""
         request = self._request(keys_only=True, limit=NEWEST)
         request.sort_order, request.sort_target = rpc.RangeRequest.DESCEND, rpc.RangeRequest.MOD
-        glance = Glance(self._client.range(request))
-        if glance.revision < self.revision:
-            raise AnotherHistoryError
-        return glance
+        return Glance(self._client.range(request))
 
     def has_come_to(self, glance: Glance) -> bool:
         """Say whether we have seen what *glance* shows, or more."""
         return self.has_passed(glance) or glance.shows(self._known)
 
     def has_passed(self, glance: Glance) -> bool:
-        """Say whether we have seen more, and can't be compared with *glance* any longer."""
+        """Say whether we have seen more, so that *glance* says nothing about it."""
         return self.revision > glance.revision
 
     def _request(

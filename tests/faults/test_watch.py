@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import socket
 import threading
 import time
@@ -254,6 +253,28 @@ def test_a_stream_that_fails_again_and_again_makes_no_hot_loop(
         ]
 
 
+def test_the_first_break_after_a_steady_stream_costs_no_pause(
+    etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever was before: the pauses begin again."""
+    monkeypatch.setattr(follower, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(follower, "STEADY", 0.2)
+    monkeypatch.setattr("random.uniform", lambda _, longest: longest)
+    cut = threading.Event()
+    with (
+        Relay(etcd.endpoint, *[broken] * 12, cut_off_when(cut), passed_on) as relay,
+        Client([relay.endpoint]) as client,
+        Watcher(client) as watcher,
+    ):
+        watcher.wait_until_connected()
+        put(etcd, e1="1")
+        time.sleep(0.3)
+        start = time.monotonic()
+        cut.set()
+        watcher.wait_for_addresses(e1="1")
+        assert time.monotonic() - start < 0.8  # the last pause was longer than a second
+
+
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_stream_that_is_silent_is_left_when_there_is_something_to_tell(
@@ -338,18 +359,19 @@ def test_hundreds_of_reconnects_leave_nothing_behind(
 ) -> None:
     """No thread, no file descriptor, no memory."""
     monkeypatch.setattr(follower, "LONGEST_PAUSE", 0.01)
+    cut = threading.Event()
+    breaks = [only_accepted] * 100
     with (
-        Relay(etcd.endpoint, only_accepted) as relay,
+        Relay(etcd.endpoint, *breaks, cut_off_when(cut), *breaks * 3, passed_on) as relay,
         Client([relay.endpoint]) as client,
         Watcher(client),
     ):
-        wait_until(lambda: relay.streams > 100, 30)
-        gc.collect()
+        wait_until(lambda: relay.streams == 101, 20)
+        time.sleep(1)  # connections that were left take a moment to end
         threads, files, memory = threading.active_count(), descriptors(), resident()
-        wait_until(lambda: relay.streams > 400, 30)
-        # Those that were left last take their time.
-        assert threading.active_count() <= threads + 30
-        assert descriptors() <= files + 30
+        cut.set()
+        wait_until(lambda: relay.streams == 402, 40)
+        wait_until(lambda: threading.active_count() <= threads + 5 and descriptors() <= files + 5)
         assert resident() - memory < 3 << 20
 
 

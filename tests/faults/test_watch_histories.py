@@ -110,11 +110,18 @@ def test_a_wiped_etcd_that_was_filled_in_the_same_way_is_another_one(
     """As when all services start again, at other addresses: same keys, same revisions."""
     etcd = own_etcd()
     etcd.put("svc/e1", stored("1"), etcd.grant(600))
-    with Client([etcd.endpoint]) as client, Watcher(client) as watcher:
-        watcher.wait_for_addresses(e1="1").wait_until_connected()
+    cut = threading.Event()
+    with (
+        Relay(etcd.endpoint, cut_off_when(cut), passed_on) as relay,
+        Client([relay.endpoint]) as client,
+        Watcher(client) as watcher,
+    ):
+        watcher.wait_until_connected()
         etcd.wipe()
         etcd.put("svc/e1", stored("2"), etcd.grant(600))
-        watcher.wait_for_addresses(20, e1="2")
+        cut.set()
+        watcher.wait_for_addresses(e1="2")
+        assert watcher.told == [("ADD", "svc/e1", "2")]
         assert watcher.batches[-1].revision == watcher.batches[0].revision
 
 
@@ -185,22 +192,59 @@ def test_a_compaction_that_hides_nothing_is_not_told(own_etcd: Callable[..., Etc
         assert [batch.resync for batch in watcher.batches] == [False]
 
 
-def test_after_a_wipe_a_watch_from_a_revision_goes_on(own_etcd: Callable[..., Etcd]) -> None:
-    """The revision it began with may never come again."""
+def test_differences_are_not_told_before_the_revision_asked_for(
+    own_etcd: Callable[..., Etcd],
+) -> None:
+    """Which is yet to come; but they count."""
+    etcd = own_etcd()
+    put(etcd, e1="1", e2="2")
+    cut = threading.Event()
+    with (
+        Relay(etcd.endpoint, cut_off_when(cut), passed_on) as relay,
+        Client([relay.endpoint]) as client,
+        Watcher(client, revision=6, held={"e2": "2", "e3": "3"}) as watcher,
+    ):
+        watcher.wait_until_connected()
+        etcd.delete("svc/e1")
+        put(etcd, e3="3")
+        etcd.ctl("compact", str(etcd.revision()))
+        cut.set()
+        wait_until(lambda: relay.streams >= 3)
+        put(etcd, e3="4")
+        watcher.wait_for_addresses(e2="2", e3="4")
+        assert watcher.told == [("ADD", "svc/e3", "4")]
+        assert watcher.changes[0].revision == 6
+
+
+@pytest.mark.parametrize(
+    ("revision", "held", "told"),
+    [
+        pytest.param(6, "4", "567", id="was there"),
+        pytest.param(8, "6", "7", id="was yet to come"),
+        pytest.param(7, "5", "", id="never came"),
+    ],
+)
+def test_after_a_wipe_a_watch_from_a_revision_goes_on(
+    own_etcd: Callable[..., Etcd], revision: int, held: str, told: str
+) -> None:
+    """The one it began with may never come again."""
     etcd = own_etcd()
     for addr in "12345":
         put(etcd, e1=addr)
     with (
         Client([etcd.endpoint]) as client,
-        Watcher(client, revision=6, held={"e1": "4"}) as watcher,
+        Watcher(client, revision=revision, held={"e1": held}) as watcher,
     ):
-        watcher.wait_for_addresses(e1="5")
+        watcher.wait_until_connected()
+        for addr in "67" if told else "":
+            put(etcd, e1=addr)
+        watcher.wait_until(lambda watcher: "".join(each[2] for each in watcher.told) == told)
         etcd.wipe()
         put(etcd, e2="1")
         watcher.wait_for_addresses(20, e2="1")
         put(etcd, e3="1")
         watcher.wait_for_addresses(e2="1", e3="1")
-        assert watcher.told[1] == ("DELETE", "svc/e1", "5")
+        assert ("DELETE", "svc/e1", (held + told)[-1]) in watcher.told
 
 
 @pytest.fixture

@@ -99,7 +99,10 @@ def command(
     with ExitStack() as stack:
         if live or cmd:
             stack.enter_context(unwinding(*ENDING))
-        audience = _Audience(stack.enter_context(_printer(app, target, live=live)), live=live)
+        printer = _printer(app, target, live=live)
+        stack.callback(printer.end)
+        printer.begin()
+        audience = _Audience(printer, Notes(quiet=live and is_terminal(sys.stderr)))
         watch = stack.enter_context(manager.watch(revision=rev or 0, on_state=audience.state))
         reader = Reader(watch.close)
         if cmd:
@@ -134,9 +137,8 @@ def _printer(app: App, target: str, *, live: bool) -> WatchPrinter:
 class _Audience:
     """Who is told: stdout, then stderr, then the command."""
 
-    def __init__(self, printer: WatchPrinter, *, live: bool) -> None:
-        self._printer = printer
-        self._notes = Notes(quiet=live and is_terminal(sys.stderr))
+    def __init__(self, printer: WatchPrinter, notes: Notes) -> None:
+        self._printer, self._notes = printer, notes
         self.handler: Handler | None = None
 
     def state(self, state: WatchState) -> None:

@@ -42,6 +42,8 @@ class LeaseTimes:
         """Ask for these from now on."""
         with self._changed:
             self._wanted = leases[:MOST]
+            if not leases:
+                self.remaining = {}
             self._changed.notify_all()
 
     def end(self) -> None:
@@ -52,7 +54,9 @@ class LeaseTimes:
 
     def _work(self) -> None:
         while leases := self._next():
-            self.remaining = self._asked(leases)
+            remaining = self._asked(leases)
+            with self._changed:
+                self.remaining = remaining if self._wanted else {}
             self._told()
             with self._changed:
                 self._changed.wait_for(lambda: self._is_over, EVERY)

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any
 
 from ...model import ChangeBatch, StoredEndpoint, WatchState
@@ -23,8 +23,6 @@ __all__ = ["LiveTable"]
 class LiveTable:
     """
     See `WatchPrinter`. What is shown belongs to `_lock`: we are told, and the painter draws.
-
-    It is entered and left by the main thread, which gets the signals.
 
     Args:
         time_to_live: Returns the seconds a lease has left, -1 if it is gone.
@@ -49,20 +47,16 @@ class LiveTable:
             self._status = self._status._replace(state=state, since=time.time())
         self._draw()
 
-    def __enter__(self) -> LiveTable:
+    def begin(self) -> None:
+        """Take the terminal. For the main thread, which gets the signals."""
         self._painter.start()
         self._leases.start()
         self._handle(signal.SIGWINCH, lambda *_: self._painter.tell(Order.RESIZE))
         self._handle(signal.SIGTSTP, self._suspend)
         self._handle(signal.SIGCONT, lambda *_: self._painter.tell(Order.RESUME))
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def end(self) -> None:
+        """Give it back, with the last picture on it."""
         for signum, handler in self._handlers.items():
             signal.signal(signum, handler)
         self._leases.end()

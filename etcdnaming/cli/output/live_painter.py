@@ -47,7 +47,7 @@ class Painter:
         self._screen = Screen()
         # A handler of signals may put into this kind, whatever it has interrupted.
         self._orders: SimpleQueue[Order] = SimpleQueue()
-        self._is_woken = False
+        self._is_begun = self._is_woken = False
         self._is_away, self._is_over = threading.Event(), threading.Event()
         self._due = self._earliest = 0.0
         self.failure: Exception | None = None
@@ -55,6 +55,7 @@ class Painter:
 
     def start(self) -> None:
         """Take the terminal."""
+        self._is_begun = True
         threading.Thread(target=self._run, name="etcdnaming-painter", daemon=True).start()
 
     def wake(self) -> None:
@@ -75,6 +76,8 @@ class Painter:
 
     def end(self) -> None:
         """Give the terminal back for good, and leave the last picture there."""
+        if not self._is_begun:
+            return
         self._orders.put(Order.END)
         try:
             self._is_over.wait(PATIENCE)

@@ -24,86 +24,91 @@ SIGNS = {"added": "+", "changed": "~", "removed": "-", "renewed": "="}
 UNREADABLE = "!"
 
 
-class Mark(NamedTuple):
-    """What became of an endpoint, and when, by the clock."""
+class Entry(NamedTuple):
+    """What a key holds, or held before it was removed; what became of it, and when by the clock."""
 
-    word: str
-    at: float
+    held: StoredEndpoint | InvalidValue
+    word: str = ""
+    at: float = -math.inf
 
 
 class View:
     """
     The endpoints as far as they are to be shown; *now* is always the time by the clock.
 
-    What is there at the beginning is only told by a first batch, so without one, only changes show.
+    What is there at the beginning is only told by a first batch: without one, only changes show.
     """
 
     def __init__(self) -> None:
         self.count = self.revision = 0
-        self._there: dict[str, StoredEndpoint] = {}
-        self._gone: dict[str, StoredEndpoint] = {}
-        self._unreadable: dict[str, InvalidValue] = {}
-        self._marks: dict[str, Mark] = {}  # the latest last
+        self._entries: dict[str, Entry] = {}  # the latest change last
+        self._gone: set[str] = set()
 
     def tell(self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint], now: float) -> None:
         """Take *batch*, after which there are *endpoints*."""
         self.count, self.revision = len(endpoints), batch.revision
-        if batch.first:
-            self._there = dict(endpoints)
-        else:
-            for change in batch.changes:
+        for change in batch.changes:
+            if batch.first:
+                self._entries[change.key] = Entry(endpoints[change.key])
+            else:
                 self._take(change, endpoints.get(change.key), now)
+        for key in batch.no_longer_invalid:
+            if key in self._entries and isinstance(self._entries[key].held, InvalidValue):
+                self._forget(key)
         for found in batch.invalid:
-            self._gone.pop(found.key, None)
-            self._unreadable[found.key] = found
+            self._forget(found.key)
+            self._entries[found.key] = Entry(found, at=-math.inf if batch.first else now)
 
     def shown(self, room: int, now: float) -> tuple[Sequence[str], int]:
         """Return *room* keys in order, with those that changed lately, and how many are left."""
-        self._forget_gone(now)
-        keys = self._there.keys() | self._gone.keys() | self._unreadable.keys()
-        if len(keys) <= room:
-            return sorted(keys), 0
-        chosen = dict.fromkeys(islice((key for key, _ in self._recent(now)), room))
-        chosen.update(dict.fromkeys(nsmallest(room, keys)))
-        return sorted(islice(chosen, room)), len(keys) - room
+        for key in [key for key in self._gone if not self._is_recent(key, now)]:
+            self._forget(key)
+        if len(self._entries) <= room:
+            return sorted(self._entries), 0
+        chosen = dict.fromkeys(islice(self._recent(now), room))
+        chosen.update(dict.fromkeys(nsmallest(room, self._entries)))
+        return sorted(islice(chosen, room)), len(self._entries) - room
 
     def leases(self, keys: Iterable[str]) -> Sequence[int]:
         """Return the leases that the endpoints with these *keys* hang on."""
-        found = (self._there[key].lease for key in keys if key in self._there)
-        return [*dict.fromkeys(filter(None, found))]
+        there = (self._entries[key].held.lease for key in keys if key not in self._gone)
+        return [*dict.fromkeys(filter(None, there))]
 
     def rows(self, keys: Iterable[str], remaining: Mapping[int, int], now: float) -> Iterator[Row]:
         """Yield sign, key, address, lease, its seconds, time of the last change, and metadata."""
         for key in keys:
-            mark = self._marks.get(key)
-            at = time.strftime("%H:%M:%S", time.localtime(mark.at)) if mark else ""
-            if key in self._unreadable:
-                cells = rows.unreadable(self._unreadable[key]).cells
-                yield Row((UNREADABLE, cells[0], "not an endpoint", "", "", at, cells[1]), "red")
-                continue
-            stored = self._there.get(key) or self._gone[key]
-            *cells, metadata = rows.endpoint(stored, remaining).cells
-            lately = mark.word if mark and now - mark.at < RECENT else ""
-            yield Row((SIGNS.get(lately, ""), *cells, at, metadata), STYLES.get(lately, ""))
+            held, word, at = self._entries[key]
+            clock = time.strftime("%H:%M:%S", time.localtime(at)) if at > 0 else ""
+            if isinstance(held, InvalidValue):
+                shown, reason = rows.unreadable(held).cells
+                yield Row((UNREADABLE, shown, "not an endpoint", "", "", clock, reason), "red")
+            else:
+                lately = word if self._is_recent(key, now) else ""
+                *cells, metadata = rows.endpoint(held, remaining).cells
+                sign, style = SIGNS.get(lately, ""), STYLES.get(lately, "")
+                yield Row((sign, *cells, clock, metadata), style)
 
     def fades(self, now: float) -> float:
         """Return the seconds until something stands out no longer."""
-        return min((mark.at + RECENT - now for _, mark in self._recent(now)), default=math.inf)
+        recent = (self._entries[key].at for key in self._recent(now))
+        return min(recent, default=math.inf) + RECENT - now
 
     def _take(self, change: Change, stored: StoredEndpoint | None, now: float) -> None:
-        key = change.key
-        for known in (self._there, self._gone, self._unreadable, self._marks):
-            known.pop(key, None)
-        if stored is not None:
-            self._there[key] = stored
-        elif change.previous is not None:
-            self._gone[key] = change.previous
-        self._marks[key] = Mark(word(change), now)
+        held = change.previous if change.endpoint is None else stored
+        if held is None:  # what was put is deleted again by another change of the batch
+            return
+        self._forget(change.key)
+        self._entries[change.key] = Entry(held, word(change), now)
+        if change.endpoint is None:
+            self._gone.add(change.key)
 
-    def _recent(self, now: float) -> Iterator[tuple[str, Mark]]:
-        """Yield what has changed lately, the latest first."""
-        return takewhile(lambda each: now - each[1].at < RECENT, reversed(self._marks.items()))
+    def _forget(self, key: str) -> None:
+        self._entries.pop(key, None)
+        self._gone.discard(key)
 
-    def _forget_gone(self, now: float) -> None:
-        for key in [key for key in self._gone if now - self._marks[key].at >= RECENT]:
-            del self._gone[key], self._marks[key]
+    def _is_recent(self, key: str, now: float) -> bool:
+        return now - self._entries[key].at < RECENT
+
+    def _recent(self, now: float) -> Iterator[str]:
+        """Yield the keys that have changed lately, the latest first."""
+        return takewhile(lambda key: self._is_recent(key, now), reversed(self._entries))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -14,7 +13,7 @@ __all__ = ["WatchPrinter", "live_printer", "watch_printer"]
 
 class WatchPrinter(Protocol):
     """
-    One format, open for as long as the watch lasts. What it was told is out when it returns.
+    One format. What it was told is out when it returns.
 
     *endpoints* is what is there after a batch, by key.
     """
@@ -25,14 +24,11 @@ class WatchPrinter(Protocol):
     def state(self, state: WatchState) -> None:
         """The connection was lost or found, which only a live table shows."""
 
-    def __enter__(self) -> WatchPrinter: ...
+    def begin(self) -> None:
+        """Take the terminal, if that is what it takes."""
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None: ...
+    def end(self) -> None:
+        """Give it back; also if a signal came before it was taken, or while it was."""
 
 
 def watch_printer(name: str, target: str) -> WatchPrinter:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
-from types import TracebackType
 
 from ...model import ChangeBatch, StoredEndpoint, WatchState
 from .stdout import write
@@ -21,19 +20,15 @@ class WatchLines:
 
     def tell(self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]) -> None:
         """Write what is there, or has changed."""
-        write(self.lines(batch, endpoints))
-        sys.stdout.flush()
+        if batch.first or batch.changes or batch.invalid:
+            write(self.lines(batch, endpoints))
+            sys.stdout.flush()
 
     def state(self, state: WatchState) -> None:
         """Stderr is told."""
 
-    def __enter__(self) -> WatchLines:
-        return self
+    def begin(self) -> None:
+        """Nothing is needed."""
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        pass
+    def end(self) -> None:
+        """Nothing is left."""

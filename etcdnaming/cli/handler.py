@@ -18,7 +18,6 @@ from .failures import CommandNotFoundError, CommandNotRunError
 from .handler_input import document, variables
 from .handler_run import Runner, outcome
 from .output.events import is_news
-from .signals import Unwind
 
 __all__ = ["Handler", "Policy"]
 
@@ -76,20 +75,20 @@ class Handler:
         Raises:
             CommandNotFoundError, CommandNotRunError: It could not be run.
         """
-        try:
-            with self._changed:
-                self._is_ending = True
-                self._changed.notify_all()
-                self._changed.wait_for(lambda: self._is_done)
-        except Unwind as exc:
-            self.interrupt(exc.signum)
-            raise
+        with self._changed:
+            self._is_ending = True
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._is_done)
         if self._failure:
             raise self._failure
         return self._status
 
     def interrupt(self, signum: int) -> None:
-        """End what runs, for *signum* ends us; a Ctrl-C has come from the terminal to both."""
+        """
+        End what runs, for *signum* ends us; a Ctrl-C has come from the terminal to both.
+
+        Called by its handler, so the main thread may stand anywhere: `_changed` can be taken twice.
+        """
         if signum != signal.SIGINT:
             self._runner.end()
         with self._changed:
@@ -102,11 +101,8 @@ class Handler:
     def __enter__(self) -> Handler:
         return self
 
-    def __exit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
-        if isinstance(exc, Unwind):
-            self.interrupt(exc.signum)
-        else:
-            self.finish()
+    def __exit__(self, *_: object) -> None:
+        self.finish()
 
     def _keep(self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]) -> None:
         if self._endpoints is None:

@@ -10,8 +10,8 @@ from .rules import Seen, Slot
 
 __all__ = ["AT_ONCE", "Write", "look", "parts", "write"]
 
-AT_ONCE = 100
-"""Keys in one transaction; etcd takes 128 operations unless told otherwise."""
+AT_ONCE = 32
+"""Keys in one transaction: less than etcd takes, which may have been told to take less than 128."""
 
 Item = TypeVar("Item")
 

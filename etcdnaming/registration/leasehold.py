@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TypeAlias
 
-from ..errors import LeaseNotFoundError, PermissionDeniedError
+from ..errors import LeaseNotFoundError, RefusedError
 from ..etcd import Client
 from ..etcd.lease import LeaseKeeper, LeaseState
 from .event import RegistrationEvent
@@ -93,8 +93,8 @@ class Leasehold:
     def confirm(self) -> None:
         """Take notice that all keys are where they should be."""
         for lease in list(self._replaced):
-            # What is not ours to delete may hang on it, too: then it ends by itself.
-            with suppress(PermissionDeniedError):
+            # If it can't be, for a key hangs on it that we may not delete: it ends by itself.
+            with suppress(RefusedError):
                 self._revoke(lease)
             self._replaced.discard(lease)
         seconds = self._trust.regain()

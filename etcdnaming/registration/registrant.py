@@ -13,9 +13,11 @@ from typing import TypeAlias
 
 from ..errors import (
     AuthenticationError,
+    ConnectionFailedError,
     EtcdnamingError,
     KeyHeldError,
     LeaseNotFoundError,
+    OutcomeUnknownError,
     PermissionDeniedError,
     TLSError,
 )
@@ -66,7 +68,7 @@ class Registrant:
         )
         self._look_at = 0.0
         self._failures = 0
-        self._told = ""
+        self._told: set[str] = set()
         self._leaving = self._ended = self._clean = False
         self._failure: Exception | None = None
 
@@ -144,7 +146,8 @@ class Registrant:
             self._follow(slot)
         self._lease.confirm()
         self._strict, self._settler.all_or_nothing = False, False
-        self._failures, self._told = 0, ""
+        self._failures = 0
+        self._told.clear()
         pause = LOOK_AGAIN * random.uniform(0.9, 1.1)
         self._look_at = time.monotonic() + pause
         return pause
@@ -161,14 +164,19 @@ class Registrant:
         hopeless = refused or not isinstance(exc, EtcdnamingError) or isinstance(exc, TLSError)
         if isinstance(exc, KeyHeldError) or (self._strict and hopeless):
             self._failure, self._leaving = exc, True
-        # While all is registered as far as we know, a look that fails is nobody's concern.
-        elif str(exc) != self._told and not self._is_registered:
-            self._told = str(exc)
+        elif self._is_news(exc):
+            self._told.add(str(exc))
             self._news.append(RegistrationEvent("error", reason=str(exc), error=exc))
         self._failures += 1
         if refused:
             return REFUSED_PAUSE * random.uniform(0.9, 1.1)
         return full_jitter(self._failures)
+
+    def _is_news(self, exc: Exception) -> bool:
+        passing = isinstance(exc, (ConnectionFailedError, OutcomeUnknownError))
+        if passing and (self._is_registered or self._board.trust.lost):
+            return False  # if it lasts it is told that the lease is lost, and why
+        return str(exc) not in self._told
 
     def _leave(self) -> None:
         """Leave nothing behind, as far as etcd lets us."""

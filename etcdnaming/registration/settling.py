@@ -117,6 +117,9 @@ class Settler:
 
     def _write(self, writes: Sequence[Write], lease: int) -> bool:
         before = [(_taken_from(each.slot), _reason(each.slot, lease)) for each in writes]
+        for slot, on in writes:
+            if on and slot.stage is Stage.HELD and _holder(slot) != slot.lease:
+                slot.stage = Stage.AWAY  # until it is written
         revision = write(self._client, writes)
         if not revision:
             return False
@@ -142,6 +145,7 @@ def _hold(slot: Slot, lease: int) -> None:
 
 
 def _let_go(slot: Slot) -> None:
+    slot.lease = 0
     if slot.stage is Stage.HELD:
         slot.stage = Stage.AWAY
 
@@ -155,12 +159,10 @@ def _taken_from(slot: Slot) -> int:
 
 
 def _reason(slot: Slot, lease: int) -> str:
-    """Return why it has to be written again, if it was there."""
-    if slot.stage is not Stage.HELD or slot.lease != lease or slot.chosen:
+    """Return why it has to be written again, if it was there, on this *lease*."""
+    if slot.lease != lease or slot.chosen:
         return ""
-    if slot.seen is None:
-        return "it was deleted"
-    return "it was put without a lease"
+    return "it was deleted" if slot.seen is None else "it was put without a lease"
 
 
 def _endpoint(value: bytes) -> Endpoint | None:

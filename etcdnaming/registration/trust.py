@@ -27,6 +27,12 @@ class Trust:
         with self._lock:
             return self._lease != 0 and self._lost_at is None
 
+    @property
+    def lost(self) -> bool:
+        """Say whether it was lost, which is known to everybody then."""
+        with self._lock:
+            return self._lost_at is not None
+
     def begin(self, lease: int) -> None:
         """There is a new *lease*."""
         with self._lock:

@@ -85,6 +85,26 @@ def test_a_stopped_etcd_gives_the_same_lease_back(
         assert etcd.entry(KEY).mod_revision == revision
 
 
+def test_a_loss_is_told_in_time_whatever_is_waited_for(own_etcd: Callable[..., Etcd]) -> None:
+    """A call that etcd leaves without an answer, and a callback that takes its time."""
+    etcd = own_etcd()
+    lost: list[float] = []
+    with Client([etcd.endpoint]) as client:
+        registration = Registration(
+            client, {KEY: HERE}, ttl=TTL, on_lost=lambda _: lost.append(time.monotonic())
+        )
+        with registration:
+            etcd.freeze()
+            frozen = time.monotonic()
+            registration.set(KEY, THERE)  # is sent, and waited for
+            wait_until(lambda: lost)
+            assert lost[0] - frozen < TTL + 0.5
+            assert not registration.registered
+            etcd.thaw()
+            assert registration.wait(BACK)
+            assert holds(etcd, KEY, THERE, registration.lease)
+
+
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_it_comes_back_twenty_times_in_a_row(own_etcd: Callable[..., Etcd]) -> None:
@@ -233,6 +253,28 @@ def test_writes_that_are_refused_leak_no_lease(auth_etcd: Callable[..., Etcd]) -
     assert etcd.leases() == []
 
 
+def test_that_a_key_can_not_be_put_back_is_told(auth_etcd: Callable[..., Etcd]) -> None:
+    """It is not registered then, although the lease lives."""
+    etcd = auth_etcd()
+    name, _, password = WRITER.partition(":")
+    with (
+        Client([etcd.endpoint], user=name, password=password) as client,
+        registered(client) as (registration, told),
+    ):
+        for permission in ("read", "readwrite"):
+            etcd.ctl("role", "revoke-permission", name, "svc/", "--prefix")
+            etcd.ctl("role", "grant-permission", name, permission, "svc/", "--prefix")
+            if permission == "read":
+                etcd.delete(KEY)
+                wait_until(lambda: "error" in told.kinds)
+                assert "permission denied" in told.of("error").reason
+                wait_until(lambda: not registration.registered)
+        registration.set(KEY, THERE)  # else it is tried every 30 s
+        assert registration.wait(BACK)
+        assert holds(etcd, KEY, THERE, registration.lease)
+        assert told.kinds == ["error", "registered"]
+
+
 def test_a_password_that_was_rotated_is_read_from_its_file(
     auth_etcd: Callable[..., Etcd], tmp_path: Path
 ) -> None:
@@ -252,7 +294,7 @@ def test_a_password_that_was_rotated_is_read_from_its_file(
         time.sleep(TTL)
         etcd.delete(KEY)
         wait_until(lambda: holds(etcd, KEY, HERE, registration.lease), timeout=BACK)
-        assert "error" not in told.kinds
+        assert "error" not in told.kinds, told.of("error")
 
 
 def test_certificates_that_were_rotated_are_read_from_their_files(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import ExitStack
 
 import click
 
@@ -17,12 +18,14 @@ from ..following import until
 from ..notes import Notes, unreadable
 from ..options import REVISION, TARGET, TEXT
 from ..output.found import Found, show
-from ..output.status_line import status_line
+from ..output.status_line import StatusLine
 from ..parsed import Parsed
-from ..signals import unwinding
+from ..signals import ending
 from ..tree import Command
 
 __all__ = ["command"]
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @click.command(cls=Command)
@@ -97,27 +100,29 @@ def _look(app: App, target: str, wanted: Conditions) -> Found:
 
 
 def _wait(app: App, target: str, wanted: Conditions, timeout: float) -> Found:
-    manager = app.manager(target)
-    with unwinding(signal.SIGINT, signal.SIGTERM, signal.SIGHUP), status_line() as show_status:
-        progress = _Progress(target, show_status)
-        with manager.watch(on_state=progress.state) as watch:
-            for batch in until(watch, timeout):
-                missing = wanted.missing(watch.endpoints.values())
-                progress.tell(batch, missing)
-                if not missing:
-                    there = [watch.endpoints[key] for key in sorted(watch.endpoints)]
-                    return Found(target, batch.revision, there)
+    manager, line = app.manager(target), StatusLine()
+    progress = _Progress(target, line)
+    with ExitStack() as stack:
+        stack.enter_context(ending(lambda _: line.wipe(), *ENDING))
+        stack.callback(line.wipe)
+        progress.show()
+        watch = stack.enter_context(manager.watch(on_state=progress.state))
+        for batch in until(watch, timeout):
+            missing = wanted.missing(watch.endpoints.values())
+            progress.tell(batch, missing)
+            if not missing:
+                there = [watch.endpoints[key] for key in sorted(watch.endpoints)]
+                return Found(target, batch.revision, there)
     raise TimedOutError(f"timed out after {timeout:g}s: {progress.missing}")
 
 
 class _Progress:
     """What is missing so far: on a terminal always to be seen, below what is worth a line."""
 
-    def __init__(self, target: str, show_status: Callable[[str], None]) -> None:
-        self._target, self._show_status = target, show_status
+    def __init__(self, target: str, line: StatusLine) -> None:
+        self._target, self._line = target, line
         self._notes = Notes()
         self._counted, self._trouble = "", ""
-        show_status(f"waiting for {target}")
 
     @property
     def missing(self) -> str:
@@ -127,14 +132,17 @@ class _Progress:
     def state(self, state: WatchState) -> None:
         """Take the state of the connection."""
         self._trouble = "" if state.connected else f"not connected: {state.detail}"
-        self._show(lambda: self._notes.state(state))
+        self._line.wipe()
+        self._notes.state(state)
+        self.show()
 
     def tell(self, batch: ChangeBatch, missing: str) -> None:
         """Take what was still missing after *batch*."""
         self._counted = missing
-        self._show(lambda: self._notes.tell(batch))
+        self._line.wipe()
+        self._notes.tell(batch)
+        self.show()
 
-    def _show(self, note: Callable[[], None]) -> None:
-        self._show_status("")
-        note()
-        self._show_status(f"waiting for {self._target}: {self.missing}")
+    def show(self) -> None:
+        """Show it."""
+        self._line.show(f"waiting for {self._target}: {self.missing}")

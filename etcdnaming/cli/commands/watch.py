@@ -24,7 +24,7 @@ from ..output.terminal import can_animate, is_terminal
 from ..output.watch import WatchPrinter, live_printer, watch_printer
 from ..parsed import Parsed
 from ..reader import Reader
-from ..signals import unwinding
+from ..signals import ending
 from ..tree import Command
 
 __all__ = ["command"]
@@ -96,13 +96,13 @@ def command(
     _check(cmd, debounce, on_error)
     live = app.format() == "table" and can_animate(sys.stdout) and not cmd
     manager = app.manager(target)
+    printer = _printer(app, target, live=live)
+    audience = _Audience(printer, Notes(quiet=live and is_terminal(sys.stderr)))
     with ExitStack() as stack:
         if live or cmd:
-            stack.enter_context(unwinding(*ENDING))
-        printer = _printer(app, target, live=live)
+            stack.enter_context(ending(audience.interrupt, *ENDING))
         stack.callback(printer.end)
         printer.begin()
-        audience = _Audience(printer, Notes(quiet=live and is_terminal(sys.stderr)))
         watch = stack.enter_context(manager.watch(revision=rev or 0, on_state=audience.state))
         reader = Reader(watch.close)
         if cmd:
@@ -140,6 +140,12 @@ class _Audience:
     def __init__(self, printer: WatchPrinter, notes: Notes) -> None:
         self._printer, self._notes = printer, notes
         self.handler: Handler | None = None
+
+    def interrupt(self, signum: int) -> None:
+        """Leave nothing behind, before *signum* ends us."""
+        if self.handler:
+            self.handler.interrupt(signum)
+        self._printer.end()
 
     def state(self, state: WatchState) -> None:
         """Take the state of the connection."""

@@ -4,51 +4,44 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
-import time
 from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
 
 from ...model import ChangeBatch, StoredEndpoint, WatchState
 from .lease_times import LeaseTimes
-from .live_frame import Columns, drawn
 from .live_painter import Order, Painter
-from .live_status import Status
-from .live_view import View
+from .live_picture import Picture
 
 __all__ = ["LiveTable"]
 
 
 class LiveTable:
     """
-    See `WatchPrinter`. What is shown belongs to `_lock`: we are told, and the painter draws.
+    See `WatchPrinter`. For the main thread, which gets the signals.
 
     Args:
         time_to_live: Returns the seconds a lease has left, -1 if it is gone.
     """
 
     def __init__(self, target: str, time_to_live: Callable[[int], int]) -> None:
-        self._lock = threading.Lock()
-        self._view, self._columns, self._status = View(), Columns(), Status(target)
+        self._picture = Picture(target)
         self._painter = Painter(self._frame)
         self._leases = LeaseTimes(time_to_live, self._painter.wake)
         self._handlers: dict[int, Any] = {}
 
     def tell(self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]) -> None:
         """Show what is there, or has changed."""
-        with self._lock:
-            self._view.tell(batch, endpoints, time.time())
+        self._picture.tell(batch, endpoints)
         self._draw()
 
     def state(self, state: WatchState) -> None:
         """Show whether that is up to date."""
-        with self._lock:
-            self._status = self._status._replace(state=state, since=time.time())
+        self._picture.state(state)
         self._draw()
 
     def begin(self) -> None:
-        """Take the terminal. For the main thread, which gets the signals."""
+        """Take the terminal."""
         self._painter.start()
         self._leases.start()
         self._handle(signal.SIGWINCH, lambda *_: self._painter.tell(Order.RESIZE))
@@ -68,24 +61,9 @@ class LiveTable:
         self._painter.wake()
 
     def _frame(self, size: os.terminal_size, last: bool) -> tuple[str, float]:
-        """Return the picture, and the seconds until a highlight in it fades."""
-        # In the last column, a terminal would begin the next line.
-        width, now = size.columns - 1, time.time()
-        with self._lock:
-            status = self._status.lines(self._view, width, last=last)
-            room = max(1, size.lines - len(status) - 2)  # the header, and a blank line
-            keys, hidden = self._view.shown(room, now)
-            if hidden:
-                keys, hidden = self._view.shown(max(1, room - 1), now)
-            rows = [*self._view.rows(keys, self._leases.remaining, now)]
-            leases = self._view.leases(keys) if self._status.is_connected else ()
-            fades = self._view.fades(now)
-        self._leases.want(leases)
-        table = self._columns.lines(rows, width) if rows else []
-        if hidden:
-            table.append((f"   and {hidden} more", "dim"))
-        below = [("", ""), *status] if table else status
-        return drawn([*table, *below][: size.lines]), fades
+        text, lasts = self._picture.draw(size, self._leases.remaining, last=last)
+        self._leases.want(self._picture.leases)
+        return text, lasts
 
     def _handle(self, signum: int, handler: Callable[[int, FrameType | None], Any]) -> None:
         if signal.getsignal(signum) is not signal.SIG_IGN:

@@ -40,15 +40,16 @@ class Order(enum.Enum):
 
 
 class Painter:
-    """Shows what *frame* returns. All but the orders and the events belongs to its thread."""
+    """Shows what *frame* returns. All but what is told and answered belongs to its thread."""
 
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
         self._screen = Screen()
-        # A handler of signals may put into this kind, whatever it has interrupted.
+        # A handler of signals may use this kind, whatever it has interrupted.
         self._orders: SimpleQueue[Order] = SimpleQueue()
-        self._is_begun = self._is_woken = False
-        self._is_away, self._is_over = threading.Event(), threading.Event()
+        self._away: SimpleQueue[None] = SimpleQueue()
+        self._over: SimpleQueue[None] = SimpleQueue()
+        self._is_begun = self._is_woken = self._is_over = False
         self._due = self._earliest = 0.0
         self.failure: Exception | None = None
         """Why nothing is drawn any more."""
@@ -69,21 +70,17 @@ class Painter:
         self._orders.put(order)
 
     def give_way(self) -> None:
-        """Give the terminal back for now; it is given when this returns."""
-        self._is_away.clear()
+        """Give the terminal back for now; for a handler of signals."""
         self._orders.put(Order.SUSPEND)
-        self._is_away.wait(PATIENCE)
+        with suppress(Empty):
+            self._away.get(timeout=PATIENCE)
 
     def end(self) -> None:
-        """Give the terminal back for good, and leave the last picture there."""
-        if not self._is_begun:
-            return
-        self._orders.put(Order.END)
-        try:
-            self._is_over.wait(PATIENCE)
-        except BaseException:  # a signal: the terminal is to be as it was, whatever happens
-            self._is_over.wait(PATIENCE)
-            raise
+        """Give it back for good, with the last picture on it; for a handler of signals too."""
+        if self._is_begun and not self._is_over:
+            self._orders.put(Order.END)
+            with suppress(Empty):
+                self._over.get(timeout=PATIENCE)
 
     def _run(self) -> None:
         last = ""
@@ -96,7 +93,8 @@ class Painter:
             self.failure = exc
         with suppress(OSError):
             self._screen.leave(last)
-        self._is_over.set()
+        self._is_over = True
+        self._over.put(None)
 
     def _next(self) -> Order | None:
         """Return the next order; ``None`` when it is time to draw."""
@@ -116,7 +114,7 @@ class Painter:
         elif order is Order.SUSPEND:
             self._screen.leave()
             self._due = self._earliest = math.inf
-            self._is_away.set()
+            self._away.put(None)
         elif order is Order.RESUME:
             self._screen.enter()
             self._due = 0.0

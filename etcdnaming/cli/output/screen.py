@@ -24,17 +24,21 @@ class Screen:
     """Belongs to one thread."""
 
     def __init__(self) -> None:
-        self._echoes = False
+        self._is_ours = self._echoes = False
 
     def enter(self) -> None:
         """Take the terminal."""
+        self._is_ours = True
         self._echo(on=False)
         _write(OWN + CLEAR + HIDE_CURSOR)
 
     def leave(self, text: str = "") -> None:
-        """Give it back, with *text* on it."""
-        self._echo(on=True)
-        _write(CLEAR + SHOW_CURSOR + ORIGINAL + text)  # tmux keeps some of it otherwise
+        """Give it back, if it is ours, and leave *text* on it."""
+        if self._is_ours:
+            self._is_ours = False
+            self._echo(on=True)
+            _write(CLEAR + SHOW_CURSOR + ORIGINAL)  # tmux keeps some of it if it is not cleared
+        _write(text)
 
     def clear(self) -> None:
         """Remove what was drawn for another size."""

@@ -4,34 +4,30 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 from .spelling import printable
 from .terminal import can_animate
 
-__all__ = ["status_line"]
+__all__ = ["StatusLine"]
 
 REST_OF_LINE = "\x1b[K"
 
 
-@contextmanager
-def status_line() -> Iterator[Callable[[str], None]]:
-    """
-    Yield a function that shows a text in place of the one before; at the end there is none.
+class StatusLine:
+    """A line on stderr, if that is a terminal. A handler of signals may use it too."""
 
-    Where nobody looks it shows nothing.
-    """
-    if not can_animate(sys.stderr):
-        yield lambda _: None
-        return
-    try:
-        yield _show
-    finally:
-        _show("")
+    def __init__(self) -> None:
+        self._is_shown = can_animate(sys.stderr)
 
+    def show(self, text: str) -> None:
+        """Show *text* in place of the one before."""
+        if self._is_shown:
+            # Not by Python's stream, which may be in the middle of something.
+            descriptor = sys.stderr.fileno()
+            columns = os.get_terminal_size(descriptor).columns
+            line = f"\r{printable(text)[: columns - 1]}{REST_OF_LINE}"
+            os.write(descriptor, line.encode("utf-8", "replace"))
 
-def _show(text: str) -> None:
-    columns = os.get_terminal_size(sys.stderr.fileno()).columns
-    sys.stderr.write(f"\r{printable(text)[: columns - 1]}{REST_OF_LINE}")
-    sys.stderr.flush()
+    def wipe(self) -> None:
+        """Leave nothing of it."""
+        self.show("")

@@ -276,7 +276,7 @@ def test_the_first_break_after_a_steady_stream_costs_no_pause(
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_a_stream_that_is_silent_is_left_when_there_is_something_to_tell(
     etcd: Etcd, times: int
 ) -> None:

@@ -99,7 +99,7 @@ class Relay:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._server.stop(None).wait()
+        self._server.stop(0.1).wait()
         self._behind.close()
 
     def call(self, method: str, request: bytes, context: grpc.ServicerContext) -> bytes:

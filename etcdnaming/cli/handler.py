@@ -54,7 +54,7 @@ class Handler:
         self._waiting: list[ChangeBatch] = []
         self._due = self._latest_due = 0.0
         self._endpoints: dict[str, StoredEndpoint] | None = None
-        self._is_ending = self._is_done = False
+        self._is_ending = self._is_done = self._is_interrupted = False
         self._status = 0
         self._failure: Exception | None = None
         threading.Thread(target=self._work, name="etcdnaming-handler", daemon=True).start()
@@ -89,6 +89,7 @@ class Handler:
 
         Called by its handler, so the main thread may stand anywhere: `_changed` can be taken twice.
         """
+        self._is_interrupted = True
         if signum != signal.SIGINT:
             self._runner.end()
         with self._changed:
@@ -149,8 +150,9 @@ class Handler:
                 raise
             stderr.warn(str(exc))
             return False
-        if not status:
+        if not status or self._is_interrupted:
             return False
-        (stderr.error if stops else stderr.warn)(f"{self._runner.name}: {outcome(status)}")
         self._status = status if stops else 0
+        if status != 128 + signal.SIGINT:  # a Ctrl-C, which is no failure, and ends us too
+            (stderr.error if stops else stderr.warn)(f"{self._runner.name}: {outcome(status)}")
         return stops

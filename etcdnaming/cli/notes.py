@@ -5,7 +5,6 @@ from __future__ import annotations
 from ..model import ChangeBatch, InvalidValue, WatchState
 from . import stderr
 from .output.counting import counted
-from .output.spelling import escape
 
 __all__ = ["Notes", "unreadable"]
 
@@ -51,4 +50,4 @@ class Notes:
 
 def unreadable(found: InvalidValue) -> str:
     """Return which value can't be read, and why."""
-    return f"{escape(found.key)}: {found.reason}"
+    return f"{found.key}: {found.reason}"

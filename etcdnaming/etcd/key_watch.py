@@ -42,6 +42,7 @@ class KeyWatch:
         self._asked: bytes | None = None
         self._watches: dict[int, bytes] = {}
         self._dialogue: Dialogue[rpc.WatchRequest, rpc.WatchResponse] | None = None
+        self._open = False
 
     def follow(self, key: bytes) -> None:
         """Tell of *key* from now on."""
@@ -52,7 +53,7 @@ class KeyWatch:
             if self._dialogue is None:
                 self._dialogue = Dialogue(self._client.caller, _WATCH, self, "etcdnaming-keys")
             self._wanted.append(key)
-            if self._asked is None:
+            if self._open and self._asked is None:
                 self._ask_next()
 
     def unfollow(self, key: bytes) -> None:
@@ -72,6 +73,7 @@ class KeyWatch:
     def opened(self) -> None:
         """Ask for every key, on a new stream."""
         with self._lock:
+            self._open = True
             self._watches.clear()
             self._wanted = deque(self._followed)
             self._ask_next()
@@ -86,7 +88,9 @@ class KeyWatch:
             self._changed(event.kv.key, event.kv.mod_revision)
 
     def broken(self, exc: EtcdError) -> None:
-        """Wait for the next stream: what is missed until then will be looked for."""
+        """Ask nobody until there is a new stream; what is missed till then will be looked for."""
+        with self._lock:
+            self._open = False
 
     def _created(self, watch: int) -> None:
         with self._lock:

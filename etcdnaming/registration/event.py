@@ -21,7 +21,7 @@ Kind: TypeAlias = Literal[
     "withdrawn",  # key, revision: we have deleted it, for now
     "left",  # key, revision: we have deleted it, at the end
     "revoked",  # lease: we have ended it, at the end
-    "error",  # reason, error: etcd refused something, or can't be asked; it is tried again
+    "error",  # reason, error: etcd refused something, or can't be asked; until the end we go on
 ]
 
 

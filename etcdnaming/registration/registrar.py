@@ -98,7 +98,10 @@ class Registrar:
     def follow(self, worker: Worker, key: bytes) -> None:
         """Tell *worker* whenever *key* may have changed."""
         with self._changed:
-            self._followers.setdefault(key, set()).add(worker)
+            followers = self._followers.setdefault(key, set())
+            if followers and worker not in followers:
+                worker.key_changed(key, 0)  # the watch has begun without him
+            followers.add(worker)
             self._keys.follow(key)
 
     def unfollow(self, worker: Worker, key: bytes) -> None:

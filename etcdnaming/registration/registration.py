@@ -204,7 +204,7 @@ class Registration:
             if call is not None and kind in {"", event.kind}:
                 try:
                     call(event)
-                except Exception as exc:  # noqa: BLE001 - theirs, and no reason to stop our work
+                except BaseException as exc:  # noqa: BLE001 - theirs; the others are still told
                     sys.excepthook(type(exc), exc, exc.__traceback__)
 
 

@@ -16,7 +16,7 @@ class Trust:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may ask in the middle of an answer
         self._lease = 0
         self._silent = False
         self._lost_at: float | None = None

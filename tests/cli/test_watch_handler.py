@@ -6,14 +6,17 @@ import json
 import os
 import signal
 import stat
+import subprocess
 import sys
 import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pytest
 from harness import Etcd, Process, Result, Run, Spawn, Terminal, wait_until
+from harness.process import command
 from harness.watcher import put, stored
 
 from etcdnaming.cli.handler_input import variables
@@ -142,10 +145,10 @@ def test_etcdctls_variables_are_etcdctls(run: Run, etcd: Etcd) -> None:
 
 
 def _etcdctls_variables(etcd: Etcd, key: str, revision: int) -> list[str]:
-    command = [str(etcd.programs.etcdctl), f"--endpoints={etcd.endpoint}", "watch"]
-    command += [f"--rev={revision}", key, "--", *ENVIRONMENT]
+    theirs = [str(etcd.programs.etcdctl), f"--endpoints={etcd.endpoint}", "watch"]
+    theirs += [f"--rev={revision}", key, "--", *ENVIRONMENT]
     environment = {"ETCDCTL_API": "3", "PATH": os.environ["PATH"]}
-    with closing(Process(command, environment)) as watch:
+    with closing(Process(theirs, environment)) as watch:
         watch.wait_for_out("\n.\n")
         told, _, _ = watch.out.partition("\n.\n")
     # etcdctl says with each event where the store is by now.
@@ -286,17 +289,17 @@ def test_the_last_run_decides(run: Run, etcd: Etcd) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "status", "message"),
+    ("name", "status", "message"),
     [("no-such", 127, "no-such: command not found"), ("{}", 126, "{}: it can't be executed")],
 )
 def test_a_command_that_can_not_run_is_said_at_once(
-    run: Run, tmp_path: Path, command: str, status: int, message: str
+    run: Run, tmp_path: Path, name: str, status: int, message: str
 ) -> None:
     """And not with the first change, or when etcd is there."""
     file = tmp_path / "script"
     file.write_text("echo")
 
-    result = run("watch", "svc", "--endpoints=127.0.0.1:1", "--", command.format(file))
+    result = run("watch", "svc", "--endpoints=127.0.0.1:1", "--", name.format(file))
 
     assert result == Result(status, "", f"Error: {message.format(file)}\n")
 
@@ -356,8 +359,32 @@ def test_a_signal_ends_it_too(spawn: Spawn, etcd: Etcd, tmp_path: Path, number: 
     watch.wait_for_out("run\n")
     watch.signal(number)
 
-    assert watch.finish().status == -number
+    assert watch.finish() == Result(-number, "run\n", "")
     assert (tmp_path / "file").read_text() == "ended\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_us_when_nothing_runs(
+    spawn: Spawn, etcd: Etcd, runs: Runs, number: int
+) -> None:
+    """At once, and without a word."""
+    watch = spawn("watch", "svc", "--", *runs.command)
+    runs.wait_for(1)
+    start = time.monotonic()
+    watch.signal(number)
+
+    assert watch.finish() == Result(-number, "", "")
+    assert time.monotonic() - start < 1
+
+
+def test_a_signal_ends_us_when_nobody_takes_our_lines(etcd: Etcd) -> None:
+    """Although we stand in the middle of writing one."""
+    etcd.put_all({f"svc/e{n:05}".encode(): stored(f"{n}").encode() for n in range(5000)})
+    watching = command("watch", "svc", f"--endpoints={etcd.endpoint}", "--", "true")
+    with subprocess.Popen(watching, stdout=subprocess.PIPE) as watch:
+        wait_until(lambda: "pipe" in Path(f"/proc/{watch.pid}/wchan").read_text())
+        watch.terminate()
+        assert watch.wait(2) == -signal.SIGTERM
 
 
 def test_it_can_not_keep_us(spawn: Spawn, etcd: Etcd) -> None:
@@ -376,14 +403,16 @@ def test_it_can_not_keep_us(spawn: Spawn, etcd: Etcd) -> None:
 def test_a_ctrl_c_reaches_both(terminal: Terminal, etcd: Etcd, tmp_path: Path) -> None:
     """Once, from the terminal; the command may take its time over it, up to a second."""
     script = (
-        f"trap 'echo INT >> {tmp_path}/file; sleep 0.3; exit' INT TERM; echo run; sleep 9 & wait"
+        f"trap 'echo INT >> {tmp_path}/file; sleep 0.3; exit 1' INT TERM; echo run; sleep 9 & wait"
     )
     screen = terminal("watch", "svc", "--", "sh", "-c", script)
     screen.expect("run")
     screen.sendintr()
+    screen.expect(pexpect.EOF)
     screen.wait()
 
     assert screen.signalstatus == signal.SIGINT
+    assert "Error" not in (screen.before or "")
     assert (tmp_path / "file").read_text() == "INT\n"
 
 

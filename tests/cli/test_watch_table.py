@@ -257,6 +257,24 @@ def test_the_terminal_is_given_back(watch: Watch, etcd: Etcd, number: int) -> No
     assert f"1 endpoint under svc, revision {etcd.revision()}" in picture.lines
 
 
+@pytest.mark.long
+@pytest.mark.timeout(90)
+def test_the_terminal_is_given_back_whenever_it_ends(watch: Watch, etcd: Etcd) -> None:
+    """A signal may come while it is taken, or while we are being told something."""
+    for n in range(40):
+        picture = watch()
+        picture.wait_until(partial(_is_past, time.monotonic() + 0.1 + n * 0.02))
+        picture.terminal.kill(signal.SIGTERM)
+        picture.finish()
+        assert picture.terminal.signalstatus == signal.SIGTERM
+        assert not picture.is_own
+        assert picture.has_cursor
+
+
+def _is_past(end: float) -> bool:
+    return time.monotonic() > end
+
+
 def test_the_end_is_told_below_the_table(watch: Watch, etcd: Etcd) -> None:
     """On the screen that everything else is on."""
     put(etcd, e1="1:1")

@@ -21,7 +21,7 @@ HOME, REST_OF_LINE, REST_OF_SCREEN = "\x1b[H", "\x1b[K", "\x1b[J"
 
 
 class Screen:
-    """Belongs to one thread."""
+    """Belongs to one thread. While the terminal is not ours, nothing is drawn."""
 
     def __init__(self) -> None:
         self._is_ours = self._echoes = False
@@ -42,11 +42,14 @@ class Screen:
 
     def clear(self) -> None:
         """Remove what was drawn for another size."""
-        _write(CLEAR)
+        if self._is_ours:
+            _write(CLEAR)
 
     def show(self, text: str) -> None:
         """Draw the lines of *text* over what is there."""
-        _write(HOME + text.rstrip("\n").replace("\n", f"{REST_OF_LINE}\n") + REST_OF_SCREEN)
+        if self._is_ours:
+            lines = text.rstrip("\n").replace("\n", f"{REST_OF_LINE}\n")
+            _write(HOME + lines + REST_OF_SCREEN)
 
     def size(self) -> os.terminal_size:
         """Return the columns and lines there are now, whatever there were when we were started."""

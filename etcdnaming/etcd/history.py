@@ -13,6 +13,7 @@ from typing import NamedTuple
 from ..errors import CompactedError, EtcdError, FutureRevisionError
 from . import rpc_pb2 as rpc
 from .client import Client
+from .keys_only import range_keys
 from .snapshot import Snapshot, read_snapshot
 
 __all__ = ["AnotherHistoryError", "Glance", "History"]
@@ -114,7 +115,7 @@ class History:
         """Look at what there is now."""
         request = self._request(keys_only=True, limit=NEWEST)
         request.sort_order, request.sort_target = rpc.RangeRequest.DESCEND, rpc.RangeRequest.MOD
-        return Glance(self._client.range(request))
+        return Glance(range_keys(self._client, request))
 
     def has_come_to(self, glance: Glance) -> bool:
         """Say whether we have seen what *glance* shows, or more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ from ..errors import CompactedError, FutureRevisionError, MessageTooLargeError
 from . import rpc_pb2 as rpc
 from .client import Client
 from .deadline import within
+from .keys_only import range_keys
 
 __all__ = ["Snapshot", "read_snapshot"]
 
@@ -65,11 +67,11 @@ def _read(client: Client, request: rpc.RangeRequest) -> Snapshot:
 def _pages(client: Client, asked: rpc.RangeRequest) -> Iterator[rpc.RangeResponse]:
     request = rpc.RangeRequest()
     request.CopyFrom(asked)
-    wanted, page_size = asked.limit, FIRST_PAGE
+    left, page_size = asked.limit or sys.maxsize, FIRST_PAGE
     while True:
-        request.limit = min(page_size, wanted or page_size)
+        request.limit = min(page_size, left)
         try:
-            page = client.range(request)
+            page = range_keys(client, request) if asked.keys_only else client.range(request)
         except MessageTooLargeError:
             # A channel that was passed in may carry no more than 4 MiB.
             if request.limit == 1:
@@ -77,8 +79,8 @@ def _pages(client: Client, asked: rpc.RangeRequest) -> Iterator[rpc.RangeRespons
             page_size = request.limit // 2
             continue
         yield page
-        wanted -= len(page.kvs)
-        if not page.more or (asked.limit and wanted <= 0):
+        left -= len(page.kvs)
+        if not page.more or left <= 0:
             return
         page_size = _next_size(page_size, page)
         request.key = page.kvs[-1].key + b"\0"

@@ -137,3 +137,29 @@ def test_the_rest_of_the_keyspace_is_not_read(own_etcd: Callable[..., Etcd]) -> 
     etcd.put_all({b"other/%05d" % n: b"x" for n in range(2_000)})
     with Client([etcd.endpoint]) as client:
         assert read_snapshot(client, ALL).count == 0
+
+
+def test_a_channel_that_takes_four_megabytes_reads_many_of_them(
+    etcd: Etcd, given: grpc.Channel
+) -> None:
+    """The pages after the first are no larger than that either."""
+    values = {b"svc/%05d" % n: b"x" * 2_000 for n in range(5_000)}
+    etcd.put_all(values)
+    snapshot = read_snapshot(Client(channel=given), ALL)
+    assert {kv.key: kv.value for kv in snapshot.kvs} == values
+
+
+@pytest.mark.parametrize("leased", [0, 1, 1_500])
+def test_keys_without_values_come_with_their_leases(
+    etcd: Etcd, client: Client, leased: int
+) -> None:
+    """On every page; etcd 3.7 leaves them out, and looks only when it must."""
+    keys = [b"svc/%05d" % n for n in range(1_500)]
+    etcd.put_all(dict.fromkeys(keys, b"x"))
+    lease = etcd.grant(600)
+    for start in range(0, leased, 100):
+        some = [f'put "{key.decode()}" y --lease={lease:x}' for key in keys[start:leased][:100]]
+        etcd.ctl("txn", input="\n" + "\n".join(some) + "\n\n\n")
+    request = rpc.RangeRequest(key=b"svc/", range_end=b"svc0", keys_only=True)
+    told = [(kv.key, kv.lease, kv.value) for kv in read_snapshot(client, request).kvs]
+    assert told == [(key, lease if n < leased else 0, b"") for n, key in enumerate(keys)]

@@ -36,7 +36,7 @@ test-all: $(VENV)/installed-test
 	$(BIN)/pytest -m "" --tried=$(TRIED) $(PYTEST_ARGS)
 	$(MAKE) matrix
 
-# The tests that an etcd release could break, on each of them; then README.md says so.
+# The tests that an etcd release could break, on the others; then README.md says so.
 matrix: $(VENV)/installed-test
 	set -e; for name in $$($(BIN)/python tools/servers.py); do \
 		etcd=$$($(BIN)/python tools/servers.py $$name); \

@@ -55,7 +55,7 @@ class Calls:
     def wait_for_exactly(self, *servers: Backend) -> None:
         """Return when from now on all of *servers*, and no others, have answered."""
         wanted = {server.addr for server in servers}
-        wait_until(lambda: set(self._new(40)) == wanted)
+        wait_until(lambda: set(self._new(40)) == wanted, 20)
 
     def all(self) -> list[str]:
         """End the program, and return all answers."""
@@ -84,8 +84,8 @@ def test_calls_follow_python_servers_and_none_is_lost(
             calls.wait_for_exactly(steady)
             with register("svc/other", leaving.addr):
                 calls.wait_for_exactly(steady, leaving)
-            leaving.stop(grace=5)
-            calls.wait_for_exactly(steady)
+            calls.wait_for_exactly(steady)  # as whoever leaves should: first the key, then the rest
+            leaving.stop()
             with register("svc/other", coming.addr):
                 calls.wait_for_exactly(steady, coming)
             answers = calls.all()
@@ -105,7 +105,7 @@ def test_calls_outlive_a_change_of_address_under_one_key(
             calls.wait_for_exactly(old)
             with register("svc/e1", new.addr):
                 calls.wait_for_exactly(new)
-                old.stop(grace=5)
+                old.stop()
                 calls.wait_for_exactly(new)
                 answers = calls.all()
     assert {answer for answer in answers if answer.startswith("failed")} == set()

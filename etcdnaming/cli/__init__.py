@@ -30,6 +30,7 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
     (failures.InputError, 3),
     (failures.UnsupportedFormatError, 4),
     (failures.WatchCanceledError, 5),
+    (failures.LeaseLostError, 5),
     (failures.NotFoundError, 7),
     (errors.ConditionFailedError, 8),
     (errors.ConflictError, 8),

@@ -81,6 +81,7 @@ class App:
     ) -> None:
         self._flags, self._environ, self._ask = flags, environ, ask
         self._client: Client | None = None
+        self._login: Mapping[str, Any] | None = None
         self._debugging = _debugging() if find(DEBUG, flags, environ)[0] else None
 
     @property
@@ -117,6 +118,17 @@ class App:
             raise UnsupportedFormatError(name, FORMATS)
         return name
 
+    def log_in(self) -> Mapping[str, Any]:
+        """
+        Return who we are to etcd, for which a user's password may have to be asked for; once.
+
+        Raises:
+            InvalidSettingError: Something is missing, or said twice.
+        """
+        if self._login is None:
+            self._login = credentials(self._flags, self._environ, self._ask)
+        return self._login
+
     def client(self) -> Client:
         """
         Return the client that the settings describe. It connects when it is used.
@@ -128,7 +140,7 @@ class App:
             for each in REFUSED:
                 find(each, self._flags, self._environ)
             found = {each.key: find(each, self._flags, self._environ) for each in CONNECTION}
-            login = credentials(self._flags, self._environ, self._ask)
+            login = self.log_in()
             if self._debugging is not None:
                 self._debugging.settings(found, login)
             with _unless_set(GRPC):

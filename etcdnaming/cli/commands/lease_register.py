@@ -252,5 +252,7 @@ def _run(app: App, plan: Plan, make: Callable[..., Registration]) -> int:
 
     app.client()  # everything that can be wrong with the settings is known now
     stream = sys.stderr if plan.cmd else sys.stdout
-    telling = Telling(registration_printer(name, stream), aloud=name == "simple")
+    # Not where words would stand between the lines of a format, or beside a table that says it.
+    aloud = name == "simple" or not (plan.cmd or name == "table")
+    telling = Telling(registration_printer(name, stream), aloud=aloud)
     return Entrypoint(plan, loop, make, telling).run()

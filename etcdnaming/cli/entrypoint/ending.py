@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable
 
 from .holder import Holder
@@ -13,6 +14,10 @@ __all__ = ["Ending"]
 
 LOOK = 0.02
 """Seconds between two looks whether somebody is left: who is not our child ends unheard."""
+
+
+ECHO = 0.1
+"""Seconds in which a signal that comes again is the same one: timeout(1) sends all of them twice."""
 
 
 class Ending:
@@ -40,7 +45,8 @@ class Ending:
         self._loop, self._program, self._over = loop, program, over
         self._signum, self._drain, self._patience = signum, drain, patience
         self._has_left = self._has_told = self._is_clean = self._is_over = False
-        self._hurries = 0
+        self._signals = 1
+        self._heard_at = time.monotonic()
 
     def begin(self, holder: Holder) -> None:
         """Leave first of all."""
@@ -49,11 +55,15 @@ class Ending:
             self.command_ended()
 
     def hurry(self, signum: int) -> None:
-        """Hear another signal: the first skips the drain, the next one kills."""
-        self._hurries += 1
+        """Hear another signal: the second skips the drain, the third kills."""
+        before, self._heard_at = self._heard_at, time.monotonic()
+        if signum == self._signum and self._heard_at - before < ECHO:
+            return
+        self._signals += 1
         if self._program is None:
-            self._finish()
-        elif self._hurries > 1:
+            if self._signals > 2:
+                self._finish()
+        elif self._signals > 2:
             self._program.kill()
         elif self._has_told:
             self._program.signal(signum)

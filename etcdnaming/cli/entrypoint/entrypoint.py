@@ -160,10 +160,9 @@ class Entrypoint:
         if self._program:
             drain = self._plan.drain if self._has_registered else 0.0
             self._end(None, signum=signum, drain=drain)
-        elif self._plan.cmd or signum not in STOPS:
-            self._end(partial(die_by, signum))
         else:
-            self._end(None)
+            ends_by_it = bool(self._plan.cmd) or signum not in STOPS
+            self._end(partial(die_by, signum) if ends_by_it else None, signum=signum)
 
     def _command_ended(self) -> None:
         if self._ending:

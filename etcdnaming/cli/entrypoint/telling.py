@@ -60,7 +60,8 @@ class Telling:
 
     def unconfirmed(self) -> None:
         """Tell that we are gone, and etcd has not said that our keys are."""
-        self._warn("etcd has not confirmed the end: what is left of it ends with its lease")
+        why = "etcd has not confirmed the end: what is left of it ends with its lease"
+        self.tell(RegistrationEvent("error", reason=why))
 
     def _words(self, event: RegistrationEvent) -> str:
         holder = lease_id(event.holder)

@@ -17,7 +17,7 @@ LOOK = 0.02
 
 
 ECHO = 0.1
-"""Seconds in which a signal that comes again is the same one: timeout(1) sends all of them twice."""
+"""Seconds in which a signal that comes again is the same one: timeout(1) sends each twice."""
 
 
 class Ending:

@@ -69,10 +69,10 @@ class History:
         self._known: dict[bytes, _Mark] = {}
         self.revision = 0
 
-    def read(self, revision: int = 0) -> Snapshot:
+    def read(self, revision: int = 0) -> Snapshot[rpc.KeyValue]:
         """Forget everything, and see what there is now, or was at *revision*."""
-        snapshot = read_snapshot(self._client, self._request(revision=revision))
-        self._known = {kv.key: _mark(kv) for kv in snapshot.kvs}
+        snapshot = read_snapshot(self._client, self._request(revision=revision), list)
+        self._known = {kv.key: _mark(kv) for kv in snapshot.found}
         self.revision = revision or snapshot.header.revision
         return snapshot
 
@@ -103,11 +103,11 @@ class History:
         """
         try:
             snapshot = read_snapshot(
-                self._client, self._request(revision=self.revision, keys_only=True)
+                self._client, self._request(revision=self.revision, keys_only=True), list
             )
         except (CompactedError, FutureRevisionError) as exc:
             raise AnotherHistoryError from exc
-        if {kv.key: _mark(kv) for kv in snapshot.kvs} != self._known:
+        if {kv.key: _mark(kv) for kv in snapshot.found} != self._known:
             raise AnotherHistoryError
 
     def glance(self) -> Glance:

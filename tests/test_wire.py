@@ -21,6 +21,7 @@ from wire_documents import as_go_holds_it, metadata, texts, values
 from etcdnaming import wire
 from etcdnaming.errors import InvalidEndpointError, InvalidValueError
 from etcdnaming.model import JSON, Endpoint
+from etcdnaming.gojson.writing import dumps_by_the_rules
 from etcdnaming.wire_reading import read_by_the_rules
 
 DATA = Path(__file__).parent / "data"
@@ -132,6 +133,13 @@ def test_what_is_written_is_read_again(addr: str, metadata: JSON) -> None:
     endpoint = wire.decode(wire.encode(Endpoint(addr, metadata)))
     assert endpoint.addr == addr
     assert as_go_holds_it(endpoint.metadata) == as_go_holds_it(metadata)
+
+
+@thorough
+@given(metadata)
+def test_the_shortcut_of_writing_leads_to_the_same_place(metadata: JSON) -> None:
+    """Whatever is to be written."""
+    assert wire.dumps(metadata) == dumps_by_the_rules(metadata)
 
 
 @thorough

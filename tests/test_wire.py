@@ -20,8 +20,8 @@ from wire_documents import as_go_holds_it, metadata, texts, values
 
 from etcdnaming import wire
 from etcdnaming.errors import InvalidEndpointError, InvalidValueError
-from etcdnaming.model import JSON, Endpoint
 from etcdnaming.gojson.writing import dumps_by_the_rules
+from etcdnaming.model import JSON, Endpoint
 from etcdnaming.wire_reading import read_by_the_rules
 
 DATA = Path(__file__).parent / "data"

@@ -126,9 +126,21 @@ class EndpointManager:
             snapshot.more,
         )
 
-    def list_keys(self, *, revision: int = 0, limit: int = 0, serializable: bool = False) -> Keys:
-        """Return the keys there are, without reading their values. Arguments as of `list`."""
-        snapshot = self._read(revision, limit, serializable=serializable, keys_only=True)
+    def list_keys(
+        self,
+        *,
+        revision: int = 0,
+        limit: int = 0,
+        serializable: bool = False,
+        leases: bool = False,
+    ) -> Keys:
+        """
+        Return the keys there are, without reading their values. Other arguments as of `list`.
+
+        Args:
+            leases: Make sure of their leases, which etcd 3.7 does not tell without the values.
+        """
+        snapshot = self._read(revision, limit, serializable=serializable, keys_only=not leases)
         found = [stored_key(kv) for kv in snapshot.kvs]
         return Keys(header_of(snapshot.header), self._target, found, snapshot.count, snapshot.more)
 

@@ -135,10 +135,9 @@ class EndpointManager:
         leases: bool = False,
     ) -> Keys:
         """
-        Return the keys there are, without reading their values. Other arguments as of `list`.
+        Return the keys there are, without reading their values. Arguments as of `list`.
 
-        Args:
-            leases: Make sure of their leases, which etcd 3.7 does not tell without the values.
+        From etcd 3.7 on they come without their leases, unless *leases* are asked for.
         """
         snapshot = self._read(revision, limit, serializable=serializable, keys_only=not leases)
         found = [stored_key(kv) for kv in snapshot.kvs]

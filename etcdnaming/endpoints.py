@@ -124,9 +124,20 @@ class EndpointManager:
             snapshot.more,
         )
 
-    def list_keys(self, *, revision: int = 0, limit: int = 0, serializable: bool = False) -> Keys:
-        """Return the keys there are, without reading their values. Arguments as of `list`."""
-        request = self._request(revision, limit, serializable=serializable, keys_only=True)
+    def list_keys(
+        self,
+        *,
+        revision: int = 0,
+        limit: int = 0,
+        serializable: bool = False,
+        leases: bool = False,
+    ) -> Keys:
+        """
+        Return the keys there are, without reading their values. Arguments as of `list`.
+
+        From etcd 3.7 on they come without their leases, unless *leases* are asked for.
+        """
+        request = self._request(revision, limit, serializable=serializable, keys_only=not leases)
         found = read_snapshot(self._client, request, partial(map, stored_key))
         return Keys(header_of(found.header), self._target, found.found, found.count, found.more)
 

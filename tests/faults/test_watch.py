@@ -27,7 +27,7 @@ from harness.relay import (
 from harness.watcher import Watcher, put
 
 from etcdnaming.errors import ClientClosedError, RefusedError
-from etcdnaming.etcd import Client, follower, rpc, streams
+from etcdnaming.etcd import Client, follower, rpc, stream
 
 pytestmark = pytest.mark.server
 
@@ -46,7 +46,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever follows asks etcd every second, and believes nobody for longer."""
     monkeypatch.setattr(follower, "IDLE", 1)
     monkeypatch.setattr(follower, "LATE", 1)
-    monkeypatch.setattr(streams, "LATE", 1)
+    monkeypatch.setattr(stream, "LATE", 1)
 
 
 @pytest.mark.parametrize("end", [Etcd.kill, Etcd.stop], ids=["kill", "stop"])

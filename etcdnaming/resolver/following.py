@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from ..endpoints import EndpointManager
-from ..errors import ClosedError
+from ..errors import ClosedError, InvalidSettingError
 from ..etcd import Client
 from ..model import Endpoint, WatchState
 from ..watching import Watch
@@ -28,7 +28,14 @@ _sharing = threading.RLock()  # guards it
 
 
 def follow(client: Client, target: str, hold: float, listener: Callable[[], None]) -> Following:
-    """Return what follows *target*: the same for all who ask, until they `unfollow`."""
+    """
+    Return what follows *target*: the same for all who ask, until they `unfollow`.
+
+    Raises:
+        InvalidSettingError: *hold* is no time.
+    """
+    if not hold >= 0:
+        raise InvalidSettingError("resync_hold must not be less than 0")
     with _sharing:
         following = _shared.get((client, target, hold))
         if following is None:

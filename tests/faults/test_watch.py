@@ -28,7 +28,7 @@ from harness.watcher import Watcher, put
 
 from etcdnaming.endpoints import EndpointManager
 from etcdnaming.errors import ClientClosedError, RefusedError
-from etcdnaming.etcd import Client, follower, rpc, streams
+from etcdnaming.etcd import Client, follower, rpc, stream
 from etcdnaming.model import Endpoint, Update
 
 pytestmark = pytest.mark.server
@@ -48,7 +48,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever follows asks etcd every second, and believes nobody for longer."""
     monkeypatch.setattr(follower, "IDLE", 1)
     monkeypatch.setattr(follower, "LATE", 1)
-    monkeypatch.setattr(streams, "LATE", 1)
+    monkeypatch.setattr(stream, "LATE", 1)
 
 
 @pytest.mark.parametrize("end", [Etcd.kill, Etcd.stop], ids=["kill", "stop"])

@@ -167,3 +167,13 @@ def test_the_rest_of_the_keyspace_is_not_read(own_etcd: Callable[..., Etcd]) -> 
     etcd.put_all({b"other/%05d" % n: b"x" for n in range(2_000)})
     with Client([etcd.endpoint]) as client:
         assert read_snapshot(client, ALL, list).count == 0
+
+
+def test_a_channel_that_takes_four_megabytes_reads_many_of_them(
+    etcd: Etcd, given: grpc.Channel
+) -> None:
+    """The pages after the first are no larger than that either."""
+    values = {b"svc/%05d" % n: b"x" * 2_000 for n in range(5_000)}
+    etcd.put_all(values)
+    snapshot = read_snapshot(Client(channel=given), ALL, list)
+    assert {kv.key: kv.value for kv in snapshot.found} == values

@@ -38,8 +38,10 @@ lint: $(VENV)/installed-lint
 types: $(VENV)/installed-lint $(VENV)/installed-test
 	$(BIN)/mypy
 
-generate: $(GENERATOR)/installed
+generate: $(GENERATOR)/installed $(VENV)/installed-test
 	$(GENERATOR)/bin/python tools/messages.py
+	$(BIN)/python tools/man.py
+	$(BIN)/python tools/completions.py
 
 # One stamp for each extra of pyproject.toml, renewed when that file changes.
 $(VENV)/installed-%: pyproject.toml | $(BIN)/python

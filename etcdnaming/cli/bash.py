@@ -1,7 +1,8 @@
 """
-bash cuts words at ``:`` and ``=`` before it asks for completions; here they are put together.
+bash: the script it reads, and the words it hands over.
 
-Our words are full of them: ``foo/svc/10.0.0.1:80``, ``--endpoints=127.0.0.1:2379``.
+It cuts words at ``:`` and ``=`` before it asks for completions; here they are put together. Our
+words are full of them: ``foo/svc/10.0.0.1:80``, ``--endpoints=127.0.0.1:2379``.
 """
 
 from __future__ import annotations
@@ -16,12 +17,35 @@ __all__ = ["Bash", "joined"]
 
 _BREAKS = frozenset(":=")
 
+# Older than 4.4 it can't leave the order to us. Nothing is expanded: neither `*` nor `[`.
+_SCRIPT = """\
+_%(prog_name)s() {
+    local IFS=$'\\n' kind value
+    COMPREPLY=()
+    while IFS=, read -r kind value; do
+        case $kind in
+            plain) COMPREPLY+=("$value") ;;
+            file) compopt -o default ;;
+        esac
+    done < <(COMP_WORDS="${COMP_WORDS[*]}" COMP_CWORD=$COMP_CWORD \\
+        %(complete_var)s=bash_complete "$1" 2>/dev/null)
+}
+
+complete -o nosort -F _%(prog_name)s %(prog_name)s 2>/dev/null ||
+    complete -F _%(prog_name)s %(prog_name)s
+"""
+
 
 class Bash(BashComplete):
-    """click's way to talk with its script for bash, in whole words."""
+    """click's way to talk with bash, in whole words."""
 
+    source_template = _SCRIPT
     _known = 0
     """How much of the word bash holds for a word of its own, and keeps as it is."""
+
+    def source(self) -> str:
+        """Return the script, without asking a bash for its version first."""
+        return self.source_template % self.source_vars()
 
     def get_completion_args(self) -> tuple[list[str], str]:
         """Return the words before the one that is completed, and how that one begins."""

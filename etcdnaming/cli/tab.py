@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from click.shell_completion import FishComplete, ZshComplete, add_completion_class, shell_complete
+from click.shell_completion import add_completion_class, shell_complete
 
 from .bash import Bash
+from .fish import Fish
+from .zsh import Zsh
 
 if TYPE_CHECKING:
     import click
@@ -15,9 +17,11 @@ __all__ = ["PROGRAM", "SHELLS", "VARIABLE", "answer", "script"]
 
 PROGRAM = "etcdnaming"
 VARIABLE = "_ETCDNAMING_COMPLETE"
-SHELLS = {"bash": Bash, "zsh": ZshComplete, "fish": FishComplete}
+SHELLS = {"bash": Bash, "zsh": Zsh, "fish": Fish}
 
-add_completion_class(Bash, "bash")
+# Scripts and answers are ours, so that those that were shipped fit every click.
+for _shell, _completer in SHELLS.items():
+    add_completion_class(_completer, _shell)
 
 
 def script(cli: click.Command, shell: str) -> str:

@@ -62,7 +62,7 @@ def command(
     """
     Store an endpoint.
 
-    $ etcdnaming add foo/bar/svc/e1 --addr 1.2.3.4:80 --metadata-json '{"zone":"a"}'
+    $ etcdnaming add foo/bar/svc/e1 --addr 1.2.3.4:80 --metadata zone-a
     OK
 
     A KEY that ends in / is completed with the address. An address without a host, as :80, gets

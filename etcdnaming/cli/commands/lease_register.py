@@ -136,7 +136,7 @@ def command(
     """
     Keep endpoints registered while we run, or a command does.
 
-    $ etcdnaming lease-register foo/bar/svc/e1 --addr 10.0.0.1:80 --drain 5s -- server --port 80
+    $ etcdnaming lease-register foo/bar/svc/e1 --addr 10.0.0.1:80 -- server
     lease 7ffaa20539177e6e granted with TTL(10s)
     OK
 

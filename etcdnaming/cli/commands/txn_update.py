@@ -82,7 +82,7 @@ def command(
     END
     SUCCESS
 
-    All of it is done, or none. FILE (- is stdin) holds lines like these, or JSON objects such as
+    All of it is done, or none. FILE (- is stdin) holds an update a line, or JSON objects such as
     {"op":"add","key":"foo/bar/svc/e2","addr":"1.2.3.4:80"}.
     """
     if batch_size and batch_size > max_txn_ops:

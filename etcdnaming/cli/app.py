@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TextIO, TypeVar
 
 import click
 
@@ -108,11 +108,20 @@ class App:
         Raises:
             UnsupportedFormatError, OSError: As of `printer`.
         """
-        from .output import FORMATS
-
         if sys.stdout is None:
             raise OSError("closed")
-        default = "table" if sys.stdout.isatty() else "simple"
+        return self.format_of(sys.stdout)
+
+    def format_of(self, stream: TextIO | None) -> str:
+        """
+        Return the name of the format asked for, for what is printed to *stream*.
+
+        Raises:
+            UnsupportedFormatError: There is no such format.
+        """
+        from .output import FORMATS
+
+        default = "table" if stream is not None and stream.isatty() else "simple"
         name: str = find(WRITE_OUT, self._flags, self._environ)[0] or default
         if name not in FORMATS:
             raise UnsupportedFormatError(name, FORMATS)

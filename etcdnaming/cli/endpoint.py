@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Protocol
 
 import click
 
@@ -12,11 +13,21 @@ from ..errors import InvalidEndpointError
 from ..model import Endpoint, Update
 from . import stderr
 
-__all__ = ["check", "check_place", "settle"]
+__all__ = ["Tells", "check", "check_place", "settle"]
 
 _NO_HOST = re.compile(r":[^:]+")
 _ANY_HOST = re.compile(r"(0\.0\.0\.0|\[::\]|::)(:[^:]*)?")
 _NOBODY_ELSE = re.compile(r"127\.|169\.254\.|::1$|fe[89ab]|$", re.IGNORECASE)
+
+
+class Tells(Protocol):
+    """Who says what people want to know: the module `stderr`, for one."""
+
+    def say(self, text: str) -> None:
+        """Say *text*."""
+
+    def warn(self, text: str) -> None:
+        """Say what is odd."""
 
 
 def check(update: Update, target: str | None) -> None:
@@ -53,29 +64,29 @@ def check_place(key: str, target: str | None) -> None:
     keys.check_key(key, keys.target_of(key) if target is None else target)
 
 
-def settle(update: Update, local_address: Callable[[], str]) -> Update:
+def settle(update: Update, local_address: Callable[[], str], tells: Tells = stderr) -> Update:
     """
-    Return *update* with its address and its key in full.
+    Return *update* with its address and its key in full; *tells* says what is remarkable.
 
     Raises:
         click.UsageError: The address needs a host, and ours is not one that others can use.
     """
     if update.endpoint is None:
         return update
-    addr = _settle_addr(update.endpoint.addr, local_address)
+    addr = _settle_addr(update.endpoint.addr, local_address, tells)
     endpoint = Endpoint(addr, update.endpoint.metadata)
     return update._replace(key=keys.complete_key(update.key, addr), endpoint=endpoint)
 
 
-def _settle_addr(addr: str, local_address: Callable[[], str]) -> str:
+def _settle_addr(addr: str, local_address: Callable[[], str], tells: Tells) -> str:
     if _NO_HOST.fullmatch(addr):
-        return _with_host(addr, local_address)
+        return _with_host(addr, local_address, tells)
     if any_host := _ANY_HOST.fullmatch(addr):
-        stderr.warn(f"{addr}: {any_host[1]} is where servers listen, no client can dial it")
+        tells.warn(f"{addr}: {any_host[1]} is where servers listen, no client can dial it")
     return addr
 
 
-def _with_host(port: str, local_address: Callable[[], str]) -> str:
+def _with_host(port: str, local_address: Callable[[], str], tells: Tells) -> str:
     try:
         host = local_address()
     except OSError as exc:
@@ -86,5 +97,5 @@ def _with_host(port: str, local_address: Callable[[], str]) -> str:
             f"else finds this machine: write HOST{port}, or 127.0.0.1{port} for clients right here"
         )
     addr = f"[{host}]{port}" if ":" in host else f"{host}{port}"
-    stderr.say(f"{port} is {addr}, by which this machine reaches etcd")
+    tells.say(f"{port} is {addr}, by which this machine reaches etcd")
     return addr

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TextIO, TypeVar
 
 import click
 
-from .credentials import credentials
 from .failures import UnsupportedFormatError
-from .global_options import given
-from .setting import find
-from .settings import CONNECTION, DEBUG, REFUSED, WRITE_OUT
+from .settings.credentials import credentials
+from .settings.global_options import given
+from .settings.known import CONNECTION, DEBUG, REFUSED, WRITE_OUT
+from .settings.setting import find
 
 if TYPE_CHECKING:
     from types import TracebackType

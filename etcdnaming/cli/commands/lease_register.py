@@ -15,17 +15,25 @@ from ...model import JSON, Endpoint, Update
 from ...registration.event import RegistrationEvent
 from ...registration.rules import OnConflict, OnDelete
 from ..app import App, pass_app
-from ..durations import parse_duration
-from ..endpoint import Tells, check, settle
 from ..entrypoint.plan import OnLost, Plan, Start, Timing
 from ..entrypoint.specs import Spec, parse_spec
 from ..failures import InputError
 from ..files import name_of, read_bytes
-from ..handler_run import check_command
-from ..options import KEY, METADATA_OPTIONS, POSITIVE, TEXT, TTL, metadata_options, target_option
-from ..parsed import FILE, Parsed
-from ..updatefile import parse
-from ..wrapping import WrappingCommand
+from ..following.runner import check_command
+from ..grammar.durations import parse_duration
+from ..grammar.options import (
+    KEY,
+    METADATA_OPTIONS,
+    POSITIVE,
+    TEXT,
+    TTL,
+    metadata_options,
+    target_option,
+)
+from ..grammar.parsed import FILE, Parsed
+from ..grammar.wrapping import WrappingCommand
+from ..updates.endpoint import Tells, check, settle
+from ..updates.file import parse
 
 if TYPE_CHECKING:
     from ...registration.registration import Registration

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
-from ..options import parse_text
+from ..grammar.options import parse_text
 
 __all__ = ["ExecSpec", "GrpcSpec", "Spec", "TcpSpec", "parse_spec"]
 

@@ -10,8 +10,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from .child import start
-from .failures import CommandNotFoundError, CommandNotRunError
+from ..child import start
+from ..failures import CommandNotFoundError, CommandNotRunError
 
 __all__ = ["Runner", "check_command", "outcome"]
 

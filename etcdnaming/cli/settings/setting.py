@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
-from ..errors import InvalidSettingError
+from ...errors import InvalidSettingError
 
 __all__ = ["PREFIXES", "Setting", "Value", "find", "from_environment", "refuse"]
 

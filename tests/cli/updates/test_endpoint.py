@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from etcdnaming.cli.endpoint import check, settle
+from etcdnaming.cli.updates.endpoint import check, settle
 from etcdnaming.errors import InvalidEndpointError
 from etcdnaming.model import Endpoint, Update
 

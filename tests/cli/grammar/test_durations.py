@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from etcdnaming.cli.durations import parse_duration, parse_timeout
-from etcdnaming.cli.lease import parse_lease, parse_ttl
+from etcdnaming.cli.grammar.durations import parse_duration, parse_timeout
+from etcdnaming.cli.grammar.lease import parse_lease, parse_ttl
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from ..model import ChangeBatch, StoredEndpoint
-from . import stderr
-from .failures import CommandNotFoundError, CommandNotRunError
+from ...model import ChangeBatch, StoredEndpoint
+from .. import stderr
+from ..failures import CommandNotFoundError, CommandNotRunError
+from ..output.events import is_news
 from .handler_input import document, variables
-from .handler_run import Runner, outcome
-from .output.events import is_news
+from .runner import Runner, outcome
 
 __all__ = ["Handler", "Policy"]
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from ..errors import InvalidSettingError
+from ...errors import InvalidSettingError
+from .known import CREDENTIALS
 from .setting import PREFIXES, from_environment
-from .settings import CREDENTIALS
 
 __all__ = ["credentials"]
 

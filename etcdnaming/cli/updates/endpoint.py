@@ -8,10 +8,10 @@ from typing import Protocol
 
 import click
 
-from .. import keys, wire
-from ..errors import InvalidEndpointError
-from ..model import Endpoint, Update
-from . import stderr
+from ... import keys, wire
+from ...errors import InvalidEndpointError
+from ...model import Endpoint, Update
+from .. import stderr
 
 __all__ = ["Tells", "check", "check_place", "settle"]
 

@@ -6,10 +6,10 @@ import re
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
 
-from .. import keys, wire
-from ..errors import InvalidValueError
-from ..model import JSON, Endpoint, Operation, Update
-from .lease import parse_lease
+from ... import keys, wire
+from ...errors import InvalidValueError
+from ...model import JSON, Endpoint, Operation, Update
+from ..grammar.lease import parse_lease
 
 __all__ = ["Objects", "read_object"]
 

@@ -9,11 +9,11 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from .arguments import opposite
-from .output import FORMATS
-from .parsed import Offer, Parsed, complete_file
+from ..grammar.arguments import opposite
+from ..grammar.parsed import Offer, Parsed, complete_file
+from ..output import FORMATS
+from .known import SETTINGS
 from .setting import Setting, refuse
-from .settings import SETTINGS
 
 __all__ = ["GLOBAL_OPTIONS", "given"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
-from ..model import StoredEndpoint
-from .output.counting import counted
+from ...model import StoredEndpoint
+from ..output.counting import counted
 
 __all__ = ["Conditions"]
 

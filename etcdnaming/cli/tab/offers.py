@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, NoReturn
 
-from ..errors import EtcdnamingError, InvalidSettingError
-from .app import App
-from .global_options import given
-from .parsed import Offer
+from ...errors import EtcdnamingError, InvalidSettingError
+from ..app import App
+from ..grammar.parsed import Offer
+from ..settings.global_options import given
 
 if TYPE_CHECKING:
     import click

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..model import ChangeBatch, InvalidValue, WatchState
-from . import stderr
-from .output.counting import counted
+from ...model import ChangeBatch, InvalidValue, WatchState
+from .. import stderr
+from ..output.counting import counted
 
 __all__ = ["Notes", "unreadable"]
 

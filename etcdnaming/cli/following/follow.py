@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
-from ..model import ChangeBatch, StoredEndpoint
-from .failures import TimedOutError
+from ...model import ChangeBatch, StoredEndpoint
+from ..failures import TimedOutError
 
 __all__ = ["Audience", "Batches", "follow", "until", "up_to"]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .arguments import parse_bool
-from .durations import parse_duration, parse_timeout
+from ..grammar.arguments import parse_bool
+from ..grammar.durations import parse_duration, parse_timeout
 from .setting import Setting
 
 __all__ = ["CONNECTION", "CREDENTIALS", "DEBUG", "REFUSED", "SETTINGS", "WRITE_OUT"]

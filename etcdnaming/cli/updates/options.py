@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..model import Condition, Endpoint, Update
-from .arguments import options_used
-from .completion import complete_keys
-from .options import parse_key, parse_number, parse_text
-from .parsed import Parsed
-from .tree import Command
+from ...model import Condition, Endpoint, Update
+from ..grammar.arguments import options_used
+from ..grammar.options import parse_key, parse_number, parse_text
+from ..grammar.parsed import Parsed
+from ..grammar.tree import Command
+from ..tab.offers import complete_keys
 
 if TYPE_CHECKING:
     import click

@@ -14,11 +14,11 @@ import json
 import re
 from collections.abc import Callable, Iterator
 
-from .. import keys, wire
-from ..errors import EtcdnamingError
-from ..model import Endpoint, Update
-from .failures import InputError
-from .updatejson import Objects, read_object
+from ... import keys, wire
+from ...errors import EtcdnamingError
+from ...model import Endpoint, Update
+from ..failures import InputError
+from .json_objects import Objects, read_object
 
 __all__ = ["parse", "read_line"]
 

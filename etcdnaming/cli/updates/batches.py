@@ -6,11 +6,11 @@ import signal
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 
-from ..model import Update, UpdateResult
-from . import stderr
-from .app import App
-from .output import Printer
-from .signals import unwinding
+from ...model import Update, UpdateResult
+from .. import stderr
+from ..app import App
+from ..output import Printer
+from ..signals import unwinding
 
 __all__ = ["in_batches", "split"]
 

@@ -6,11 +6,11 @@ import os
 from collections.abc import Mapping, Sequence
 from itertools import chain
 
-from .. import keys, wire
-from ..model import ChangeBatch, StoredEndpoint
-from .output import objects
-from .output.events import kind, objects_of, subject
-from .output.spelling import quote_go, safe_json
+from ... import keys, wire
+from ...model import ChangeBatch, StoredEndpoint
+from ..output import objects
+from ..output.events import kind, objects_of, subject
+from ..output.spelling import quote_go, safe_json
 
 __all__ = ["document", "variables"]
 

@@ -9,13 +9,13 @@ from typing import Any, TypeVar
 
 import click
 
-from .. import keys, wire
-from ..errors import InvalidValueError
-from ..model import JSON
+from ... import keys, wire
+from ...errors import InvalidValueError
+from ...model import JSON
+from ..failures import InputError
+from ..files import name_of, read_bytes
+from ..tab.offers import complete_keys, complete_prefixes, complete_targets
 from .arguments import opposite
-from .completion import complete_keys, complete_prefixes, complete_targets
-from .failures import InputError
-from .files import name_of, read_bytes
 from .lease import parse_lease, parse_ttl
 from .parsed import FILE, Parsed
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
+from ..settings.global_options import GLOBAL_OPTIONS
 from .arguments import spell_out
-from .global_options import GLOBAL_OPTIONS
 from .help_page import Context, with_examples, write_options
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from .failures import CommandNotFoundError, CommandNotRunError
 from .handler_input import document, variables
 from .handler_run import Runner, outcome
 from .output.events import is_news
+from .signals import PULSE
 
 __all__ = ["Handler", "Policy"]
 
@@ -78,7 +79,8 @@ class Handler:
         with self._changed:
             self._is_ending = True
             self._changed.notify_all()
-            self._changed.wait_for(lambda: self._is_done)
+            while not self._changed.wait_for(lambda: self._is_done, PULSE):
+                pass
         if self._failure:
             raise self._failure
         return self._status

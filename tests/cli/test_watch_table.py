@@ -216,6 +216,21 @@ def test_another_size_is_another_picture(watch: Watch, etcd: Etcd) -> None:
     assert len(picture.lines) == 6
 
 
+def test_another_size_is_another_picture_of_thousands(watch: Watch, etcd: Etcd) -> None:
+    """As many rows as there is room for, while they change, and never one line too many."""
+    etcd.put_all({f"svc/e{n:05}".encode(): stored(f"{n}").encode() for n in range(10_000)})
+    picture = watch(size=(24, 80))
+    picture.wait_for("10000 endpoints", "connected to")
+    for number, (lines, columns) in enumerate([(10, 40), (50, 200), (2, 20), (24, 80)]):
+        picture.terminal.setwinsize(lines, columns)
+        put(etcd, e05000=f"new{number}")
+        picture.wait_until(lambda: len(picture.lines) == lines)  # noqa: B023 - it ends here
+        picture.wait_until(lambda: f"new{number}" in row(picture, "svc/e05000") or lines < 5)  # noqa: B023
+        assert all(len(line) < columns for line in picture.lines)
+    shown = sum(" svc/e" in line for line in picture.lines)
+    assert picture.lines[shown + 1] == f"   and {10_000 - shown} more"
+
+
 def test_nothing_from_etcd_is_an_escape_code(watch: Watch, etcd: Etcd) -> None:
     """The picture knows ours, and fails for any other."""
     etcd.put("svc/\x1b[5m\n", '{"Addr":"\\u001b]0;x\\u0007","Metadata":"\\u009b5m\\u202e"}')

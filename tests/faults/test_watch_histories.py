@@ -392,8 +392,9 @@ def test_resuming_on_a_member_that_lags_tells_nothing_false(
             watcher.wait_until_connected()
             assert watcher.states[-1][1].detail == other.endpoint
             lagging.freeze()
-            for n in range(200):
-                leader.put_all({b"svc/%d" % each: stored(str(n)).encode() for each in range(128)})
+            for n in range(200):  # more than the frozen one's sockets hold, to be told at once
+                long = stored(f"{n:0600}").encode()
+                leader.put_all({b"svc/%d" % each: long for each in range(128)})
             leader.delete("svc/e1")
             watcher.wait_until(lambda watcher: "svc/e1" not in watcher.replayed, 30)
             told = len(watcher.batches)

@@ -140,6 +140,17 @@ def test_it_says_whether_it_is_connected(watch: Watch, own_etcd: Callable[..., E
     assert "disconnected" not in "\n".join(picture.lines)
 
 
+def test_it_says_that_it_was_read_again(watch: Watch, own_etcd: Callable[..., Etcd]) -> None:
+    """What is shown as removed may have been so for long; the time of it is that of the reading."""
+    etcd = own_etcd()
+    put(etcd, e1="1:1")
+    picture = watch(f"--endpoints={etcd.endpoint}")
+    picture.wait_for("connected to")
+    etcd.wipe()
+    picture.wait_until(lambda: row(picture, "svc/e1").startswith("-"), timeout=20)
+    picture.wait_for("0 endpoints under svc, revision 1, resynced at ", "connected to")
+
+
 def test_it_says_what_it_waits_for(watch: Watch) -> None:
     """Also when there is no etcd yet."""
     picture = watch("--endpoints=127.0.0.1:1", "--dial-timeout=300ms")

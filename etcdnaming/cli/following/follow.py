@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from ...model import ChangeBatch, StoredEndpoint
 from ..failures import TimedOutError
+from ..signals import PULSE
 
 __all__ = ["Audience", "Batches", "follow", "until", "up_to"]
 
@@ -55,12 +57,9 @@ def follow(
 
 def until(watch: Batches, timeout: float | None) -> Iterator[ChangeBatch]:
     """Yield what *watch* brings for *timeout* seconds; ``None`` is for ever."""
-    end = None if timeout is None else time.monotonic() + timeout
-    while True:
-        left = None if end is None else end - time.monotonic()
-        if left is not None and left <= 0:
-            return
-        batch = watch.get(left)
+    end = math.inf if timeout is None else time.monotonic() + timeout
+    while (left := end - time.monotonic()) > 0:
+        batch = watch.get(min(left, PULSE))
         if batch is not None:
             yield batch
 

@@ -16,6 +16,7 @@ from ...model import ChangeBatch, StoredEndpoint
 from .. import stderr
 from ..failures import CommandNotFoundError, CommandNotRunError
 from ..output.events import is_news
+from ..signals import PULSE
 from .handler_input import document, variables
 from .runner import Runner, outcome
 
@@ -78,7 +79,8 @@ class Handler:
         with self._changed:
             self._is_ending = True
             self._changed.notify_all()
-            self._changed.wait_for(lambda: self._is_done)
+            while not self._changed.wait_for(lambda: self._is_done, PULSE):
+                pass
         if self._failure:
             raise self._failure
         return self._status

@@ -15,12 +15,15 @@ from harness.watcher import stored
 
 from etcdnaming.sandbox import free_port
 
+# Eight programs one after another, with a client beside them, on a machine that may be busy.
+pytestmark = pytest.mark.timeout(120)
+
 TARGET = KEYS.rstrip("/")
 
 # The script, its status, and a pause in which what it has started can be looked at.
 WORLD = 'bash "$@"; echo "[$?]" | tee /dev/stderr; read -r _'
 
-QUICK = {"DEPLOY_TIMEOUT": "10s", "DEPLOY_DRAIN": "1s"}
+QUICK = {"DEPLOY_TIMEOUT": "30s", "DEPLOY_DRAIN": "1s"}
 
 Deploy = Callable[..., Process]
 
@@ -52,7 +55,7 @@ def deploy(
         where = {"ETCDNAMING_ENDPOINTS": etcd.endpoint, "DEPLOY_LOG": str(tmp_path / "log")}
         words = [*namespace, "sh", "-c", WORLD, "sh", str(EXAMPLES / "deploy.sh"), *args]
         process = start(words, {**where, **QUICK, **variables})
-        process.wait_for_out("]\n", timeout=30)
+        process.wait_for_out("]\n", timeout=90)
         process.wait_for_err("]\n")
         return process
 

@@ -21,7 +21,7 @@ fail() {
 start_new() {
     # A session of its own, so that it outlives the terminal of whoever deploys.
     setsid etcdnaming lease-register "$target/" --addr "$new" --check "tcp://$new" \
-        --check-timeout "$timeout" --on-delete leave --drain "$drain" -- "$@" \
+        --check-timeout 0 --on-delete leave --drain "$drain" -- "$@" \
         </dev/null >>"$log" 2>&1 &
     instance=$!
 }

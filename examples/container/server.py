@@ -53,12 +53,13 @@ def build(name: str) -> grpc.Server:
 
     # Two servers on one port are a mistake here, and not what the kernel should share calls among.
     server = grpc.server(ThreadPoolExecutor(10), options=[("grpc.so_reuseport", 0)])
-    for service, methods in (
-        (SERVICE, {"Hello": hello}),
-        ("grpc.health.v1.Health", {"Check": check_health}),
-    ):
-        handlers = {name: grpc.unary_unary_rpc_method_handler(f) for name, f in methods.items()}
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+    unary, service = grpc.unary_unary_rpc_method_handler, grpc.method_handlers_generic_handler
+    server.add_generic_rpc_handlers(
+        (
+            service(SERVICE, {"Hello": unary(hello)}),
+            service("grpc.health.v1.Health", {"Check": unary(check_health)}),
+        )
+    )
     return server
 
 

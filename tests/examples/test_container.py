@@ -21,13 +21,12 @@ from harness import Etcd, wait_until
 from harness.examples import (
     EXAMPLES,
     endpoints,
-    environment,
     hello,
     host_address,
     leave_in_order,
+    passes,
     replaced,
     seconds_to_stop,
-    status_of,
 )
 from harness.pids import child_of
 from harness.process import Process
@@ -94,21 +93,21 @@ def test_instances_come_and_go_in_good_order(
         ready = {"/tmp/ready": str(tmp_path / port)}  # noqa: S108 - a container has its own
         probe = replaced(composed["healthcheck"]["test"], ready)
         assert probe.pop(0) == "CMD"
-        assert status_of(probe, environment({})) == 1
+        assert not passes(probe)
         words = replaced(pid_1(), {"50051": port, folder: f"{CONTAINER}/", **ready})
         process = start([*namespace, *words], {"ETCDNAMING_ENDPOINTS": etcd})
         instances.append((process, probe, f"{host}:{port}"))
 
     for _, probe, addr in instances:
-        wait_until(lambda probe=probe: status_of(probe, environment({})) == 0, 20)
+        wait_until(partial(passes, probe), 20)
         assert endpoints(composed_etcd)[addr] == addr
         assert hello(addr).endswith(addr.partition(":")[2])
 
     process, probe, addr = instances[0]
     number = signal.Signals[instructions()["STOPSIGNAL"]]
     tell = partial(os.kill, child_of(process.pid), number)
-    assert leave_in_order(process, tell, composed_etcd, addr) < seconds_to_stop(pid_1())
-    assert status_of(probe, environment({})) == 1
+    assert leave_in_order(process, tell, composed_etcd, addr, addr) < seconds_to_stop(pid_1())
+    assert not passes(probe)
     assert [*endpoints(composed_etcd)] == [addr for *_, addr in instances[1:]]
 
 

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import grpc
 
@@ -28,9 +29,9 @@ __all__ = [
     "hello",
     "host_address",
     "leave_in_order",
+    "passes",
     "replaced",
     "seconds_to_stop",
-    "status_of",
 ]
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
@@ -63,15 +64,18 @@ def environment(variables: Mapping[str, str]) -> dict[str, str]:
     return {**os.environ, "PATH": path, **variables}
 
 
-def status_of(words: Sequence[str], env: Mapping[str, str]) -> int:
-    """Return the exit code of a probe."""
-    return subprocess.run(words, env=env, capture_output=True, timeout=30, check=False).returncode
+def passes(probe: Sequence[str]) -> bool:
+    """Return whether *probe* ends with exit code 0; with anything but 0 and 1 the test fails."""
+    done = subprocess.run(probe, capture_output=True, timeout=30, check=False)
+    assert done.returncode in {0, 1}, done
+    return done.returncode == 0
 
 
 def hello(addr: str) -> str:
     """Return what the server at *addr* answers."""
     with grpc.insecure_channel(addr, [("grpc.use_local_subchannel_pool", 1)]) as channel:
-        return bytes(channel.unary_unary("/example.Greeter/Hello")(b"test", timeout=5)).decode()
+        call: Any = channel.unary_unary("/example.Greeter/Hello")
+        return bytes(call(b"test", timeout=5)).decode()
 
 
 def host_address() -> str:
@@ -85,16 +89,18 @@ def host_address() -> str:
         return "" if address.startswith("127.") else address
 
 
-def leave_in_order(process: Process, tell: Callable[[], None], etcd: Etcdctl, addr: str) -> float:
+def leave_in_order(
+    process: Process, tell: Callable[[], None], etcd: Etcdctl, name: str, addr: str
+) -> float:
     """
-    Tell a server under the program to end, and return how long that took.
+    Tell the server at *addr*, which is registered as *name*, to end; return how long that took.
 
-    Its endpoint leaves first; who has not noticed is served; then the server ends, with exit code 0.
+    Its endpoint leaves first; who has not noticed is served; then it ends, with exit code 0.
     """
-    assert addr in endpoints(etcd).values()
+    assert name in endpoints(etcd)
     start = time.monotonic()
     tell()
-    wait_until(lambda: addr not in endpoints(etcd).values())
+    wait_until(lambda: name not in endpoints(etcd))
     assert hello(addr).startswith("hello test from ")
     assert process.finish(timeout=30).status == 0
     return time.monotonic() - start

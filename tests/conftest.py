@@ -21,11 +21,23 @@ from harness.servers import HasLog, Servers
 from harness.shell import Shell
 from harness.terminal import Terminal
 from harness.tls import Certificates
+from harness.tried import Tried
 
 from etcdnaming.etcd import Client
 
 # What tests stand on and what they start: some of it is run, none of it is imported for doctests.
 collect_ignore_glob = ["harness/*", "process_programs/*"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--tried=FILE``: see `harness.tried`."""
+    parser.addoption("--tried", type=Path, help="append to it what was tried against which etcd")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Do what the option says."""
+    if file := config.getoption("tried"):
+        config.pluginmanager.register(Tried(file, Programs.find(os.environ)))
 
 
 @pytest.fixture(scope="session")

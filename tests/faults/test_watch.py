@@ -31,8 +31,6 @@ from etcdnaming.errors import ClientClosedError, RefusedError
 from etcdnaming.etcd import Client, follower, rpc, stream
 from etcdnaming.model import Endpoint, Update
 
-pytestmark = pytest.mark.server
-
 NOWHERE = "127.0.0.1:1"
 
 
@@ -51,6 +49,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "LATE", 1)
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("end", [Etcd.kill, Etcd.stop], ids=["kill", "stop"])
 def test_a_restart_costs_no_change(
     own_etcd: Callable[..., Etcd], end: Callable[[Etcd], None]
@@ -76,6 +75,7 @@ def test_a_restart_costs_no_change(
         assert not any(batch.resync for batch in watcher.batches)
 
 
+@pytest.mark.server
 def test_a_watch_may_begin_before_etcd_does(own_etcd: Callable[..., Etcd]) -> None:
     """Whoever waits is told why, and then all there is."""
     etcd = own_etcd()
@@ -90,6 +90,7 @@ def test_a_watch_may_begin_before_etcd_does(own_etcd: Callable[..., Etcd]) -> No
         assert watcher.batches[0].first
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("excuse", ["etcdserver: leader changed", "etcdserver: too many requests"])
 def test_a_watch_may_begin_while_etcd_is_unwell(etcd: Etcd, excuse: str) -> None:
     """What passes is no reason to end."""
@@ -105,6 +106,7 @@ def test_a_watch_may_begin_while_etcd_is_unwell(etcd: Etcd, excuse: str) -> None
             watcher.wait_for_addresses(e1="1").wait_until_connected()
 
 
+@pytest.mark.server
 def test_what_is_no_etcd_ends_it_at_once() -> None:
     """A wrong port does not become right."""
     with some_other_server() as endpoint, Client([endpoint]) as client, Watcher(client) as watcher:
@@ -121,6 +123,7 @@ def some_other_server() -> Iterator[str]:
     server.stop(None).wait()
 
 
+@pytest.mark.server
 def test_new_certificates_are_used_when_etcd_comes_back(
     secure_etcd: Callable[..., Etcd], certificates: Certificates
 ) -> None:
@@ -210,6 +213,7 @@ def test_closing_ends_a_pause() -> None:
     wait_until(lambda: threading.active_count() <= threads, 3)
 
 
+@pytest.mark.server
 def test_closing_the_client_ends_its_watches(etcd: Etcd) -> None:
     """Nobody would ever come back to it."""
     cut = threading.Event()
@@ -298,6 +302,7 @@ def test_a_stream_that_is_silent_is_left_when_there_is_something_to_tell(
         assert relay.streams == times + 1
 
 
+@pytest.mark.server
 @pytest.mark.usefixtures("impatient")
 def test_a_stream_that_never_begins_is_left(etcd: Etcd) -> None:
     """etcd has the time it needs to accept, and no more."""
@@ -370,6 +375,7 @@ def test_a_revision_that_comes_in_parts_is_told_whole(etcd: Etcd, fragment: bool
         assert (watcher.connections, relay.streams) == ([True], 1)
 
 
+@pytest.mark.server
 def test_what_was_told_before_is_not_told_again(etcd: Etcd) -> None:
     """Even if a stream begins too early."""
 
@@ -419,6 +425,7 @@ def test_reconnecting_again_and_again_leaves_nothing_behind(
         assert resident() - memory < 3 << 20
 
 
+@pytest.mark.server
 @pytest.mark.long
 @pytest.mark.timeout(120)
 def test_a_frozen_etcd_is_told_and_costs_no_change(own_etcd: Callable[..., Etcd]) -> None:
@@ -443,6 +450,7 @@ def test_a_frozen_etcd_is_told_and_costs_no_change(own_etcd: Callable[..., Etcd]
         assert watcher.connections == [True, False, True]
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("leads", [True, False], ids=["leader", "follower"])
 @pytest.mark.parametrize(
     "end",
@@ -476,6 +484,7 @@ def test_another_member_takes_over_within_15_s(
         assert watcher.wait_until_connected().connections == [True, False, True]
 
 
+@pytest.mark.server
 @pytest.mark.long
 @pytest.mark.timeout(120)
 def test_a_cluster_that_has_no_leader_comes_back(cluster: Cluster) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from etcdnaming import wire
 from etcdnaming.endpoints import EndpointManager
 from etcdnaming.errors import InvalidKeyError
 from etcdnaming.etcd import Client
-from etcdnaming.model import JSON, Change, Endpoint, Operation, Update
+from etcdnaming.model import JSON, Change, Endpoint, Update
 
 pytestmark = [
     pytest.mark.interop,
@@ -191,7 +192,7 @@ def test_watchers_on_both_sides_see_the_same_changes(
     writers: list[Callable[[list[Update]], Any]] = [
         lambda updates: go("update", "svc", input=as_go_takes_it(updates)),
         manager.update,
-        lambda updates: [by_etcdctl(etcd, update) for update in updates],
+        partial(by_etcdctl, etcd),
     ]
     watch = go.start("watch", "svc")
     try:
@@ -211,10 +212,10 @@ def test_watchers_on_both_sides_see_the_same_changes(
     assert [told_by_go(line) for line in told] == [told_by_us(change) for change in changes]
 
 
-def by_etcdctl(etcd: Etcd, update: Update) -> None:
-    """Do it as by hand."""
-    if update.op is Operation.DELETE:
-        etcd.delete(update.key)
-    else:
-        assert update.endpoint
-        etcd.put(update.key, wire.encode(update.endpoint))
+def by_etcdctl(etcd: Etcd, updates: list[Update]) -> None:
+    """Make them by hand, one after another."""
+    for update in updates:
+        if update.endpoint is None:
+            etcd.delete(update.key)
+        else:
+            etcd.put(update.key, wire.encode(update.endpoint))

@@ -1,4 +1,4 @@
-"""`etcdnaming lease-register`: what it takes, what it refuses, what it says, and without CMD."""
+"""`etcdnaming lease-register`: what it registers, what it says, and how it ends without CMD."""
 
 from __future__ import annotations
 
@@ -8,126 +8,11 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
-from harness import Etcd, Run, Shell, Spawn, wait_until
+from harness import Etcd, Shell, Spawn, wait_until
 from harness.process import command
 from harness.registering import ADDR, KEY, REGISTER, VALUE, changes, is_empty, kinds
-
-RUNS = ["--", "sleep", "60"]
-
-
-@pytest.mark.parametrize(
-    ("args", "words"),
-    [
-        ([], "nothing to register: name a KEY, or a file of several (-f)"),
-        ([KEY], "--addr is missing: what clients dial"),
-        ([KEY, "--addr", ""], "the address is empty"),
-        (["e1", "--addr", ADDR], "the key 'e1' needs one: write TARGET/NAME"),
-        ([KEY, "--addr", ADDR, "sleep"], "a command to run stands after --"),
-        ([KEY, "--addr", ADDR, "--target", "other"], "prefixed with 'other/' got: 'svc/e1'"),
-        (["svc/", "--addr", "unix:/x"], "the address 'unix:/x' has a '/'"),
-        ([KEY, "--addr", ADDR, "--ttl", "0"], "a TTL is a whole number of seconds"),
-        ([KEY, "--addr", ADDR, "--ttl", "1.5s"], "a TTL is a whole number of seconds"),
-        ([KEY, "--addr", ADDR, "--on-lost", "cry"], "'cry' is not one of"),
-        ([KEY, "--addr", ADDR, "--metadata", "a", "--metadata-json", "1"], "--metadata"),
-        ([KEY, "--addr", ADDR, "--frob"], "No such option '--frob'"),
-        ([KEY, "--addr", ADDR, "--start", "registered"], "--start is about -- CMD"),
-        ([KEY, "--addr", ADDR, "--drain", "1s"], "--drain is about -- CMD"),
-        ([KEY, "--addr", ADDR, "--drain", "-1s", *RUNS], "--drain"),
-        ([KEY, "--addr", ADDR, "--stop-timeout", "0"], "--stop-timeout is about -- CMD"),
-        ([KEY, "--addr", ADDR, "--check-interval", "1s"], "--check-interval is about --check"),
-        ([KEY, "--addr", ADDR, "--check", "http://a"], "'http://a' is not tcp://HOST:PORT"),
-        ([KEY, "--addr", ADDR, "--check", "tcp://:80"], "needs a HOST:PORT"),
-        ([KEY, "--addr", ADDR, "--check", "tcp://a:65536"], "needs a HOST:PORT"),
-        ([KEY, "--addr", ADDR, "--check", b"grpc://a:80/\xff"], "not UTF-8"),
-        ([KEY, "--addr", ADDR, "--check", "exec:"], "exec: needs a command"),
-        ([KEY, "--addr", ADDR, "--check", "exec:'"], "No closing quotation"),
-        ([KEY, "--addr", ADDR, "--check", "exec:nope x"], "nope: command not found"),
-        (
-            [KEY, "--addr", ADDR, "--check", "tcp://a:1", "--check-interval", "0"],
-            "--check-interval must be more than 0",
-        ),
-        (
-            [KEY, "--addr", ADDR, "--check", "tcp://a:1", "--start", "registered", *RUNS],
-            "CMD would wait for the check, and it for CMD",
-        ),
-        ([KEY, "--addr", ADDR, "-f", "x"], "KEY and --file can't be combined"),
-        (["-f", "/nonexistent"], "/nonexistent: No such file or directory"),
-        ([KEY, "--addr", ADDR, "--dial-timeout", "x"], "--dial-timeout"),
-        ([KEY, "--addr", ADDR, "--cert", "x"], "--key"),
-    ],
-)
-def test_wrong_usage_is_said_in_one_line(
-    run: Run, etcd: Etcd, args: list[str | bytes], words: str
-) -> None:
-    """Before anything is written, or begins."""
-    result = run("lease-register", *args)
-
-    assert (result.status, result.out) == (128, "")
-    assert re.fullmatch(r"Error: [^\n]*\n", result.err)
-    assert words in result.err
-    assert is_empty(etcd)
-
-
-@pytest.mark.parametrize(
-    ("args", "status", "words"),
-    [
-        ([*REGISTER, "-w", "protobuf"], 4, "unsupported output format 'protobuf'"),
-        ([*REGISTER, "-w", "xml", *RUNS], 4, "unsupported output format 'xml'"),
-        ([*REGISTER, "--", "no-such-program"], 127, "no-such-program: command not found"),
-        ([*REGISTER, "--", ""], 127, ": command not found"),
-        ([*REGISTER, "--", "/etc/passwd"], 126, "/etc/passwd: it can't be executed"),
-        ([*REGISTER, "--", "/"], 126, "/: it can't be executed"),
-        ([*REGISTER, "--metadata-json", "{x"], 128, "not JSON"),
-        ([*REGISTER, "--password-file", "/nonexistent", "--user", "a"], 128, "/nonexistent"),
-    ],
-)
-def test_what_can_not_work_is_found_before_anything_is_written(
-    run: Run, etcd: Etcd, args: list[str], status: int, words: str
-) -> None:
-    """Each with the exit code that it always has."""
-    result = run(*args)
-
-    assert (result.status, result.out) == (status, "")
-    assert re.fullmatch(r"Error: [^\n]*\n", result.err)
-    assert words in result.err
-    assert is_empty(etcd)
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("add svc/e1 1:1\ndel svc/e2\n", "stdin:2: only what is added can be kept registered"),
-        ("add svc/e1 1:1\nadd svc/ 2:2\nadd svc/e1 3:3\n", "stdin:3: svc/e1 is named twice"),
-        ("add svc/2:2 1:1\nadd svc/ 2:2\n", "stdin:2: svc/2:2 is named twice"),
-        ("add svc/e1 1:1 {x}\n", "stdin:1: not JSON"),
-        ("# nothing\n", "stdin: there is no endpoint in it"),
-        ("", "stdin: there is no endpoint in it"),
-    ],
-)
-def test_what_is_wrong_with_a_file_is_said(run: Run, etcd: Etcd, text: str, words: str) -> None:
-    """With its line; nothing is written."""
-    result = run("lease-register", "-f", "-", input=text)
-
-    assert (result.status, result.out) == (3, "")
-    assert result.err.startswith(f"Error: {words}")
-    assert is_empty(etcd)
-
-
-@pytest.mark.parametrize("file", ["{tmp}", "{tmp}/none/ready"])
-def test_a_ready_file_that_can_not_be_is_refused(
-    spawn: Spawn, etcd: Etcd, tmp_path: Path, file: str
-) -> None:
-    """Before CMD runs."""
-    path = file.format(tmp=tmp_path)
-    result = spawn(*REGISTER, "--ready-file", path, "--", "echo", "ran").finish()
-
-    words = f"Error: --ready-file {path}: it can't be written (see etcdnaming lease-register --help"
-    assert (result.status, result.out) == (128, "")
-    assert result.err.startswith(words[:-30])
-    assert is_empty(etcd)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -171,13 +56,11 @@ def test_json_is_a_line_for_each_change_of_state(spawn: Spawn, etcd: Etcd) -> No
     granted, registered, left, revoked = changes(result.out)
     assert len({tuple(each) for each in (granted, registered, left, revoked)}) == 1
     lease = granted["lease"]
-    expected: dict[str, Any] = {
-        **{"type": "registered", "key": KEY, "key_base64": None, "addr": ADDR, "ttl": 0},
-        **{"metadata": {"a": [1]}, "lease": lease, "holder": "0", "seconds": 0, "reason": ""},
-    }
+    what = {"type": "registered", "key": KEY, "key_base64": None, "lease": lease, "holder": "0"}
+    facts = {"addr": ADDR, "metadata": {"a": [1]}, "ttl": 0, "seconds": 0, "reason": ""}
     assert abs(time.time() - _epoch(registered.pop("time"))) < 30
     assert registered.pop("revision") == etcd.revision() - 1
-    assert registered == expected
+    assert registered == {**what, **facts}
     assert (granted["type"], granted["ttl"]) == ("granted", 10)
     assert (left["type"], left["key"], left["revision"]) == ("left", KEY, etcd.revision())
     assert (revoked["type"], revoked["lease"]) == ("revoked", lease)
@@ -194,14 +77,18 @@ def _epoch(text: str) -> float:
     [
         (
             "fields",
-            r'"Type" : granted\n"Lease" : \d+\n"TTL" : 10\n\n'
-            r'"Type" : registered\n"Key" : "svc/e1"\n"Addr" : "1.2.3.4:80"\n'
-            r'"Metadata" : null\n"Revision" : \d+\n"Lease" : \d+\n\n',
+            (
+                r'"Type" : granted\n"Lease" : \d+\n"TTL" : 10\n\n'
+                r'"Type" : registered\n"Key" : "svc/e1"\n"Addr" : "1.2.3.4:80"\n'
+                r'"Metadata" : null\n"Revision" : \d+\n"Lease" : \d+\n\n'
+            ),
         ),
         (
             "table",
-            r"\d\d:\d\d:\d\d  granted     TTL\(10s\)  lease [0-9a-f]+\n"
-            r"\d\d:\d\d:\d\d  registered  svc/e1  1.2.3.4:80  lease [0-9a-f]+\n",
+            (
+                r"\d\d:\d\d:\d\d  granted     TTL\(10s\)  lease [0-9a-f]+\n"
+                r"\d\d:\d\d:\d\d  registered  svc/e1  1.2.3.4:80  lease [0-9a-f]+\n"
+            ),
         ),
     ],
 )
@@ -246,7 +133,7 @@ def test_a_key_that_ends_in_a_slash_is_completed(spawn: Spawn, etcd: Etcd) -> No
 
 
 def test_an_address_that_nobody_else_can_dial_is_refused(spawn: Spawn, etcd: Etcd) -> None:
-    """This etcd is reached by 127.0.0.1."""
+    """Here etcd is reached by 127.0.0.1."""
     result = spawn("lease-register", "svc/", "--addr", ":80").finish()
 
     assert (result.status, result.out) == (128, "")

@@ -29,7 +29,7 @@ class Timeline:
 
     def __init__(self, etcd: Etcdctl) -> None:
         self.moments: list[Moment] = []
-        command = [etcd.programs.etcdctl, f"--endpoints={etcd.endpoints}", "-w", "json"]
+        command = [str(etcd.programs.etcdctl), f"--endpoints={etcd.endpoints}", "-w", "json"]
         self._process = subprocess.Popen(
             [*command, "watch", "--prefix", "", f"--rev={etcd.revision() + 1}"],
             env={"ETCDCTL_API": "3"},

@@ -117,7 +117,7 @@ EXCLUSIVE = (
     "--ready-file",
     type=FILE,
     metavar="FILE",
-    help="Is there while everything is registered, and the check passes.",
+    help="Is there once everything is registered, but not while the check fails.",
 )
 @pass_app
 def command(

@@ -49,7 +49,7 @@ class Ending:
         self._has_left = self._has_told = self._is_clean = self._is_over = False
         self._is_abandoned = False
         self._signals = 1
-        self._heard_at = time.monotonic()
+        self._heard = (signum, time.monotonic())
 
     def begin(self, holder: Holder) -> None:
         """Leave first of all."""
@@ -59,8 +59,8 @@ class Ending:
 
     def hurry(self, signum: int) -> None:
         """Hear another signal: the second skips the drain, the third kills."""
-        before, self._heard_at = self._heard_at, time.monotonic()
-        if signum == self._signum and self._heard_at - before < ECHO:
+        (last, at), self._heard = self._heard, (signum, time.monotonic())
+        if signum == last and self._heard[1] - at < ECHO:
             return
         self._signals += 1
         if self._program is None:

@@ -142,8 +142,8 @@ class Entrypoint:
         self._end(TimedOutError(f"the check did not pass in {seconds:g}s: {trouble}"))
 
     def _be_unheard(self, exc: OSError) -> None:
-        """Hear that nobody can hear us, which is the end, but not of a command."""
-        if self._program is None:
+        """Hear that nobody can hear us, which is no reason for a command to end, or not to be."""
+        if not self._plan.cmd:
             self._end(exc)
 
     def _fail(self, exc: Exception) -> None:

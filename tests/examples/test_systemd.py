@@ -24,7 +24,7 @@ from harness.auth import WRITER
 from harness.examples import EXAMPLES, SERVER, endpoints, leave_in_order, replaced, seconds_to_stop
 from harness.process import Process
 
-from etcdnaming.cli.durations import parse_duration
+from etcdnaming.cli.grammar.durations import parse_duration
 from etcdnaming.sandbox import free_port
 
 UNIT = EXAMPLES / "systemd" / "etcdnaming-server.service"

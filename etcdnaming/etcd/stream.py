@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from queue import SimpleQueue
@@ -30,6 +31,16 @@ _WATCH = Method("/etcdserverpb.Watch/Watch", rpc.WatchRequest, rpc.WatchResponse
 
 _latest: WeakKeyDictionary[Client, WatchStream] = WeakKeyDictionary()
 _opening = threading.Lock()  # guards it
+
+
+def _after_fork() -> None:
+    """Begin anew: a child has none of our threads, and a lock that nobody may ever release."""
+    global _opening  # noqa: PLW0603 - no other way to renew it
+    _opening = threading.Lock()
+    _latest.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def open_watch(client: Client, create: rpc.WatchCreateRequest) -> Substream:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -54,6 +55,18 @@ def unfollow(following: Following, listener: Callable[[], None]) -> None:
     following.stop()
 
 
+def _after_fork() -> None:
+    """Begin anew: a child has none of our threads, and locks that nobody will ever release."""
+    global _sharing  # noqa: PLW0603 - no other way to renew it
+    _sharing = threading.RLock()
+    for following in _shared.values():
+        following.orphan()
+    _shared.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
 class Following:
     """
     Follows *target* in a thread of its own, from `start` to `stop`.
@@ -102,6 +115,10 @@ class Following:
         with self._changed:
             self._listeners.discard(listener)
             return not self._listeners
+
+    def orphan(self) -> None:
+        """Know that nobody tells anything any more."""
+        self._changed, self._connected = threading.Condition(), False
 
     def age(self) -> float | None:
         """

@@ -161,10 +161,8 @@ def _send(
     token: str | None,
     timeout: float,
 ) -> Response:
-    call = member.channel.unary_unary(
-        method.path,
-        request_serializer=method.request.SerializeToString,
-        response_deserializer=method.response.FromString,
+    call: grpc.UnaryUnaryMultiCallable[Request, Response] = member.unary(
+        method.path, method.request.SerializeToString, method.response.FromString
     )
     try:
         return call(request, timeout=timeout, metadata=_identity(token))

@@ -30,7 +30,9 @@ OPTIONS = [("grpc.lb_policy_name", "round_robin"), ("grpc.default_authority", "s
 def serve() -> None:
     """Echo on a free port until stdin ends."""
     server = grpc.server(ThreadPoolExecutor(4))
-    echo = grpc.unary_unary_rpc_method_handler(lambda request, _: request)
+    echo: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(
+        lambda request, _: request
+    )
     handler = grpc.method_handlers_generic_handler("bench.Service", {"Echo": echo})
     server.add_generic_rpc_handlers((handler,))
     print(server.add_insecure_port("127.0.0.1:0"), flush=True)
@@ -64,7 +66,7 @@ def compare(name: str, rounds: int, ours: Callable[[], float], static: Callable[
 
 def round_of(channel: grpc.Channel, calls: int) -> Callable[[], float]:
     """Return what makes *calls* and returns the seconds of one."""
-    echo = channel.unary_unary(METHOD)
+    echo: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(METHOD)
 
     def run() -> float:
         began = time.perf_counter()
@@ -79,7 +81,7 @@ def aio_round_of(
     loop: asyncio.AbstractEventLoop, channel: grpc.aio.Channel, calls: int
 ) -> Callable[[], float]:
     """Return the same, in *loop*."""
-    echo = channel.unary_unary(METHOD)
+    echo: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(METHOD)
 
     async def run() -> float:
         began = time.perf_counter()

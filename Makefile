@@ -47,12 +47,16 @@ matrix: $(VENV)/installed-test
 lint: $(VENV)/installed-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/shellcheck .ci/run examples/*.sh tools/*.sh
+	$(BIN)/kubernetes-validate --strict --quiet examples/kubernetes/*.yaml
 
 types: $(VENV)/installed-lint $(VENV)/installed-test
 	$(BIN)/mypy
 
-generate: $(GENERATOR)/installed
+generate: $(GENERATOR)/installed $(VENV)/installed-test
 	$(GENERATOR)/bin/python tools/messages.py
+	$(BIN)/python tools/man.py
+	$(BIN)/python tools/completions.py
 
 # One stamp for each extra of pyproject.toml, renewed when that file changes.
 $(VENV)/installed-%: pyproject.toml | $(BIN)/python

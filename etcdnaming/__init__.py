@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from .errors import EtcdnamingError
     from .etcd import Client
     from .model import Condition, Endpoint, Listing, Operation, Update, UpdateResult
-    from .registration import Registration, RegistrationEvent
+    from .registration.event import RegistrationEvent
+    from .registration.registration import Registration
     from .resolver import insecure_channel, secure_channel
     from .sandbox import Sandbox
 
@@ -49,8 +50,8 @@ _ROOMS = {
     "EtcdnamingError": "errors",
     "Listing": "model",
     "Operation": "model",
-    "Registration": "registration",
-    "RegistrationEvent": "registration",
+    "Registration": "registration.registration",
+    "RegistrationEvent": "registration.event",
     "Sandbox": "sandbox",
     "Update": "model",
     "UpdateResult": "model",

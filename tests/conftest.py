@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +13,7 @@ from harness import auth, environment, tls
 from harness.cli import Run
 from harness.cluster import Cluster
 from harness.etcd import Etcd
+from harness.pids import NAMESPACE
 from harness.process import Spawn
 from harness.programs import Programs
 from harness.proxy import Proxy
@@ -156,6 +158,16 @@ def terminal(etcd: Etcd) -> Iterator[Terminal]:
 def shell(programs: Programs, etcd: Etcd, tmp_path: Path) -> Shell:
     """Scripts that call the program and etcdctl."""
     return Shell(programs, etcd.endpoint, tmp_path)
+
+
+@pytest.fixture
+def namespace() -> list[str]:
+    """What to put before a command that is to be PID 1."""
+    try:
+        subprocess.run([*NAMESPACE, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as exc:
+        pytest.skip(f"no PID namespaces here: {exc}")
+    return NAMESPACE
 
 
 @pytest.hookimpl(wrapper=True)

@@ -7,15 +7,15 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TextIO, TypeVar
 
 import click
 
-from .credentials import credentials
 from .failures import UnsupportedFormatError
-from .global_options import given
-from .setting import find
-from .settings import CONNECTION, DEBUG, REFUSED, WRITE_OUT
+from .settings.credentials import credentials
+from .settings.global_options import given
+from .settings.known import CONNECTION, DEBUG, REFUSED, WRITE_OUT
+from .settings.setting import find
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -81,6 +81,7 @@ class App:
     ) -> None:
         self._flags, self._environ, self._ask = flags, environ, ask
         self._client: Client | None = None
+        self._login: Mapping[str, Any] | None = None
         self._debugging = _debugging() if find(DEBUG, flags, environ)[0] else None
 
     @property
@@ -107,15 +108,35 @@ class App:
         Raises:
             UnsupportedFormatError, OSError: As of `printer`.
         """
-        from .output import FORMATS
-
         if sys.stdout is None:
             raise OSError("closed")
-        default = "table" if sys.stdout.isatty() else "simple"
+        return self.format_of(sys.stdout)
+
+    def format_of(self, stream: TextIO | None) -> str:
+        """
+        Return the name of the format asked for, for what is printed to *stream*.
+
+        Raises:
+            UnsupportedFormatError: There is no such format.
+        """
+        from .output import FORMATS
+
+        default = "table" if stream is not None and stream.isatty() else "simple"
         name: str = find(WRITE_OUT, self._flags, self._environ)[0] or default
         if name not in FORMATS:
             raise UnsupportedFormatError(name, FORMATS)
         return name
+
+    def log_in(self) -> Mapping[str, Any]:
+        """
+        Return who we are to etcd, for which a user's password may have to be asked for; once.
+
+        Raises:
+            InvalidSettingError: Something is missing, or said twice.
+        """
+        if self._login is None:
+            self._login = credentials(self._flags, self._environ, self._ask)
+        return self._login
 
     def client(self) -> Client:
         """
@@ -128,7 +149,7 @@ class App:
             for each in REFUSED:
                 find(each, self._flags, self._environ)
             found = {each.key: find(each, self._flags, self._environ) for each in CONNECTION}
-            login = credentials(self._flags, self._environ, self._ask)
+            login = self.log_in()
             if self._debugging is not None:
                 self._debugging.settings(found, login)
             with _unless_set(GRPC):

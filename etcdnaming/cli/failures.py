@@ -8,6 +8,7 @@ __all__ = [
     "CommandNotFoundError",
     "CommandNotRunError",
     "InputError",
+    "LeaseLostError",
     "NotFoundError",
     "TimedOutError",
     "UnsupportedFormatError",
@@ -17,6 +18,10 @@ __all__ = [
 
 class InputError(Exception):
     """The content of a file, of stdin or, with ``--strict``, of etcd is wrong."""
+
+
+class LeaseLostError(Exception):
+    """A lease was lost, and the user wants that to be the end."""
 
 
 class NotFoundError(Exception):

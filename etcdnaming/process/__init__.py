@@ -38,5 +38,14 @@ from __future__ import annotations
 from .command import Command
 from .launcher import Launcher
 from .supervisor import Event, Exited, Signalled, Supervisor
+from .terminal import stop_with_our_job
 
-__all__ = ["Command", "Event", "Exited", "Launcher", "Signalled", "Supervisor"]
+__all__ = [
+    "Command",
+    "Event",
+    "Exited",
+    "Launcher",
+    "Signalled",
+    "Supervisor",
+    "stop_with_our_job",
+]

@@ -25,6 +25,17 @@ class Command:
         self.pid = pid
         self._foreground = foreground
 
+    @property
+    def lives(self) -> bool:
+        """Whether anybody is left in its group."""
+        try:
+            os.killpg(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return True  # somebody who has become another user
+        return True
+
     def signal(self, number: int) -> None:
         """
         Send a signal to its group; nothing happens if nobody is left there.

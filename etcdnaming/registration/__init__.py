@@ -5,10 +5,3 @@ Endpoints held in etcd for as long as a block, or a process, runs.
 thread that `registrar` lends it; `rules` says what is done for each state a key can be in, and
 `slots` does it to many keys at once.
 """
-
-from __future__ import annotations
-
-from .event import Kind, RegistrationEvent
-from .registration import Registration
-
-__all__ = ["Kind", "Registration", "RegistrationEvent"]

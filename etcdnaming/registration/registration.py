@@ -90,18 +90,25 @@ class Registration:
         self._board = Board()
         self._registrant: Registrant | None = None
 
-    def start(self, *, wait: bool = True) -> None:
+    def start(self, *, wait: bool = True, strict: bool | None = None) -> None:
         """
-        Begin; *wait*: until all endpoints are registered, however long etcd takes to be there.
+        Begin.
 
-        Raises (if it is to wait; else everything is tried again, for ever):
-            PermissionDeniedError, AuthenticationError, TLSError: What does not heal by waiting.
-            KeyHeldError: ``on_conflict="fail"``; if it is not to wait, `wait` raises it.
+        Args:
+            wait: Until all endpoints are registered, however long etcd takes to be there.
+
+            strict: As long as they were not, what does not heal by waiting is the end. Else it is
+                tried again, for ever. By default as *wait*.
+
+        Raises (if it is not to wait, `wait` raises all but the last):
+            PermissionDeniedError, AuthenticationError, TLSError: If it is strict.
+            KeyHeldError: ``on_conflict="fail"``.
             ClosedError: It was open before.
         """
         if self._registrant is not None:
             raise ClosedError("a registration can't be opened twice")
-        registrant = Registrant(self._client, self._policy, self._board, self._tell, strict=wait)
+        strict = wait if strict is None else strict
+        registrant = Registrant(self._client, self._policy, self._board, self._tell, strict=strict)
         self._registrant = registrant
         registrant.post(partial(registrant.slots.set, self._entries))
         if wait:

@@ -191,8 +191,8 @@ def test_prints_a_script_for_each_shell(run: Run, shell: str) -> None:
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_script_is_one_for_its_shell(run: Run, shell: str) -> None:
     """It parses."""
-    if not shutil.which(shell):
-        pytest.skip(f"no {shell} here")
+    if not shutil.which(shell) and "CI" not in os.environ:
+        pytest.skip(f"no {shell} here")  # a developer may have none; .ci/run brings them
     script = run("completion", shell).out
 
     done = subprocess.run([shell, "-n"], input=script, text=True, capture_output=True, check=False)

@@ -26,8 +26,10 @@ from harness.relay import (
 )
 from harness.watcher import Watcher, put
 
+from etcdnaming.endpoints import EndpointManager
 from etcdnaming.errors import ClientClosedError, RefusedError
-from etcdnaming.etcd import Client, follower, rpc, streams
+from etcdnaming.etcd import Client, follower, rpc, stream
+from etcdnaming.model import Endpoint, Update
 
 NOWHERE = "127.0.0.1:1"
 
@@ -44,7 +46,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever follows asks etcd every second, and believes nobody for longer."""
     monkeypatch.setattr(follower, "IDLE", 1)
     monkeypatch.setattr(follower, "LATE", 1)
-    monkeypatch.setattr(streams, "LATE", 1)
+    monkeypatch.setattr(stream, "LATE", 1)
 
 
 @pytest.mark.server
@@ -337,6 +339,42 @@ def test_a_response_that_came_in_part_is_told_once(etcd: Etcd) -> None:
         assert relay.streams == 2
 
 
+@pytest.mark.parametrize("fragment", [True, False], ids=["fragments", "responses"])
+def test_a_revision_that_comes_in_parts_is_told_whole(etcd: Etcd, fragment: bool) -> None:
+    """Each of its changes once; in one batch, if etcd says that more of it is to come."""
+    keys = [f"svc/{n}" for n in range(4)]
+
+    def in_parts(answers: Answers) -> Answers:
+        for answer in answers:
+            for event in answer.events[:-1]:
+                yield rpc.WatchResponse(events=[event], fragment=fragment)
+            yield rpc.WatchResponse(created=answer.created, events=answer.events[-1:])
+            yield rpc.WatchResponse(events=answer.events)  # as a proxy that says it again
+
+    with (
+        Relay(etcd.endpoint, in_parts) as relay,
+        Client([relay.endpoint]) as client,
+        Watcher(client) as watcher,
+    ):
+        watcher.wait_until_connected()
+        manager = EndpointManager(client, "svc")
+        manager.update([Update.add(key, Endpoint("1")) for key in keys])
+        manager.update(
+            [*map(Update.delete, keys[:2]), *(Update.add(key, Endpoint("2")) for key in keys[2:])]
+        )
+        watcher.wait_until(lambda watcher: len(watcher.changes) == 8)
+        put(etcd, end="0")
+        watcher.wait_until(lambda watcher: "svc/end" in watcher.replayed)
+        assert sorted(watcher.told[:8]) == sorted(
+            [("ADD", key, "1") for key in keys]
+            + [("DELETE", key, "1") for key in keys[:2]]
+            + [("ADD", key, "2") for key in keys[2:]]
+        )
+        assert watcher.told[8:] == [("ADD", "svc/end", "0")]
+        assert len(watcher.batches) == 1 + (2 if fragment else 8) + 1
+        assert (watcher.connections, relay.streams) == ([True], 1)
+
+
 @pytest.mark.server
 def test_what_was_told_before_is_not_told_again(etcd: Etcd) -> None:
     """Even if a stream begins too early."""
@@ -360,15 +398,21 @@ def test_what_was_told_before_is_not_told_again(etcd: Etcd) -> None:
         assert watcher.told == [("ADD", "svc/e2", "2")]
 
 
-def test_hundreds_of_reconnects_leave_nothing_behind(
-    etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "times",
+    [300, pytest.param(3000, marks=[pytest.mark.long, pytest.mark.timeout(200)])],
+)
+def test_reconnecting_again_and_again_leaves_nothing_behind(
+    etcd: Etcd, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
     """No thread, no file descriptor, no memory."""
     monkeypatch.setattr(follower, "LONGEST_PAUSE", 0.01)
     cut = threading.Event()
     breaks = [only_accepted] * 100
     with (
-        Relay(etcd.endpoint, *breaks, cut_off_when(cut), *breaks * 3, passed_on) as relay,
+        Relay(
+            etcd.endpoint, *breaks, cut_off_when(cut), *[only_accepted] * times, passed_on
+        ) as relay,
         Client([relay.endpoint]) as client,
         Watcher(client),
     ):
@@ -376,7 +420,7 @@ def test_hundreds_of_reconnects_leave_nothing_behind(
         time.sleep(1)  # connections that were left take a moment to end
         threads, files, memory = threading.active_count(), descriptors(), resident()
         cut.set()
-        wait_until(lambda: relay.streams == 402, 40)
+        wait_until(lambda: relay.streams == times + 102, times / 10)
         wait_until(lambda: threading.active_count() <= threads + 5 and descriptors() <= files + 5)
         assert resident() - memory < 3 << 20
 

@@ -11,6 +11,7 @@ COMMANDS = {
     "list": (f"{__name__}.list", "List the endpoints of a target."),
     "watch": (f"{__name__}.watch", "Follow the endpoints of a target."),
     "wait": (f"{__name__}.wait", "Wait until a target has the endpoints it should have."),
+    "lease-register": (f"{__name__}.lease_register", "Keep endpoints registered while we run."),
     "txn-update": (f"{__name__}.txn_update", "Add and delete endpoints in one transaction."),
     "sandbox": (f"{__name__}.sandbox", "Run a command, or a shell, with a throwaway etcd."),
     "completion": (f"{__name__}.completion", "Print what makes a shell complete our words."),

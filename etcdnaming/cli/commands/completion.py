@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
+from ..grammar.tree import Command
 from ..output.stdout import write
-from ..tab import SHELLS, script
-from ..tree import Command
+from ..tab.scripts import SHELLS, script
 
 __all__ = ["command"]
 
@@ -19,6 +19,8 @@ def command(ctx: click.Context, shell: str) -> None:
     Print what makes a shell complete our words.
 
     $ eval "$(etcdnaming completion bash)"
-    $ etcdnaming completion fish > ~/.config/fish/completions/etcdnaming.fish
+    $ etcdnaming completion fish | source
+
+    Targets and keys are completed from etcd, within a second or not at all.
     """
     write([script(ctx.find_root().command, shell), "\n"])

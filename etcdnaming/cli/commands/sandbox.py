@@ -12,8 +12,8 @@ from ...sandbox import Sandbox
 from .. import stderr
 from ..app import App, pass_app
 from ..child import run
+from ..grammar.tree import Command
 from ..signals import unwinding
-from ..tree import Command
 
 __all__ = ["command"]
 
@@ -21,7 +21,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @click.command(cls=Command, context_settings={"allow_interspersed_args": False})
-@click.argument("cmd", nargs=-1, type=click.UNPROCESSED)
+@click.argument("cmd", nargs=-1, type=click.UNPROCESSED, metavar="[-- CMD ARGS...]")
 @pass_app
 def command(app: App, cmd: Sequence[str]) -> int:
     """

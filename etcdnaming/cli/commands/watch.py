@@ -13,38 +13,26 @@ import click
 from ...errors import ClosedError, PermissionDeniedError, RefusedError
 from ...model import ChangeBatch, StoredEndpoint, WatchState
 from ..app import App, pass_app
-from ..durations import parse_duration, parse_timeout
 from ..failures import WatchCanceledError
-from ..following import follow
-from ..handler import Handler, Policy
-from ..handler_run import Runner, check_command
-from ..notes import Notes
-from ..options import POSITIVE, TARGET, flag
+from ..following.follow import follow
+from ..following.handler import Handler, Policy
+from ..following.notes import Notes
+from ..following.reader import Reader
+from ..following.runner import Runner, check_command
+from ..grammar.durations import parse_duration, parse_timeout
+from ..grammar.options import POSITIVE, TARGET, flag
+from ..grammar.parsed import Parsed
+from ..grammar.wrapping import WrappingCommand
 from ..output.terminal import can_animate, is_terminal
 from ..output.watch import WatchPrinter, live_printer, watch_printer
-from ..parsed import Parsed
-from ..reader import Reader
 from ..signals import ending
-from ..tree import Command
 
 __all__ = ["command"]
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
-class _Watch(Command):
-    """Takes a command to run only after ``--``, so that no second target is taken for one."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Refuse a command that does not stand there."""
-        separated = "--" in args
-        rest = super().parse_args(ctx, args)
-        if ctx.params.get("cmd") and not separated and not ctx.resilient_parsing:
-            raise click.UsageError("one TARGET is watched; a command to run stands after --", ctx)
-        return rest
-
-
-@click.command(cls=_Watch)
+@click.command(cls=WrappingCommand)
 @click.argument("target", type=TARGET)
 @click.argument("cmd", nargs=-1, type=click.UNPROCESSED, metavar="[-- CMD ARGS...]")
 @flag("--watch-only", "Leave out what is there at first.")

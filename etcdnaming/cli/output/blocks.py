@@ -19,7 +19,7 @@ from ...model import (
 from ...wire import dumps
 from .spelling import quote_go, safe_json
 
-__all__ = ["each", "header", "line", "text", "total", "update", "updates"]
+__all__ = ["each", "endpoint", "header", "line", "text", "total", "update", "updates"]
 
 _Stored: TypeAlias = StoredEndpoint | StoredKey | InvalidValue
 
@@ -69,7 +69,7 @@ def update(change: Update) -> Iterator[str]:
     yield text("Op", change.op.name.lower())
     yield text("Key", change.key)
     if change.endpoint is not None:
-        yield from _endpoint(change.endpoint)
+        yield from endpoint(change.endpoint)
     if change.lease is not None:
         yield line("Lease", change.lease)
 
@@ -80,13 +80,14 @@ def _values(found: _Stored, prev: str) -> Iterator[str]:
         yield line(f"{prev}ModRevision", found.mod_revision)
         yield line(f"{prev}Version", found.version)
     if isinstance(found, StoredEndpoint):
-        yield from _endpoint(found.endpoint, prev)
+        yield from endpoint(found.endpoint, prev)
     if isinstance(found, InvalidValue):
         yield line(f"{prev}ModRevision", found.mod_revision)
         yield text(f"{prev}Value", decode(found.value))
         yield text(f"{prev}Invalid", found.reason)
 
 
-def _endpoint(found: Endpoint, prev: str = "") -> Iterator[str]:
+def endpoint(found: Endpoint, prev: str = "") -> Iterator[str]:
+    """What clients dial, and what else is said of it."""
     yield text(f"{prev}Addr", found.addr)
     yield line(f"{prev}Metadata", safe_json(dumps(found.metadata)))

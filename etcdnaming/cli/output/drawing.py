@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 __all__ = ["draw"]
 
 
-def draw(*parts: Grid | Text) -> str:
-    """Return *parts* as stdout is to show them, with a blank line between those not empty."""
-    drawn = io.StringIO()
-    colour = terminal.wants_colour(sys.stdout)
+def draw(*parts: Grid | Text, stream: TextIO | None = None) -> str:
+    """Return *parts* as *stream* (stdout) is to show them, blank lines between those not empty."""
+    drawn, shown = io.StringIO(), stream or sys.stdout
+    colour = terminal.wants_colour(shown)
     console = Console(
         file=drawn,
-        width=terminal.width(sys.stdout),
+        width=terminal.width(shown),
         force_terminal=colour,
         color_system="standard" if colour else None,
     )

@@ -21,6 +21,7 @@ from ...model import (
     Update,
 )
 from ...wire import dumps
+from .registering import StateChange
 from .spelling import lease_id
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "invalid",
     "previous",
     "service",
+    "state_change",
     "stored",
     "stored_endpoint",
     "stored_key",
@@ -96,11 +98,20 @@ def service(target: str, count: int) -> str:
     return f'{{{_key(target, "target")},"count":{count}}}'
 
 
+def state_change(change: StateChange, at: str) -> str:
+    """``type time key key_base64 addr metadata lease ttl holder revision seconds reason``."""
+    return (
+        f'{{"type":"{change.type}","time":"{at}",{_key(change.key)},{_values(change.endpoint)},'
+        f'"lease":"{lease_id(change.lease)}","ttl":{change.ttl},'
+        f'"holder":"{lease_id(change.holder)}","revision":{change.revision},'
+        f'"seconds":{change.seconds:.3f},"reason":{encode_basestring(change.reason)}}}'
+    )
+
+
 def _change(change: Update) -> str:
     # A lease of null is one that is kept, whichever it is.
     lease = "null" if change.lease is None else f'"{lease_id(change.lease)}"'
-    values = _endpoint(change.endpoint) if change.endpoint else '"addr":null,"metadata":null'
-    return f'{_key(change.key)},{values},"lease":{lease}'
+    return f'{_key(change.key)},{_values(change.endpoint)},"lease":{lease}'
 
 
 def _key(key: str, name: str = "key") -> str:
@@ -118,6 +129,10 @@ def _raw(key: str) -> str:
 
 def _base64(value: bytes) -> str:
     return f'"{b2a_base64(value, newline=False).decode()}"'
+
+
+def _values(found: Endpoint | None) -> str:
+    return _endpoint(found) if found else '"addr":null,"metadata":null'
 
 
 def _endpoint(found: Endpoint) -> str:

@@ -35,6 +35,7 @@ class SimplePrinter:
     """See `Printer`."""
 
     wants_remaining = False
+    wants_leases = False
     progress = staticmethod(progress)
 
     def added(self, result: UpdateResult, prev_kv: bool) -> None:

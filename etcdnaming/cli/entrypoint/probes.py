@@ -1,0 +1,79 @@
+"""One look at the service, of each kind, that never keeps the loop waiting."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol, TypeAlias
+
+from .errand import Errand
+from .loop import Loop
+from .specs import ExecSpec, GrpcSpec, Spec, TcpSpec
+
+__all__ = ["Done", "Probe", "probe"]
+
+Done: TypeAlias = Callable[[str], None]
+"""Is called in the loop with what is wrong; empty if nothing is."""
+
+
+class Probe(Protocol):
+    """Looks at a service."""
+
+    def look(self, timeout: float, done: Done) -> None:
+        """Begin to look; *done* may come later than *timeout* seconds, or never."""
+
+    def stop(self) -> None:
+        """Look no more: nobody waits for an answer."""
+
+
+def probe(loop: Loop, spec: Spec) -> Probe:
+    """Return what looks as *spec* says."""
+    if isinstance(spec, ExecSpec):
+        return _ExecProbe(loop, spec)
+    return _ThreadProbe(loop, partial(_look, spec))
+
+
+def _look(spec: TcpSpec | GrpcSpec, timeout: float) -> str:
+    if isinstance(spec, TcpSpec):
+        from ...probing.tcp import trouble_with_port
+
+        return trouble_with_port(spec.host, spec.port, timeout)
+    from ...probing.health import trouble_with_health  # behind the door to gRPC
+
+    return trouble_with_health(spec.address, spec.service, timeout)
+
+
+class _ThreadProbe:
+    """See `Probe`; *ask* returns what is wrong, after its timeout at the latest."""
+
+    def __init__(self, loop: Loop, ask: Callable[[float], str]) -> None:
+        self._loop, self._ask = loop, ask
+
+    def look(self, timeout: float, done: Done) -> None:
+        def work() -> None:
+            trouble = self._ask(timeout)
+            self._loop.post(partial(done, trouble))
+
+        threading.Thread(target=work, name="etcdnaming-probe", daemon=True).start()
+
+    def stop(self) -> None:
+        """It ends by itself."""
+
+
+class _ExecProbe:
+    """See `Probe`. What the command prints last is what is wrong."""
+
+    def __init__(self, loop: Loop, spec: ExecSpec) -> None:
+        self._loop, self._argv = loop, spec.argv
+        self._errand: Errand | None = None
+
+    def look(self, timeout: float, done: Done) -> None:
+        try:
+            self._errand = Errand(self._loop, self._argv, done)
+        except OSError as exc:
+            done(f"{self._argv[0]}: {exc.strerror}")
+
+    def stop(self) -> None:
+        if self._errand is not None:
+            self._errand.stop()

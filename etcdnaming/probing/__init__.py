@@ -1,0 +1,1 @@
+"""One look at a service from outside: whether it listens, whether it says that it is well."""

@@ -1,0 +1,59 @@
+"""A shell that is typed into."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+
+import pexpect
+
+__all__ = ["Typed"]
+
+_PROMPT = "ready> "
+_PLAIN = {"TERM": "dumb", "PS1": _PROMPT, "PROMPT": _PROMPT, "HISTFILE": "/dev/null"}
+# Ctrl-G prints the line as the shell has it, however it has drawn it.
+_SHOW = {
+    "bash": """bind -x '"\\C-g": printf "<%s>" "$READLINE_LINE"'""",
+    "zsh": """show() { print -rn "<$BUFFER>" }; zle -N show; bindkey "^g" show""",
+}
+
+
+class Typed:
+    """
+    The shell that *command* starts, on a terminal.
+
+    Args:
+        env: Its whole environment.
+    """
+
+    def __init__(self, command: tuple[str, ...], env: Mapping[str, str]) -> None:
+        program, *args = command
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # as in `Terminal`
+            self._shell = pexpect.spawn(
+                program,
+                [*args, "-i"],
+                env={**env, **_PLAIN},
+                encoding="utf-8",
+                timeout=10,
+                dimensions=(24, 200),
+            )
+        self._shell.expect_exact(_PROMPT)
+        self.do(_SHOW[program])
+
+    def do(self, line: str) -> None:
+        """Run *line*, which prints nothing, to its end."""
+        self._shell.sendline(f"{line}; echo do''ne")
+        self._shell.expect_exact("done\r\n")
+        self._shell.expect_exact(_PROMPT)
+
+    def types(self, keys: str, expected: str) -> None:
+        """Press *keys*, and return when the line is *expected*; then clear it."""
+        self._shell.send(keys)
+        self._shell.sendcontrol("g")
+        self._shell.expect_exact(f"<{expected}>")
+        self._shell.sendcontrol("u")
+
+    def close(self) -> None:
+        """Hang up."""
+        self._shell.close(force=True)

@@ -1,0 +1,51 @@
+"""Fixtures: the wheel, as a stranger gets it, and where it has been installed."""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+from harness import Etcd
+from harness.installed import Installed, succeed
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this tree."""
+    directory = tmp_path_factory.mktemp("wheel")
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    succeed(*pip, "wheel", "--no-deps", "--wheel-dir", directory, ROOT)
+    [found] = directory.glob("*.whl")
+    return found
+
+
+@pytest.fixture(scope="session")
+def prefix(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where pip has installed it, without a compiler."""
+    directory = tmp_path_factory.mktemp("prefix")
+    succeed(sys.executable, "-m", "venv", directory)
+    pip = [str(directory / "bin" / "pip"), "--quiet", "--disable-pip-version-check"]
+    succeed(*pip, "install", "--only-binary", ":all:", wheel)
+    return directory
+
+
+@pytest.fixture
+def installed(prefix: Path, etcd: Etcd) -> Installed:
+    """``installed("etcdnaming", "list", "svc")``: a program of `prefix`, run to its end."""
+    return Installed(prefix, etcd.endpoint)
+
+
+@pytest.fixture(scope="session")
+def scripts() -> Path:
+    """Where the programs are that come with the tests' own environment: uv and pipx."""
+    return Path(sysconfig.get_path("scripts"))
+
+
+@pytest.fixture(scope="session")
+def uv(scripts: Path) -> str:
+    """The program uv, which makes environments faster than pip."""
+    return str(scripts / "uv")

@@ -1,0 +1,112 @@
+"""The Pythons that are here, those that are not, and the oldest of everything we rest on."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from harness import Etcd
+from harness.installed import Installed, succeed
+
+ROOT = Path(__file__).parent.parent.parent
+VERSIONS = ["3.10", "3.11", "3.12", "3.13", "3.14"]
+ELSEWHERE = [
+    ("3.10", "x86_64-unknown-linux-musl"),
+    ("3.14", "x86_64-unknown-linux-musl"),
+    ("3.14", "x86_64-unknown-linux-gnu"),
+    ("3.14", "aarch64-apple-darwin"),
+]
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
+
+
+def pythons() -> dict[str, Path]:
+    """Return a Python of each version that is on this machine, on PATH or where pyenv has them."""
+    found = {version: python for version in VERSIONS for python in places_of(version)}
+    return {**found, f"3.{sys.version_info.minor}": Path(sys.executable)}
+
+
+def places_of(version: str) -> list[Path]:
+    """Return where a version is; what pyenv puts on PATH may be an empty promise."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    path = [each for each in os.get_exec_path() if not Path(each).is_relative_to(pyenv)]
+    on_path = shutil.which(f"python{version}", path=os.pathsep.join(path))
+    of_pyenv = sorted(pyenv.glob(f"versions/{version}.*/bin/python"))
+    return [*of_pyenv, *([Path(on_path)] if on_path else [])]
+
+
+@pytest.mark.parametrize("python", pythons().values(), ids=pythons())
+def test_runs_on_every_python_here(
+    python: Path, wheel: Path, uv: str, etcd: Etcd, tmp_path: Path
+) -> None:
+    """From wheels only, without a warning."""
+    succeed(uv, "venv", "--quiet", "--python", python, tmp_path)
+    install = [uv, "pip", "install", "--quiet", "--python", str(tmp_path / "bin" / "python")]
+    succeed(*install, "--only-binary", ":all:", wheel)
+    installed = Installed(tmp_path, etcd.endpoint)
+
+    strict = ["python", "-W", "error", "-m", "etcdnaming"]
+    assert installed(*strict, "add", "svc/e1", "--addr", "1:1") == (0, "OK\n", "")
+    assert installed(*strict, "list", "svc", "-w", "table").err == ""
+    assert (
+        installed(*strict, "watch", "svc", "--timeout", "300ms").out == "PUT\tsvc/e1\t1:1\tnull\n"
+    )
+    held = installed(*strict, "lease-register", "svc/e2", "--addr", "1:2", "--", "true")
+    assert held.status == 0, held.err
+
+
+@pytest.mark.parametrize(("version", "machine"), ELSEWHERE)
+def test_there_are_wheels_for(version: str, machine: str, uv: str) -> None:
+    """So that nothing has to be compiled in other places either, such as alpine's musl."""
+    to = ["--python-platform", machine, "--python-version", version, "--only-binary", ":all:"]
+    found = succeed(uv, "pip", "compile", "--quiet", *to, ROOT / "pyproject.toml")
+
+    assert {"click", "grpcio", "msgspec", "protobuf", "rich"} <= set(re.findall(r"(\w+)==", found))
+
+
+def test_pip_finds_wheels_for_alpine(wheel: Path, tmp_path: Path) -> None:
+    """With musl in place of glibc."""
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "download"]
+    alpine = ["--platform", "musllinux_1_2_x86_64", "--only-binary", ":all:"]
+    succeed(*pip, *alpine, "--dest", tmp_path, wheel)
+
+    assert list(tmp_path.glob("grpcio-*-musllinux_*.whl"))
+
+
+def test_the_oldest_that_is_allowed_passes_the_tests(wheel: Path, uv: str, tmp_path: Path) -> None:
+    """Of each dependency that pyproject.toml names."""
+    succeed(uv, "venv", "--quiet", "--python", sys.executable, tmp_path)
+    there = ["--quiet", "--python", str(tmp_path / "bin" / "python")]
+    oldest = ["--resolution", "lowest-direct", "--only-binary", ":all:"]
+    wanted = ["--requirements", str(ROOT / "pyproject.toml"), "--extra", "test"]
+    succeed(uv, "pip", "install", *there, *oldest, *wanted)
+    succeed(uv, "pip", "install", *there, "--no-deps", wheel)
+    assert floors() <= set(re.findall(r"\w+==\d+\.\d+", succeed(uv, "pip", "freeze", *there)))
+
+    tests = [f"tests/{name}" for name in TESTS]
+    command = [str(tmp_path / "bin" / "pytest"), "-q", "-p", "no:cacheprovider", *tests]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-5000:]
+
+
+TESTS = [
+    "cli/test_add.py",
+    "cli/test_completion.py",
+    "cli/test_list.py",
+    "cli/test_options.py",
+    "cli/test_txn_update.py",
+    "test_endpoints.py",
+]
+
+
+def floors() -> set[str]:
+    """Return the oldest versions of our dependencies, in two numbers."""
+    project = (ROOT / "pyproject.toml").read_text()
+    ours = project.partition("\ndependencies = [")[2].partition("]")[0]
+    here = [line for line in ours.splitlines() if ">= '3.14'" not in line]
+    return {"==".join(each) for each in re.findall(r"(\w+)>=(\d+\.\d+)", "\n".join(here))}

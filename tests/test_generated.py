@@ -1,0 +1,120 @@
+"""What is written by tools/: it says what the program says today."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import Etcd, Run
+from harness.environment import cleaned, pointing_at
+
+from etcdnaming.cli import STATUS
+from etcdnaming.cli.commands import COMMANDS
+from etcdnaming.cli.settings.known import SETTINGS
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted((ROOT / "man").glob("man?/*"))
+
+
+def files(directory: Path) -> dict[str, str]:
+    """Return the text of each file in *directory*, by its path."""
+    found = (path for path in directory.rglob("*") if path.is_file())
+    return {str(path.relative_to(directory)): path.read_text() for path in found}
+
+
+@pytest.mark.parametrize("name", ["man", "completions"])
+def test_what_is_generated_is_current(name: str, tmp_path: Path) -> None:
+    """Or `make generate` was forgotten."""
+    subprocess.run([sys.executable, ROOT / "tools" / f"{name}.py", tmp_path], check=True)
+
+    assert files(ROOT / name) == files(tmp_path)
+
+
+def test_every_command_has_a_page() -> None:
+    """And so have the program and the formats."""
+    commands = {f"etcdnaming-{name}.1" for name in COMMANDS}
+
+    assert {page.name for page in PAGES} == {*commands, "etcdnaming.1", "etcdnaming-format.7"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
+def test_a_page_reads_well(page: Path) -> None:
+    """Without a warning of roff's, and within 80 columns."""
+    done = subprocess.run(
+        ["man", "--warnings", "--local-file", page],
+        env=pointing_at("", {**cleaned(), "MANWIDTH": "80", "MAN_KEEP_FORMATTING": None}),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stderr == ""
+    assert [line for line in done.stdout.splitlines() if len(line) > 80] == []
+    sections = re.findall(r"^([A-Z][A-Z ]+)$", done.stdout, re.MULTILINE)
+    assert sections[0] == "NAME"
+    assert sections[-1] == "SEE ALSO"
+
+
+def test_the_page_of_the_program_names_each_variable() -> None:
+    """Those that can't be had are told as flags."""
+    page = (ROOT / "man" / "man1" / "etcdnaming.1").read_text()
+    for setting in SETTINGS:
+        shown = setting.flag.replace("-", r"\-")
+        assert shown in page
+        for prefix in ("ETCDNAMING_", "ETCDCTL_"):
+            assert (setting.variable(prefix) in page) is not bool(setting.refusal)
+
+
+def test_every_exit_code_is_in_the_table() -> None:
+    """Of README.md, which is that of the man page too."""
+    rows = re.findall(r"^\| ([\d, ]+) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    told = {int(number) for row in rows for number in row.split(",")}
+
+    assert told == {0, 1, *(status for _, status in STATUS)}
+
+
+def documents(text: str) -> list[Any]:
+    """Return the JSON objects that stand in *text* one after another; ids and revisions are 0."""
+    decoder = json.JSONDecoder(object_pairs_hook=masked)
+    found = []
+    while text := text.lstrip():
+        document, end = decoder.raw_decode(text)
+        found.append(document)
+        text = text[end:]
+    return found
+
+
+def masked(members: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """Return *members*, in their order, without what differs from run to run."""
+    return [(name, 0 if re.search("revision|_id$|raft_term", name) else it) for name, it in members]
+
+
+def test_the_page_on_formats_shows_what_is_printed(run: Run, etcd: Etcd) -> None:
+    """Member for member, and what it shows can be read."""
+    page = (ROOT / "tools" / "format.md").read_text()
+    value, file, objects, header, endpoint, invalid, events = re.findall(
+        r"^```\n(.*?)^```$", page, re.DOTALL | re.MULTILINE
+    )
+    assert run("txn-update", "-", input=file).out == "SUCCESS\n"
+    assert run("txn-update", "-", "--dry-run", input=objects).status == 0
+    assert (
+        etcd.get("foo/bar/svc/e2")[b"foo/bar/svc/e2"].decode() == value.replace(".4:", ".5:")[:-1]
+    )
+
+    etcd.put("foo/bar/svc/e2", "x")
+    [(_, answered), *_, (_, endpoints), (_, bad)] = documents(
+        run("list", "foo/bar/svc", "-w", "json").out
+    )[0]
+    assert [answered] == documents(header)
+    assert endpoints == documents(endpoint)
+    assert bad == documents(invalid)
+    first = run("watch", "foo/bar/svc", "-w", "json", "--timeout", "300ms").out
+    since = str(etcd.revision() + 1)
+    run("del", "foo/bar/svc/e1")
+    then = run("watch", "foo/bar/svc", "-w", "json", "--rev", since, "--count", "1").out
+    assert documents(first + then) == documents(events)

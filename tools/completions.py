@@ -1,0 +1,28 @@
+"""
+Write what makes shells complete our words, as ``etcdnaming completion`` prints it.
+
+    python tools/completions.py [DIRECTORY]        (completions)
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from etcdnaming.cli import cli
+from etcdnaming.cli.tab.scripts import SHELLS, script
+
+ROOT = Path(__file__).parent.parent
+
+# As shells call the files they look for.
+FILES = {"bash": "etcdnaming.bash", "zsh": "_etcdnaming", "fish": "etcdnaming.fish"}
+
+
+def main(directory: Path) -> None:
+    directory.mkdir(exist_ok=True)
+    for shell in SHELLS:
+        (directory / FILES[shell]).write_text(script(cli, shell))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if sys.argv[1:] else ROOT / "completions")

@@ -1,0 +1,101 @@
+"""Write man pages: a small part of markdown, and the names a page uses, as roff."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterable
+
+# In roff these are accents or its own; in ASCII as plain as typed, so that they can be pasted.
+_SPECIAL = str.maketrans(
+    {"\\": r"\e", "-": r"\-", "'": r"\(aq", "`": r"\(ga", "^": r"\(ha", "~": r"\(ti"}
+)
+_WORDS = re.compile(r"(`[^`]+`|(?<![\w-])--?[a-z][a-z-]*\b|\b[A-Z]+\b)")
+_FENCE = re.compile(r"^```\w*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+class Page:
+    """
+    A man page that grows downwards.
+
+    Args:
+        names: Words that are shown as what the reader has to fill in: KEY, FILE.
+    """
+
+    def __init__(self, title: str, section: int, version: str, names: Iterable[str] = ()) -> None:
+        self._names = frozenset(names)
+        self._lines = [
+            r".\" Written by tools/man.py (make generate).",
+            f'.TH "{title.upper()}" {section} "" "etcdnaming {version}" "etcdnaming"',
+            ".nh",
+            ".ad l",
+        ]
+
+    def section(self, name: str) -> None:
+        """Begin a section."""
+        self._lines.append(f'.SH "{name.upper()}"')
+
+    def paragraph(self, text: str) -> None:
+        """Add a paragraph."""
+        self._lines += [".PP", *self._filled(text)]
+
+    def verbatim(self, text: str) -> None:
+        """Add lines that stay as they are."""
+        self._lines += [".PP", ".RS 2", ".nf", *map(_line, text.rstrip().split("\n"))]
+        self._lines += [".fi", ".RE"]
+
+    def item(self, term: str, text: str) -> None:
+        """Add a *term* and, under it, what it means; a line break in *term* is one of two terms."""
+        first, *others = term.split("\n")
+        self._lines += [".TP", self._marked(first)]
+        for other in others:
+            self._lines += [".TQ", self._marked(other)]
+        self._lines += self._filled(text)
+
+    def write(self, text: str) -> None:
+        """Add what is written as markdown: headings, paragraphs, ``- term: text``, fences."""
+        for part, block in enumerate(_FENCE.split(text)):
+            if part % 2:
+                self.verbatim(block)
+                continue
+            for paragraph in filter(None, map(str.strip, block.split("\n\n"))):
+                self._write_paragraph(paragraph)
+
+    def text(self) -> str:
+        """Return the page."""
+        return "\n".join(self._lines) + "\n"
+
+    def _write_paragraph(self, text: str) -> None:
+        if text.startswith("## "):
+            self.section(text[3:])
+        elif text.startswith("- "):
+            for item in re.split(r"^- ", text, flags=re.MULTILINE)[1:]:
+                term, _, meaning = item.partition(": ")
+                self.item(term, meaning)
+        else:
+            self.paragraph(text)
+
+    def _filled(self, text: str) -> list[str]:
+        marked = self._marked(" ".join(text.split()))
+        lines = textwrap.wrap(marked, 100, break_long_words=False, break_on_hyphens=False)
+        return [line if line[0] not in ".'" else rf"\&{line}" for line in lines]
+
+    def _marked(self, text: str) -> str:
+        return "".join(map(self._mark, _WORDS.split(text)))
+
+    def _mark(self, word: str) -> str:
+        if word in self._names:
+            return rf"\fI{word}\fR"
+        if not word.startswith(("`", "-")):
+            return _escaped(word)
+        return rf"\fB{_escaped(word.strip('`'))}\fR"
+
+
+def _escaped(text: str) -> str:
+    return "".join(
+        each if each.isascii() else rf"\[u{ord(each):04X}]" for each in text.translate(_SPECIAL)
+    )
+
+
+def _line(text: str) -> str:
+    return rf"\&{_escaped(text)}" if text.startswith(".") else _escaped(text)

@@ -3,7 +3,7 @@
 #
 #   make demo       see it work, on a throwaway etcd
 #   make test       the tests; PYTEST_ARGS="-k sandbox" for some, -m long for the slow ones
-#   make test-all   every test, Go's included
+#   make test-all   every test, Go's included; those marked "server" on every etcd (needs Go)
 #   make lint types the style and the types
 #   make generate   write what is generated
 #
@@ -18,9 +18,12 @@ BIN := $(VENV)/bin
 GENERATOR := .venv-generate
 GRPCIO_TOOLS := grpcio-tools==1.62.3
 
+# What was tried against which etcd, by the runs of the tests.
+TRIED := build/tried.tsv
+
 PIP := -m pip --disable-pip-version-check --quiet install
 
-.PHONY: demo test test-all lint types generate
+.PHONY: demo test test-all matrix lint types generate
 
 demo: $(VENV)/installed-sandbox
 	PATH="$(CURDIR)/$(BIN):$$PATH" etcdnaming sandbox -- sh tools/demo.sh
@@ -29,11 +32,23 @@ test: $(VENV)/installed-test
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 test-all: $(VENV)/installed-test
-	$(BIN)/pytest -m "" $(PYTEST_ARGS)
+	rm -f $(TRIED)
+	$(BIN)/pytest -m "" --tried=$(TRIED) $(PYTEST_ARGS)
+	$(MAKE) matrix
+
+# The tests that an etcd release could break, on each of them; then README.md says so.
+matrix: $(VENV)/installed-test
+	set -e; for name in $$($(BIN)/python tools/servers.py); do \
+		etcd=$$($(BIN)/python tools/servers.py $$name); \
+		ETCDNAMING_TEST_ETCD=$$etcd $(BIN)/pytest -m "server and not long" --tried=$(TRIED) $(PYTEST_ARGS); \
+	done
+	$(BIN)/python tools/tried.py $(TRIED)
 
 lint: $(VENV)/installed-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/shellcheck .ci/run examples/*.sh tools/*.sh
+	$(BIN)/kubernetes-validate --strict --quiet examples/kubernetes/*.yaml
 
 types: $(VENV)/installed-lint $(VENV)/installed-test
 	$(BIN)/mypy

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from . import keys, transaction
 from .etcd import Client, rpc
-from .etcd.snapshot import Snapshot, read_snapshot
+from .etcd.snapshot import read_snapshot
 from .model import (
     Condition,
     Deletion,
@@ -27,7 +28,7 @@ from .model import (
     UpdateResult,
     WatchState,
 )
-from .stored import header_of, stored_endpoint, stored_key
+from .stored import header_of, stored_endpoints, stored_key
 
 if TYPE_CHECKING:
     from .watching import Watch
@@ -130,25 +131,33 @@ class EndpointManager:
         Raises:
             CompactedError, FutureRevisionError: *revision* is not to be had.
         """
-        snapshot = self._read(revision, limit, serializable=serializable)
-        endpoints: list[StoredEndpoint] = []
-        invalid: list[InvalidValue] = []
-        for stored in map(stored_endpoint, snapshot.kvs):
-            (invalid if isinstance(stored, InvalidValue) else endpoints).append(stored)  # type: ignore[arg-type]
+        request = self._request(revision, limit, serializable=serializable)
+        snapshot = read_snapshot(self._client, request, stored_endpoints)
         return Listing(
             header_of(snapshot.header),
             self._target,
-            endpoints,
-            invalid,
+            [each for each in snapshot.found if isinstance(each, StoredEndpoint)],
+            [each for each in snapshot.found if isinstance(each, InvalidValue)],
             snapshot.count,
             snapshot.more,
         )
 
-    def list_keys(self, *, revision: int = 0, limit: int = 0, serializable: bool = False) -> Keys:
-        """Return the keys there are, without reading their values. Arguments as of `list`."""
-        snapshot = self._read(revision, limit, serializable=serializable, keys_only=True)
-        found = [stored_key(kv) for kv in snapshot.kvs]
-        return Keys(header_of(snapshot.header), self._target, found, snapshot.count, snapshot.more)
+    def list_keys(
+        self,
+        *,
+        revision: int = 0,
+        limit: int = 0,
+        serializable: bool = False,
+        leases: bool = False,
+    ) -> Keys:
+        """
+        Return the keys there are, without reading their values. Arguments as of `list`.
+
+        From etcd 3.7 on they come without their leases, unless *leases* are asked for.
+        """
+        request = self._request(revision, limit, serializable=serializable, keys_only=not leases)
+        found = read_snapshot(self._client, request, partial(map, stored_key))
+        return Keys(header_of(found.header), self._target, found.found, found.count, found.more)
 
     def count(self, *, revision: int = 0, serializable: bool = False) -> Keys:
         """Return the number of keys there are, and none of them."""
@@ -171,7 +180,7 @@ class EndpointManager:
         return Deletion(
             header_of(answer.header),
             answer.deleted,
-            [stored_endpoint(kv) for kv in answer.prev_kvs],
+            [*stored_endpoints(answer.prev_kvs)],
         )
 
     def watch(
@@ -198,19 +207,16 @@ class EndpointManager:
 
         return Watch(self._client, self._target, revision=revision, on_state=on_state)
 
-    def _read(
+    def _request(
         self, revision: int, limit: int, *, serializable: bool, keys_only: bool = False
-    ) -> Snapshot:
-        return read_snapshot(
-            self._client,
-            rpc.RangeRequest(
-                key=self._start,
-                range_end=self._end,
-                revision=revision,
-                limit=limit,
-                serializable=serializable,
-                keys_only=keys_only,
-            ),
+    ) -> rpc.RangeRequest:
+        return rpc.RangeRequest(
+            key=self._start,
+            range_end=self._end,
+            revision=revision,
+            limit=limit,
+            serializable=serializable,
+            keys_only=keys_only,
         )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from . import keys, wire
 from .errors import InvalidValueError
 from .etcd import rpc
 from .model import Header, InvalidValue, StoredEndpoint, StoredKey
 
-__all__ = ["header_of", "stored_endpoint", "stored_key"]
+__all__ = ["header_of", "stored_endpoint", "stored_endpoints", "stored_key"]
 
 
 def header_of(header: rpc.ResponseHeader) -> Header:
@@ -17,12 +19,19 @@ def header_of(header: rpc.ResponseHeader) -> Header:
 
 def stored_endpoint(kv: rpc.KeyValue) -> StoredEndpoint | InvalidValue:
     """Return the endpoint in *kv*; a value that can't be read is never skipped, but named."""
-    key = keys.decode(kv.key)
-    try:
-        endpoint = wire.decode(kv.value)
-    except InvalidValueError as exc:
-        return InvalidValue(key, str(exc), kv.value, kv.mod_revision, kv.lease)
-    return StoredEndpoint(key, endpoint, kv.create_revision, kv.mod_revision, kv.version, kv.lease)
+    return next(stored_endpoints([kv]))
+
+
+def stored_endpoints(kvs: Sequence[rpc.KeyValue]) -> Iterator[StoredEndpoint | InvalidValue]:
+    """Yield `stored_endpoint` of each of *kvs*, which is much faster for many of them."""
+    for kv, endpoint in zip(kvs, wire.decode_all([kv.value for kv in kvs]), strict=True):
+        key = keys.decode(kv.key)
+        if isinstance(endpoint, InvalidValueError):
+            yield InvalidValue(key, str(endpoint), kv.value, kv.mod_revision, kv.lease)
+        else:
+            yield StoredEndpoint(
+                key, endpoint, kv.create_revision, kv.mod_revision, kv.version, kv.lease
+            )
 
 
 def stored_key(kv: rpc.KeyValue) -> StoredKey:

@@ -16,7 +16,7 @@ from .errors import ClosedError
 from .etcd import Client, rpc
 from .etcd.watch import Connected, Disconnected, Events, RangeWatch, Reading
 from .model import Change, ChangeBatch, InvalidValue, Operation, StoredEndpoint, WatchState
-from .stored import stored_endpoint
+from .stored import stored_endpoints
 
 __all__ = ["Watch"]
 
@@ -139,12 +139,13 @@ class _EndpointSet:
         changes: list[Change | None] = []
         invalid: list[InvalidValue] = []
         revision, were_invalid = 0, [*self._invalid]
+        put = stored_endpoints([each.kv for each in events if each.type != rpc.Event.DELETE])
         for event in events:
             revision = event.kv.mod_revision
             if event.type == rpc.Event.DELETE:
                 changes.append(self._remove(keys.decode(event.kv.key), revision))
                 continue
-            stored = stored_endpoint(event.kv)
+            stored = next(put)
             if isinstance(stored, InvalidValue):
                 changes.append(self._spoil(stored, revision))
                 invalid.append(stored)
@@ -156,7 +157,7 @@ class _EndpointSet:
     def replace(self, reading: Reading) -> ChangeBatch:
         """Become what *reading* shows; the changes are the differences, what went away first."""
         revision, were_invalid = reading.snapshot.header.revision, [*self._invalid]
-        read = [stored_endpoint(kv) for kv in reading.snapshot.kvs]
+        read = [*stored_endpoints(reading.snapshot.found)]
         there = {stored.key for stored in read}
         gone = [key for key in (*self.endpoints, *self._invalid) if key not in there]
         changes = [self._remove(key, revision) for key in gone]

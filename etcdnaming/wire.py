@@ -13,13 +13,13 @@ Reading is imported by the first who reads, for it brings msgspec.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from .errors import InvalidEndpointError, InvalidValueError
 from .gojson.writing import dumps
 from .model import JSON, Endpoint
 
-__all__ = ["decode", "dumps", "encode", "loads"]
+__all__ = ["decode", "decode_all", "dumps", "encode", "loads"]
 
 
 def encode(endpoint: Endpoint) -> bytes:
@@ -48,14 +48,22 @@ def decode(value: bytes) -> Endpoint:
     Raises:
         InvalidValueError: Go would not read it.
     """
-    return _reader()(value)
+    [found] = decode_all([value])
+    if isinstance(found, InvalidValueError):
+        raise found
+    return found
+
+
+def decode_all(values: Sequence[bytes]) -> Sequence[Endpoint | InvalidValueError]:
+    """Return, for each of *values*, what `decode` returns or raises."""
+    return _reader()(values)
 
 
 @functools.cache
-def _reader() -> Callable[[bytes], Endpoint]:
-    from .wire_reading import read
+def _reader() -> Callable[[Sequence[bytes]], Sequence[Endpoint | InvalidValueError]]:
+    from .wire_reading import read_all
 
-    return read
+    return read_all
 
 
 def loads(text: str | bytes) -> JSON:

@@ -8,6 +8,7 @@ see a value otherwise than Go, the value is read by Go's rules here.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -17,7 +18,7 @@ from .gojson import MAX_DEPTH
 from .gojson.reading import Cursor, from_bytes, number
 from .model import JSON, Endpoint
 
-__all__ = ["read", "read_by_the_rules"]
+__all__ = ["read_all", "read_by_the_rules"]
 
 _MINUS = ord("-")
 _MINUS_ZERO = re.compile(rb"-0(?<=[:,\[ \t\n\r]-0)")  # begins with what can be searched for fast
@@ -36,21 +37,41 @@ class _Stored(
     metadata: Any = None
 
 
+_NOT_ORDINARY = (msgspec.MsgspecError, ValueError, RecursionError)
+
 # What a float means is said in one place only.
 _decode = msgspec.json.Decoder(_Stored, float_hook=number).decode
 
 
-def read(value: bytes) -> Endpoint:
-    """Return the endpoint stored as *value*, or raise `InvalidValueError`."""
-    if len(value) > _LONGEST_INTEGER and _is_extreme(value):
-        return read_by_the_rules(value)
-    if _MINUS in value and _MINUS_ZERO.search(value):
-        return read_by_the_rules(value)  # to msgspec, -0 is the integer 0
+def read_all(values: Sequence[bytes]) -> Sequence[Endpoint | InvalidValueError]:
+    """Return, for each of *values*, the endpoint that is stored as it, or why there is none."""
+    if _are_ordinary(values):
+        try:
+            return [Endpoint(stored.addr, stored.metadata) for stored in map(_decode, values)]
+        except _NOT_ORDINARY:
+            pass  # one of them is not, and it isn't said which
+    return [_read(value) for value in values]
+
+
+def _read(value: bytes) -> Endpoint | InvalidValueError:
     try:
-        stored = _decode(value)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+        if _are_ordinary([value]):
+            stored = _decode(value)
+            return Endpoint(stored.addr, stored.metadata)
+    except _NOT_ORDINARY:
+        pass
+    try:
         return read_by_the_rules(value)
-    return Endpoint(stored.addr, stored.metadata)
+    except InvalidValueError as exc:
+        return exc
+
+
+def _are_ordinary(values: Sequence[bytes]) -> bool:
+    """Tell whether msgspec either refuses them, or sees in them what Go sees."""
+    if any(len(value) > _LONGEST_INTEGER and _is_extreme(value) for value in values):
+        return False
+    text = b"\n".join(values)
+    return not (_MINUS in text and _MINUS_ZERO.search(text))  # to msgspec, -0 is the integer 0
 
 
 def _is_extreme(value: bytes) -> bool:
@@ -66,7 +87,12 @@ def _is_extreme(value: bytes) -> bool:
 
 
 def read_by_the_rules(value: bytes) -> Endpoint:
-    """Do what `read` does without the help of msgspec."""
+    """
+    Return the endpoint stored as *value*, without the help of msgspec.
+
+    Raises:
+        InvalidValueError: There is none.
+    """
     cursor = Cursor(from_bytes(value))
     endpoint = _read_endpoint(cursor)
     cursor.end()

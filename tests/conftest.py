@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +13,7 @@ from harness import auth, environment, tls
 from harness.cli import Run
 from harness.cluster import Cluster
 from harness.etcd import Etcd
+from harness.pids import NAMESPACE
 from harness.process import Spawn
 from harness.programs import Programs
 from harness.proxy import Proxy
@@ -19,11 +21,23 @@ from harness.servers import HasLog, Servers
 from harness.shell import Shell
 from harness.terminal import Terminal
 from harness.tls import Certificates
+from harness.tried import Tried
 
 from etcdnaming.etcd import Client
 
 # What tests stand on and what they start: some of it is run, none of it is imported for doctests.
 collect_ignore_glob = ["harness/*", "process_programs/*"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--tried=FILE``: see `harness.tried`."""
+    parser.addoption("--tried", type=Path, help="append to it what was tried against which etcd")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Do what the option says."""
+    if file := config.getoption("tried"):
+        config.pluginmanager.register(Tried(file, Programs.find(os.environ)))
 
 
 @pytest.fixture(scope="session")
@@ -144,6 +158,16 @@ def terminal(etcd: Etcd) -> Iterator[Terminal]:
 def shell(programs: Programs, etcd: Etcd, tmp_path: Path) -> Shell:
     """Scripts that call the program and etcdctl."""
     return Shell(programs, etcd.endpoint, tmp_path)
+
+
+@pytest.fixture
+def namespace() -> list[str]:
+    """What to put before a command that is to be PID 1."""
+    try:
+        subprocess.run([*NAMESPACE, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as exc:
+        pytest.skip(f"no PID namespaces here: {exc}")
+    return NAMESPACE
 
 
 @pytest.hookimpl(wrapper=True)

@@ -15,7 +15,7 @@ from harness.environment import cleaned, pointing_at
 
 from etcdnaming.cli import STATUS
 from etcdnaming.cli.commands import COMMANDS
-from etcdnaming.cli.settings import SETTINGS
+from etcdnaming.cli.settings.known import SETTINGS
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "man").glob("man?/*"))

@@ -13,12 +13,12 @@ from pathlib import Path
 import pexpect
 import pytest
 from harness import wait_until
+from harness.pids import child_of, has_ended
 from harness.process import Process
 
 PROGRAMS = Path(__file__).with_name("process_programs")
 
 BASH = ["bash", "--norc", "--noprofile", "-i"]
-NAMESPACE = ["unshare", "--pid", "--fork", "--mount-proc"]
 
 # For bash, which forks. dash uses vfork, and a Ctrl-Z in the midst of one stops the child only.
 GO_ON = "while sleep 0.1; do echo on; done"
@@ -69,37 +69,6 @@ def run(
     return done.returncode, done.stdout, done.stderr
 
 
-def child_of(parent: int) -> int:
-    """Return the process id of the only child of *parent*, as soon as it has one."""
-    found: list[int] = []
-
-    def look() -> bool:
-        found[:] = [pid for pid in pids() if parent_of(pid) == parent]
-        return bool(found)
-
-    wait_until(look)
-    return found[0]
-
-
-def pids() -> Iterator[int]:
-    """Yield the ids of all processes."""
-    return (int(path.name) for path in Path("/proc").glob("[0-9]*"))
-
-
-def parent_of(pid: int) -> int:
-    """Return the parent of a process; 0 if that one has ended, reaped or not."""
-    try:
-        state, parent, *_ = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0
-    return 0 if state == "Z" else int(parent)
-
-
-def has_ended(pid: int) -> bool:
-    """Return whether a process has ended, reaped or not."""
-    return parent_of(pid) == 0
-
-
 @pytest.fixture(autouse=True)
 def _nothing_is_ignored() -> Iterator[None]:
     """A script that runs the tests with ``&`` ignores Ctrl-C, and so would all that start here."""
@@ -147,16 +116,6 @@ def open_terminal() -> Iterator[Opener]:
     yield open_terminal
     for terminal in opened:
         terminal.close(force=True)
-
-
-@pytest.fixture
-def namespace() -> list[str]:
-    """What to put before a command that is to be PID 1."""
-    try:
-        subprocess.run([*NAMESPACE, "true"], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError) as exc:
-        pytest.skip(f"no PID namespaces here: {exc}")
-    return NAMESPACE
 
 
 @pytest.mark.parametrize(

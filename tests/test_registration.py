@@ -42,6 +42,7 @@ def registered(
         yield registration, told
 
 
+@pytest.mark.server
 def test_endpoints_are_there_while_the_block_runs(etcd: Etcd, client: Client) -> None:
     """All on one lease, and then neither they nor it."""
     endpoints = {f"svc/e{n}": Endpoint(f"10.0.0.{n}:80") for n in range(3)}
@@ -59,6 +60,7 @@ def test_endpoints_are_there_while_the_block_runs(etcd: Etcd, client: Client) ->
     assert not registration.registered
 
 
+@pytest.mark.server
 def test_more_endpoints_than_a_transaction_takes_share_a_lease(etcd: Etcd, client: Client) -> None:
     """They are written in several."""
     endpoints = {f"svc/e{n:04}": Endpoint(f"10.0.0.1:{n}") for n in range(1000)}
@@ -72,6 +74,7 @@ def test_more_endpoints_than_a_transaction_takes_share_a_lease(etcd: Etcd, clien
     assert etcd.entries("svc/") == []
 
 
+@pytest.mark.server
 def test_a_deleted_key_is_put_back_on_the_same_lease(etcd: Etcd, client: Client) -> None:
     """As often as it takes."""
     with registered(client) as (registration, told):
@@ -82,6 +85,7 @@ def test_a_deleted_key_is_put_back_on_the_same_lease(etcd: Etcd, client: Client)
         assert told.of("registered").reason == "it was deleted"
 
 
+@pytest.mark.server
 def test_a_key_that_was_put_without_a_lease_is_taken_back(etcd: Etcd, client: Client) -> None:
     """It would outlive us."""
     with registered(client) as (registration, told):
@@ -90,6 +94,7 @@ def test_a_key_that_was_put_without_a_lease_is_taken_back(etcd: Etcd, client: Cl
         assert told.of("registered").reason == "it was put without a lease"
 
 
+@pytest.mark.server
 def test_what_an_operator_sets_on_our_lease_sticks(etcd: Etcd, client: Client) -> None:
     """That is how one instance is drained: also when the lease is another one by and by."""
     with registered(client) as (registration, told):
@@ -105,6 +110,7 @@ def test_what_an_operator_sets_on_our_lease_sticks(etcd: Etcd, client: Client) -
     assert etcd.entries("svc/") == []
 
 
+@pytest.mark.server
 def test_a_value_that_can_not_be_read_is_meant_too(etcd: Etcd, client: Client) -> None:
     """Who wrote it without taking it off its lease must know."""
     with registered(client) as (registration, told):
@@ -116,6 +122,7 @@ def test_a_value_that_can_not_be_read_is_meant_too(etcd: Etcd, client: Client) -
         wait_until(lambda: holds(etcd, KEY, HERE, registration.lease), timeout=SOON)
 
 
+@pytest.mark.server
 def test_a_revoked_lease_is_replaced(etcd: Etcd, client: Client) -> None:
     """Told once; and only the new one is left."""
     lost, regained = Told(), Told()
@@ -131,6 +138,7 @@ def test_a_revoked_lease_is_replaced(etcd: Etcd, client: Client) -> None:
         assert etcd.leases() == [registration.lease]
 
 
+@pytest.mark.server
 def test_with_on_delete_leave_a_deleted_key_stays_away(etcd: Etcd, client: Client) -> None:
     """And is not put back with a new lease either; the others are."""
     told = Told()
@@ -145,6 +153,7 @@ def test_with_on_delete_leave_a_deleted_key_stays_away(etcd: Etcd, client: Clien
         assert not registration.registered
 
 
+@pytest.mark.server
 def test_with_on_delete_leave_a_lost_lease_is_no_deletion(etcd: Etcd, client: Client) -> None:
     """Its keys went with it."""
     with registered(client, on_delete="leave") as (registration, told):
@@ -154,6 +163,7 @@ def test_with_on_delete_leave_a_lost_lease_is_no_deletion(etcd: Etcd, client: Cl
         assert "deleted" not in told.kinds
 
 
+@pytest.mark.server
 def test_endpoints_can_be_added_changed_and_removed(etcd: Etcd, client: Client) -> None:
     """On the same lease; what is set last counts."""
     with registered(client) as (registration, told):
@@ -193,6 +203,7 @@ def test_endpoints_can_be_withdrawn_and_restored(etcd: Etcd, client: Client) -> 
     assert etcd.leases() == []
 
 
+@pytest.mark.server
 def test_what_somebody_took_meanwhile_is_not_restored(etcd: Etcd, client: Client) -> None:
     """Only the first registration may take over."""
     with registered(client) as (registration, told):
@@ -206,6 +217,7 @@ def test_what_somebody_took_meanwhile_is_not_restored(etcd: Etcd, client: Client
     assert etcd.lease_of(KEY) == lease
 
 
+@pytest.mark.server
 def test_the_second_takes_over_and_the_first_lets_it(etcd: Etcd, client: Client) -> None:
     """He heals nothing, deletes nothing, and does not come back."""
     with registered(client) as (first, told):
@@ -223,6 +235,7 @@ def test_the_second_takes_over_and_the_first_lets_it(etcd: Etcd, client: Client)
         assert etcd.entries("svc/") == []
 
 
+@pytest.mark.server
 def test_after_the_second_has_gone_the_first_does_not_come_back(etcd: Etcd, client: Client) -> None:
     """It was taken from him for good."""
     with registered(client) as (_, told):
@@ -232,6 +245,7 @@ def test_after_the_second_has_gone_the_first_does_not_come_back(etcd: Etcd, clie
         assert etcd.entries("svc/") == []
 
 
+@pytest.mark.server
 def test_with_fail_a_key_that_is_held_is_left_alone(etcd: Etcd, client: Client) -> None:
     """Nothing of the second one stays, the endpoints that were free included."""
     with registered(client) as (first, _):
@@ -249,6 +263,7 @@ def test_with_fail_a_key_that_is_held_is_left_alone(etcd: Etcd, client: Client) 
             second.wait()
 
 
+@pytest.mark.server
 def test_with_fail_a_key_that_nobody_holds_is_taken(etcd: Etcd, client: Client) -> None:
     """One without a lease is nobody's."""
     etcd.put(KEY, "{}")
@@ -256,6 +271,7 @@ def test_with_fail_a_key_that_nobody_holds_is_taken(etcd: Etcd, client: Client) 
         assert holds(etcd, KEY, HERE, registration.lease)
 
 
+@pytest.mark.server
 def test_with_wait_the_second_follows_the_first(etcd: Etcd, client: Client) -> None:
     """As soon as he has gone."""
     told = Told()
@@ -270,6 +286,7 @@ def test_with_wait_the_second_follows_the_first(etcd: Etcd, client: Client) -> N
         assert holds(etcd, KEY, THERE, second.lease)
 
 
+@pytest.mark.server
 def test_with_wait_what_was_taken_over_is_put_back_when_it_is_free(
     etcd: Etcd, client: Client
 ) -> None:
@@ -281,6 +298,7 @@ def test_with_wait_what_was_taken_over_is_put_back_when_it_is_free(
         assert holds(etcd, KEY, HERE, first.lease)
 
 
+@pytest.mark.server
 @pytest.mark.long
 def test_a_hundred_simultaneous_starts_have_one_winner_each(etcd: Etcd, client: Client) -> None:
     """Under each policy, and nothing is left of the others."""
@@ -330,6 +348,7 @@ def test_it_starts_before_etcd_and_tells_once_why_it_waits(own_etcd: Callable[..
         assert holds(etcd, KEY, HERE, registration.lease)
 
 
+@pytest.mark.server
 def test_what_does_not_heal_by_waiting_is_raised_by_a_start_that_waits(
     auth_etcd: Callable[..., Etcd],
 ) -> None:
@@ -352,6 +371,7 @@ def test_what_does_not_heal_by_waiting_is_raised_by_a_start_that_waits(
     assert etcd.entries("svc/") == []
 
 
+@pytest.mark.server
 def test_a_start_that_does_not_wait_goes_on_when_it_is_refused(
     auth_etcd: Callable[..., Etcd],
 ) -> None:
@@ -389,6 +409,7 @@ def with_tls(request: pytest.FixtureRequest) -> tuple[Etcd, Client]:
     return etcd, Client([f"https://{etcd.endpoint}"], cacert=str(authority))
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("way", [through_a_proxy, as_a_user, with_tls])
 def test_it_is_the_same_on_every_way_to_etcd(
     way: Callable[[pytest.FixtureRequest], tuple[Etcd, Client]], request: pytest.FixtureRequest
@@ -471,6 +492,7 @@ def lose_a_lease(etcd: Etcd, client: Client) -> None:
         wait_until(lambda: "regained" in told.kinds, timeout=SOON)
 
 
+@pytest.mark.server
 def test_nothing_of_it_is_left_in_the_process(etcd: Etcd, client: Client) -> None:
     """No thread, however often."""
     before = threading.active_count()
@@ -480,6 +502,7 @@ def test_nothing_of_it_is_left_in_the_process(etcd: Etcd, client: Client) -> Non
     wait_until(lambda: threading.active_count() <= before, timeout=2)
 
 
+@pytest.mark.server
 def test_a_callback_may_fail_and_may_close(
     etcd: Etcd, client: Client, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -503,6 +526,7 @@ def test_a_callback_may_fail_and_may_close(
     assert etcd.leases() == []
 
 
+@pytest.mark.server
 def test_what_can_not_be_registered_is_said_at_once(client: Client) -> None:
     """Before anything is sent."""
     with pytest.raises(InvalidSettingError, match="TTL"):
@@ -517,6 +541,7 @@ def test_what_can_not_be_registered_is_said_at_once(client: Client) -> None:
         Registration(client, {KEY: Endpoint("1", {"a": {1}})})  # type: ignore[dict-item]
 
 
+@pytest.mark.server
 def test_it_is_opened_once_and_used_while_it_is_open(etcd: Etcd, client: Client) -> None:
     """Else a `ClosedError` says so."""
     registration = Registration(client, {KEY: HERE})

@@ -20,8 +20,9 @@ from wire_documents import as_go_holds_it, metadata, texts, values
 
 from etcdnaming import wire
 from etcdnaming.errors import InvalidEndpointError, InvalidValueError
+from etcdnaming.gojson.writing import dumps_by_the_rules
 from etcdnaming.model import JSON, Endpoint
-from etcdnaming.wire_reading import read, read_by_the_rules
+from etcdnaming.wire_reading import read_by_the_rules
 
 DATA = Path(__file__).parent / "data"
 
@@ -106,6 +107,25 @@ def test_go_reads_and_refuses_the_same_values(reader: Reader) -> None:
     assert shown(vector for vector in known if not is_read(vector, reader)) == []
 
 
+def test_many_are_read_as_each_of_them_is() -> None:
+    """Whatever stands beside it."""
+    values = [value_of(vector) for vector in vectors("wire_read.jsonl")]
+    values = [each for each in values if each.count(b"[") + each.count(b"{") < 100]  # for repr
+    for beginning in range(0, len(values), 7):
+        few = values[beginning : beginning + 7]
+        assert [repr(found) for found in wire.decode_all(few)] == [
+            repr(alone(each)) for each in few
+        ]
+
+
+def alone(value: bytes) -> Endpoint | InvalidValueError:
+    """Return what is read, or why nothing is."""
+    try:
+        return read_by_the_rules(value)
+    except InvalidValueError as exc:
+        return exc
+
+
 @thorough
 @given(texts, metadata)
 def test_what_is_written_is_read_again(addr: str, metadata: JSON) -> None:
@@ -113,6 +133,13 @@ def test_what_is_written_is_read_again(addr: str, metadata: JSON) -> None:
     endpoint = wire.decode(wire.encode(Endpoint(addr, metadata)))
     assert endpoint.addr == addr
     assert as_go_holds_it(endpoint.metadata) == as_go_holds_it(metadata)
+
+
+@thorough
+@given(metadata)
+def test_the_shortcut_of_writing_leads_to_the_same_place(metadata: JSON) -> None:
+    """Whatever is to be written."""
+    assert wire.dumps(metadata) == dumps_by_the_rules(metadata)
 
 
 @thorough
@@ -128,7 +155,7 @@ def test_metadata_that_is_shown_can_be_given_again(metadata: JSON) -> None:
 @given(values)
 def test_fast_reading_is_reading_by_the_rules(value: bytes) -> None:
     """Wherever msgspec differs from Go, it is not asked, or not believed."""
-    assert outcome(read, value) == outcome(read_by_the_rules, value)
+    assert outcome(wire.decode, value) == outcome(read_by_the_rules, value)
 
 
 @pytest.mark.parametrize("digits", [308, 309, 400, 4300, 4301])
@@ -136,7 +163,7 @@ def test_fast_reading_is_reading_by_the_rules(value: bytes) -> None:
 def test_an_integer_out_of_range_is_found_wherever_it_stands(digits: int, offset: int) -> None:
     """Fast reading looks at every hundredth byte only."""
     value = b'{"Addr":"%s","Metadata":[%s]}' % (b"a" * offset, b"1" * digits)
-    assert outcome(read, value) == outcome(read_by_the_rules, value)
+    assert outcome(wire.decode, value) == outcome(read_by_the_rules, value)
 
 
 def test_integers_keep_their_digits() -> None:

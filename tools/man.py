@@ -21,9 +21,9 @@ from roff import Page
 from etcdnaming import __version__
 from etcdnaming.cli import cli
 from etcdnaming.cli.commands import COMMANDS
-from etcdnaming.cli.global_options import GLOBAL_OPTIONS
-from etcdnaming.cli.setting import PREFIXES, Setting
-from etcdnaming.cli.settings import REFUSED, SETTINGS
+from etcdnaming.cli.settings.global_options import GLOBAL_OPTIONS
+from etcdnaming.cli.settings.known import REFUSED, SETTINGS
+from etcdnaming.cli.settings.setting import PREFIXES, Setting
 
 ROOT = Path(__file__).parent.parent
 FORMAT = Path(__file__).parent / "format.md"

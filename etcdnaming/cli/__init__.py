@@ -12,7 +12,7 @@ from click.exceptions import Exit
 from .. import __version__, errors
 from . import failures, stderr
 from .commands import COMMANDS
-from .tree import Group
+from .grammar.tree import Group
 
 __all__ = ["cli", "main"]
 
@@ -89,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(args: list[str]) -> int:
     # As cli.main(standalone_mode=False) does, which would turn a closed pipe into exit code 1.
     if instruction := os.environ.get("_ETCDNAMING_COMPLETE"):
-        from .tab import answer  # only for TAB
+        from .tab.scripts import answer  # only for TAB
 
         return answer(cli, instruction)
     try:

@@ -7,15 +7,15 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TextIO, TypeVar
 
 import click
 
-from .credentials import credentials
 from .failures import UnsupportedFormatError
-from .global_options import given
-from .setting import find
-from .settings import CONNECTION, DEBUG, REFUSED, WRITE_OUT
+from .settings.credentials import credentials
+from .settings.global_options import given
+from .settings.known import CONNECTION, DEBUG, REFUSED, WRITE_OUT
+from .settings.setting import find
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -108,11 +108,20 @@ class App:
         Raises:
             UnsupportedFormatError, OSError: As of `printer`.
         """
-        from .output import FORMATS
-
         if sys.stdout is None:
             raise OSError("closed")
-        default = "table" if sys.stdout.isatty() else "simple"
+        return self.format_of(sys.stdout)
+
+    def format_of(self, stream: TextIO | None) -> str:
+        """
+        Return the name of the format asked for, for what is printed to *stream*.
+
+        Raises:
+            UnsupportedFormatError: There is no such format.
+        """
+        from .output import FORMATS
+
+        default = "table" if stream is not None and stream.isatty() else "simple"
         name: str = find(WRITE_OUT, self._flags, self._environ)[0] or default
         if name not in FORMATS:
             raise UnsupportedFormatError(name, FORMATS)

@@ -42,7 +42,10 @@ class Query:
     def keys(self, target: str) -> Keys:
         """Return the keys under *target*."""
         found = self._app.manager(target).list_keys(
-            revision=self._revision, limit=self._limit, serializable=self._serializable
+            revision=self._revision,
+            limit=self._limit,
+            serializable=self._serializable,
+            leases=self._no_lease,
         )
         if not self._no_lease:
             return found

@@ -14,7 +14,15 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-__all__ = ["die_by", "ending", "unwinding"]
+__all__ = ["PULSE", "die_by", "ending", "unwinding"]
+
+PULSE = 0.2
+"""
+Seconds that the main thread may wait without a look at what has come.
+
+Python notes a signal and handles it when its main thread runs again. One that comes just before
+that thread begins to wait does not wake it: on a busy machine, a whole time slice before.
+"""
 
 PATIENCE = 5
 """Seconds to clean up; a terminal that takes nothing would keep us for ever."""

@@ -90,7 +90,8 @@ def understand(exc: grpc.RpcError, member: str, *, writes: bool) -> Answer:
         return _elsewhere(ConnectionFailedError(f"{member}: connection lost"))
     if code is _CODES.DEADLINE_EXCEEDED:
         return _unanswered(member, "no answer in time", writes=writes)
-    return _unanswered(member, f"connection lost: {details.rpartition(': ')[2]}", writes=writes)
+    why = details.rpartition(": ")[2].removeprefix("Stream removed ").strip("()")
+    return _unanswered(member, f"connection lost: {why}", writes=writes)
 
 
 def understand_text(text: str, member: str) -> EtcdError:

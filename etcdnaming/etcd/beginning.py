@@ -33,7 +33,7 @@ def begin(history: History, revision: int) -> list[News]:
 def _from_the_oldest(history: History, revision: int) -> list[News]:
     # Who is told what the compact revision is begins there: etcd has that one, but nothing before.
     snapshot = history.read(revision)
-    before = [kv for kv in snapshot.kvs if kv.mod_revision < revision]
-    made = [kv for kv in snapshot.kvs if kv.mod_revision == revision]
+    before = [kv for kv in snapshot.found if kv.mod_revision < revision]
+    made = [kv for kv in snapshot.found if kv.mod_revision == revision]
     events = Events([rpc.Event(type=rpc.Event.PUT, kv=kv) for kv in made])
-    return [Reading(snapshot._replace(kvs=before), again=False), *([events] if made else [])]
+    return [Reading(snapshot.with_only(before), again=False), *([events] if made else [])]

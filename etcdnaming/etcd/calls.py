@@ -8,8 +8,8 @@ repeated only if etcd said that it was not applied; a refused token is renewed o
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Generic, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Generic, Protocol, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -21,10 +21,7 @@ from .deadline import Deadline, within
 from .login import Login
 from .members import Member, Members
 
-if TYPE_CHECKING:
-    from .stream import Answers
-
-__all__ = ["Caller", "Method"]
+__all__ = ["Answers", "Caller", "Method"]
 
 PAUSE = 0.2
 """Seconds, at most, before somebody is asked again who could not answer."""
@@ -34,6 +31,17 @@ REQUIRE_LEADER = ("hasleader", "true")
 
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
+Answer_co = TypeVar("Answer_co", covariant=True)
+
+
+class Answers(Protocol[Answer_co]):
+    """A call under way."""
+
+    def __iter__(self) -> Iterator[Answer_co]:
+        """Wait for one after the other."""
+
+    def cancel(self) -> object:
+        """End it."""
 
 
 class Method(Generic[Request, Response]):
@@ -79,7 +87,12 @@ class Caller:
     def stream(
         self, method: Method[Request, Response], requests: Iterable[Request]
     ) -> tuple[Member, Answers[Response]]:
-        """Return who was called, and the answers, for as long as the call lasts."""
+        """
+        Return who was called, and the answers, for as long as the call lasts.
+
+        Raises:
+            EtcdError: There is nobody to call.
+        """
         with within(self._total) as deadline:
             token = self._login.token(self._authenticate)
             member = self._members.current(deadline)
@@ -88,7 +101,10 @@ class Caller:
             request_serializer=method.request.SerializeToString,
             response_deserializer=method.response.FromString,
         )
-        return member, call(iter(requests), metadata=(*_identity(token), REQUIRE_LEADER))
+        try:
+            return member, call(iter(requests), metadata=(*_identity(token), REQUIRE_LEADER))
+        except ValueError as exc:  # what gRPC raises for a channel that was closed
+            raise ClientClosedError from exc
 
     def leave(self, member: Member) -> None:
         """Use another one from now on."""
@@ -145,10 +161,8 @@ def _send(
     token: str | None,
     timeout: float,
 ) -> Response:
-    call = member.channel.unary_unary(
-        method.path,
-        request_serializer=method.request.SerializeToString,
-        response_deserializer=method.response.FromString,
+    call: grpc.UnaryUnaryMultiCallable[Request, Response] = member.unary(
+        method.path, method.request.SerializeToString, method.response.FromString
     )
     try:
         return call(request, timeout=timeout, metadata=_identity(token))

@@ -14,6 +14,8 @@ _TLS = (
     ("Hostname Verification", "its certificate is for another name"),
     ("not in peer certificate", "its certificate is for another name"),
     ("ALERT", "it refused our certificate: it wants one it trusts (--cert, --key)"),
+    # The same by TLS 1.3, where the handshake is over for us before the server has looked.
+    ("Unwrap failed", "it refused our certificate: it wants one it trusts (--cert, --key)"),
     ("Handshake read failed", "it does not speak TLS: http:// is what it takes"),
     ("WRONG_VERSION_NUMBER", "it does not speak TLS: http:// is what it takes"),
     ("security handshaker", "certificate and key don't fit together (--cert, --key, --cacert)"),

@@ -5,19 +5,16 @@ from __future__ import annotations
 import random
 import threading
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import grpc
 from google.protobuf.message import Message
 
 from ..errors import AuthenticationError, ConnectionFailedError, EtcdError
 from .answers import TokenRefusedError, understand
-from .calls import Caller, Method
+from .calls import Answers, Caller, Method
 from .deadline import Deadline
 from .members import Member
-
-if TYPE_CHECKING:
-    from .stream import Answers
 
 __all__ = ["Dialogue", "Listener"]
 
@@ -101,10 +98,7 @@ class Dialogue(Generic[Request, Response]):
 
     def _open(self) -> _Call[Request, Response]:
         requests: SimpleQueue[Request | None] = SimpleQueue()
-        try:
-            member, answers = self._caller.stream(self._method, iter(requests.get, None))
-        except ValueError as exc:  # what gRPC raises for a channel that was closed
-            raise ConnectionFailedError("the client is closed") from exc
+        member, answers = self._caller.stream(self._method, iter(requests.get, None))
         call = _Call(member, answers, requests)
         with self._lock:
             self._call = call

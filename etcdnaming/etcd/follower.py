@@ -31,7 +31,8 @@ from .deadline import Deadline
 from .history import AnotherHistoryError, History
 from .mailbox import Mailbox
 from .news import Connected, Disconnected, Events, News, Reading
-from .streams import Streams, WatchStream, refusal
+from .streams import Streams, refusal
+from .substream import FellBehindError, Substream
 
 __all__ = ["Follower"]
 
@@ -90,8 +91,10 @@ class Follower:
             self._read()
             with self._open() as stream:
                 self._history.check()
-                self._tell(Connected(stream.member.name))
+                self._tell(Connected(stream.member))
                 self._follow(stream)
+        except FellBehindError:
+            pass  # all that was kept has been told: on with what was not
         except EtcdError as exc:
             self._survive(exc)
 
@@ -114,7 +117,7 @@ class Follower:
         for news in beginning:
             self._news.put(news)
 
-    def _open(self) -> WatchStream:
+    def _open(self) -> Substream:
         try:
             return self._streams.open(self._history.revision + 1)
         except (PermissionDeniedError, AuthenticationError):
@@ -122,7 +125,7 @@ class Follower:
             self._history.ask()
             return self._streams.open(self._history.revision + 1)
 
-    def _follow(self, stream: WatchStream) -> None:
+    def _follow(self, stream: Substream) -> None:
         steady, proof = Deadline(STEADY), Deadline(IDLE)
         self._fragments = []
         try:
@@ -136,21 +139,21 @@ class Follower:
             if not steady.left():
                 self._failures = 0
 
-    def _prove(self, stream: WatchStream) -> None:
+    def _prove(self, stream: Substream) -> None:
         """Break with a stream that keeps something back, or has come to tell another history."""
         glance = self._history.glance()
         while not self._history.has_come_to(glance):
             response = stream.take(LATE)
             if response is None:
                 stream.leave()
-                raise ConnectionFailedError(f"{stream.member.name}: changes are not delivered")
+                raise ConnectionFailedError(f"{stream.member}: changes are not delivered")
             self._receive(response, stream)
         if self._history.has_passed(glance):
             self._history.check()
 
-    def _receive(self, response: rpc.WatchResponse, stream: WatchStream) -> None:
+    def _receive(self, response: rpc.WatchResponse, stream: Substream) -> None:
         if response.canceled:
-            raise refusal(response, stream.member.name)
+            raise refusal(response, stream.member)
         self._fragments.extend(response.events)
         if response.fragment or not self._fragments:
             return

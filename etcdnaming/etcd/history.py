@@ -39,22 +39,26 @@ class _Mark(NamedTuple):
     version: int
     lease: int
 
+    def fits(self, kv: rpc.KeyValue) -> bool:
+        """Say whether *kv* is the same, read without its value and so, by etcd 3.7, its lease."""
+        return self[:2] == (kv.mod_revision, kv.version) and kv.lease in (0, self.lease)
+
 
 def _mark(kv: rpc.KeyValue) -> _Mark:
     return _Mark(kv.mod_revision, kv.version, kv.lease)
 
 
-class Glance:
+def _leased_last(known: tuple[bytes, _Mark]) -> tuple[bool, int]:
+    _, mark = known
+    return bool(mark.lease), mark.mod_revision
+
+
+class Glance(NamedTuple):
     """What a look at a range shows at little cost: how many keys, and the newest of them."""
 
-    def __init__(self, response: rpc.RangeResponse) -> None:
-        self.revision = response.header.revision
-        self._count = response.count
-        self._newest = {kv.key: _mark(kv) for kv in response.kvs}
-
-    def shows(self, known: dict[bytes, _Mark]) -> bool:
-        """Say whether *known* looks like that."""
-        return len(known) == self._count and self._newest.items() <= known.items()
+    revision: int
+    number: int
+    newest: Sequence[rpc.KeyValue]
 
 
 class History:
@@ -69,24 +73,16 @@ class History:
         self._known: dict[bytes, _Mark] = {}
         self.revision = 0
 
-    def read(self, revision: int = 0) -> Snapshot:
+    def read(self, revision: int = 0) -> Snapshot[rpc.KeyValue]:
         """Forget everything, and see what there is now, or was at *revision*."""
-        snapshot = read_snapshot(self._client, self._request(revision=revision))
-        self._known = {kv.key: _mark(kv) for kv in snapshot.kvs}
+        snapshot = read_snapshot(self._client, self._request(revision=revision), list)
+        self._known = {kv.key: _mark(kv) for kv in snapshot.found}
         self.revision = revision or snapshot.header.revision
         return snapshot
 
     def add(self, events: Sequence[rpc.Event]) -> list[rpc.Event]:
         """See *events*, and return those that are new."""
-        new = [event for event in events if event.kv.mod_revision > self.revision]
-        for event in new:
-            if event.type == rpc.Event.DELETE:
-                self._known.pop(event.kv.key, None)
-            else:
-                self._known[event.kv.key] = _mark(event.kv)
-        if new:
-            self.revision = new[-1].kv.mod_revision
-        return new
+        return [event for event in events if self._see(event)]
 
     def ask(self) -> None:
         """Read next to nothing, which renews an old token, and says whether we may read at all."""
@@ -103,26 +99,63 @@ class History:
         """
         try:
             snapshot = read_snapshot(
-                self._client, self._request(revision=self.revision, keys_only=True)
+                self._client, self._request(revision=self.revision, keys_only=True), list
             )
         except (CompactedError, FutureRevisionError) as exc:
             raise AnotherHistoryError from exc
-        if {kv.key: _mark(kv) for kv in snapshot.kvs} != self._known:
+        if not self._holds(snapshot.count, snapshot.found):
             raise AnotherHistoryError
+        self._check_lease()
 
     def glance(self) -> Glance:
-        """Look at what there is now."""
+        """
+        Look at what there is now.
+
+        Raises:
+            AnotherHistoryError: It can't have come from what we have seen.
+        """
+        self._check_lease()
         request = self._request(keys_only=True, limit=NEWEST)
         request.sort_order, request.sort_target = rpc.RangeRequest.DESCEND, rpc.RangeRequest.MOD
-        return Glance(self._client.range(request))
+        found = self._client.range(request)
+        return Glance(found.header.revision, found.count, found.kvs)
 
     def has_come_to(self, glance: Glance) -> bool:
         """Say whether we have seen what *glance* shows, or more."""
-        return self.has_passed(glance) or glance.shows(self._known)
+        return self.has_passed(glance) or self._holds(glance.number, glance.newest)
 
     def has_passed(self, glance: Glance) -> bool:
         """Say whether we have seen more, so that *glance* says nothing about it."""
         return self.revision > glance.revision
+
+    def _holds(self, number: int, kvs: Sequence[rpc.KeyValue]) -> bool:
+        """Say whether we know *number* keys, and *kvs* among them as they are."""
+        known = self._known
+        return len(known) == number and all(
+            kv.key in known and known[kv.key].fits(kv) for kv in kvs
+        )
+
+    def _check_lease(self) -> None:
+        """Compare the newest key that has a lease: one is enough, for all of them would differ."""
+        key, held = max(self._known.items(), key=_leased_last, default=(b"", None))
+        if held and held.lease:
+            for kv in self._client.range(rpc.RangeRequest(key=key)).kvs:
+                if kv.mod_revision == held.mod_revision and _mark(kv) != held:
+                    raise AnotherHistoryError
+
+    def _see(self, event: rpc.Event) -> bool:
+        """See *event*, and say whether it is new; a revision may come in several parts."""
+        kv = event.kv
+        mark = None if event.type == rpc.Event.DELETE else _mark(kv)
+        held = self._known.get(kv.key)
+        if kv.mod_revision < self.revision or (kv.mod_revision == self.revision and mark == held):
+            return False
+        if mark is None:
+            self._known.pop(kv.key, None)
+        else:
+            self._known[kv.key] = mark
+        self.revision = kv.mod_revision
+        return True
 
     def _request(
         self, *, revision: int = 0, keys_only: bool = False, limit: int = 0

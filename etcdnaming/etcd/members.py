@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import grpc
 
@@ -28,12 +28,26 @@ OPTIONS = (
 )
 
 
-class Member(NamedTuple):
+class Member:
     """Who answers: a name for people, the channel, and the address if we dialled it."""
 
-    name: str
-    channel: grpc.Channel
-    address: Address | None = None
+    __slots__ = ("_calls", "address", "channel", "name")
+
+    def __init__(self, name: str, channel: grpc.Channel, address: Address | None = None) -> None:
+        self.name, self.channel, self.address = name, channel, address
+        self._calls: dict[str, grpc.UnaryUnaryMultiCallable[Any, Any]] = {}
+
+    def unary(
+        self, path: str, serialize: Callable[[Any], bytes], deserialize: Callable[[bytes], Any]
+    ) -> grpc.UnaryUnaryMultiCallable[Any, Any]:
+        """Return what calls the method *path*: made once, which takes a tenth of a call."""
+        call = self._calls.get(path)
+        if call is None:
+            call = self.channel.unary_unary(
+                path, request_serializer=serialize, response_deserializer=deserialize
+            )
+            self._calls[path] = call
+        return call
 
 
 class GivenMember:

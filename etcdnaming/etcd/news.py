@@ -14,7 +14,7 @@ __all__ = ["Connected", "Disconnected", "Events", "News", "Reading"]
 class Reading(NamedTuple):
     """All there is. *again*: it takes the place of everything told before."""
 
-    snapshot: Snapshot
+    snapshot: Snapshot[rpc.KeyValue]
     again: bool
 
 

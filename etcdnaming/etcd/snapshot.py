@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+import gc
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from contextvars import copy_context
+from typing import Generic, TypeVar
 
 from ..errors import CompactedError, FutureRevisionError, MessageTooLargeError
 from . import rpc_pb2 as rpc
 from .client import Client
 from .deadline import within
+
+Found = TypeVar("Found")
 
 __all__ = ["Snapshot", "read_snapshot"]
 
@@ -16,29 +22,41 @@ FIRST_PAGE = 1_000
 LARGEST_PAGE = 20_000
 """Keys. etcd counts the whole range again for every page, so few large ones cost it less."""
 
-PAGE_BYTES = 4 << 20
-"""What a page should weigh, once the size of the values is known."""
+PAGE_BYTES = 3 << 20
+"""What a page should weigh, once the size of the values is known; some channels take 4 MiB."""
 
 STARTS = 4
 """How often a reading that compaction overtakes is begun: once, and 3 times again."""
 
 
-class Snapshot(NamedTuple):
+class Snapshot(Generic[Found]):
     """
-    Keys in order, as they were at ``header.revision``.
+    What was *found* in a range, in the order of its keys, as it was at ``header.revision``.
 
     *count* is the number there are in the range, *more* whether a limit left some out.
     """
 
-    header: rpc.ResponseHeader
-    kvs: list[rpc.KeyValue]
-    count: int  # type: ignore[assignment]  # etcd's word; nobody counts the fields
-    more: bool
+    __slots__ = ("count", "found", "header", "more")
+
+    def __init__(
+        self, header: rpc.ResponseHeader, found: list[Found], count: int, *, more: bool
+    ) -> None:
+        self.header, self.found, self.count, self.more = header, found, count, more
+
+    def with_only(self, found: list[Found]) -> Snapshot[Found]:
+        """Return it with what was *found*, and nothing else."""
+        return Snapshot(self.header, found, self.count, more=self.more)
 
 
-def read_snapshot(client: Client, request: rpc.RangeRequest) -> Snapshot:
+def read_snapshot(
+    client: Client,
+    request: rpc.RangeRequest,
+    convert: Callable[[Sequence[rpc.KeyValue]], Iterable[Found]],
+) -> Snapshot[Found]:
     """
     Return what is in the range of *request*, up to its limit, however much that is.
+
+    *convert* makes something of the keys and values of a page, while the next one is under way.
 
     Raises:
         CompactedError: The revision asked for is compacted or, when none was, compaction overtook
@@ -47,44 +65,87 @@ def read_snapshot(client: Client, request: rpc.RangeRequest) -> Snapshot:
     with within(client.timeout):
         for _ in range(STARTS - 1):
             try:
-                return _read(client, request)
+                return _read(client, request, convert)
             except (CompactedError, FutureRevisionError):
                 # Without a revision of the caller's, it is that of our first page which is gone,
                 # or which another member than the one that left has not reached.
                 if request.revision:
                     raise
-        return _read(client, request)
+        return _read(client, request, convert)
 
 
-def _read(client: Client, request: rpc.RangeRequest) -> Snapshot:
-    pages = list(_pages(client, request))
-    kvs = [kv for page in pages for kv in page.kvs]
-    return Snapshot(pages[0].header, kvs, pages[0].count, pages[-1].more)
+def _read(
+    client: Client,
+    request: rpc.RangeRequest,
+    convert: Callable[[Sequence[rpc.KeyValue]], Iterable[Found]],
+) -> Snapshot[Found]:
+    found: list[Found] = []
+    with ExitStack() as stack:
+        first = page = _page(client, _beginning(request))
+        if first.more:
+            ahead = stack.enter_context(ThreadPoolExecutor(1))
+            stack.enter_context(_nothing_thrown_away())
+        while True:
+            coming: Future[rpc.RangeResponse] | None = None
+            following = _following(request, first, page, len(found) + len(page.kvs))
+            if following is not None:
+                coming = ahead.submit(copy_context().run, _page, client, following)
+            found += convert(page.kvs)
+            if coming is None:
+                return Snapshot(first.header, found, first.count, more=page.more)
+            page = coming.result()
 
 
-def _pages(client: Client, asked: rpc.RangeRequest) -> Iterator[rpc.RangeResponse]:
+def _beginning(asked: rpc.RangeRequest) -> rpc.RangeRequest:
     request = rpc.RangeRequest()
     request.CopyFrom(asked)
-    wanted, page_size = asked.limit, FIRST_PAGE
+    request.limit = min(FIRST_PAGE, asked.limit or FIRST_PAGE)
+    return request
+
+
+def _following(
+    asked: rpc.RangeRequest, first: rpc.RangeResponse, page: rpc.RangeResponse, read: int
+) -> rpc.RangeRequest | None:
+    """Return what to ask for after *page*, when so many were *read*."""
+    if not page.more or (asked.limit and read >= asked.limit):
+        return None
+    request = rpc.RangeRequest()
+    request.CopyFrom(asked)
+    request.key = page.kvs[-1].key + b"\0"
+    request.revision = asked.revision or first.header.revision
+    size = _next_size(page)
+    request.limit = min(size, asked.limit - read) if asked.limit else size
+    return request
+
+
+def _next_size(page: rpc.RangeResponse) -> int:
+    fitting = PAGE_BYTES * len(page.kvs) // page.ByteSize()
+    return max(1, min(fitting, LARGEST_PAGE, 20 * len(page.kvs)))
+
+
+def _page(client: Client, request: rpc.RangeRequest) -> rpc.RangeResponse:
+    """Return the page asked for; if a channel that was passed in can't carry it, less of it."""
     while True:
-        request.limit = min(page_size, wanted or page_size)
         try:
-            page = client.range(request)
+            return client.range(request)
         except MessageTooLargeError:
-            # A channel that was passed in may carry no more than 4 MiB.
             if request.limit == 1:
                 raise
-            page_size = request.limit // 2
-            continue
-        yield page
-        wanted -= len(page.kvs)
-        if not page.more or (asked.limit and wanted <= 0):
-            return
-        page_size = _next_size(page_size, page)
-        request.key = page.kvs[-1].key + b"\0"
-        request.revision = asked.revision or page.header.revision
+            request.limit //= 2
 
 
-def _next_size(size: int, page: rpc.RangeResponse) -> int:
-    fitting = PAGE_BYTES * len(page.kvs) // page.ByteSize()
-    return max(1, min(fitting, LARGEST_PAGE, 20 * size))
+@contextmanager
+def _nothing_thrown_away() -> Iterator[None]:
+    """
+    Let Python not look for garbage while much is made and all of it kept.
+
+    It would look at everything again and again, which takes longer than making it.
+    """
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

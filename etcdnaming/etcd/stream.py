@@ -1,122 +1,200 @@
-"""One long call of etcd: its answers are taken with a deadline, and it ends when told to."""
+"""One call of etcd's Watch that carries the watches of a client, as many as there are."""
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Iterator
-from types import TracebackType
-from typing import Generic, Protocol, TypeVar
+from collections import deque
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import grpc
-from google.protobuf.message import Message
 
-from ..errors import ClosedError, ConnectionFailedError, EtcdError
+from ..errors import ConnectionFailedError
+from . import rpc_pb2 as rpc
 from .answers import understand
-from .calls import Caller, Method
-from .mailbox import Mailbox
+from .calls import Answers, Caller, Method
+from .client import Client
+from .deadline import Deadline
+from .substream import Substream
 
-__all__ = ["Answers", "Stream"]
+if TYPE_CHECKING:
+    from .members import Member
 
-AHEAD = 16
-"""Answers that are read before they are taken; beyond that gRPC lets etcd wait."""
+__all__ = ["LATE", "WatchStream", "open_watch"]
 
-Request = TypeVar("Request", bound=Message)
-Response = TypeVar("Response", bound=Message)
-Answer_co = TypeVar("Answer_co", covariant=True)
+LATE = 5.0
+"""Seconds that etcd may take to accept a watch."""
 
+_WATCH = Method("/etcdserverpb.Watch/Watch", rpc.WatchRequest, rpc.WatchResponse)
 
-class Answers(Protocol[Answer_co]):
-    """A call under way."""
-
-    def __iter__(self) -> Iterator[Answer_co]:
-        """Wait for one after the other."""
-
-    def cancel(self) -> object:
-        """End it."""
+_latest: WeakKeyDictionary[Client, WatchStream] = WeakKeyDictionary()
+_opening = threading.Lock()  # guards it
 
 
-class Stream(Generic[Request, Response]):
+def _after_fork() -> None:
+    """Begin anew: a child has none of our threads, and a lock that nobody may ever release."""
+    global _opening  # noqa: PLW0603 - no other way to renew it
+    _opening = threading.Lock()
+    _latest.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def open_watch(client: Client, create: rpc.WatchCreateRequest) -> Substream:
+    """Return what *create* asks for, on the stream that *client* has, or on a new one."""
+    with _opening:
+        stream = _latest.get(client)
+        watch = stream.carry(create) if stream else None
+        if watch:
+            return watch
+        stream = _latest[client] = WatchStream(client.caller)
+    return stream.start(create)  # others need not wait for that
+
+
+class WatchStream:
     """
-    A call of *method* that sends *request* and stays open.
+    Calls and listens in a thread of its own, until the call breaks or there is nothing to carry.
 
-    A thread of its own reads the answers; taking, leaving and closing are the owner's.
-
-    Raises:
-        EtcdError: There is no member to call.
+    A watch that is refused, silent or slow is no reason to end the others. `_lock` guards
+    everything; what is over keeps nothing, so that connections that were left can end.
     """
 
-    def __init__(self, caller: Caller, method: Method[Request, Response], request: Request) -> None:
+    def __init__(self, caller: Caller) -> None:
+        self.member = ""
         self._caller = caller
-        self._requests = _OneRequest(request)
-        self._answers: Mailbox[Response | EtcdError] = Mailbox(AHEAD)
-        self.member, self._call = caller.stream(method, self._requests)
-        threading.Thread(target=self._read, name="etcdnaming-stream", daemon=True).start()
+        self._lock = threading.Lock()
+        self._requests: SimpleQueue[rpc.WatchRequest | None] = SimpleQueue()
+        self._carried: set[Substream] = set()
+        self._wanted: deque[Substream] = deque()
+        self._asked: Substream | None = None
+        self._patience: Deadline | None = None
+        self._watches: dict[int, Substream] = {}
+        self._member: Member | None = None
+        self._call: Answers[rpc.WatchResponse] | None = None
+        self._taken = self._over = False
 
-    def __enter__(self) -> Stream[Request, Response]:
-        return self
+    def start(self, create: rpc.WatchCreateRequest) -> Substream:
+        """Begin with what *create* asks for, and return that."""
+        with self._lock:
+            watch = self._carry(create)
+        threading.Thread(target=self._run, name="etcdnaming-stream", daemon=True).start()
+        return watch
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
+    def patience(self) -> float:
+        """Return the seconds etcd has left to accept what it was asked for last."""
+        with self._lock:
+            return self._patience.left() if self._patience else LATE
 
-    def take(self, timeout: float) -> Response | None:
-        """
-        Return the next answer; ``None`` if there is none for *timeout* seconds.
+    def carry(self, create: rpc.WatchCreateRequest) -> Substream | None:
+        """Return what *create* asks for; ``None`` if nothing new is carried any more."""
+        with self._lock:
+            return None if self._taken else self._carry(create)
 
-        Raises:
-            EtcdError: The call has ended.
-            ClosedError: We have ended it.
-        """
-        answer = self._answers.get(timeout)
-        if isinstance(answer, EtcdError):
-            raise answer
-        return answer
+    def drop(self, substream: Substream) -> None:
+        """Carry it no further."""
+        with self._lock:
+            self._carried.discard(substream)
+            for watch in [each for each, its in self._watches.items() if its is substream]:
+                self._cancel(watch)
+            if not self._carried:
+                self._end()
 
     def leave(self) -> None:
-        """Use another member from now on."""
-        self._caller.leave(self.member)
+        """Carry nothing new, and use another member from now on."""
+        with self._lock:
+            self._taken, member = True, self._member
+        if member:
+            self._caller.leave(member)
 
-    def close(self) -> None:
-        """End the call, at once and from any thread."""
-        self._answers.close()
-        self._requests.end()
-        self._call.cancel()
+    def _carry(self, create: rpc.WatchCreateRequest) -> Substream:
+        watch = Substream(self, create)
+        self._carried.add(watch)
+        self._wanted.append(watch)
+        self._ask()
+        return watch
 
-    def _read(self) -> None:
-        try:
-            self._answers.put(self._read_to_the_end())
-        except ClosedError:
+    def _ask(self) -> None:
+        # One at a time: the answer does not name what was asked for, and the grpc-proxy has an
+        # order of its own.
+        while self._wanted and self._call and not self._asked:
+            self._asked = self._wanted.popleft()
+            self._patience = Deadline(LATE)
+            self._requests.put(rpc.WatchRequest(create_request=self._asked.create))
+
+    def _cancel(self, watch: int) -> None:
+        self._watches.pop(watch, None)
+        cancel = rpc.WatchCancelRequest(watch_id=watch)
+        self._requests.put(rpc.WatchRequest(cancel_request=cancel))
+
+    def _end(self) -> None:
+        self._taken = self._over = True
+        self._requests.put(None)
+        if self._call:
             self._call.cancel()
+        self._member = self._call = None
 
-    def _read_to_the_end(self) -> EtcdError:
+    def _run(self) -> None:
         try:
-            for answer in self._call:
-                self._answers.put(answer)
+            self._listen(*self._open())
+        except Exception as exc:  # noqa: BLE001 - a bug, too, must not look like silence
+            self._fail(exc)
+
+    def _open(self) -> tuple[Member, Answers[rpc.WatchResponse]]:
+        requests = iter(self._requests.get, None)
+        member, call = self._caller.stream(_WATCH, requests)
+        with self._lock:
+            self.member, self._member, self._call = member.name, member, call
+            if self._over:
+                self._end()
+            self._ask()
+        return member, call
+
+    def _listen(self, member: Member, call: Answers[rpc.WatchResponse]) -> None:
+        try:
+            for response in call:
+                self._receive(response)
         except grpc.RpcError as exc:
-            if self._answers.closed:  # it was us who ended it: the member is as good as before
-                raise ClosedError from exc
-            said = understand(exc, self.member.name, writes=False)
-            if said.leave:
-                self.leave()
-            return said.error
-        self.leave()
-        return ConnectionFailedError(f"{self.member.name}: connection ended")
+            said = understand(exc, member.name, writes=False)
+            self._part(member, for_good=said.leave)
+            raise said.error from exc
+        self._part(member, for_good=True)
+        raise ConnectionFailedError(f"{member.name}: connection ended")
 
+    def _part(self, member: Member, *, for_good: bool) -> None:
+        if (
+            for_good and not self._over
+        ):  # if it was us who ended it, the member is as good as before
+            self._caller.leave(member)
 
-class _OneRequest(Generic[Request]):
-    """Yields *request*, then nothing until the call is over: the sending side stays open."""
+    def _receive(self, response: rpc.WatchResponse) -> None:
+        with self._lock:
+            watch = self._created(response) if response.created else self._told(response)
+        if watch and not watch.put(response):
+            self.drop(watch)
 
-    def __init__(self, request: Request) -> None:
-        self._request = request
-        self._ended = threading.Event()
+    def _created(self, response: rpc.WatchResponse) -> Substream | None:
+        watch, self._asked = self._asked, None
+        self._ask()
+        if response.canceled:  # whatever its id
+            # Perhaps it was the token, which is that of the whole call: others get a new one.
+            self._taken = True
+        elif watch in self._carried:
+            self._watches[response.watch_id] = watch
+        else:
+            self._cancel(response.watch_id)
+            return None
+        return watch
 
-    def __iter__(self) -> Iterator[Request]:
-        yield self._request
-        self._ended.wait()
+    def _told(self, response: rpc.WatchResponse) -> Substream | None:
+        if response.canceled:
+            return self._watches.pop(response.watch_id, None)
+        return self._watches.get(response.watch_id)
 
-    def end(self) -> None:
-        self._ended.set()
+    def _fail(self, exc: Exception) -> None:
+        with self._lock:
+            self._end()
+            for watch in self._carried:
+                watch.end(exc)

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import threading
-from typing import TypeAlias
 
 from ..errors import CompactedError, ConnectionFailedError, EtcdError
 from . import rpc_pb2 as rpc
 from .answers import understand_text
-from .calls import Method
 from .client import Client
-from .stream import Stream
+from .stream import LATE, open_watch
+from .substream import Substream
 
-__all__ = ["Streams", "WatchStream", "refusal"]
-
-LATE = 5.0
-"""Seconds that etcd may take to accept a watch."""
-
-_WATCH = Method("/etcdserverpb.Watch/Watch", rpc.WatchRequest, rpc.WatchResponse)
-
-WatchStream: TypeAlias = Stream[rpc.WatchRequest, rpc.WatchResponse]
+__all__ = ["Streams", "refusal"]
 
 
 class Streams:
@@ -33,7 +25,7 @@ class Streams:
         self._client, self._start, self._end = client, start, end
         self._lock = threading.Lock()
         self._stopped = threading.Event()
-        self._stream: WatchStream | None = None
+        self._stream: Substream | None = None
 
     @property
     def stopped(self) -> bool:
@@ -51,7 +43,7 @@ class Streams:
         """Wait, unless stopped."""
         self._stopped.wait(seconds)
 
-    def open(self, revision: int) -> WatchStream:
+    def open(self, revision: int) -> Substream:
         """
         Return a stream of the changes from *revision* on, which etcd has accepted.
 
@@ -68,16 +60,16 @@ class Streams:
 
     def refuse(self, revision: int) -> None:
         """Raise what etcd says to a watch of a compacted *revision*: it names the compact one."""
-        with self._open(revision) as stream:
+        with self.open(revision) as stream:
             while response := stream.take(LATE):
                 if response.canceled:
-                    raise refusal(response, stream.member.name)
+                    raise refusal(response, stream.member)
 
-    def _open(self, revision: int) -> WatchStream:
+    def _open(self, revision: int) -> Substream:
         create = rpc.WatchCreateRequest(
             key=self._start, range_end=self._end, start_revision=revision, fragment=True
         )
-        stream = Stream(self._client.caller, _WATCH, rpc.WatchRequest(create_request=create))
+        stream = open_watch(self._client, create)
         with self._lock:
             self._stream = stream
             if self._stopped.is_set():
@@ -85,13 +77,13 @@ class Streams:
         return stream
 
 
-def _expect_acceptance(stream: WatchStream) -> None:
-    response = stream.take(LATE)
+def _expect_acceptance(stream: Substream) -> None:
+    response = stream.first()
     if response is not None and response.canceled:  # whatever its watch id, and "created" too
-        raise refusal(response, stream.member.name)
+        raise refusal(response, stream.member)
     if response is None or not response.created:
         stream.leave()
-        raise ConnectionFailedError(f"{stream.member.name}: the watch does not begin")
+        raise ConnectionFailedError(f"{stream.member}: the watch does not begin")
 
 
 def refusal(response: rpc.WatchResponse, member: str) -> EtcdError:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from json.encoder import encode_basestring
+from typing import Any, TypeAlias
 
 from ..errors import InvalidEndpointError
 from ..model import JSON
 from . import MAX_DEPTH
 
-__all__ = ["dumps"]
+__all__ = ["dumps", "dumps_by_the_rules"]
 
 _BYTES = (bytes, bytearray, memoryview)  # are sequences, but JSON has nothing for them
+
+_LARGE = 1 << 64  # is far from the end of Go's float64
 
 _Container: TypeAlias = Sequence[JSON] | Mapping[str, JSON]
 _Parts: TypeAlias = Iterator[str | _Container]
@@ -41,6 +44,14 @@ def dumps(value: JSON) -> str:
     Raises:
         InvalidEndpointError: Go could not read it.
     """
+    try:
+        return _QUICK[type(value)](value)
+    except _NOT_QUICK:
+        return dumps_by_the_rules(value)
+
+
+def dumps_by_the_rules(value: JSON) -> str:
+    """Return what `dumps` returns, or raise what it raises, without its shortcut."""
     whole = _text(value)
     if isinstance(whole, str):
         return whole
@@ -107,6 +118,8 @@ def _text(value: JSON) -> str | _Container:
 
 
 def _string(text: str) -> str:
+    if text.isascii() and not ("<" in text or ">" in text or "&" in text):
+        return encode_basestring(text)  # in C, and the same
     return '"' + _SPECIAL.sub(_escape, text) + '"'
 
 
@@ -118,6 +131,8 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def _integer(value: int) -> str:
+    if -_LARGE < value < _LARGE:
+        return int.__repr__(value)
     try:
         float(value)
     except OverflowError:
@@ -153,3 +168,28 @@ def _shift(digits: str, exponent: int) -> str:
 
 def _kind(value: object) -> str:
     return type(value).__name__
+
+
+def _quick_object(members: dict[str, JSON]) -> str:
+    written = [
+        f"{_string(name)}:{_QUICK[type(value)](value)}" for name, value in sorted(members.items())
+    ]
+    return "{" + ",".join(written) + "}"
+
+
+def _quick_array(elements: list[JSON]) -> str:
+    return "[" + ",".join([_QUICK[type(element)](element) for element in elements]) + "]"
+
+
+# What nearly all metadata is made of, at a fifth of the time.
+_QUICK: Mapping[type, Callable[[Any], str]] = {
+    str: _string,
+    int: _integer,
+    float: _float,
+    bool: lambda value: "true" if value else "false",
+    type(None): lambda _: "null",
+    dict: _quick_object,
+    list: _quick_array,
+}
+_NOT_QUICK = (KeyError, TypeError, AttributeError, RecursionError)
+"""A type that is not among them, a name that is no text, a depth that Python's stack has not."""

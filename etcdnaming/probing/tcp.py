@@ -13,4 +13,6 @@ def trouble_with_port(host: str, port: int, timeout: float) -> str:
         socket.create_connection((host, port), timeout).close()
     except OSError as exc:
         return (exc.strerror or str(exc)).lower()
+    except UnicodeError:
+        return f"{host!r} is no name of a host"
     return ""

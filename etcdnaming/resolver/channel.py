@@ -9,16 +9,16 @@ from weakref import finalize
 import grpc
 
 from ..etcd import Client
-from ..model import Endpoint
 from .calls import StreamStream, StreamUnary, Switchboard, UnaryStream, UnaryUnary
 from .connectivity import Listener
 from .current import Current
+from .informed import Informed
 from .inner import Method
 
 __all__ = ["Channel"]
 
 
-class Channel(grpc.Channel):
+class Channel(Informed, grpc.Channel):
     """
     Calls go to the endpoints of *target*, whatever they are when a call is made.
 
@@ -30,26 +30,14 @@ class Channel(grpc.Channel):
         dial: Makes the channel to a set of endpoints.
     """
 
+    _current: Current
+
     def __init__(
         self, client: Client, target: str, hold: float, dial: Callable[[str], grpc.Channel]
     ) -> None:
         self._current = Current(client, target, hold, dial)
         self._switchboard = Switchboard(self._current)
         finalize(self, self._current.abandon)
-
-    @property
-    def endpoints(self) -> tuple[Endpoint, ...]:
-        """Those that calls are sent to now."""
-        return self._current.view.endpoints
-
-    @property
-    def age(self) -> float | None:
-        """
-        The seconds since etcd could last have changed the endpoints.
-
-        0 while it is connected; ``None`` if it was never read.
-        """
-        return self._current.age()
 
     def unary_unary(self, *args: Any, **named: Any) -> UnaryUnary:
         """As gRPC."""

@@ -14,17 +14,9 @@ from .connectivity import LINGER, Connectivity, unsubscribe
 from .following import follow, unfollow
 from .inner import Inner, View
 from .outlook import Outlook
+from .pace import SETTLE, WARM, spacing
 
 __all__ = ["Current"]
-
-SETTLE = 0.01
-"""Seconds after a change in which others may come along, for one replacement of them all."""
-
-SPACING, SPACING_PER_ENDPOINT = 0.05, 0.0005
-"""Seconds between replacements: each of them connects to every endpoint anew."""
-
-WARM = 1.0
-"""Seconds that a new inner channel may take to connect before it is used as it is."""
 
 _READY = grpc.ChannelConnectivity.READY
 _FAILED = grpc.ChannelConnectivity.TRANSIENT_FAILURE
@@ -135,8 +127,7 @@ class Current:
                 return
             before, self.view = self.view, view
             self.changed.notify_all()
-        spacing = max(SPACING, SPACING_PER_ENDPOINT * len(view.endpoints))
-        self._rest_ends = time.monotonic() + spacing
+        self._rest_ends = time.monotonic() + spacing(view)
         if view.inner is not before.inner or not view.inner:
             known = view.inner or view.reason
             channel = view.inner.channel if view.inner else None

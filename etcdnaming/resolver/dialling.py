@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, TypeVar, get_args
 from urllib.parse import quote
 
 import grpc
@@ -13,17 +13,11 @@ from ..errors import InvalidSettingError
 from ..etcd import Client
 from .channel import Channel
 
-__all__ = [
-    "Options",
-    "Policy",
-    "channel_options",
-    "check_hold",
-    "insecure_channel",
-    "secure_channel",
-]
+__all__ = ["RESYNC_HOLD", "Options", "Policy", "dialled_by", "insecure_channel", "secure_channel"]
 
 Options: TypeAlias = Sequence[tuple[str, Any]]
 Policy: TypeAlias = Literal["round_robin", "pick_first"]
+AnyChannel = TypeVar("AnyChannel")
 
 RESYNC_HOLD = 30.0
 """Seconds."""
@@ -63,12 +57,11 @@ def insecure_channel(
         InvalidSettingError: There is no such policy, or the time is not one.
     """
 
-    def dial(addresses: str) -> grpc.Channel:
+    def dial(addresses: str, chosen: Options) -> grpc.Channel:
         return grpc.insecure_channel(addresses, chosen, compression)
 
-    name = keys.parse_target(target)
-    chosen = channel_options(name, options, policy, authority)
-    return _channel(client, name, resync_hold, dial)
+    name, dialled = dialled_by(dial, target, options, policy, authority)
+    return Channel(client, name, resync_hold, dialled)
 
 
 def secure_channel(
@@ -88,35 +81,33 @@ def secure_channel(
     *authority* is also the name that the certificates of all endpoints must have.
     """
 
-    def dial(addresses: str) -> grpc.Channel:
+    def dial(addresses: str, chosen: Options) -> grpc.Channel:
         return grpc.secure_channel(addresses, credentials, chosen, compression)
 
-    name = keys.parse_target(target)
-    chosen = channel_options(name, options, policy, authority)
-    return _channel(client, name, resync_hold, dial)
+    name, dialled = dialled_by(dial, target, options, policy, authority)
+    return Channel(client, name, resync_hold, dialled)
 
 
-def _channel(
-    client: Client, name: str, hold: float, dial: Callable[[str], grpc.Channel]
-) -> Channel:
-    check_hold(hold)
-    dial("ipv4:127.0.0.1:1")  # connects to nothing, and complains of options here, not in a thread
-    return Channel(client, name, hold, dial)
+def dialled_by(
+    dial: Callable[[str, Options], AnyChannel],
+    target: str,
+    options: Options | None,
+    policy: str,
+    authority: str | None,
+) -> tuple[str, Callable[[str], AnyChannel]]:
+    """
+    Return the name of the service, and what dials addresses with its options.
 
-
-def check_hold(seconds: float) -> None:
-    """Raise `InvalidSettingError` if nobody can wait for *seconds*."""
-    if not seconds >= 0:
-        raise InvalidSettingError("resync_hold must not be less than 0")
-
-
-def channel_options(
-    name: str, options: Options | None, policy: str, authority: str | None
-) -> list[tuple[str, Any]]:
-    """Return *options*, and before them what they may overrule."""
+    Raises:
+        InvalidTargetError: The target names no service.
+        InvalidSettingError: There is no such policy.
+    """
     if policy not in get_args(Policy):
         raise InvalidSettingError(f"there is no policy {policy!r}: use round_robin or pick_first")
+    name = keys.parse_target(target)
     # gRPC's own default is the list of all addresses, which servers refuse when it is long.
     said = authority or quote(keys.encode(name).rstrip(b"/").rpartition(b"/")[2])
     ours = {"grpc.lb_policy_name": policy, "grpc.default_authority": said}
-    return [*ours.items(), *(options or ())]
+    chosen = [*ours.items(), *(options or ())]  # theirs overrule
+    dial("ipv4:127.0.0.1:1", chosen)  # connects to nothing, and complains of options here
+    return name, lambda addresses: dial(addresses, chosen)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
 
 from ..endpoints import EndpointManager
-from ..errors import ClosedError
+from ..errors import ClosedError, InvalidSettingError
 from ..etcd import Client
 from ..model import Endpoint, WatchState
 from ..watching import Watch
@@ -28,7 +29,14 @@ _sharing = threading.RLock()  # guards it
 
 
 def follow(client: Client, target: str, hold: float, listener: Callable[[], None]) -> Following:
-    """Return what follows *target*: the same for all who ask, until they `unfollow`."""
+    """
+    Return what follows *target*: the same for all who ask, until they `unfollow`.
+
+    Raises:
+        InvalidSettingError: *hold* is no time.
+    """
+    if not hold >= 0:
+        raise InvalidSettingError("resync_hold must not be less than 0")
     with _sharing:
         following = _shared.get((client, target, hold))
         if following is None:
@@ -45,6 +53,18 @@ def unfollow(following: Following, listener: Callable[[], None]) -> None:
             return
         del _shared[following.key]
     following.stop()
+
+
+def _after_fork() -> None:
+    """Begin anew: a child has none of our threads, and locks that nobody will ever release."""
+    global _sharing  # noqa: PLW0603 - no other way to renew it
+    _sharing = threading.RLock()
+    for following in _shared.values():
+        following.orphan()
+    _shared.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 class Following:
@@ -95,6 +115,10 @@ class Following:
         with self._changed:
             self._listeners.discard(listener)
             return not self._listeners
+
+    def orphan(self) -> None:
+        """Know that nobody tells anything any more."""
+        self._changed, self._connected = threading.Condition(), False
 
     def age(self) -> float | None:
         """

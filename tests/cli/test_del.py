@@ -162,6 +162,7 @@ def test_all_of_a_target(run: Run, etcd: Etcd) -> None:
     assert set(etcd.get("")) == {b"svc", b"svc_other/e1"}
 
 
+@pytest.mark.server
 def test_all_of_a_target_warns_once(run: Run, etcd: Etcd) -> None:
     """However many holders there are."""
     put(etcd, "svc/e1")

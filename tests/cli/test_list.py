@@ -143,6 +143,7 @@ def test_something_is_not_empty(run: Run, two: Etcd) -> None:
     assert run("list", "svc", "--fail-if-empty") == Result(0, LINE_1 + LINE_2, "")
 
 
+@pytest.mark.server
 @pytest.mark.parametrize(
     ("option", "out"),
     [

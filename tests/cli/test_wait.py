@@ -219,6 +219,16 @@ def test_a_terminal_sees_what_is_missing(terminal: Terminal, etcd: Etcd) -> None
     assert "waiting" not in "\n".join(picture.lines)
 
 
+def test_a_line_that_is_too_long_is_cut(terminal: Terminal) -> None:
+    """Wherever that is: of a second one, something would be left behind."""
+    picture = Picture(terminal("wait", "svc", "--addr=世世世世世世世世世世", size=(24, 30)))
+    picture.wait_for("waiting for svc: 世世世世世 …")
+    picture.terminal.sendintr()
+    picture.finish()
+
+    assert [line.replace("^C", "") for line in picture.lines] == [""]
+
+
 def test_a_ctrl_c_leaves_no_half_a_line(terminal: Terminal, etcd: Etcd) -> None:
     """The prompt stands where the line was."""
     picture = Picture(terminal("wait", "svc"))

@@ -19,9 +19,9 @@ from harness import Etcd, Process, Result, Run, Spawn, Terminal, wait_until
 from harness.process import command
 from harness.watcher import put, stored
 
-from etcdnaming.cli.handler_input import variables
-from etcdnaming.cli.setting import PREFIXES
-from etcdnaming.cli.settings import SETTINGS
+from etcdnaming.cli.following.handler_input import variables
+from etcdnaming.cli.settings.known import SETTINGS
+from etcdnaming.cli.settings.setting import PREFIXES
 from etcdnaming.model import ChangeBatch
 
 ENVIRONMENT = ("sh", "-c", "env | grep -a '^ETCD[A-Z]*_WATCH_' | sort; echo .")

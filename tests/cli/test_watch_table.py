@@ -140,6 +140,17 @@ def test_it_says_whether_it_is_connected(watch: Watch, own_etcd: Callable[..., E
     assert "disconnected" not in "\n".join(picture.lines)
 
 
+def test_it_says_that_it_was_read_again(watch: Watch, own_etcd: Callable[..., Etcd]) -> None:
+    """What is shown as removed may have been so for long; the time of it is that of the reading."""
+    etcd = own_etcd()
+    put(etcd, e1="1:1")
+    picture = watch(f"--endpoints={etcd.endpoint}")
+    picture.wait_for("connected to")
+    etcd.wipe()
+    picture.wait_until(lambda: row(picture, "svc/e1").startswith("-"), timeout=20)
+    picture.wait_for("0 endpoints under svc, revision 1, resynced at ", "connected to")
+
+
 def test_it_says_what_it_waits_for(watch: Watch) -> None:
     """Also when there is no etcd yet."""
     picture = watch("--endpoints=127.0.0.1:1", "--dial-timeout=300ms")
@@ -214,6 +225,21 @@ def test_another_size_is_another_picture(watch: Watch, etcd: Etcd) -> None:
     picture.wait_for("svc/e3", "connected to")
 
     assert len(picture.lines) == 6
+
+
+def test_another_size_is_another_picture_of_thousands(watch: Watch, etcd: Etcd) -> None:
+    """As many rows as there is room for, while they change, and never one line too many."""
+    etcd.put_all({f"svc/e{n:05}".encode(): stored(f"{n}").encode() for n in range(10_000)})
+    picture = watch(size=(24, 80))
+    picture.wait_for("10000 endpoints", "connected to")
+    for number, (lines, columns) in enumerate([(10, 40), (50, 200), (2, 20), (24, 80)]):
+        picture.terminal.setwinsize(lines, columns)
+        put(etcd, e05000=f"new{number}")
+        picture.wait_until(lambda: len(picture.lines) == lines)  # noqa: B023 - it ends here
+        picture.wait_until(lambda: f"new{number}" in row(picture, "svc/e05000") or lines < 5)  # noqa: B023
+        assert all(len(line) < columns for line in picture.lines)
+    shown = sum(" svc/e" in line for line in picture.lines)
+    assert picture.lines[shown + 1] == f"   and {10_000 - shown} more"
 
 
 def test_nothing_from_etcd_is_an_escape_code(watch: Watch, etcd: Etcd) -> None:

@@ -142,6 +142,7 @@ def test_an_etcd_that_is_away_for_less_is_not_worth_a_word(
         assert told == []
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("through_a_proxy", [False, True])
 def test_a_lease_that_was_revoked_is_gone(
     etcd: Etcd, grpc_proxy: Callable[..., Proxy], through_a_proxy: bool
@@ -218,6 +219,7 @@ def test_a_thousand_leases_share_a_stream(own_etcd: Callable[..., Etcd]) -> None
         assert threads() == THREADS
 
 
+@pytest.mark.server
 def test_a_lease_that_is_forgotten_ends(etcd: Etcd, client: Client) -> None:
     """With its TTL, and without a word."""
     told = Told()

@@ -18,6 +18,7 @@ def listed(client: Client) -> list[str]:
     return list(EndpointManager(client, "svc").list().by_key())
 
 
+@pytest.mark.server
 def test_a_server_of_the_ca_is_trusted(
     secure_etcd: Callable[..., Etcd], certificates: Certificates
 ) -> None:
@@ -32,6 +33,7 @@ def test_a_server_of_the_ca_is_trusted(
             assert listed(client) == []
 
 
+@pytest.mark.server
 def test_both_sides_show_a_certificate(
     secure_etcd: Callable[..., Etcd], certificates: Certificates
 ) -> None:
@@ -53,6 +55,7 @@ def said(endpoint: str, **settings: str) -> str:
     return str(refused.value).partition(f"{endpoint}: ")[2]
 
 
+@pytest.mark.server
 def test_what_is_wrong_with_tls_is_told_apart(
     etcd: Etcd, secure_etcd: Callable[..., Etcd], certificates: Certificates
 ) -> None:
@@ -76,6 +79,7 @@ def test_what_is_wrong_with_tls_is_told_apart(
         )
 
 
+@pytest.mark.server
 def test_a_certificate_for_another_name_is_refused(
     secure_etcd: Callable[..., Etcd], certificates: Certificates
 ) -> None:
@@ -87,6 +91,7 @@ def test_a_certificate_for_another_name_is_refused(
     )
 
 
+@pytest.mark.server
 @pytest.mark.timeout(120)
 def test_files_are_read_again_for_every_new_connection(
     secure_etcd: Callable[..., Etcd], certificates: Certificates
@@ -108,6 +113,7 @@ def test_files_are_read_again_for_every_new_connection(
         assert listed(client) == []
 
 
+@pytest.mark.server
 def test_a_file_that_is_gone_when_it_is_needed_is_named(
     secure_etcd: Callable[..., Etcd], certificates: Certificates
 ) -> None:
@@ -119,6 +125,7 @@ def test_a_file_that_is_gone_when_it_is_needed_is_named(
             listed(client)
 
 
+@pytest.mark.server
 def test_what_can_never_work_is_refused_before_anything_is_dialled(
     tmp_path: Path,
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import grpc
 import pytest
@@ -11,7 +12,7 @@ from harness import Etcd
 
 from etcdnaming.errors import CompactedError
 from etcdnaming.etcd import Client, rpc
-from etcdnaming.etcd.snapshot import read_snapshot
+from etcdnaming.etcd.snapshot import FIRST_PAGE, LARGEST_PAGE, read_snapshot
 
 pytestmark = pytest.mark.server
 
@@ -42,15 +43,15 @@ def test_more_than_a_page_is_read_at_one_revision(etcd: Etcd, client: Client) ->
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        snapshots = [read_snapshot(client, ALL) for _ in range(5)]
+        snapshots = [read_snapshot(client, ALL, list) for _ in range(5)]
     finally:
         stop.set()
         writer.join()
     for snapshot in snapshots:
-        assert len(snapshot.kvs) == snapshot.count
-        assert max(kv.mod_revision for kv in snapshot.kvs) <= snapshot.header.revision
-        assert sum(kv.value != b"late" for kv in snapshot.kvs) == 5_000
-        assert [kv.key for kv in snapshot.kvs] == sorted(kv.key for kv in snapshot.kvs)
+        assert len(snapshot.found) == snapshot.count
+        assert max(kv.mod_revision for kv in snapshot.found) <= snapshot.header.revision
+        assert sum(kv.value != b"late" for kv in snapshot.found) == 5_000
+        assert [kv.key for kv in snapshot.found] == sorted(kv.key for kv in snapshot.found)
 
 
 def test_six_megabytes_are_read_also_by_a_channel_that_takes_four(
@@ -60,8 +61,8 @@ def test_six_megabytes_are_read_also_by_a_channel_that_takes_four(
     values = {b"svc/%04d" % n: b"x" * 6_000 for n in range(1_000)}
     etcd.put_all(values)
     for reader in (client, Client(channel=given)):
-        snapshot = read_snapshot(reader, ALL)
-        assert {kv.key: kv.value for kv in snapshot.kvs} == values
+        snapshot = read_snapshot(reader, ALL, list)
+        assert {kv.key: kv.value for kv in snapshot.found} == values
 
 
 @pytest.mark.long
@@ -69,9 +70,20 @@ def test_six_megabytes_are_read_also_by_a_channel_that_takes_four(
 def test_a_hundred_thousand_values_of_a_kilobyte_are_read(etcd: Etcd, client: Client) -> None:
     """100 MB, in order, each once."""
     etcd.put_all({b"svc/%06d" % n: b"x" * 1_000 for n in range(100_000)})
-    snapshot = read_snapshot(client, ALL)
-    assert [kv.key for kv in snapshot.kvs] == [b"svc/%06d" % n for n in range(100_000)]
+    snapshot = read_snapshot(client, ALL, list)
+    assert [kv.key for kv in snapshot.found] == [b"svc/%06d" % n for n in range(100_000)]
     etcd.empty()
+
+
+def test_no_page_is_large(etcd: Etcd) -> None:
+    """In keys, where they are small; in bytes, where they are not."""
+    etcd.put_all({b"svc/%06d" % n: b"x" * 500 for n in range(12_000)})
+    with closing(Pages(etcd)) as client:
+        assert len(read_snapshot(client, ALL, list).found) == 12_000
+    assert client.limits[0] == FIRST_PAGE
+    assert all(0 < limit <= LARGEST_PAGE for limit in client.limits)
+    assert all(size < 4 << 20 for size in client.sizes)
+    assert len(client.sizes) > 2
 
 
 def test_a_limit_is_kept_across_pages(etcd: Etcd, client: Client) -> None:
@@ -85,9 +97,25 @@ def test_a_limit_is_kept_across_pages(etcd: Etcd, client: Client) -> None:
         (9_999, False),
     ):
         request = rpc.RangeRequest(key=b"svc/", range_end=b"svc0", limit=limit)
-        snapshot = read_snapshot(client, request)
-        assert (len(snapshot.kvs), snapshot.more) == (min(limit, 2_500), more)
+        snapshot = read_snapshot(client, request, list)
+        assert (len(snapshot.found), snapshot.more) == (min(limit, 2_500), more)
         assert snapshot.count == 2_500
+
+
+class Pages(Client):
+    """A client that knows what was asked for, and how much came."""
+
+    def __init__(self, etcd: Etcd) -> None:
+        super().__init__([etcd.endpoint])
+        self.limits: list[int] = []
+        self.sizes: list[int] = []
+
+    def range(self, request: rpc.RangeRequest) -> rpc.RangeResponse:
+        """Read, and take it down."""
+        self.limits.append(request.limit)
+        page = super().range(request)
+        self.sizes.append(page.ByteSize())
+        return page
 
 
 class Compacting(Client):
@@ -114,10 +142,10 @@ def test_a_reading_that_compaction_overtakes_is_begun_again_three_times(
     etcd.put_all({b"svc/%05d" % n: b"x" for n in range(1_500)})
     with Compacting(etcd, times) as client:
         if whole:
-            assert len(read_snapshot(client, ALL).kvs) == 1_501
+            assert len(read_snapshot(client, ALL, list).found) == 1_501
         else:
             with pytest.raises(CompactedError):
-                read_snapshot(client, ALL)
+                read_snapshot(client, ALL, list)
 
 
 def test_a_revision_that_was_asked_for_is_not_replaced_by_another(
@@ -127,8 +155,10 @@ def test_a_revision_that_was_asked_for_is_not_replaced_by_another(
     etcd.put_all({b"svc/%05d" % n: b"x" for n in range(1_500)})
     revision = etcd.revision()
     with Compacting(etcd, 1) as slow, pytest.raises(CompactedError):
-        read_snapshot(slow, rpc.RangeRequest(key=b"svc/", range_end=b"svc0", revision=revision))
-    assert read_snapshot(client, ALL).count == 1_501
+        read_snapshot(
+            slow, rpc.RangeRequest(key=b"svc/", range_end=b"svc0", revision=revision), list
+        )
+    assert read_snapshot(client, ALL, list).count == 1_501
 
 
 def test_the_rest_of_the_keyspace_is_not_read(own_etcd: Callable[..., Etcd]) -> None:
@@ -136,4 +166,14 @@ def test_the_rest_of_the_keyspace_is_not_read(own_etcd: Callable[..., Etcd]) -> 
     etcd = own_etcd()
     etcd.put_all({b"other/%05d" % n: b"x" for n in range(2_000)})
     with Client([etcd.endpoint]) as client:
-        assert read_snapshot(client, ALL).count == 0
+        assert read_snapshot(client, ALL, list).count == 0
+
+
+def test_a_channel_that_takes_four_megabytes_reads_many_of_them(
+    etcd: Etcd, given: grpc.Channel
+) -> None:
+    """The pages after the first are no larger than that either."""
+    values = {b"svc/%05d" % n: b"x" * 2_000 for n in range(5_000)}
+    etcd.put_all(values)
+    snapshot = read_snapshot(Client(channel=given), ALL, list)
+    assert {kv.key: kv.value for kv in snapshot.found} == values

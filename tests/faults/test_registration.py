@@ -62,6 +62,7 @@ def check_return(etcd: Etcd, registration: Registration, told: Told) -> None:
     assert "error" not in told.kinds
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("seconds", [0, 1.5 * TTL])
 def test_a_stopped_etcd_gives_the_same_lease_back(
     own_etcd: Callable[..., Etcd], seconds: float
@@ -117,6 +118,7 @@ def test_it_comes_back_twenty_times_in_a_row(own_etcd: Callable[..., Etcd]) -> N
             check_return(etcd, registration, told)
 
 
+@pytest.mark.server
 def test_a_frozen_etcd_lets_the_lease_end_and_gives_another_one(
     own_etcd: Callable[..., Etcd],
 ) -> None:
@@ -141,6 +143,7 @@ def test_a_wiped_etcd_gets_everything_again(own_etcd: Callable[..., Etcd], secon
         check_return(etcd, registration, told)
 
 
+@pytest.mark.server
 @pytest.mark.long
 @pytest.mark.timeout(120)
 def test_a_wiped_etcd_behind_a_proxy_gets_everything_again(
@@ -230,6 +233,7 @@ def test_a_grant_without_an_answer_is_revoked_when_it_ends_there(
         assert etcd.leases() == []
 
 
+@pytest.mark.server
 def test_writes_that_are_refused_leak_no_lease(auth_etcd: Callable[..., Etcd]) -> None:
     """The one that was granted waits for the day."""
     etcd = auth_etcd()
@@ -253,6 +257,7 @@ def test_writes_that_are_refused_leak_no_lease(auth_etcd: Callable[..., Etcd]) -
     assert etcd.leases() == []
 
 
+@pytest.mark.server
 def test_that_a_key_can_not_be_put_back_is_told(auth_etcd: Callable[..., Etcd]) -> None:
     """It is not registered then, although the lease lives."""
     etcd = auth_etcd()

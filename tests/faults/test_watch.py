@@ -26,10 +26,10 @@ from harness.relay import (
 )
 from harness.watcher import Watcher, put
 
+from etcdnaming.endpoints import EndpointManager
 from etcdnaming.errors import ClientClosedError, RefusedError
-from etcdnaming.etcd import Client, follower, rpc, streams
-
-pytestmark = pytest.mark.server
+from etcdnaming.etcd import Client, follower, rpc, stream
+from etcdnaming.model import Endpoint, Update
 
 NOWHERE = "127.0.0.1:1"
 
@@ -46,9 +46,10 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever follows asks etcd every second, and believes nobody for longer."""
     monkeypatch.setattr(follower, "IDLE", 1)
     monkeypatch.setattr(follower, "LATE", 1)
-    monkeypatch.setattr(streams, "LATE", 1)
+    monkeypatch.setattr(stream, "LATE", 1)
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("end", [Etcd.kill, Etcd.stop], ids=["kill", "stop"])
 def test_a_restart_costs_no_change(
     own_etcd: Callable[..., Etcd], end: Callable[[Etcd], None]
@@ -74,6 +75,7 @@ def test_a_restart_costs_no_change(
         assert not any(batch.resync for batch in watcher.batches)
 
 
+@pytest.mark.server
 def test_a_watch_may_begin_before_etcd_does(own_etcd: Callable[..., Etcd]) -> None:
     """Whoever waits is told why, and then all there is."""
     etcd = own_etcd()
@@ -88,6 +90,7 @@ def test_a_watch_may_begin_before_etcd_does(own_etcd: Callable[..., Etcd]) -> No
         assert watcher.batches[0].first
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("excuse", ["etcdserver: leader changed", "etcdserver: too many requests"])
 def test_a_watch_may_begin_while_etcd_is_unwell(etcd: Etcd, excuse: str) -> None:
     """What passes is no reason to end."""
@@ -103,6 +106,7 @@ def test_a_watch_may_begin_while_etcd_is_unwell(etcd: Etcd, excuse: str) -> None
             watcher.wait_for_addresses(e1="1").wait_until_connected()
 
 
+@pytest.mark.server
 def test_what_is_no_etcd_ends_it_at_once() -> None:
     """A wrong port does not become right."""
     with some_other_server() as endpoint, Client([endpoint]) as client, Watcher(client) as watcher:
@@ -119,6 +123,7 @@ def some_other_server() -> Iterator[str]:
     server.stop(None).wait()
 
 
+@pytest.mark.server
 def test_new_certificates_are_used_when_etcd_comes_back(
     secure_etcd: Callable[..., Etcd], certificates: Certificates
 ) -> None:
@@ -208,6 +213,7 @@ def test_closing_ends_a_pause() -> None:
     wait_until(lambda: threading.active_count() <= threads, 3)
 
 
+@pytest.mark.server
 def test_closing_the_client_ends_its_watches(etcd: Etcd) -> None:
     """Nobody would ever come back to it."""
     cut = threading.Event()
@@ -296,6 +302,7 @@ def test_a_stream_that_is_silent_is_left_when_there_is_something_to_tell(
         assert relay.streams == times + 1
 
 
+@pytest.mark.server
 @pytest.mark.usefixtures("impatient")
 def test_a_stream_that_never_begins_is_left(etcd: Etcd) -> None:
     """etcd has the time it needs to accept, and no more."""
@@ -332,6 +339,43 @@ def test_a_response_that_came_in_part_is_told_once(etcd: Etcd) -> None:
         assert relay.streams == 2
 
 
+@pytest.mark.parametrize("fragment", [True, False], ids=["fragments", "responses"])
+def test_a_revision_that_comes_in_parts_is_told_whole(etcd: Etcd, fragment: bool) -> None:
+    """Each of its changes once; in one batch, if etcd says that more of it is to come."""
+    keys = [f"svc/{n}" for n in range(4)]
+
+    def in_parts(answers: Answers) -> Answers:
+        for answer in answers:
+            for event in answer.events[:-1]:
+                yield rpc.WatchResponse(events=[event], fragment=fragment)
+            yield rpc.WatchResponse(created=answer.created, events=answer.events[-1:])
+            yield rpc.WatchResponse(events=answer.events)  # as a proxy that says it again
+
+    with (
+        Relay(etcd.endpoint, in_parts) as relay,
+        Client([relay.endpoint]) as client,
+        Watcher(client) as watcher,
+    ):
+        watcher.wait_until_connected()
+        manager = EndpointManager(client, "svc")
+        manager.update([Update.add(key, Endpoint("1")) for key in keys])
+        manager.update(
+            [*map(Update.delete, keys[:2]), *(Update.add(key, Endpoint("2")) for key in keys[2:])]
+        )
+        watcher.wait_until(lambda watcher: len(watcher.changes) == 8)
+        put(etcd, end="0")
+        watcher.wait_until(lambda watcher: "svc/end" in watcher.replayed)
+        assert sorted(watcher.told[:8]) == sorted(
+            [("ADD", key, "1") for key in keys]
+            + [("DELETE", key, "1") for key in keys[:2]]
+            + [("ADD", key, "2") for key in keys[2:]]
+        )
+        assert watcher.told[8:] == [("ADD", "svc/end", "0")]
+        assert len(watcher.batches) == 1 + (2 if fragment else 8) + 1
+        assert (watcher.connections, relay.streams) == ([True], 1)
+
+
+@pytest.mark.server
 def test_what_was_told_before_is_not_told_again(etcd: Etcd) -> None:
     """Even if a stream begins too early."""
 
@@ -354,15 +398,21 @@ def test_what_was_told_before_is_not_told_again(etcd: Etcd) -> None:
         assert watcher.told == [("ADD", "svc/e2", "2")]
 
 
-def test_hundreds_of_reconnects_leave_nothing_behind(
-    etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "times",
+    [300, pytest.param(3000, marks=[pytest.mark.long, pytest.mark.timeout(200)])],
+)
+def test_reconnecting_again_and_again_leaves_nothing_behind(
+    etcd: Etcd, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
     """No thread, no file descriptor, no memory."""
     monkeypatch.setattr(follower, "LONGEST_PAUSE", 0.01)
     cut = threading.Event()
     breaks = [only_accepted] * 100
     with (
-        Relay(etcd.endpoint, *breaks, cut_off_when(cut), *breaks * 3, passed_on) as relay,
+        Relay(
+            etcd.endpoint, *breaks, cut_off_when(cut), *[only_accepted] * times, passed_on
+        ) as relay,
         Client([relay.endpoint]) as client,
         Watcher(client),
     ):
@@ -370,11 +420,12 @@ def test_hundreds_of_reconnects_leave_nothing_behind(
         time.sleep(1)  # connections that were left take a moment to end
         threads, files, memory = threading.active_count(), descriptors(), resident()
         cut.set()
-        wait_until(lambda: relay.streams == 402, 40)
+        wait_until(lambda: relay.streams == times + 102, times / 10)
         wait_until(lambda: threading.active_count() <= threads + 5 and descriptors() <= files + 5)
         assert resident() - memory < 3 << 20
 
 
+@pytest.mark.server
 @pytest.mark.long
 @pytest.mark.timeout(120)
 def test_a_frozen_etcd_is_told_and_costs_no_change(own_etcd: Callable[..., Etcd]) -> None:
@@ -399,6 +450,7 @@ def test_a_frozen_etcd_is_told_and_costs_no_change(own_etcd: Callable[..., Etcd]
         assert watcher.connections == [True, False, True]
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("leads", [True, False], ids=["leader", "follower"])
 @pytest.mark.parametrize(
     "end",
@@ -432,6 +484,7 @@ def test_another_member_takes_over_within_15_s(
         assert watcher.wait_until_connected().connections == [True, False, True]
 
 
+@pytest.mark.server
 @pytest.mark.long
 @pytest.mark.timeout(120)
 def test_a_cluster_that_has_no_leader_comes_back(cluster: Cluster) -> None:

@@ -273,6 +273,34 @@ def test_a_wipe_behind_a_proxy_is_found(
         watcher.wait_for_addresses(20, e2="3", e4="4")
 
 
+@pytest.mark.parametrize("writes", [0, 20], ids=["younger", "older"])
+def test_who_slept_while_etcd_was_wiped_behind_a_proxy_is_told_what_is_gone(
+    own_etcd: Callable[..., Etcd], grpc_proxy: Callable[..., Proxy], writes: int
+) -> None:
+    """Although the proxy has kept his stream, and tells of the new cluster as of the old one."""
+    etcd = own_etcd()
+    put(etcd, e1="1", e2="2", e3="3")
+    with WatchingProcess(grpc_proxy(etcd).endpoint, idle=1) as watching:
+        watching.told_until("first")
+        watching.states_until("connected")
+        watching.stop()
+        etcd.wipe()
+        for _ in range(writes):
+            put(etcd, e4="0")
+        put(etcd, e2="2", e4="4")
+        watching.go_on()
+        told = watching.told_until("DELETE svc/e3 3 resync")
+        put(etcd, end="0")
+        told += watching.told_until("ADD svc/end 0")
+    gone = [line for line in told if line.startswith("DELETE")]
+    assert gone == ["DELETE svc/e1 1 resync", "DELETE svc/e3 3 resync"]
+    assert dict(line.split()[1:3] for line in told if line not in gone) == {
+        "svc/e2": "2",
+        "svc/e4": "4",
+        "svc/end": "0",
+    }
+
+
 @pytest.mark.usefixtures("impatient")
 def test_a_wipe_behind_a_proxy_is_found_while_it_tells_much(
     own_etcd: Callable[..., Etcd], grpc_proxy: Callable[..., Proxy]
@@ -364,8 +392,9 @@ def test_resuming_on_a_member_that_lags_tells_nothing_false(
             watcher.wait_until_connected()
             assert watcher.states[-1][1].detail == other.endpoint
             lagging.freeze()
-            for n in range(200):
-                leader.put_all({b"svc/%d" % each: stored(str(n)).encode() for each in range(128)})
+            for n in range(200):  # more than the frozen one's sockets hold, to be told at once
+                long = stored(f"{n:0600}").encode()
+                leader.put_all({b"svc/%d" % each: long for each in range(128)})
             leader.delete("svc/e1")
             watcher.wait_until(lambda watcher: "svc/e1" not in watcher.replayed, 30)
             told = len(watcher.batches)

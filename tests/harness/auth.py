@@ -32,4 +32,4 @@ def add_users(etcd: Etcd) -> None:
     etcd.ctl("user", "add", ROOT)
     etcd.ctl("user", "grant-role", "root", "root")
     etcd.ctl("auth", "enable")
-    etcd.flags = (f"--user={ROOT}",)
+    etcd.flags = (*etcd.flags, f"--user={ROOT}")

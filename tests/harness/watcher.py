@@ -61,6 +61,7 @@ class Watcher:
         self.error: EtcdnamingError | AssertionError | None = None
         self.ended = threading.Event()
         self._revision = 0
+        self._told: set[tuple[str, int]] = set()
         self._changed = threading.Condition()
         self.watch = EndpointManager(client, target).watch(
             revision=revision, on_state=self._note_state
@@ -164,11 +165,16 @@ class Watcher:
 
     def _replay(self, batch: ChangeBatch) -> None:
         first = batch.changes[0].revision if batch.changes else batch.revision
-        assert batch.resync or first > self._revision, f"twice: {batch}"
+        if batch.resync:
+            self._told.clear()  # perhaps another history, whose revisions begin again
+        else:
+            assert first >= self._revision, f"back in time: {batch}"
         revisions = [each.revision for each in batch.changes]
         assert revisions == sorted(revisions), f"not in order: {batch}"
         self._revision = batch.revision
         for change in batch.changes:
+            assert (change.key, change.revision) not in self._told, f"twice: {change}"
+            self._told.add((change.key, change.revision))
             held = self.replayed.get(change.key)
             previous = change.previous.endpoint if change.previous else None
             assert previous == held, f"it was {held}: {change}"

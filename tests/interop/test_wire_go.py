@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.go import has_go
 from hypothesis import given, settings
 from wire_documents import as_go_holds_it, metadata, texts, values
 
@@ -19,12 +20,11 @@ from etcdnaming import wire
 from etcdnaming.errors import InvalidValueError
 from etcdnaming.model import JSON, Endpoint
 
-HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
+ROOT = Path(__file__).parent.parent.parent
 
 pytestmark = [
     pytest.mark.interop,
-    pytest.mark.skipif(shutil.which("go") is None, reason="needs Go"),
+    pytest.mark.skipif(not has_go(), reason="needs Go"),
     pytest.mark.timeout(600),  # the first build of Go's client takes a minute or more
 ]
 
@@ -58,11 +58,10 @@ class Go:
 
 
 @pytest.fixture(scope="module")
-def go(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Go]:
-    """Go's client, built and running."""
-    program = tmp_path_factory.mktemp("go") / "vectors"
-    subprocess.run(["go", "build", "-o", program, "./vectors"], cwd=HERE / "go", check=True)
+def go(go_programs: Path) -> Iterator[Go]:
+    """Go's client, running."""
     pipe = subprocess.PIPE
+    program = go_programs / "vectors"
     with subprocess.Popen([program], stdin=pipe, stdout=pipe, encoding="utf-8") as process:
         yield Go(process)
 

@@ -11,8 +11,7 @@ from ...errors import EtcdnamingError
 from ...model import JSON, Condition, Endpoint, Update
 from .. import stderr
 from ..app import App, pass_app
-from ..endpoint import check, settle
-from ..options import (
+from ..grammar.options import (
     KEY,
     LEASE,
     METADATA_OPTIONS,
@@ -23,8 +22,9 @@ from ..options import (
     metadata_options,
     target_option,
 )
+from ..grammar.tree import Command
 from ..output.spelling import lease_id
-from ..tree import Command
+from ..updates.endpoint import check, settle
 
 __all__ = ["command"]
 

@@ -11,11 +11,11 @@ from ...model import Condition, Deletion, InvalidValue, StoredEndpoint, Update, 
 from .. import stderr
 from ..app import App, pass_app
 from ..clear import clear
-from ..endpoint import check
 from ..failures import NotFoundError
-from ..options import KEY, POSITIVE, TARGET_SLASH, flag, target_option
+from ..grammar.options import KEY, POSITIVE, TARGET_SLASH, flag, target_option
+from ..grammar.tree import Command
 from ..output.spelling import lease_id
-from ..tree import Command
+from ..updates.endpoint import check
 
 __all__ = ["command"]
 

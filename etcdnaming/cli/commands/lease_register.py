@@ -10,21 +10,30 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from ... import keys
 from ...model import JSON, Endpoint, Update
 from ...registration.event import RegistrationEvent
 from ...registration.rules import OnConflict, OnDelete
 from ..app import App, pass_app
-from ..durations import parse_duration
-from ..endpoint import check, settle
 from ..entrypoint.plan import OnLost, Plan, Start, Timing
 from ..entrypoint.specs import Spec, parse_spec
 from ..failures import InputError
 from ..files import name_of, read_bytes
-from ..handler_run import check_command
-from ..options import KEY, METADATA_OPTIONS, POSITIVE, TEXT, TTL, metadata_options, target_option
-from ..parsed import FILE, Parsed
-from ..updatefile import parse
-from ..wrapping import WrappingCommand
+from ..following.runner import check_command
+from ..grammar.durations import parse_duration
+from ..grammar.options import (
+    KEY,
+    METADATA_OPTIONS,
+    POSITIVE,
+    TEXT,
+    TTL,
+    metadata_options,
+    target_option,
+)
+from ..grammar.parsed import FILE, Parsed
+from ..grammar.wrapping import WrappingCommand
+from ..updates.endpoint import Tells, check, settle
+from ..updates.file import parse
 
 if TYPE_CHECKING:
     from ...registration.registration import Registration
@@ -108,7 +117,7 @@ EXCLUSIVE = (
     "--ready-file",
     type=FILE,
     metavar="FILE",
-    help="Is there while everything is registered, and the check passes.",
+    help="Is there once everything is registered, but not while the check fails.",
 )
 @pass_app
 def command(
@@ -211,10 +220,16 @@ def _updates(
 
 
 def _in_file(file: str, target: str | None) -> Sequence[Update]:
+    found: set[str] = set()
+
     def check_add(update: Update) -> None:
         if update.endpoint is None:
             raise ValueError("only what is added can be kept registered")
         check(update, target)
+        key = keys.complete_key(update.key, update.endpoint.addr)
+        if key in found:
+            raise ValueError(f"{key} is named twice")
+        found.add(key)
 
     updates = parse(read_bytes(file), name_of(file), check_add)
     if not updates:
@@ -226,14 +241,15 @@ def _registration(
     app: App,
     updates: Sequence[Update],
     settings: dict[str, Any],
+    tells: Tells,
     hear: Callable[[RegistrationEvent], None],
 ) -> Registration:
     from ...registration.registration import Registration  # behind the door to gRPC
 
     endpoints: dict[str, Endpoint] = {}
     for update in updates:
-        settled = settle(update, app.local_address)
-        if settled.key in endpoints:
+        settled = settle(update, app.local_address, tells)
+        if settled.key in endpoints:  # which can't be seen of :80 in a file
             raise click.UsageError(f"{settled.key} is named twice")
         if settled.endpoint is not None:
             endpoints[settled.key] = settled.endpoint
@@ -241,7 +257,10 @@ def _registration(
 
 
 def _run(app: App, plan: Plan, make: Callable[..., Registration]) -> int:
-    name = app.format()
+    stream = sys.stderr if plan.cmd else sys.stdout
+    if stream is None and not plan.cmd:
+        raise OSError("closed")
+    name = app.format_of(stream)
     app.log_in()
     from ..entrypoint.loop import Loop
 
@@ -251,8 +270,7 @@ def _run(app: App, plan: Plan, make: Callable[..., Registration]) -> int:
     from ..output.registering import registration_printer
 
     app.client()  # everything that can be wrong with the settings is known now
-    stream = sys.stderr if plan.cmd else sys.stdout
     # Not where words would stand between the lines of a format, or beside a table that says it.
     aloud = name == "simple" or not (plan.cmd or name == "table")
     telling = Telling(registration_printer(name, stream), aloud=aloud)
-    return Entrypoint(plan, loop, make, telling).run()
+    return Entrypoint(plan, loop, partial(make, telling), telling).run()

@@ -8,10 +8,10 @@ from ...model import Listing
 from .. import stderr
 from ..app import App, pass_app
 from ..failures import InputError, NotFoundError
-from ..options import REVISION, TARGET, TARGET_SLASH, flag
+from ..grammar.options import REVISION, TARGET, TARGET_SLASH, flag
+from ..grammar.tree import Command
 from ..output import Printer
 from ..query import Query
-from ..tree import Command
 
 __all__ = ["command"]
 

@@ -12,8 +12,8 @@ from ...sandbox import Sandbox
 from .. import stderr
 from ..app import App, pass_app
 from ..child import run
+from ..grammar.tree import Command
 from ..signals import unwinding
-from ..tree import Command
 
 __all__ = ["command"]
 

@@ -12,15 +12,15 @@ from ...folding import fold
 from ...model import Condition, Update, UpdateResult
 from .. import stderr
 from ..app import App, pass_app
-from ..batches import in_batches
-from ..changes import ADD, AT_REVISION, DELETE, InOrder
-from ..endpoint import check, check_place, settle
 from ..files import name_of, read_bytes
-from ..options import KEY, LEASE, POSITIVE, flag, target_option
+from ..grammar.options import KEY, LEASE, POSITIVE, flag, target_option
+from ..grammar.parsed import FILE
 from ..output import Printer
 from ..output.spelling import lease_id
-from ..parsed import FILE
-from ..updatefile import parse
+from ..updates.batches import in_batches
+from ..updates.endpoint import check, check_place, settle
+from ..updates.file import parse
+from ..updates.options import ADD, AT_REVISION, DELETE, InOrder
 
 __all__ = ["command"]
 

@@ -8,7 +8,7 @@ import click
 
 from ... import __version__
 from ..app import App, pass_app
-from ..tree import Command
+from ..grammar.tree import Command
 
 __all__ = ["command"]
 

@@ -11,17 +11,17 @@ import click
 from ...model import ChangeBatch, WatchState
 from .. import stderr
 from ..app import App, pass_app
-from ..conditions import Conditions
-from ..durations import parse_duration
 from ..failures import TimedOutError
-from ..following import until
-from ..notes import Notes, unreadable
-from ..options import REVISION, TARGET, TEXT
+from ..following.conditions import Conditions
+from ..following.follow import until
+from ..following.notes import Notes, unreadable
+from ..grammar.durations import parse_duration
+from ..grammar.options import REVISION, TARGET, TEXT
+from ..grammar.parsed import Parsed
+from ..grammar.tree import Command
 from ..output.found import Found, show
 from ..output.status_line import StatusLine
-from ..parsed import Parsed
 from ..signals import ending
-from ..tree import Command
 
 __all__ = ["command"]
 

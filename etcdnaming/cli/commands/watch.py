@@ -13,19 +13,19 @@ import click
 from ...errors import ClosedError, PermissionDeniedError, RefusedError
 from ...model import ChangeBatch, StoredEndpoint, WatchState
 from ..app import App, pass_app
-from ..durations import parse_duration, parse_timeout
 from ..failures import WatchCanceledError
-from ..following import follow
-from ..handler import Handler, Policy
-from ..handler_run import Runner, check_command
-from ..notes import Notes
-from ..options import POSITIVE, TARGET, flag
+from ..following.follow import follow
+from ..following.handler import Handler, Policy
+from ..following.notes import Notes
+from ..following.reader import Reader
+from ..following.runner import Runner, check_command
+from ..grammar.durations import parse_duration, parse_timeout
+from ..grammar.options import POSITIVE, TARGET, flag
+from ..grammar.parsed import Parsed
+from ..grammar.wrapping import WrappingCommand
 from ..output.terminal import can_animate, is_terminal
 from ..output.watch import WatchPrinter, live_printer, watch_printer
-from ..parsed import Parsed
-from ..reader import Reader
 from ..signals import ending
-from ..wrapping import WrappingCommand
 
 __all__ = ["command"]
 

@@ -15,6 +15,8 @@ __all__ = ["Ending"]
 LOOK = 0.02
 """Seconds between two looks whether somebody is left: who is not our child ends unheard."""
 
+ABANDON = 1.0
+"""Seconds after which nobody waits for those of its group whom nobody can kill."""
 
 ECHO = 0.1
 """Seconds in which a signal that comes again is the same one: timeout(1) sends each twice."""
@@ -45,8 +47,9 @@ class Ending:
         self._loop, self._program, self._over = loop, program, over
         self._signum, self._drain, self._patience = signum, drain, patience
         self._has_left = self._has_told = self._is_clean = self._is_over = False
+        self._is_abandoned = False
         self._signals = 1
-        self._heard_at = time.monotonic()
+        self._heard = (signum, time.monotonic())
 
     def begin(self, holder: Holder) -> None:
         """Leave first of all."""
@@ -56,15 +59,15 @@ class Ending:
 
     def hurry(self, signum: int) -> None:
         """Hear another signal: the second skips the drain, the third kills."""
-        before, self._heard_at = self._heard_at, time.monotonic()
-        if signum == self._signum and self._heard_at - before < ECHO:
+        (last, at), self._heard = self._heard, (signum, time.monotonic())
+        if signum == last and self._heard[1] - at < ECHO:
             return
         self._signals += 1
         if self._program is None:
             if self._signals > 2:
                 self._finish()
         elif self._signals > 2:
-            self._program.kill()
+            self._kill()
         elif self._has_told:
             self._program.signal(signum)
         else:
@@ -93,10 +96,19 @@ class Ending:
             return
         self._has_told = True
         self._program.signal(self._signum)
-        self._loop.later(self._patience, self._program.kill)
+        self._loop.later(self._patience, self._kill)
+
+    def _kill(self) -> None:
+        if self._program:
+            self._program.kill()
+        self._loop.later(ABANDON, self._abandon)
+
+    def _abandon(self) -> None:
+        self._is_abandoned = True
 
     def _look(self) -> None:
-        if self._program and self._program.is_gone and self._has_left:
+        is_gone = self._is_abandoned or (self._program and self._program.is_gone)
+        if is_gone and self._has_left:
             self._finish()
         else:
             self._loop.later(LOOK, self._look)

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
-from ...errors import EtcdnamingError
+import click
+
 from ...process import stop_with_our_job
 from ...registration.event import RegistrationEvent
-from .. import stderr
 from ..failures import LeaseLostError, TimedOutError
 from ..signals import die_by
 from .checker import Checker
@@ -38,6 +38,8 @@ STOPS = {signal.SIGTERM, signal.SIGINT}
 FATAL = STOPS | {signal.SIGHUP, signal.SIGQUIT}
 """End us where there is no command to say what they mean."""
 
+UNCONFIRMED = "etcd has not confirmed the end: what is left of it ends with its lease"
+
 
 class Entrypoint:
     """Runs once. All of it belongs to the loop; *make* is called in a thread of its own."""
@@ -51,13 +53,13 @@ class Entrypoint:
     ) -> None:
         self._plan, self._loop, self._telling = plan, loop, telling
         self._holder = Holder(
-            loop, partial(make, self._happens), failed=self._fail, unreached=self._unreached
+            loop, partial(make, self._happens), failed=self._fail, warn=telling.warn
         )
-        self._readiness = Readiness(plan.ready_file, os.environ)
+        self._readiness = Readiness(plan.ready_file, os.environ, telling.warn)
         self._checker: Checker | None = None
         self._program: Program | None = None
         self._ending: Ending | None = None
-        self._has_begun = self._has_registered = False
+        self._has_begun = self._has_lease = self._has_registered = False
 
     def run(self) -> int:
         """
@@ -67,6 +69,7 @@ class Entrypoint:
             EtcdnamingError, click.UsageError, LeaseLostError, TimedOutError, CommandNotFoundError,
             CommandNotRunError, OSError: It ended by that.
         """
+        self._telling.begin(lambda exc: self._loop.post(partial(self._be_unheard, exc)))
         self._loop.post(self._begin)
         return self._loop.run(self._hear)
 
@@ -90,7 +93,9 @@ class Entrypoint:
 
     def _launch(self) -> None:
         try:
-            self._program = Program(self._loop, self._plan.cmd, self._command_ended)
+            self._program = Program(
+                self._loop, self._plan.cmd, self._command_ended, self._telling.warn
+            )
         except Exception as exc:  # noqa: BLE001 - whatever it is, nothing may stay registered
             self._end(exc)
 
@@ -103,7 +108,8 @@ class Entrypoint:
         self._loop.post(partial(self._take, event))
 
     def _take(self, event: RegistrationEvent) -> None:
-        self._say(partial(self._telling.tell, event))
+        self._telling.tell(event)
+        self._has_lease |= event.kind == "granted"
         if self._ending:
             return
         if event.kind == "lost" and self._plan.on_lost == "exit":
@@ -112,14 +118,14 @@ class Entrypoint:
             self._be_registered()
 
     def _be_registered(self) -> None:
-        self._say(self._telling.complete)
+        self._telling.complete()
         self._readiness.begin()
         self._has_registered = True
         if self._plan.cmd and self._program is None:
             self._launch()
 
     def _be_well(self) -> None:
-        self._say(self._telling.healthy)
+        self._telling.healthy()
         if self._has_begun:
             self._holder.want(wanted=True)
         else:
@@ -128,21 +134,23 @@ class Entrypoint:
 
     def _be_unwell(self, trouble: str) -> None:
         self._readiness.pause()
-        self._say(partial(self._telling.unhealthy, trouble))
+        self._telling.unhealthy(trouble)
         self._holder.want(wanted=False)
 
     def _be_late(self, trouble: str) -> None:
         seconds = self._plan.timing.timeout
         self._end(TimedOutError(f"the check did not pass in {seconds:g}s: {trouble}"))
 
-    def _unreached(self, exc: Exception) -> None:
-        self._say(partial(self._telling.unreached, exc))
+    def _be_unheard(self, exc: OSError) -> None:
+        """Hear that nobody can hear us, which is no reason for a command to end, or not to be."""
+        if not self._plan.cmd:
+            self._end(exc)
 
     def _fail(self, exc: Exception) -> None:
         """Hear that there can be no registration."""
-        if self._program and isinstance(exc, EtcdnamingError):
-            self._say(partial(stderr.error, f"{exc}; the command goes on without"))
-        elif not self._ending:
+        if self._program and not self._ending and not isinstance(exc, click.UsageError):
+            self._telling.warn(f"{exc}; the command goes on without")
+        else:
             self._end(exc)
 
     def _hear(self, signum: int) -> None:
@@ -194,19 +202,12 @@ class Entrypoint:
         self._ending.begin(self._holder)
 
     def _be_over(self, why: Exception | Callable[[], object] | None, clean: bool) -> None:
-        if not clean:
-            self._say(self._telling.unconfirmed)
+        if self._has_lease and not clean:
+            self._telling.warn(UNCONFIRMED)
+        self._telling.finish()
         if callable(why):
             why()
         elif why is not None:
             self._loop.end(why)
         else:
             self._loop.end(self._program.exit_code or 0 if self._program else 0)
-
-    def _say(self, words: Callable[[], None]) -> None:
-        """Say something; if nobody can hear it that is the end, but not of a command."""
-        try:
-            words()
-        except OSError as exc:
-            if self._program is None:
-                self._end(exc)

@@ -8,9 +8,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
-import click
-
-from ...errors import ClosedError, ConnectionFailedError, EtcdnamingError, TLSError
+from ...errors import ClosedError, ConnectionFailedError, TLSError
 from .loop import Loop
 
 if TYPE_CHECKING:
@@ -31,8 +29,8 @@ class Holder:
     """
     Holds what *make* makes, which may have to ask etcd for the address that we have.
 
-    *failed* is called in the loop with what does not heal, *unreached* when etcd is not there for
-    `make`. `_lock` guards the registration and what is wanted of it.
+    *failed* is called in the loop with what does not heal, *warn* in a thread with what may.
+    `_lock` guards the registration and what is wanted of it.
     """
 
     def __init__(
@@ -40,10 +38,10 @@ class Holder:
         loop: Loop,
         make: Make,
         failed: Callable[[Exception], None],
-        unreached: Callable[[Exception], None],
+        warn: Callable[[str], None],
     ) -> None:
         self._loop, self._make = loop, make
-        self._failed, self._unreached = failed, unreached
+        self._failed, self._warn = failed, warn
         self._lock = threading.Lock()
         self._registration: Registration | None = None
         self._is_wanted = True
@@ -78,7 +76,7 @@ class Holder:
                 registration.wait()
         except ClosedError:
             return  # we have left
-        except (EtcdnamingError, click.UsageError) as exc:
+        except Exception as exc:  # noqa: BLE001 - it must not look like silence
             self._loop.post(partial(self._failed, exc))
 
     def _made(self, strict: bool) -> Registration | None:
@@ -90,7 +88,7 @@ class Holder:
                 if strict and isinstance(exc, TLSError):
                     raise
                 if not said:
-                    self._loop.post(partial(self._unreached, exc))
+                    self._warn(str(exc))
                 said = True
             self._leaving.wait(AGAIN)
         return None
@@ -99,8 +97,8 @@ class Holder:
         with self._lock:
             if self._leaving.is_set():
                 return False
+            self._registration = registration  # before anything can be told of it
             registration.start(wait=False, strict=strict)
-            self._registration = registration
             if not self._is_wanted:
                 _want(registration, wanted=False)
         return True

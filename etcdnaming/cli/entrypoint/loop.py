@@ -11,23 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ...process import Command, Exited, Signalled, Supervisor
 
-__all__ = ["Loop", "Timer", "signal_name"]
-
-
-class Timer:
-    """What is to be done later. `Loop.later` makes one."""
-
-    def __init__(self, call: Callable[[], None]) -> None:
-        self._call: Callable[[], None] | None = call
-
-    def cancel(self) -> None:
-        """Do nothing, then."""
-        self._call = None
-
-    def ring(self) -> None:
-        """Do it, unless it was canceled."""
-        if self._call is not None:
-            self._call()
+__all__ = ["Loop", "signal_name"]
 
 
 class Loop:
@@ -40,7 +24,7 @@ class Loop:
     def __init__(self) -> None:
         self._supervisor = Supervisor()
         self._posted: deque[Callable[[], None]] = deque()
-        self._timers: list[tuple[float, int, Timer]] = []
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()  # timers of the same moment keep their order
         self._running: dict[Command, Callable[[int], None]] = {}
         self._result: int | BaseException | None = None
@@ -50,12 +34,10 @@ class Loop:
         self._posted.append(call)
         self._supervisor.wake()
 
-    def later(self, seconds: float, call: Callable[[], None]) -> Timer:
+    def later(self, seconds: float, call: Callable[[], None]) -> None:
         """Have *call* done after *seconds*."""
-        timer = Timer(call)
         due = time.monotonic() + seconds
-        heapq.heappush(self._timers, (due, next(self._numbers), timer))
-        return timer
+        heapq.heappush(self._timers, (due, next(self._numbers), call))
 
     def launch(
         self,
@@ -105,7 +87,7 @@ class Loop:
             left = self._timers[0][0] - time.monotonic()
             if left > 0:
                 return left
-            heapq.heappop(self._timers)[2].ring()
+            heapq.heappop(self._timers)[2]()
         return None if self._result is None else 0
 
 

@@ -1,25 +1,20 @@
-"""One look at the service, of each kind, that never blocks the loop."""
+"""One look at the service, of each kind, that never keeps the loop waiting."""
 
 from __future__ import annotations
 
-import os
-import tempfile
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import IO, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
-from ...process import Command
+from .errand import Errand
 from .loop import Loop
-from .program import environment
 from .specs import ExecSpec, GrpcSpec, Spec, TcpSpec
 
 __all__ = ["Done", "Probe", "probe"]
 
 Done: TypeAlias = Callable[[str], None]
 """Is called in the loop with what is wrong; empty if nothing is."""
-
-LAST_WORDS = 500  # bytes of what a command printed that are looked at
 
 
 class Probe(Protocol):
@@ -71,31 +66,14 @@ class _ExecProbe:
 
     def __init__(self, loop: Loop, spec: ExecSpec) -> None:
         self._loop, self._argv = loop, spec.argv
-        self._command: Command | None = None
+        self._errand: Errand | None = None
 
     def look(self, timeout: float, done: Done) -> None:
-        output = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the command
-        ended = partial(self._end, output, done)
         try:
-            self._command = self._loop.launch(
-                self._argv, environment(), ended, output=output.fileno()
-            )
+            self._errand = Errand(self._loop, self._argv, done)
         except OSError as exc:
-            output.close()
             done(f"{self._argv[0]}: {exc.strerror}")
 
     def stop(self) -> None:
-        if self._command is not None:
-            self._command.kill()
-
-    def _end(self, output: IO[bytes], done: Done, exit_code: int) -> None:
-        self._command = None
-        with output:
-            words = _last_line(output)
-        done(f"exit code {exit_code}{words and ': '}{words}" if exit_code else "")
-
-
-def _last_line(output: IO[bytes]) -> str:
-    output.seek(max(0, os.fstat(output.fileno()).st_size - LAST_WORDS))
-    lines = output.read(LAST_WORDS).decode(errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+        if self._errand is not None:
+            self._errand.stop()

@@ -6,7 +6,6 @@ import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 
-from .. import stderr
 from ..failures import CommandNotFoundError, CommandNotRunError
 from .loop import Loop, signal_name
 
@@ -20,16 +19,22 @@ def environment() -> Mapping[str, str]:
 
 class Program:
     """
-    Runs *cmd* in the foreground; *ended* is called when it has ended.
+    Runs *cmd* in the foreground; *ended* is called when it has ended, *warn* with what is odd.
 
     Raises:
         CommandNotFoundError, CommandNotRunError: It did not begin.
     """
 
-    def __init__(self, loop: Loop, cmd: Sequence[str], ended: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        cmd: Sequence[str],
+        ended: Callable[[], None],
+        warn: Callable[[str], None],
+    ) -> None:
         self.exit_code: int | None = None
         """As a shell has it, when it has ended."""
-        self._ended = ended
+        self._ended, self._warn = ended, warn
         try:
             self._command = loop.launch(cmd, environment(), self._end)
         except FileNotFoundError as exc:
@@ -49,7 +54,7 @@ class Program:
         try:
             self._command.signal(number)
         except PermissionError:
-            stderr.warn(f"{signal_name(number)} can't be sent: the command is another user's now")
+            self._warn(f"{signal_name(number)} can't be sent: the command is another user's now")
 
     def kill(self) -> None:
         """Kill its process group."""

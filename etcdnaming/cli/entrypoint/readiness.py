@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import click
-
-from .. import stderr
 
 __all__ = ["Readiness"]
 
@@ -18,12 +16,17 @@ class Readiness:
     """
     The *file* is there while it is; systemd, if *environ* knows it, is told once.
 
+    *warn* is told what goes wrong: it is no reason to end.
+
     Raises:
         click.UsageError: There can't be such a file.
     """
 
-    def __init__(self, file: Path | None, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, file: Path | None, environ: Mapping[str, str], warn: Callable[[str], None]
+    ) -> None:
         self._file, self._systemd = file, environ.get("NOTIFY_SOCKET", "")
+        self._warn = warn
         self._is_ready = False
         if file is None:
             return
@@ -37,7 +40,7 @@ class Readiness:
             try:
                 self._file.write_text(f"{os.getpid()}\n")
             except OSError as exc:
-                stderr.warn(f"--ready-file {self._file}: {exc.strerror}")
+                self._warn(f"--ready-file {self._file}: {exc.strerror}")
         if not self._is_ready:
             self._notify("READY=1")
         self._is_ready = True
@@ -57,7 +60,7 @@ class Readiness:
         try:
             self._file.unlink(missing_ok=True)
         except OSError as exc:
-            stderr.warn(f"--ready-file {self._file}: {exc.strerror}")
+            self._warn(f"--ready-file {self._file}: {exc.strerror}")
 
     def _notify(self, state: str) -> None:
         if not self._systemd:
@@ -69,4 +72,4 @@ class Readiness:
                 out.setblocking(False)
                 out.sendto(state.encode(), address)
         except OSError as exc:
-            stderr.warn(f"NOTIFY_SOCKET {self._systemd}: {exc.strerror}")
+            self._warn(f"NOTIFY_SOCKET {self._systemd}: {exc.strerror}")

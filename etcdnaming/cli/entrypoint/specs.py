@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
+from ..grammar.options import parse_text
+
 __all__ = ["ExecSpec", "GrpcSpec", "Spec", "TcpSpec", "parse_spec"]
 
 
@@ -43,6 +45,7 @@ def parse_spec(text: str) -> Spec:
     kind, colon, rest = text.partition(":")
     if colon and kind == "exec":
         return _exec(rest)
+    rest = parse_text(rest)
     if kind == "tcp" and rest.startswith("//"):
         return TcpSpec(*_address(text, rest[2:]))
     if kind == "grpc" and rest.startswith("//"):

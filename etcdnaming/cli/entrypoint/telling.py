@@ -3,92 +3,99 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import partial
 
 from ...registration.event import RegistrationEvent
 from ...wire import dumps
 from .. import stderr
 from ..output.registering import RegistrationPrinter, StateChange, state_change
 from ..output.spelling import lease_id
+from .voice import Voice
 
 __all__ = ["Telling"]
+
+LAST_WORDS = 1.0
+"""Seconds that whoever reads what we say has for the last of it."""
 
 
 class Telling:
     """
-    Tells each thing once.
+    Tells each thing once, and never keeps anybody waiting. From any thread.
 
-    *aloud*: also in words on stderr, for a format that does not show it.
+    *aloud*: also in words on stderr, for a format that does not show it, and where words do not
+    stand between the lines of a format.
     """
 
     def __init__(self, printer: RegistrationPrinter, *, aloud: bool) -> None:
         self._printer, self._aloud = printer, aloud
-        self._leases: dict[str, int] = {}
-        self._is_lost = self._is_complete = False
+        self._voice = Voice()
+        self._is_complete = False
+
+    def begin(self, unheard: Callable[[OSError], None]) -> None:
+        """Begin; *unheard* is called, in a thread of ours, when something can't be said."""
+        self._voice.begin(unheard)
+
+    def finish(self) -> None:
+        """Return when all is said, or nobody has listened for too long."""
+        self._voice.finish(LAST_WORDS)
 
     def tell(self, event: RegistrationEvent) -> None:
         """Tell what has happened to the registration."""
-        self._printer.changed(state_change(event))
-        if words := self._words(event):
-            self._warn(words)
-        if event.kind == "regained":
-            self._say(f"registered again after {event.seconds:.1f}s")
-        if event.kind == "registered":
-            self._leases[event.key] = event.lease
-        elif event.kind in {"withdrawn", "taken_over", "deleted"}:
-            self._leases.pop(event.key, None)
-        if event.kind in {"lost", "regained"}:
-            self._is_lost = event.kind == "lost"
+        self._print(state_change(event))
+        if words := _words(event):
+            self._aside(partial(stderr.warn, words))
+        elif event.kind == "regained":
+            self._aside(partial(stderr.say, f"registered again after {event.seconds:.1f}s"))
 
     def complete(self) -> None:
         """Tell that everything is registered, if that is new."""
         if not self._is_complete:
             self._is_complete = True
-            self._printer.complete()
-
-    def unreached(self, exc: Exception) -> None:
-        """Tell that etcd is not there yet."""
-        self.tell(RegistrationEvent("error", reason=str(exc)))
+            self._voice.say(self._printer.complete)
 
     def healthy(self) -> None:
         """Tell that the check passes now."""
-        self._printer.changed(StateChange("healthy", time.time()))
+        self._print(StateChange("healthy", time.time()))
 
     def unhealthy(self, trouble: str) -> None:
         """Tell that the check has failed too often."""
-        self._printer.changed(StateChange("unhealthy", time.time(), reason=trouble))
-        self._warn(f"unhealthy: {trouble}")
+        self._print(StateChange("unhealthy", time.time(), reason=trouble))
+        self._aside(partial(stderr.warn, f"unhealthy: {trouble}"))
 
-    def unconfirmed(self) -> None:
-        """Tell that we are gone, and etcd has not said that our keys are."""
-        why = "etcd has not confirmed the end: what is left of it ends with its lease"
-        self.tell(RegistrationEvent("error", reason=why))
+    def warn(self, text: str) -> None:
+        """Tell what is odd about anything else."""
+        self.tell(RegistrationEvent("error", reason=text))
 
-    def _words(self, event: RegistrationEvent) -> str:
-        holder = lease_id(event.holder)
-        words = {
-            "lost": f"lease {lease_id(event.lease)} lost: {event.reason}",
-            "error": event.reason,
-            "changed": f"{event.key} was changed by somebody to {_value(event)}, which stands",
-            "deleted": f"{event.key} was deleted by somebody, and stays away",
-            "waiting": f"{event.key} is held by lease {holder}, waiting for its end",
-            "taken_over": f"{event.key} was taken over by lease {holder}",
-        }
-        return self._registered(event) if event.kind == "registered" else words.get(event.kind, "")
+    def say(self, text: str) -> None:
+        """Say what a person wants to know, and a program sees anyway."""
+        self._aside(partial(stderr.say, text))
 
-    def _registered(self, event: RegistrationEvent) -> str:
-        if event.holder:
-            return f"{event.key} was taken over from lease {lease_id(event.holder)}"
-        if self._leases.get(event.key) == event.lease and not self._is_lost:
-            return f"{event.key} was deleted or replaced by somebody, and is registered again"
-        return ""
+    def _print(self, change: StateChange) -> None:
+        self._voice.say(partial(self._printer.changed, change))
 
-    def _warn(self, text: str) -> None:
+    def _aside(self, words: Callable[[], None]) -> None:
         if self._aloud:
-            stderr.warn(text)
+            self._voice.say(words)
 
-    def _say(self, text: str) -> None:
-        if self._aloud:
-            stderr.say(text)
+
+def _words(event: RegistrationEvent) -> str:
+    holder = lease_id(event.holder)
+    words = {
+        "lost": f"lease {lease_id(event.lease)} lost: {event.reason}",
+        "error": event.reason,
+        "changed": f"{event.key} was changed by somebody to {_value(event)}, which stands",
+        "deleted": f"{event.key} was deleted by somebody, and stays away",
+        "waiting": f"{event.key} is held by lease {holder}, waiting for its end",
+        "taken_over": f"{event.key} was taken over by lease {holder}",
+    }
+    return _registered(event) if event.kind == "registered" else words.get(event.kind, "")
+
+
+def _registered(event: RegistrationEvent) -> str:
+    if event.holder:
+        return f"{event.key} was taken over from lease {lease_id(event.holder)}"
+    return f"{event.key} is registered again: {event.reason}" if event.reason else ""
 
 
 def _value(event: RegistrationEvent) -> str:

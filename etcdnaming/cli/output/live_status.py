@@ -30,6 +30,8 @@ class Status(NamedTuple):
         """Return texts at most *room* wide, each with its style; the *last* ones stay."""
         found = f"{counted(view.count, 'endpoint')} under {escape(self.target)}"
         found = f"{found}, revision {view.revision}" if view.revision else "waiting for etcd"
+        if view.resynced is not None:
+            found = f"{found}, resynced at {_clock(view.resynced)}"
         if self.is_connected and self.state and not last:
             found = f"{found}, connected to {printable(self.state.detail)}"
         trouble = self._trouble("disconnected" if view.revision else "not connected")
@@ -38,8 +40,11 @@ class Status(NamedTuple):
     def _trouble(self, what: str) -> str:
         if self.state is None or self.state.connected:
             return ""
-        at = time.strftime("%H:%M:%S", time.localtime(self.since))
-        return f"{what} since {at}: {printable(self.state.detail)}"
+        return f"{what} since {_clock(self.since)}: {printable(self.state.detail)}"
+
+
+def _clock(at: float) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(at))
 
 
 def _folded(text: str, style: str, room: int) -> list[tuple[str, str]]:

@@ -41,12 +41,16 @@ class View:
 
     def __init__(self) -> None:
         self.count = self.revision = 0
+        self.resynced: float | None = None
+        """When it was read again, because etcd could not tell what was missed."""
         self._entries: dict[str, Entry] = {}  # the latest change last
         self._gone: set[str] = set()
 
     def tell(self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint], now: float) -> None:
         """Take *batch*, after which there are *endpoints*."""
         self.count, self.revision = len(endpoints), batch.revision
+        if batch.resync:
+            self.resynced = now
         for change in batch.changes:
             if batch.first:
                 self._entries[change.key] = Entry(endpoints[change.key])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable
 from typing import NamedTuple, Protocol, TextIO
@@ -49,9 +50,9 @@ class Lines(Protocol):
 
 
 class RegistrationPrinter:
-    """Writes *lines* to *stream*, each at once, as UTF-8 whatever the locale says."""
+    """Writes *lines* to *stream*, if there is one, at once, as UTF-8 whatever the locale says."""
 
-    def __init__(self, lines: Lines, stream: TextIO) -> None:
+    def __init__(self, lines: Lines, stream: TextIO | None) -> None:
         self._lines, self._stream = lines, stream
 
     def changed(self, change: StateChange) -> None:
@@ -68,18 +69,20 @@ class RegistrationPrinter:
         self._write(self._lines.complete())
 
     def _write(self, lines: Iterable[str]) -> None:
-        if text := "".join(lines):
-            self._stream.flush()
-            self._stream.buffer.write(text.encode())
-            self._stream.buffer.flush()
+        if self._stream is None:
+            return
+        # Not into the stream's buffer, which nobody else could flush while the reader is stuck.
+        rest = "".join(lines).encode()
+        while rest:
+            rest = rest[os.write(self._stream.fileno(), rest) :]
 
 
-def registration_printer(name: str, stream: TextIO) -> RegistrationPrinter:
+def registration_printer(name: str, stream: TextIO | None) -> RegistrationPrinter:
     """Return what prints in the format *name*, one of `FORMATS`; only that one is loaded."""
     return RegistrationPrinter(_lines(name, stream), stream)
 
 
-def _lines(name: str, stream: TextIO) -> Lines:
+def _lines(name: str, stream: TextIO | None) -> Lines:
     if name == "fields":
         from .registering_fields import FieldsLines
 

@@ -34,7 +34,7 @@ WIDTH = max(map(len, STYLES))
 class TableLines:
     """See `Lines`."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
 
     def changed(self, change: StateChange) -> Iterator[str]:

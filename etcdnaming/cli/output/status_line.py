@@ -25,9 +25,18 @@ class StatusLine:
             # Not by Python's stream, which may be in the middle of something.
             descriptor = sys.stderr.fileno()
             columns = os.get_terminal_size(descriptor).columns
-            line = f"\r{printable(text)[: columns - 1]}{REST_OF_LINE}"
+            line = f"\r{_fitted(printable(text), columns - 1)}{REST_OF_LINE}"
             os.write(descriptor, line.encode("utf-8", "replace"))
 
     def wipe(self) -> None:
         """Leave nothing of it."""
         self.show("")
+
+
+def _fitted(text: str, room: int) -> str:
+    """Return what of *text* fits into one line: in a second one it could not be written over."""
+    if text.isascii() and len(text) <= room:
+        return text
+    from rich.cells import cell_len, set_cell_size  # only for those who look
+
+    return text if cell_len(text) <= room else set_cell_size(text, max(room - 1, 0)) + "…"

@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etcdnaming import keys
-from etcdnaming.cli import updatefile
+from etcdnaming.cli.updates import file as updatefile
 from etcdnaming.model import JSON, Deletion, Endpoint, InvalidValue, Listing, Services, Update
 
 HEAD = {"cluster_id": "cdf8", "member_id": "8e9e", "revision": 74, "raft_term": 2}

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etcdnaming import keys
-from etcdnaming.cli import updatefile
+from etcdnaming.cli.updates import file as updatefile
 from etcdnaming.model import JSON, Condition, Endpoint, Listing, Update
 
 METADATA = st.recursive(

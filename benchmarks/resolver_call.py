@@ -1,0 +1,122 @@
+"""
+What a call by our channel costs, against one by a static channel to the same two servers.
+
+    python benchmarks/resolver_call.py [ROUNDS [CALLS]]
+
+One call after another, in rounds that take turns; the servers and etcd are other processes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from statistics import median
+
+import grpc
+import grpc.aio
+
+from etcdnaming import Client, Endpoint, EndpointManager, aio, insecure_channel
+from etcdnaming.sandbox import Sandbox
+
+METHOD = "/bench.Service/Echo"
+OPTIONS = [("grpc.lb_policy_name", "round_robin"), ("grpc.default_authority", "svc")]
+
+
+def serve() -> None:
+    """Echo on a free port until stdin ends."""
+    server = grpc.server(ThreadPoolExecutor(4))
+    echo: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(
+        lambda request, _: request
+    )
+    handler = grpc.method_handlers_generic_handler("bench.Service", {"Echo": echo})
+    server.add_generic_rpc_handlers((handler,))
+    print(server.add_insecure_port("127.0.0.1:0"), flush=True)
+    server.start()
+    sys.stdin.read()
+
+
+@contextmanager
+def serving() -> Iterator[str]:
+    """Yield the address of a server."""
+    command = [sys.executable, __file__, "serve"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as server:
+        port = server.stdout.readline() if server.stdout else ""
+        yield f"127.0.0.1:{int(port)}"
+
+
+def compare(name: str, rounds: int, ours: Callable[[], float], static: Callable[[], float]) -> None:
+    """Print the medians of both, and their ratio; each is called in turn and says what it took."""
+    took: dict[Callable[[], float], list[float]] = {ours: [], static: []}
+    for number in range(rounds + 1):
+        for side in (ours, static) if number % 2 else (static, ours):
+            seconds = side()
+            if number:  # the first is for warmth
+                took[side].append(seconds)
+    us, them = 1e6 * median(took[ours]), 1e6 * median(took[static])
+    each = median(a / b for a, b in zip(took[ours], took[static], strict=True))
+    print(f"{name}: ours {us:.1f} µs, static {them:.1f} µs a call")
+    print(f"{name}: ratio {us / them:.3f}, median ratio of the rounds {each:.3f}")
+
+
+def round_of(channel: grpc.Channel, calls: int) -> Callable[[], float]:
+    """Return what makes *calls* and returns the seconds of one."""
+    echo: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(METHOD)
+
+    def run() -> float:
+        began = time.perf_counter()
+        for _ in range(calls):
+            echo(b"x")
+        return (time.perf_counter() - began) / calls
+
+    return run
+
+
+def aio_round_of(
+    loop: asyncio.AbstractEventLoop, channel: grpc.aio.Channel, calls: int
+) -> Callable[[], float]:
+    """Return the same, in *loop*."""
+    echo: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(METHOD)
+
+    async def run() -> float:
+        began = time.perf_counter()
+        for _ in range(calls):
+            await echo(b"x")
+        return (time.perf_counter() - began) / calls
+
+    return lambda: loop.run_until_complete(run())
+
+
+def main(rounds: int = 15, calls: int = 1000) -> None:
+    """Compare both kinds of channels."""
+    with Sandbox() as etcd, serving() as first, serving() as second:
+        client = Client([etcd.endpoint])
+        manager = EndpointManager(client, "svc")
+        for number, addr in enumerate((first, second)):
+            manager.add_endpoint(f"svc/{number}", Endpoint(addr))
+        static = "ipv4:" + ",".join(sorted((first, second)))
+        with (
+            insecure_channel("svc", client) as ours,
+            grpc.insecure_channel(static, OPTIONS) as theirs,
+        ):
+            compare("sync", rounds, round_of(ours, calls), round_of(theirs, calls))
+
+        async def dial() -> tuple[grpc.aio.Channel, grpc.aio.Channel]:
+            ours = aio.insecure_channel("svc", client)
+            return ours, grpc.aio.insecure_channel(static, OPTIONS)
+
+        with closing(asyncio.new_event_loop()) as loop:
+            sides = [aio_round_of(loop, each, calls) for each in loop.run_until_complete(dial())]
+            compare("aio", rounds, *sides)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["serve"]:
+        serve()
+    else:
+        main(*map(int, sys.argv[1:]))

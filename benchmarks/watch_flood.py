@@ -1,0 +1,50 @@
+"""
+How long after the last of 50,000 changes, made at etcd's full speed, a watcher has seen them all.
+
+    python benchmarks/watch_flood.py [ROUNDS [COUNT]]        (needs Go)
+
+A program of Go's changes one endpoint in a transaction, and in another row 50. Our bound is one of
+seconds; Go's watch channel is there for comparison.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+
+from measuring import Bound, Row, go_program, in_turns, record
+from watchers import Watcher, go_sees, we_see
+
+from etcdnaming.sandbox import Sandbox
+
+
+def main(rounds: int = 3, count: int = 50_000) -> int:
+    return max([measured(rounds, count, size) for size in (1, 50)])
+
+
+def measured(rounds: int, count: int, size: int) -> int:
+    """Record what comes of *count* changes, *size* of them in a transaction."""
+    go = go_program("naming")
+    with Sandbox() as etcd:
+        flood = [str(go), "flood", etcd.endpoint, str(count), str(size)]
+        late = partial(seconds_late, endpoint=etcd.endpoint, count=count, flood=flood)
+        ours, theirs = in_turns(rounds, lambda: late(we_see), lambda: late(go_sees(go)))
+    return record(
+        Row(
+            f"{count:,} changes, {size} at once: last seen after its write, worst of {rounds}",
+            f"{max(ours):.3f} s",
+            f"Go's watch channel: {max(theirs):.3f} s",
+            max(ours),
+            Bound(most=1.0, unit="s"),
+        )
+    )
+
+
+def seconds_late(watcher: Watcher, endpoint: str, count: int, flood: list[str]) -> float:
+    """Return the seconds from the answer to the last write until the last change was seen."""
+    changes, last_written = watcher(endpoint, count, flood)
+    return (changes[-1].at - int(last_written)) / 1e9
+
+
+if __name__ == "__main__":
+    sys.exit(main(*map(int, sys.argv[1:])))

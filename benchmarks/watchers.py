@@ -1,0 +1,68 @@
+"""Two watchers of the endpoints that Go's ``naming`` program adds: ours, and Go's own."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from etcdnaming.endpoints import EndpointManager
+from etcdnaming.etcd import Client
+
+__all__ = ["Observed", "Seen", "Watcher", "go_sees", "we_see"]
+
+
+SILENCE = 30.0
+"""Seconds after which whoever makes the changes is given up."""
+
+
+class Seen(NamedTuple):
+    """When a change was made and seen, in nanoseconds of `time.monotonic_ns`."""
+
+    added: int
+    at: int
+
+
+class Observed(NamedTuple):
+    """All changes, in the order they came, and what whoever made them has printed."""
+
+    changes: Sequence[Seen]
+    said: str
+
+
+Watcher = Callable[[str, int, Sequence[str]], Observed]
+"""Watches *endpoint* while *command* makes *count* changes."""
+
+
+def we_see(endpoint: str, count: int, command: Sequence[str]) -> Observed:
+    """See it through `EndpointManager.watch`."""
+    seen: list[Seen] = []
+    with Client([endpoint]) as client, EndpointManager(client, "svc").watch() as watch:
+        while watch.get(1):  # until the first set is there, and the stream after it
+            pass
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+            while len(seen) < count:
+                batch = watch.get(SILENCE)
+                at = time.monotonic_ns()
+                if batch is None:
+                    raise TimeoutError(f"{len(seen)} of {count} changes were made")
+                adds = (each.endpoint for each in batch.changes if each.endpoint)
+                seen += [Seen(int(endpoint.addr), at) for endpoint in adds]
+            said, _ = writer.communicate()
+    return Observed(seen, said)
+
+
+def go_sees(go: Path) -> Watcher:
+    """Return what sees it through Go's watch channel."""
+
+    def sees(endpoint: str, count: int, command: Sequence[str]) -> Observed:
+        watch = [str(go), "watch", endpoint, str(count)]
+        with subprocess.Popen(watch, stdout=subprocess.PIPE, text=True) as watcher:
+            _ready = watcher.stdout and watcher.stdout.readline()  # not before
+            said = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
+            lines, _ = watcher.communicate()
+        return Observed([Seen(*map(int, line.split())) for line in lines.splitlines()], said)
+
+    return sees

@@ -1,0 +1,78 @@
+"""One command, started again and again, with something on its stdin."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ..child import start
+from ..failures import CommandNotFoundError, CommandNotRunError
+
+__all__ = ["Runner", "check_command", "outcome"]
+
+
+def check_command(name: str) -> None:
+    """
+    Make sure that there is a command *name* now, and not when the first change comes.
+
+    Raises:
+        CommandNotFoundError, CommandNotRunError: There is none.
+    """
+    if shutil.which(name) is None:
+        if os.sep in name and Path(name).exists():
+            raise CommandNotRunError(f"{name}: it can't be executed")
+        raise CommandNotFoundError(f"{name}: command not found")
+
+
+def outcome(status: int) -> str:
+    """
+    Return what an exit code says.
+
+    >>> outcome(3), outcome(137)
+    ('exit code 3', 'SIGKILL')
+    """
+    try:
+        return signal.Signals(status - 128).name
+    except ValueError:
+        return f"exit code {status}"
+
+
+class Runner:
+    """Runs *command* for one thread; others may end it. `_lock` guards what is running."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        self.name = command[0]
+        self._command, self._environment = command, environment
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._is_over = False
+
+    def run(self, variables: Mapping[str, str], document: bytes) -> int:
+        """
+        Run it to its end and return its exit code, which is 128 + n if signal n ended it.
+
+        Raises:
+            CommandNotFoundError, CommandNotRunError: It did not begin.
+        """
+        with self._lock:
+            if self._is_over:
+                return 0
+            environment = {**self._environment, **variables}
+            process = start(self._command, environment, stdin=subprocess.PIPE)
+            self._process = process
+        process.communicate(document)  # a command need not read it
+        with self._lock:
+            self._process = None
+        return 128 - process.returncode if process.returncode < 0 else process.returncode
+
+    def end(self) -> None:
+        """Tell the command to end, and start none any more."""
+        with self._lock:
+            self._is_over = True
+            if self._process:
+                self._process.terminate()

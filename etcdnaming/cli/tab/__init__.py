@@ -1,0 +1,1 @@
+"""What the TAB key offers: the scripts for shells, and the answers to what they ask."""

@@ -1,0 +1,100 @@
+"""
+Files of updates: what `txn-update` makes, and what its ``--dry-run`` prints.
+
+    # comment
+    add foo/bar/svc/e1 1.2.3.4:80 {"zone":"a"}
+    del foo/bar/svc/e2
+
+Or the same as JSON: see `updatejson`. Keys are any bytes, all else is UTF-8.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+
+from ... import keys, wire
+from ...errors import EtcdnamingError
+from ...model import Endpoint, Update
+from ..failures import InputError
+from .json_objects import Objects, read_object
+
+__all__ = ["parse", "read_line"]
+
+_WORD = re.compile(r'("(?:[^"\\]|\\.)*")(?=[ \t]|$)|([^ \t"][^ \t]*)')
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def parse(data: bytes, name: str, check: Callable[[Update], None]) -> tuple[Update, ...]:
+    """
+    Return the updates in *data*, each of them checked.
+
+    Raises:
+        InputError: One is wrong; it says where in the file *name*.
+    """
+    text = keys.decode(data.removeprefix(_BYTE_ORDER_MARK))
+    is_json = text.lstrip().startswith(("[", "{"))
+    pieces, read = (Objects(text), read_object) if is_json else (_Lines(text), read_line)
+    updates = []
+    try:
+        for piece in pieces:
+            updates.append(read(piece))
+            check(updates[-1])
+    except (EtcdnamingError, ValueError) as exc:
+        raise InputError(f"{name}:{pieces.line}: {exc}") from exc
+    return tuple(updates)
+
+
+class _Lines:
+    """The lines of *text* that say something."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self.line = 1
+        """The number of the one that was read last."""
+
+    def __iter__(self) -> Iterator[str]:
+        # Not splitlines(): that also splits at characters that JSON takes inside of strings.
+        for number, line in enumerate(self._text.split("\n"), start=1):
+            self.line = number
+            said = line.strip(" \t\r")
+            if said and not said.startswith("#"):
+                yield said
+
+
+def read_line(line: str) -> Update:
+    """
+    Return the update that is said on one line.
+
+    >>> read_line("del svc/e1")
+    Update(op=<Operation.DELETE: 1>, key='svc/e1', endpoint=None, lease=None)
+    """
+    operation, rest = _word(line, "add or del")
+    if operation not in ("add", "del"):
+        raise ValueError(f"add or del expected, found {operation!r}")
+    key, rest = _word(rest, "KEY")
+    if operation == "del":
+        if rest:
+            raise ValueError(f"nothing more expected after del KEY, found {rest!r}")
+        return Update.delete(key)
+    addr, rest = _word(rest, "ADDR")
+    return Update.add(key, Endpoint(addr, wire.loads(rest) if rest else None))
+
+
+def _word(text: str, expected: str) -> tuple[str, str]:
+    """Return the first word of *text*, and what follows."""
+    word = _WORD.match(text)
+    if word is None:
+        raise ValueError(
+            f"{expected} expected, found {text[:20]!r}" if text else f"{expected} missing"
+        )
+    rest = text[word.end() :].lstrip(" \t")
+    return (_unquote(word[1]) if word[1] else word[2]), rest
+
+
+def _unquote(quoted: str) -> str:
+    # Python's JSON, not Go's: the half of a surrogate pair is a byte of a key that is not UTF-8.
+    word: str = json.loads(quoted)
+    keys.encode(word)
+    return word

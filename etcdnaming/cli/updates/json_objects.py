@@ -1,0 +1,151 @@
+"""Updates as JSON objects: ours, and those that Go makes of its ``endpoints.Update``."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from collections.abc import Iterator, Mapping
+
+from ... import keys, wire
+from ...errors import InvalidValueError
+from ...model import JSON, Endpoint, Operation, Update
+from ..grammar.lease import parse_lease
+
+__all__ = ["Objects", "read_object"]
+
+_BLANKS = re.compile(r"[ \t\r\n]*")
+_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|([{\[])|([}\]])', re.DOTALL)
+
+_OPERATIONS = {
+    "add": Operation.ADD,
+    "del": Operation.DELETE,
+    "delete": Operation.DELETE,
+    "0": Operation.ADD,
+    "1": Operation.DELETE,
+}
+
+# "prev" is part of what txn-update prints, and says nothing about what to do.
+_MEMBERS = frozenset({"op", "key", "key_base64", "addr", "metadata", "endpoint", "lease", "prev"})
+
+
+class Objects:
+    """
+    The objects in *text*, one after another or in an array, each as its own text.
+
+    >>> list(Objects('[{"op": 1}, {}]'))
+    ['{"op": 1}', '{}']
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = self._counted = 0
+        self.line = 1
+        """On which the object begins that was read last, or on which something is wrong."""
+
+    def __iter__(self) -> Iterator[str]:
+        if self._next() != "[":
+            while self._next():
+                yield self._object()
+            return
+        yield from self._array()
+        if self._next():
+            raise self._error("the end")
+
+    def _array(self) -> Iterator[str]:
+        self._at += 1
+        separator = self._next()
+        if separator == "]":
+            self._at += 1
+        while separator != "]":
+            yield self._object()
+            separator = self._next()
+            if separator not in (",", "]"):
+                raise self._error("',' or ']'")
+            self._at += 1
+
+    def _object(self) -> str:
+        if self._next() != "{":
+            raise self._error("an object")
+        start, self._at = self._at, self._end_of_object()
+        return self._text[start : self._at]
+
+    def _end_of_object(self) -> int:
+        depth = 0
+        for bracket in _BRACKET.finditer(self._text, self._at):
+            depth += bool(bracket[1]) - bool(bracket[2])
+            if not depth:
+                return bracket.end()
+        return len(self._text)
+
+    def _next(self) -> str:
+        """Pass over blanks, and return the character that follows, none at the end."""
+        blanks = _BLANKS.match(self._text, self._at)
+        self._at = blanks.end() if blanks else self._at
+        self.line += self._text.count("\n", self._counted, self._at)
+        self._counted = self._at
+        return self._text[self._at : self._at + 1]
+
+    def _error(self, expected: str) -> ValueError:
+        found = self._text[self._at : self._at + 20].partition("\n")[0]
+        return ValueError(
+            f"{expected} expected, found {found!r}" if found else f"{expected} missing"
+        )
+
+
+def read_object(text: str) -> Update:
+    """
+    Return the update that the object in *text* stands for. Names are taken in any case, as by Go.
+
+    >>> read_object('{"Op": 1, "Key": "svc/e1"}')
+    Update(op=<Operation.DELETE: 1>, key='svc/e1', endpoint=None, lease=None)
+    """
+    members = _members(wire.loads(text), "an update")
+    if unknown := members.keys() - _MEMBERS:
+        raise ValueError(f"unknown member {min(unknown)!r}")
+    operation = _operation(members)
+    key = _key(members)
+    endpoint = _endpoint(members)
+    if operation is Operation.ADD:
+        return Update.add(key, endpoint, lease=_lease(members))
+    if endpoint != Endpoint(""):
+        raise ValueError("a delete has a key, and no endpoint")
+    return Update.delete(key)
+
+
+def _operation(members: Mapping[str, JSON]) -> Operation:
+    value = members.get("op")
+    operation = _OPERATIONS.get(str(value)) if type(value) in (int, str) else None
+    if operation is None:
+        raise ValueError(f'"op" must be "add" or "del", not {wire.dumps(value)}')
+    return operation
+
+
+def _key(members: Mapping[str, JSON]) -> str:
+    if "key_base64" in members:
+        return keys.decode(b64decode(_text(members, "key_base64"), validate=True))
+    if "key" not in members:
+        raise ValueError('"key" is missing')
+    return _text(members, "key")
+
+
+def _endpoint(members: Mapping[str, JSON]) -> Endpoint:
+    if "endpoint" in members:  # Go's own Update has one
+        members = _members(members["endpoint"], '"endpoint"')
+    return Endpoint(_text(members, "addr"), members.get("metadata"))
+
+
+def _lease(members: Mapping[str, JSON]) -> int | None:
+    return parse_lease(_text(members, "lease")) if "lease" in members else None
+
+
+def _members(value: JSON, name: str) -> Mapping[str, JSON]:
+    if not isinstance(value, Mapping):
+        raise InvalidValueError(f"{name} must be an object")
+    return {name.lower(): each for name, each in value.items() if each is not None}
+
+
+def _text(members: Mapping[str, JSON], name: str) -> str:
+    value = members.get(name, "")
+    if not isinstance(value, str):
+        raise InvalidValueError(f'"{name}" must be a string')
+    return value

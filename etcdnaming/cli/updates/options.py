@@ -1,0 +1,53 @@
+"""Updates and conditions on the command line: ``--add KEY=ADDR``, ``--del KEY``, ``KEY=N``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...model import Condition, Endpoint, Update
+from ..grammar.arguments import options_used
+from ..grammar.options import parse_key, parse_number, parse_text
+from ..grammar.parsed import Parsed
+from ..grammar.tree import Command
+from ..tab.offers import complete_keys
+
+if TYPE_CHECKING:
+    import click
+
+__all__ = ["ADD", "AT_REVISION", "DELETE", "InOrder"]
+
+
+def _add(text: str) -> Update:
+    key, equals, addr = text.partition("=")
+    if not equals:
+        raise ValueError(f"{text!r} is not KEY=ADDR")
+    return Update.add(parse_key(key), Endpoint(parse_text(addr)))
+
+
+def _delete(text: str) -> Update:
+    return Update.delete(parse_key(text))
+
+
+def _at_revision(text: str) -> Condition:
+    key, equals, revision = text.rpartition("=")
+    if not equals:
+        raise ValueError(f"{text!r} is not KEY=N")
+    return Condition(parse_key(key), parse_number(revision))
+
+
+ADD = Parsed("add", _add)
+DELETE = Parsed("key", _delete, complete_keys)
+AT_REVISION = Parsed("condition", _at_revision)
+
+
+class InOrder(Command):
+    """Hands ``--add`` and ``--del`` over together, because the last word about a key counts."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put what the two brought in the order of the command line."""
+        rest = super().parse_args(ctx, args)
+        brought = {"--add": iter(ctx.params.pop("add")), "--del": iter(ctx.params.pop("delete"))}
+        used = options_used(args, self.get_params(ctx), interspersed=ctx.allow_interspersed_args)
+        if not ctx.resilient_parsing:
+            ctx.params["changes"] = [next(brought[name]) for name in used if name in brought]
+        return rest

@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# Replaces one instance of a service by another, without a failed call.
+#
+#   deploy.sh TARGET OLD NEW COMMAND...
+#   deploy.sh foo/bar/svc 10.0.0.1:50051 10.0.0.1:50052 python server.py --port 50052
+#
+# OLD and NEW are addresses, COMMAND is the new server. OLD was started in the same way: its key is
+# TARGET/OLD, and --on-delete leave lets us delete it. Where etcd is, say ETCDNAMING_ENDPOINTS and
+# the other variables of etcdnaming. Exit code 1: not done, and stderr says how things stand.
+set -euo pipefail
+
+timeout=${DEPLOY_TIMEOUT:-60s} # for each thing that is waited for
+drain=${DEPLOY_DRAIN:-10s}     # from the last word that OLD gets no new calls to its end
+log=${DEPLOY_LOG:-server.log}  # of the new server
+
+fail() {
+    printf 'deploy: %s\n' "$*" >&2
+    exit 1
+}
+
+start_new() {
+    # A session of its own, so that it outlives the terminal of whoever deploys.
+    setsid etcdnaming lease-register "$target/" --addr "$new" --check "tcp://$new" \
+        --check-timeout 0 --on-delete leave --drain "$drain" -- "$@" \
+        </dev/null >>"$log" 2>&1 &
+    instance=$!
+}
+
+wait_for_new() {
+    etcdnaming wait "$target" --min $((before + 1)) --addr "$new" --timeout "$timeout" >/dev/null &
+    # What ends first is this, or the instance.
+    if wait -n && kill -0 "$instance" 2>/dev/null; then
+        return
+    fi
+    kill "$instance" $! 2>/dev/null || true
+    wait
+    fail "$new did not come, see $log; $old serves on"
+}
+
+drain_old() {
+    # For clients that weigh: calls under way are finished, new ones go elsewhere.
+    printf 'add %s %s {"weight":0}\n' "$target/$old" "$old" |
+        etcdnaming txn-update --if-exists "$target/$old" - >/dev/null ||
+        fail "$old can't be drained; $new serves beside it"
+    sleep "$drain"
+}
+
+remove_old() {
+    etcdnaming del --must-exist "$target/$old" >/dev/null ||
+        fail "$old can't be deleted, its weight is 0; $new serves beside it"
+    if etcdnaming wait "$target" --addr "$old" --timeout 2s >/dev/null 2>&1; then
+        fail "$old is back: whoever holds it restores it (--on-delete); end it"
+    fi
+    etcdnaming wait "$target" --min "$before" --addr "$new" --gone "$old" --timeout "$timeout" ||
+        fail "$target is not as it should be: $new without $old, and $before in all"
+}
+
+(($# >= 4)) || {
+    echo "usage: deploy.sh TARGET OLD NEW COMMAND..." >&2
+    exit 2
+}
+target=$1 old=$2 new=$3
+shift 3
+
+etcdnaming wait "$target" --addr "$old" --timeout 0 >/dev/null ||
+    fail "$old is not there to be replaced; nothing was done"
+before=$(etcdnaming list "$target" --count-only)
+start_new "$@"
+wait_for_new
+drain_old
+remove_old

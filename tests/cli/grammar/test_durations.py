@@ -1,0 +1,73 @@
+"""Spans of time, as Go reads them."""
+
+from __future__ import annotations
+
+import pytest
+
+from etcdnaming.cli.grammar.durations import parse_duration, parse_timeout
+from etcdnaming.cli.grammar.lease import parse_lease, parse_ttl
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0", 0),
+        ("5s", 5),
+        ("500ms", 0.5),
+        ("1m30s", 90),
+        ("1h1m1.5s", 3661.5),
+        (".5s", 0.5),
+        ("5.s", 5),
+        ("+5s", 5),
+        ("1000us", 0.001),
+        ("1000\u00b5s", 0.001),
+        ("1000\u03bcs", 0.001),
+        ("1000000ns", 0.001),
+    ],
+)
+def test_a_duration_has_units(text: str, seconds: float) -> None:
+    """All of Go's."""
+    assert parse_duration(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "5", "-5s", "s", ".s", "5 s", "5s ", "5x", "1e3s", "5s\n", "\u0665s"]
+)
+def test_all_else_is_no_duration(text: str) -> None:
+    """Least of all a number without a unit."""
+    with pytest.raises(ValueError, match=r"is not a duration such as 500ms, 5s or 1m30s$"):
+        parse_duration(text)
+
+
+def test_a_timeout_leaves_time() -> None:
+    """0 would be for ever to some, and never to others."""
+    with pytest.raises(ValueError, match=r"^a timeout must be more than 0$"):
+        parse_timeout("0s")
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("1", 1), ("30", 30), ("1m30s", 90), ("1000ms", 1)])
+def test_a_ttl_may_be_bare_seconds(text: str, seconds: int) -> None:
+    """As etcdctl takes it."""
+    assert parse_ttl(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["0", "0s", "1500ms", "9000000001"])
+def test_a_ttl_is_whole_seconds(text: str) -> None:
+    """And no more than etcd grants."""
+    with pytest.raises(
+        ValueError, match=r"^a TTL is a whole number of seconds from 1 to 9000000000$"
+    ):
+        parse_ttl(text)
+
+
+@pytest.mark.parametrize(("text", "lease"), [("0", 0), ("1f", 31), ("7fffffffffffffff", 2**63 - 1)])
+def test_a_lease_is_hex(text: str, lease: int) -> None:
+    """As etcdctl prints it."""
+    assert parse_lease(text) == lease
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "0x1f", "1_0", " 1", "8000000000000000", "\u0661"])
+def test_all_else_is_no_lease(text: str) -> None:
+    """etcd has ids of 63 bits."""
+    with pytest.raises(ValueError, match="is not the id of a lease"):
+        parse_lease(text)

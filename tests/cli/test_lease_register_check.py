@@ -1,0 +1,204 @@
+"""`etcdnaming lease-register --check`: registered while it passes, and only then."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from harness import Etcd, Process, Spawn, wait_until
+from harness.health import NOT_SERVING, SERVING, HealthServer
+from harness.registering import KEY, REGISTER, changes, is_empty, kinds, parent_of
+from harness.timeline import Timeline
+
+from etcdnaming.sandbox import free_port
+
+OFTEN = ("--check-interval", "200ms", "--check-failures", "3")
+
+
+def reason(process: Process, kind: str = "unhealthy") -> str:
+    """Return the reason of the last change of this *kind*."""
+    words: str = [each for each in changes(process.out) if each["type"] == kind][-1]["reason"]
+    return words
+
+
+def wait_for(process: Process, kind: str, times: int = 1, timeout: float = 10) -> None:
+    """Return when something of this *kind* was said so often."""
+    wait_until(lambda: kinds(process.out).count(kind) >= times, timeout)
+
+
+def test_it_is_registered_while_somebody_listens(spawn: Spawn, etcd: Etcd) -> None:
+    """Not before, not when he has gone, and again when he is back; the lease stays."""
+    port = free_port()
+    process = spawn(*REGISTER, "--check", f"tcp://127.0.0.1:{port}", *OFTEN, "-w", "json")
+    time.sleep(1.5)
+    assert is_empty(etcd)
+    assert process.out == ""
+
+    for times in (1, 2):
+        with socket.create_server(("127.0.0.1", port)):
+            begin = time.monotonic()
+            wait_until(lambda: etcd.get(KEY), timeout=2)
+        gone = time.monotonic()
+        wait_for(process, "withdrawn", times)
+        assert not etcd.get(KEY)
+        assert time.monotonic() - gone < 3 * 0.2 + 1
+        assert gone - begin < 2
+        assert len(etcd.leases()) == 1
+    assert reason(process) == "connection refused"
+    again = ["healthy", "registered", "unhealthy", "withdrawn"]
+    assert kinds(process.out) == ["healthy", "granted", *again[1:], *again]
+
+
+def test_a_grpc_server_is_asked(spawn: Spawn, etcd: Etcd) -> None:
+    """How it is, and what ails it is said."""
+    port = free_port()
+    check = ("--check", f"grpc://127.0.0.1:{port}", *OFTEN)
+    process = spawn(*REGISTER, *check, "-w", "json")
+    with HealthServer({"": NOT_SERVING}, port) as server:
+        time.sleep(1)
+        assert is_empty(etcd)
+        server.statuses[""] = SERVING
+        wait_until(lambda: etcd.get(KEY), timeout=3)
+        server.statuses[""] = NOT_SERVING
+        wait_for(process, "withdrawn")
+        assert reason(process) == "NOT_SERVING"
+        server.statuses[""] = SERVING
+        wait_for(process, "registered", 2)
+        server.statuses.clear()
+        wait_for(process, "withdrawn", 2)
+        assert reason(process) == "NOT_FOUND: unknown service"
+
+
+def test_one_service_of_a_grpc_server_is_asked(spawn: Spawn, etcd: Etcd) -> None:
+    """Whose name may be a long one; the others don't count."""
+    name = "foo.Bar" * 30
+    with HealthServer({"": NOT_SERVING, name: SERVING}) as server:
+        process = spawn(*REGISTER, "--check", f"grpc://{server.address}/{name}", *OFTEN)
+        process.wait_for_out("OK\n")
+        server.statuses[name] = NOT_SERVING
+        process.wait_for_err("Warning: unhealthy: NOT_SERVING\n")
+        wait_until(lambda: not etcd.get(KEY))
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("grpc", "the server has no grpc.health.v1.Health service"),
+        ("exec:sh -c 'echo one; echo two >&2; echo; exit 4'", "exit code 4: two"),
+        ("exec:sh -c 'kill -9 $$'", "exit code 137"),
+        (f"tcp://{'a' * 70}:80", "is no name of a host"),
+    ],
+    ids=["no health service", "exit code", "killed", "no name"],
+)
+def test_a_check_that_never_passes_is_the_end(
+    spawn: Spawn, etcd: Etcd, spec: str, words: str
+) -> None:
+    """Of CMD, too: exit code 124, with what was wrong the last time."""
+    with HealthServer(None) as server:
+        check = f"grpc://{server.address}" if spec == "grpc" else spec
+        cmd = ["--", "sh", "-c", "echo $$; exec sleep 60"]
+        result = spawn(*REGISTER, "--check", check, "--check-timeout", "900ms", *cmd).finish()
+
+    assert result.status == 124
+    assert result.err.startswith("Error: the check did not pass in 0.9s: ")
+    assert words in result.err
+    assert result.err.count("\n") == 1
+    assert parent_of(int(result.out)) == 0
+    assert is_empty(etcd)
+
+
+@pytest.mark.parametrize("kind", ["exec", "tcp", "grpc"])
+def test_a_check_that_hangs_has_not_passed(spawn: Spawn, etcd: Etcd, kind: str) -> None:
+    """However it may end later."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, ExitStack() as stack:
+        for _ in range(3):  # nobody takes them, and no more of them
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(server.getsockname())
+        spec = "exec:sleep 60" if kind == "exec" else f"{kind}://127.0.0.1:{waiting_at(server)}"
+        limits = ("--check-interval", "200ms", "--check-timeout", "1300ms")
+        result = spawn(*REGISTER, "--check", spec, *limits).finish()
+
+    assert result.status == 124
+    assert "no answer in 1s" in result.err or "timed out" in result.err or "DEADLINE" in result.err
+    assert is_empty(etcd)
+
+
+def waiting_at(server: socket.socket) -> int:
+    """Return the port."""
+    port: int = server.getsockname()[1]
+    return port
+
+
+def test_a_check_that_hangs_has_failed_every_time(spawn: Spawn, etcd: Etcd, tmp_path: Path) -> None:
+    """And no process of it stays."""
+    hang, pids = tmp_path / "hang", tmp_path / "pids"
+    script = f"if [ -e {hang} ]; then echo $$ >> {pids}; sleep 60; sleep 60; fi"
+    often = ("--check-interval", "200ms", "--check-failures", "2")
+    process = spawn(*REGISTER, "--check", f"exec:sh -c '{script}'", *often, "-w", "json")
+    wait_for(process, "registered")
+    hang.touch()
+    wait_for(process, "withdrawn")
+    assert reason(process) == "no answer in 1s"
+    wait_until(lambda: len(pids.read_text().split()) >= 3)
+    *ended, _ = map(int, pids.read_text().split())
+    assert [parent_of(pid) for pid in ended] == [0] * len(ended)
+    hang.unlink()
+    wait_for(process, "registered", 2)
+
+
+def test_what_a_check_prints_does_not_leak(spawn: Spawn, etcd: Etcd, tmp_path: Path) -> None:
+    """Neither into our streams nor into the command's; nor is it kept, however much it is."""
+    out = tmp_path / "out"
+    check = "exec:sh -c 'yes | head -c 1000000; yes | head -c 9 >&2; ls /proc/self/fd > {}'"
+    process = spawn(
+        *(*REGISTER, "--check", check.format(out), "--", "sh", "-c", "echo begun; exec sleep 60"),
+        env={"TMPDIR": "/nonexistent", "NOTIFY_SOCKET": "/nonexistent"},
+    )
+    process.wait_for_err("NOTIFY_SOCKET")
+    assert process.out == "begun\n"
+    assert "y\n" not in process.err
+    assert out.read_text().split() == ["0", "1", "2", "3"]
+
+
+def test_what_a_check_leaves_behind_does_not_stay(spawn: Spawn, etcd: Etcd, tmp_path: Path) -> None:
+    """It would be one more every time."""
+    pids = tmp_path / "pids"
+    check = f"exec:sh -c 'sleep 60 & echo $! >> {pids}'"
+    process = spawn(*REGISTER, "--check", check, *OFTEN)
+    process.wait_for_out("OK\n")
+    wait_until(lambda: len(pids.read_text().split()) >= 3)
+
+    started = [int(pid) for pid in pids.read_text().split()]
+    wait_until(lambda: all(parent_of(pid) == 0 for pid in started[:2]), timeout=1)
+
+
+def test_a_command_goes_on_when_its_check_fails(spawn: Spawn, etcd: Etcd) -> None:
+    """It is deregistered, which is all."""
+    with Timeline(etcd) as timeline, socket.create_server(("127.0.0.1", 0)) as server:
+        check = ("--check", f"tcp://127.0.0.1:{server.getsockname()[1]}", *OFTEN)
+        process = spawn(*REGISTER, *check, "--", "sh", "-c", "echo $$; exec sleep 60")
+        process.wait_for_err("OK\n")
+        server.close()
+        process.wait_for_err("Warning: unhealthy: connection refused\n")
+        timeline.when("DELETE")
+        assert parent_of(int(process.out)) == process.pid
+        process.signal(signal.SIGTERM)
+        assert process.finish().status == 143
+        assert is_empty(etcd)
+
+
+def test_a_command_that_ends_before_it_was_well_is_never_registered(
+    spawn: Spawn, etcd: Etcd
+) -> None:
+    """And its exit code is ours."""
+    with Timeline(etcd) as timeline:
+        check = ("--check", f"tcp://127.0.0.1:{free_port()}")
+        process = spawn(*REGISTER, *check, "--", "sh", "-c", "sleep 0.3; exit 9")
+
+        assert process.finish() == (9, "", "")
+        assert timeline.moments == []

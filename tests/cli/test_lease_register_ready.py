@@ -1,0 +1,160 @@
+"""`etcdnaming lease-register`: who started us learns when the endpoints are there."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from harness import Etcd, Spawn, wait_until
+from harness.registering import KEY, REGISTER, hearing, is_empty, times
+from harness.timeline import Timeline
+
+from etcdnaming.sandbox import free_port
+
+NOWHERE = ("--endpoints", "127.0.0.1:1", "--dial-timeout", "500ms")
+
+
+@pytest.fixture(params=["path", "abstract"])
+def systemd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, socket.socket]]:
+    """What systemd has in NOTIFY_SOCKET, and where it listens."""
+    name = {"path": f"{tmp_path}/notify", "abstract": f"@etcdnaming-test-{os.getpid()}"}
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(name[request.param].replace("@", "\0"))
+        listener.settimeout(10)
+        yield name[request.param], listener
+
+
+def test_systemd_is_told_when_it_is_there_and_when_it_goes(
+    spawn: Spawn, etcd: Etcd, systemd: tuple[str, socket.socket]
+) -> None:
+    """Before anything else of the way down; once each."""
+    name, listener = systemd
+    with Timeline(etcd) as timeline:
+        process = spawn(
+            *(*REGISTER, "--drain", "500ms", "--", *hearing("SIGTERM")),
+            env={"NOTIFY_SOCKET": name},
+        )
+        assert listener.recv(100) == b"READY=1"
+        assert etcd.get(KEY)
+        etcd.delete(KEY)
+        wait_until(lambda: etcd.get(KEY))
+        process.signal(signal.SIGTERM)
+        assert listener.recv(100) == b"STOPPING=1"
+        stopping = time.time()
+        assert process.finish().status == 0
+        assert stopping - 0.1 < timeline.when("DELETE") < times(process)["SIGTERM"]
+        listener.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listener.recv(100)
+
+
+@pytest.mark.parametrize("name", ["/nonexistent", "relative", "@nobody", "@", "/" + "x" * 200])
+def test_a_systemd_that_does_not_listen_is_no_reason_to_end(
+    spawn: Spawn, etcd: Etcd, name: str
+) -> None:
+    """It is told to people."""
+    process = spawn(*REGISTER, env={"NOTIFY_SOCKET": name})
+    process.wait_for_out("OK\n")
+    process.wait_for_err(f"Warning: NOTIFY_SOCKET {name}: ")
+    process.signal(signal.SIGTERM)
+
+    assert process.finish().status == 0
+    assert is_empty(etcd)
+
+
+def test_a_file_is_there_while_the_service_can_be_used(
+    spawn: Spawn, etcd: Etcd, tmp_path: Path
+) -> None:
+    """Not before it is registered, not while it is not well, and not while it goes."""
+    file, port = tmp_path / "ready", free_port()
+    file.touch()  # of one who was killed
+    check = ("--check", f"tcp://127.0.0.1:{port}", "--check-interval", "200ms")
+    process = spawn(*REGISTER, *check, "--ready-file", file, "--drain", "1m", "--", "sleep", "60")
+    wait_until(lambda: not file.exists())
+    for _ in range(2):
+        with socket.create_server(("127.0.0.1", port)):
+            wait_until(file.exists)
+            assert etcd.get(KEY)
+            wait_until(lambda: file.read_text() == f"{process.pid}\n")
+        wait_until(lambda: not file.exists())
+    with socket.create_server(("127.0.0.1", port)):
+        wait_until(file.exists)
+        process.signal(signal.SIGTERM)
+        wait_until(lambda: not file.exists(), timeout=1)
+        wait_until(lambda: is_empty(etcd))
+        process.signal(signal.SIGINT)
+        assert process.finish().status == 143
+    assert not file.exists()
+
+
+def test_a_file_stays_in_an_outage(
+    spawn: Spawn, own_etcd: Callable[..., Etcd], tmp_path: Path
+) -> None:
+    """Nobody who looks at it is to end a service because of etcd."""
+    etcd, file = own_etcd(), tmp_path / "ready"
+    process = spawn(
+        *(*REGISTER, "--endpoints", etcd.endpoint, "--ttl", "1", "--ready-file", file, "-w", "json")
+    )
+    wait_until(file.exists)
+    etcd.freeze()
+    process.wait_for_out('"lost"')
+    assert file.exists()
+    etcd.thaw()
+    process.wait_for_out('"regained"')
+    process.signal(signal.SIGTERM)
+    assert process.finish().status == 0
+    assert not file.exists()
+
+
+def test_a_file_that_can_not_be_written_after_all_is_told(
+    spawn: Spawn, etcd: Etcd, tmp_path: Path
+) -> None:
+    """And no reason to end."""
+    port, directory = free_port(), tmp_path / "run"
+    directory.mkdir()
+    check = ("--check", f"tcp://127.0.0.1:{port}", "--check-interval", "200ms")
+    process = spawn(*REGISTER, *check, "--ready-file", directory / "ready")
+    time.sleep(0.5)
+    directory.rmdir()
+    with socket.create_server(("127.0.0.1", port)):
+        process.wait_for_out("OK\n")
+        process.wait_for_err(f"--ready-file {directory}/ready: No such file or directory\n")
+    assert etcd.get(KEY)
+
+
+def test_all_endpoints_have_to_be_there(spawn: Spawn, etcd: Etcd, tmp_path: Path) -> None:
+    """One that is waited for is not."""
+    ready, file, another = tmp_path / "ready", tmp_path / "endpoints", etcd.grant(60)
+    etcd.put("svc/e2", "{}", another)
+    file.write_text("add svc/e1 1:1\nadd svc/e2 2:2\n")
+    wait = ("--on-conflict", "wait", "--start", "registered", "--ready-file", ready)
+    cmd = ("--", "sh", "-c", "echo ran; exec sleep 60")
+    process = spawn("lease-register", "-f", file, *wait, *cmd)
+    process.wait_for_err("svc/e2 is held by lease")
+    wait_until(lambda: etcd.get("svc/e1"))
+    time.sleep(0.3)
+    assert (ready.exists(), process.out) == (False, "")
+
+    etcd.revoke(another)
+    process.wait_for_out("ran\n")
+    assert ready.exists()
+    assert "OK\n" in process.err
+
+
+def test_a_command_may_wait_until_it_is_registered(spawn: Spawn, etcd: Etcd) -> None:
+    """Or begins whether etcd is there or not."""
+    show = [sys.executable, "-c", "import time; print(time.time())"]
+    with Timeline(etcd) as timeline:
+        process = spawn(*REGISTER, "--start", "registered", "--", *show)
+        begun = float(process.finish().out)
+        assert timeline.when("PUT") < begun + 0.1
+    assert spawn(*REGISTER, *NOWHERE, "--", "echo", "ran").finish().out == "ran\n"
+    late = spawn(*REGISTER, *NOWHERE, "--start", "registered", "--", "echo", "ran")
+    late.wait_for_err("no etcd endpoint reached")
+    assert late.out == ""

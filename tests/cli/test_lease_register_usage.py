@@ -1,0 +1,124 @@
+"""`etcdnaming lease-register`: what it refuses, before anything is written or begins."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from harness import Etcd, Run, Spawn
+from harness.registering import ADDR, KEY, REGISTER, is_empty
+
+RUNS = ["--", "sleep", "60"]
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ([], "nothing to register: name a KEY, or a file of several (-f)"),
+        ([KEY], "--addr is missing: what clients dial"),
+        ([KEY, "--addr", ""], "the address is empty"),
+        (["e1", "--addr", ADDR], "the key 'e1' needs one: write TARGET/NAME"),
+        ([KEY, "--addr", ADDR, "sleep"], "a command to run stands after --"),
+        ([KEY, "--addr", ADDR, "--target", "other"], "prefixed with 'other/' got: 'svc/e1'"),
+        (["svc/", "--addr", "unix:/x"], "the address 'unix:/x' has a '/'"),
+        ([KEY, "--addr", ADDR, "--ttl", "0"], "a TTL is a whole number of seconds"),
+        ([KEY, "--addr", ADDR, "--ttl", "1.5s"], "a TTL is a whole number of seconds"),
+        ([KEY, "--addr", ADDR, "--on-lost", "cry"], "'cry' is not one of"),
+        ([KEY, "--addr", ADDR, "--metadata", "a", "--metadata-json", "1"], "--metadata"),
+        ([KEY, "--addr", ADDR, "--frob"], "No such option '--frob'"),
+        ([KEY, "--addr", ADDR, "--start", "registered"], "--start is about -- CMD"),
+        ([KEY, "--addr", ADDR, "--drain", "1s"], "--drain is about -- CMD"),
+        ([KEY, "--addr", ADDR, "--drain", "-1s", *RUNS], "--drain"),
+        ([KEY, "--addr", ADDR, "--stop-timeout", "0"], "--stop-timeout is about -- CMD"),
+        ([KEY, "--addr", ADDR, "--check-interval", "1s"], "--check-interval is about --check"),
+        ([KEY, "--addr", ADDR, "--check", "http://a"], "'http://a' is not tcp://HOST:PORT"),
+        ([KEY, "--addr", ADDR, "--check", "tcp://:80"], "needs a HOST:PORT"),
+        ([KEY, "--addr", ADDR, "--check", "tcp://a:65536"], "needs a HOST:PORT"),
+        ([KEY, "--addr", ADDR, "--check", b"grpc://a:80/\xff"], "not UTF-8"),
+        ([KEY, "--addr", ADDR, "--check", "exec:"], "exec: needs a command"),
+        ([KEY, "--addr", ADDR, "--check", "exec:'"], "No closing quotation"),
+        ([KEY, "--addr", ADDR, "--check", "exec:nope x"], "nope: command not found"),
+        (
+            [KEY, "--addr", ADDR, "--check", "tcp://a:1", "--check-interval", "0"],
+            "--check-interval must be more than 0",
+        ),
+        (
+            [KEY, "--addr", ADDR, "--check", "tcp://a:1", "--start", "registered", *RUNS],
+            "CMD would wait for the check, and it for CMD",
+        ),
+        ([KEY, "--addr", ADDR, "-f", "x"], "KEY and --file can't be combined"),
+        (["-f", "/nonexistent"], "/nonexistent: No such file or directory"),
+        ([KEY, "--addr", ADDR, "--dial-timeout", "x"], "--dial-timeout"),
+        ([KEY, "--addr", ADDR, "--cert", "x"], "--key"),
+    ],
+)
+def test_wrong_usage_is_said_in_one_line(
+    run: Run, etcd: Etcd, args: list[str | bytes], words: str
+) -> None:
+    """Before anything is written, or begins."""
+    result = run("lease-register", *args)
+
+    assert (result.status, result.out) == (128, "")
+    assert re.fullmatch(r"Error: [^\n]*\n", result.err)
+    assert words in result.err
+    assert is_empty(etcd)
+
+
+@pytest.mark.parametrize(
+    ("args", "status", "words"),
+    [
+        ([*REGISTER, "-w", "protobuf"], 4, "unsupported output format 'protobuf'"),
+        ([*REGISTER, "-w", "xml", *RUNS], 4, "unsupported output format 'xml'"),
+        ([*REGISTER, "--", "no-such-program"], 127, "no-such-program: command not found"),
+        ([*REGISTER, "--", ""], 127, ": command not found"),
+        ([*REGISTER, "--", "/etc/passwd"], 126, "/etc/passwd: it can't be executed"),
+        ([*REGISTER, "--", "/"], 126, "/: it can't be executed"),
+        ([*REGISTER, "--metadata-json", "{x"], 128, "not JSON"),
+        ([*REGISTER, "--password-file", "/nonexistent", "--user", "a"], 128, "/nonexistent"),
+    ],
+)
+def test_what_can_not_work_is_found_before_anything_is_written(
+    run: Run, etcd: Etcd, args: list[str], status: int, words: str
+) -> None:
+    """Each with the exit code that it always has."""
+    result = run(*args)
+
+    assert (result.status, result.out) == (status, "")
+    assert re.fullmatch(r"Error: [^\n]*\n", result.err)
+    assert words in result.err
+    assert is_empty(etcd)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("add svc/e1 1:1\ndel svc/e2\n", "stdin:2: only what is added can be kept registered"),
+        ("add svc/e1 1:1\nadd svc/ 2:2\nadd svc/e1 3:3\n", "stdin:3: svc/e1 is named twice"),
+        ("add svc/2:2 1:1\nadd svc/ 2:2\n", "stdin:2: svc/2:2 is named twice"),
+        ("add svc/e1 1:1 {x}\n", "stdin:1: not JSON"),
+        ("# nothing\n", "stdin: there is no endpoint in it"),
+        ("", "stdin: there is no endpoint in it"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said(run: Run, etcd: Etcd, text: str, words: str) -> None:
+    """With its line; nothing is written."""
+    result = run("lease-register", "-f", "-", input=text)
+
+    assert (result.status, result.out) == (3, "")
+    assert result.err.startswith(f"Error: {words}")
+    assert is_empty(etcd)
+
+
+@pytest.mark.parametrize("file", ["{tmp}", "{tmp}/none/ready"])
+def test_a_ready_file_that_can_not_be_is_refused(
+    spawn: Spawn, etcd: Etcd, tmp_path: Path, file: str
+) -> None:
+    """Before CMD runs."""
+    path = file.format(tmp=tmp_path)
+    result = spawn(*REGISTER, "--ready-file", path, "--", "echo", "ran").finish()
+
+    words = f"Error: --ready-file {path}: it can't be written (see etcdnaming lease-register --help"
+    assert (result.status, result.out) == (128, "")
+    assert result.err.startswith(words[:-30])
+    assert is_empty(etcd)

@@ -1,0 +1,98 @@
+"""Addresses that say too little: what becomes of them, and which are refused."""
+
+from __future__ import annotations
+
+import click
+import pytest
+
+from etcdnaming.cli.updates.endpoint import check, settle
+from etcdnaming.errors import InvalidEndpointError
+from etcdnaming.model import Endpoint, Update
+
+
+def add(key: str, addr: str) -> Update:
+    """Return an update with metadata and a lease."""
+    return Update.add(key, Endpoint(addr, {"zone": "a"}), lease=7)
+
+
+def nobody() -> str:
+    """Say that the way to etcd must not be looked for."""
+    raise AssertionError("not needed")
+
+
+@pytest.mark.parametrize(
+    ("host", "addr"),
+    [("10.0.0.5", "10.0.0.5:50051"), ("2001:db8::1", "[2001:db8::1]:50051")],
+)
+def test_a_port_gets_the_address_that_reaches_etcd(
+    capsys: pytest.CaptureFixture[str], host: str, addr: str
+) -> None:
+    """And that is said, for it may be the wrong one of several; the key gets it too."""
+    assert settle(add("svc/", ":50051"), lambda: host) == add(f"svc/{addr}", addr)
+    assert capsys.readouterr() == ("", f":50051 is {addr}, by which this machine reaches etcd\n")
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "127.1.2.3", "169.254.1.1", "::1", "fe80::1%eth0", "FEBF::1", ""]
+)
+def test_an_address_only_we_can_dial_is_not_published(host: str) -> None:
+    """What to write instead is."""
+    with pytest.raises(click.UsageError) as caught:
+        settle(add("svc/", ":50051"), lambda: host)
+
+    assert str(caught.value) == (
+        f":50051 has no host, and {host or 'a socket'} is how etcd is reached, where nobody else "
+        "finds this machine: write HOST:50051, or 127.0.0.1:50051 for clients right here"
+    )
+
+
+def test_says_that_our_address_is_unknown() -> None:
+    """The network may be down."""
+
+    def unreachable() -> str:
+        raise OSError("Network is unreachable")
+
+    with pytest.raises(click.UsageError) as caught:
+        settle(add("svc/e1", ":50051"), unreachable)
+
+    assert str(caught.value) == ":50051 needs a host, and ours is unknown: Network is unreachable"
+
+
+@pytest.mark.parametrize(
+    "addr",
+    [
+        "1.2.3.4",
+        "1.2.3.4:80",
+        "svc.example:80",
+        "[::1]:80",
+        "::1",
+        "unix:/x",
+        "dns:///a:80",
+        ":",
+        "0.0.0.1:80",
+    ],
+)
+def test_all_other_addresses_are_taken_as_they_are(
+    capsys: pytest.CaptureFixture[str], addr: str
+) -> None:
+    """What can be dialled is between servers and clients."""
+    assert settle(add("svc/e1", addr), nobody) == add("svc/e1", addr)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_delete_has_nothing_to_settle() -> None:
+    """It has no address."""
+    assert settle(Update.delete("svc/"), nobody) == Update.delete("svc/")
+
+
+@pytest.mark.parametrize(
+    ("addr", "message"),
+    [
+        ("", "the address is empty"),
+        ("\udcff", "the address is not UTF-8"),
+    ],
+)
+def test_an_address_is_text(addr: str, message: str) -> None:
+    """It becomes JSON."""
+    with pytest.raises(InvalidEndpointError, match=f"^{message}$"):
+        check(add("svc/e1", addr), None)

@@ -1,0 +1,201 @@
+"""One stream for all watches of a client: what happens to one is no matter of the others."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from urllib.request import urlopen
+
+import pytest
+from harness import READER, Etcd, Proxy, wait_until
+from harness.relay import Answers, Relay
+from harness.watcher import Watcher, put, stored
+
+from etcdnaming import Endpoint, EndpointManager, Update
+from etcdnaming.errors import PermissionDeniedError
+from etcdnaming.etcd import Client, follower, substream
+from etcdnaming.etcd.substream import Substream
+
+pytestmark = pytest.mark.server
+
+
+@contextmanager
+def watching(client: Client, *targets: str) -> Iterator[list[Watcher]]:
+    """Follow *targets*, each of them connected."""
+    with ExitStack() as stack:
+        watchers = [stack.enter_context(Watcher(client, target=each)) for each in targets]
+        for watcher in watchers:
+            watcher.wait_until_connected()
+        yield watchers
+
+
+def test_a_hundred_watches_share_a_stream_and_its_thread(etcd: Etcd) -> None:
+    """Which ends with the last of them; each is told what is its own."""
+    targets = [f"svc{n}" for n in range(100)]
+    with Relay(etcd.endpoint) as relay, Client([relay.endpoint]) as client:
+        with watching(client, *targets) as watchers:
+            assert names().count("etcdnaming-stream") == 1
+            etcd.put_all({f"{each}/e1".encode(): stored(each).encode() for each in targets})
+            for target, watcher in zip(targets, watchers, strict=True):
+                watcher.wait_until(lambda watcher: watcher.count == 1)
+                assert watcher.told == [("ADD", f"{target}/e1", target)]
+        assert relay.streams == 1
+        wait_until(lambda: "etcdnaming-stream" not in names(), timeout=1)
+
+
+def test_many_watches_share_a_stream_through_the_proxy(
+    etcd: Etcd, grpc_proxy: Callable[..., Proxy]
+) -> None:
+    """Which numbers them as it likes, and puts equal ones together."""
+    targets = [f"svc{n}" for n in range(10)] * 3
+    with Client([grpc_proxy(etcd).endpoint]) as client, watching(client, *targets) as watchers:
+        assert names().count("etcdnaming-stream") == 1
+        for target in targets[:10]:
+            etcd.put(f"{target}/e1", stored(target))
+        for target, watcher in zip(targets, watchers, strict=True):
+            watcher.wait_until(lambda watcher: watcher.count == 1)
+            assert watcher.told == [("ADD", f"{target}/e1", target)]
+
+
+@pytest.mark.parametrize("through_a_proxy", [False, True])
+def test_a_watch_that_is_closed_ends_on_etcd_too(
+    own_etcd: Callable[..., Etcd], grpc_proxy: Callable[..., Proxy], through_a_proxy: bool
+) -> None:
+    """The others go on."""
+    etcd = own_etcd()
+    endpoint = grpc_proxy(etcd).endpoint if through_a_proxy else etcd.endpoint
+    with Client([endpoint]) as client, watching(client, "svc") as [stays]:
+        before = watches_of(etcd)
+        with watching(client, *(f"svc{n}" for n in range(20))):
+            wait_until(lambda: watches_of(etcd) == before + 20)
+        wait_until(lambda: watches_of(etcd) == before)
+        put(etcd, e1="1")
+        stays.wait_for_addresses(e1="1")
+        assert stays.connections == [True]
+
+
+def test_a_watch_that_is_refused_takes_no_other_along(auth_etcd: Callable[..., Etcd]) -> None:
+    """Nor does it keep others from beginning."""
+    etcd = auth_etcd()
+    name, _, password = READER.partition(":")
+    with (
+        Client([etcd.endpoint], user=name, password=password) as client,
+        watching(client, "svc") as [allowed],
+    ):
+        with Watcher(client, target="secret") as denied:
+            assert isinstance(denied.wait_for_error(), PermissionDeniedError)
+        with watching(client, "svc/deeper") as [later]:
+            etcd.put("svc/deeper/e1", stored("1"))
+            later.wait_until(lambda later: later.count == 1)
+        put(etcd, e1="1")
+        allowed.wait_until(lambda allowed: allowed.replayed.get("svc/e1") == Endpoint("1"))
+        assert allowed.connections == [True]
+
+
+def test_a_compacted_watch_takes_no_other_along(own_etcd: Callable[..., Etcd]) -> None:
+    """It is ended by etcd, who then goes on with the others."""
+    etcd = own_etcd()
+    with Client([etcd.endpoint]) as client, watching(client, "svc") as [stays]:
+        put(etcd, e1="1", e2="2")
+        etcd.ctl("compact", str(etcd.revision()))
+        with Watcher(client, revision=2) as late:
+            late.wait_for_error()
+        put(etcd, e3="3")
+        stays.wait_for_addresses(e1="1", e2="2", e3="3")
+        assert stays.connections == [True]
+
+
+def test_one_that_is_silent_is_left_and_the_others_stay(
+    etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one is asked for again, on another stream."""
+    monkeypatch.setattr(follower, "IDLE", 1)
+    monkeypatch.setattr(follower, "LATE", 1)
+
+    def silent_for_the_second(answers: Answers) -> Answers:
+        return (each for each in answers if each.created or each.watch_id != 1)
+
+    with (
+        Relay(etcd.endpoint, silent_for_the_second) as relay,
+        Client([relay.endpoint]) as client,
+        watching(client, "svc0") as [first],
+        watching(client, "svc1") as [second],
+    ):
+        etcd.put("svc0/e1", stored("1"))
+        etcd.put("svc1/e1", stored("1"))
+        second.wait_until(lambda second: second.count == 1)
+        assert second.connections == [True, False, True]
+        first.wait_until(lambda first: first.count == 1)
+        assert first.connections == [True]
+        assert relay.streams == 2
+
+
+def test_who_is_slow_holds_up_nobody_and_misses_nothing(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """He is carried no further, and begins again where he was; that is no loss of connection."""
+    monkeypatch.setattr(substream, "ROOM", 1000)
+    begun = count_calls(monkeypatch, Substream, "first")
+    states: list[bool] = []
+    manager = EndpointManager(client, "svc")
+    with (
+        watching(client, "svc") as [quick],
+        manager.watch(on_state=lambda state: states.append(state.connected)) as slow,
+    ):
+        assert next(slow).first
+        for n in range(1500):
+            manager.add_endpoint("svc/e1", Endpoint(str(n)))
+        quick.wait_for_addresses(e1="1499")
+        seen = [change.endpoint for _ in range(3) for change in next(slow).changes]
+        while len(seen) < 1500:
+            seen += [change.endpoint for change in next(slow).changes]
+        assert seen == [Endpoint(str(n)) for n in range(1500)]
+        assert states == [True]
+        assert len(begun) > 2
+
+
+def test_a_transaction_is_kept_whole_however_large(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes in parts: who could not keep them all would ask for them again and again."""
+    monkeypatch.setattr(substream, "ROOM", 1000)
+    metadata = "x" * 40_000
+    manager = EndpointManager(client, "svc")
+    for n in range(3):
+        manager.update(
+            [Update.add(f"svc/{n}-{each}", Endpoint("1", metadata)) for each in range(30)]
+        )
+    with Watcher(client, revision=revision_of(manager) - 2) as late:
+        late.wait_until(lambda late: late.count == 90, 20)
+
+
+def watches_of(etcd: Etcd) -> float:
+    """Return how many watches *etcd* has, by its own count."""
+    with urlopen(f"http://{etcd.endpoint}/metrics", timeout=10) as page:
+        lines = page.read().decode().splitlines()
+    name = "etcd_debugging_mvcc_watcher_total "
+    return next(float(line.removeprefix(name)) for line in lines if line.startswith(name))
+
+
+def revision_of(manager: EndpointManager) -> int:
+    """Return the present one."""
+    return manager.list().header.revision
+
+
+def count_calls(monkeypatch: pytest.MonkeyPatch, kind: type, name: str) -> list[None]:
+    """Let the list that is returned grow with every call of a method."""
+    calls: list[None] = []
+    method = getattr(kind, name)
+
+    def counted(self: object, *args: object) -> object:
+        calls.append(None)
+        return method(self, *args)
+
+    monkeypatch.setattr(kind, name, counted)
+    return calls
+
+
+def names() -> list[str]:
+    """Return the names of the threads there are."""
+    return [thread.name for thread in threading.enumerate()]

@@ -1,0 +1,23 @@
+"""What the examples need to be run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import pytest
+from harness.examples import environment
+from harness.process import Process
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Process]]:
+    """``start(words, variables)``: it runs until the end of the test."""
+    started: list[Process] = []
+
+    def start(words: Sequence[str], variables: Mapping[str, str]) -> Process:
+        started.append(Process(words, environment(variables)))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.close()

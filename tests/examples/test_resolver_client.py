@@ -1,0 +1,28 @@
+"""resolver_client.py: it calls by name, and follows."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from harness import Etcd
+from harness.examples import EXAMPLES, KEYS, SERVER
+from harness.process import Process
+from harness.watcher import stored
+
+from etcdnaming.sandbox import free_port
+
+
+def test_it_calls_whatever_is_there(etcd: Etcd, start: Callable[..., Process]) -> None:
+    """It waits for the first endpoint, and goes to the next when that is all there is."""
+    words = [sys.executable, str(EXAMPLES / "resolver_client.py"), KEYS.rstrip("/")]
+    client = start(words, {"ETCDNAMING_ENDPOINTS": etcd.endpoint})
+    ports = [str(free_port()) for _ in range(2)]
+    for port in ports:
+        start([sys.executable, str(SERVER), "--port", port], {})
+
+    for port in ports:
+        etcd.put(f"{KEYS}e1", stored(f"127.0.0.1:{port}"))
+        client.wait_for_out(f":{port}\n", timeout=20)
+    client.signal(2)
+    assert client.finish() == (0, client.out, "")

@@ -1,0 +1,122 @@
+"""
+The unit, as systemd would run it: its own words and variables, told of by NOTIFY_SOCKET.
+
+What systemd reads of it is checked by systemd-analyze.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from harness import Etcd
+from harness.auth import WRITER
+from harness.examples import EXAMPLES, SERVER, endpoints, leave_in_order, replaced, seconds_to_stop
+from harness.process import Process
+
+from etcdnaming.cli.grammar.durations import parse_duration
+from etcdnaming.sandbox import free_port
+
+UNIT = EXAMPLES / "systemd" / "etcdnaming-server.service"
+
+PROGRAM = "/usr/local/bin/etcdnaming"
+
+NAME, SECRET = WRITER.split(":")
+
+CREDENTIALS = struct.Struct("3i")  # of a sender: process, user, group
+
+
+def settings(name: str) -> list[str]:
+    """Return the values of a setting, in order; lines that end in a backslash go on."""
+    text = UNIT.read_text("utf-8").replace("\\\n", "")
+    return re.findall(rf"^{name}=(.*)$", text, re.MULTILINE)
+
+
+def words() -> list[str]:
+    """Return the command."""
+    [line] = settings("ExecStart")
+    return shlex.split(line)
+
+
+class Manager:
+    """The end of the socket that is systemd's; *process* of a message is who sent it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        self._socket.settimeout(20)
+        self._socket.bind(self.path)
+
+    def hear(self) -> tuple[str, int]:
+        """Return the next message, and the id of the process that sent it."""
+        text, [(_, _, sender)], *_ = self._socket.recvmsg(4096, socket.CMSG_SPACE(CREDENTIALS.size))
+        return text.decode(), CREDENTIALS.unpack(sender)[0]
+
+    def close(self) -> None:
+        """Hear no more."""
+        self._socket.close()
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[Manager]:
+    """What systemd is to a service."""
+    manager = Manager(tmp_path / "notify")
+    yield manager
+    manager.close()
+
+
+def test_systemd_learns_when_it_begins_and_ends(
+    auth_etcd: Callable[..., Etcd], manager: Manager, start: Callable[..., Process], tmp_path: Path
+) -> None:
+    """Ready is what can be found; the messages are those of the main process."""
+    etcd, host, port = auth_etcd(), socket.gethostname(), str(free_port())
+    etcd.ctl("role", "grant-permission", NAME, "readwrite", "foo/bar/svc/", "--prefix")
+    (tmp_path / "password").write_text(f"{SECRET}\n")
+    env = dict(each.split("=", 1) for each in settings("Environment"))
+    places = {"https://etcd.example.com:2379": etcd.endpoint, "svc": NAME}
+    env = dict(zip(env, replaced([*env.values()], places), strict=True))
+    ours = {
+        PROGRAM: "etcdnaming",
+        "/usr/bin/python3": sys.executable,
+        "/opt/svc/server.py": str(SERVER),
+        "${CREDENTIALS_DIRECTORY}": str(tmp_path),
+        "%H": host,
+        "50051": port,
+    }
+
+    process = start(replaced(words(), ours), {**env, "NOTIFY_SOCKET": manager.path})
+    assert manager.hear() == ("READY=1", process.pid)
+    assert endpoints(etcd) == {host: f"{host}:{port}"}
+
+    tell = partial(process.signal, signal.SIGTERM)
+    leave_in_order(process, tell, etcd, host, f"127.0.0.1:{port}")
+    assert manager.hear() == ("STOPPING=1", process.pid)
+
+
+def test_systemd_waits_long_enough_for_the_end() -> None:
+    """And tells nobody but the main process of it, so that the server serves until it is told."""
+    [grace], [mode] = settings("TimeoutStopSec"), settings("KillMode")
+    assert parse_duration(grace) > seconds_to_stop(words())
+    assert mode == "mixed"
+
+
+def test_systemd_understands_it(tmp_path: Path) -> None:
+    """All of it: what it does not know is a line on its stderr."""
+    if not (analyze := shutil.which("systemd-analyze")):
+        pytest.skip("no systemd here")
+    unit = tmp_path / UNIT.name
+    unit.write_text(UNIT.read_text("utf-8").replace(PROGRAM, sys.executable))
+
+    done = subprocess.run([analyze, "verify", unit], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

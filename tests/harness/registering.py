@@ -1,0 +1,85 @@
+"""`etcdnaming lease-register`, as tests start it and look at what it says."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .etcdctl import Etcdctl
+from .process import Process
+
+__all__ = [
+    "ADDR",
+    "KEY",
+    "REGISTER",
+    "VALUE",
+    "changes",
+    "children_of",
+    "hearing",
+    "is_empty",
+    "kinds",
+    "parent_of",
+    "times",
+]
+
+KEY, ADDR = "svc/e1", "1.2.3.4:80"
+REGISTER = ("lease-register", KEY, "--addr", ADDR)
+VALUE = b'{"Op":0,"Addr":"1.2.3.4:80","Metadata":null}'
+
+HEARING = """
+import os, signal, sys, time
+def hear(number, _):
+    os.write(1, b"%s %f\\n" % (signal.Signals(number).name.encode(), time.time()))
+    if number in ENDS:
+        os._exit(0)
+ENDS = [getattr(signal, name) for name in sys.argv[1:]]
+for name in "TERM INT HUP QUIT USR1 USR2 WINCH".split():
+    signal.signal(getattr(signal, "SIG" + name), hear)
+os.write(1, b"begun %d\\n" % os.getpid())
+while True:
+    time.sleep(60)
+"""
+
+
+def hearing(*ends: str) -> list[str]:
+    """Return a command that prints which signals it hears and when; those in *ends* end it."""
+    return [sys.executable, "-I", "-S", "-c", HEARING, *ends]
+
+
+def times(process: Process) -> dict[str, float]:
+    """Return when the command `hearing` has heard of what."""
+    words = (line.split() for line in process.out.splitlines())
+    return {name: float(at) for name, at in words}
+
+
+def changes(text: str) -> list[Any]:
+    """Return what was said with ``-w json``."""
+    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+
+
+def kinds(text: str) -> list[str]:
+    """Return the types of that."""
+    return [each["type"] for each in changes(text)]
+
+
+def parent_of(pid: int) -> int:
+    """Return the parent of a process; 0 if that one has ended, reaped or not."""
+    try:
+        state, parent, *_ = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return 0 if state == "Z" else int(parent)
+
+
+def is_empty(etcd: Etcdctl) -> bool:
+    """Say whether nothing is left: neither keys nor leases."""
+    return not etcd.entries("svc/") and not etcd.leases()
+
+
+def children_of(pid: int) -> Sequence[int]:
+    """Return the processes whose parent is *pid*."""
+    every = (int(path.name) for path in Path("/proc").glob("[0-9]*"))
+    return [each for each in every if parent_of(each) == pid]

@@ -1,0 +1,20 @@
+"""
+Servers in a process of their own, whose time is not ours: ``python serve.py NUMBER``.
+
+They listen on all of 127/8, on the ports that are printed, until stdin ends.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from harness.backends import Backend
+
+backends = [Backend("0.0.0.0:0") for _ in range(int(sys.argv[1]))]
+sys.stdout.write(" ".join(str(each.port) for each in backends) + "\n")
+sys.stdout.flush()
+sys.stdin.read()
+for each in backends:
+    each.stop()

@@ -1,0 +1,54 @@
+"""Write down what was tried against which etcd; ``tools/tried.py`` makes a table of it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from .programs import Programs
+
+__all__ = ["Tried"]
+
+OURS = "etcdnaming"
+
+
+class Tried:
+    """
+    A plugin that appends a line to *file* for each peer that a test of this run passed with.
+
+    The peers are named by the marker ``against``; tests marked ``server`` are tried by ourselves.
+    """
+
+    def __init__(self, file: Path, programs: Programs) -> None:
+        self._file, self._programs = file, programs
+        self._peers: set[str] = set()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Note who took part in a test that has passed."""
+        report = yield
+        if report.when == "call" and report.passed:
+            self._peers |= {mark.args[0] for mark in item.iter_markers("against")}
+            if item.get_closest_marker("server"):
+                self._peers.add(OURS)
+        return report
+
+    def pytest_sessionfinish(self) -> None:
+        """Write it down, below what other runs have."""
+        version = _version(self._programs.etcd)
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        with self._file.open("a", encoding="utf-8") as file:
+            file.writelines(f"{version}\t{peer}\n" for peer in sorted(self._peers))
+
+
+def _version(etcd: Path) -> str:
+    """Return what ``etcd --version`` says."""
+    said = subprocess.run([etcd, "--version"], capture_output=True, check=True, text=True).stdout
+    [version] = re.findall(r"^etcd Version: (\S+)$", said, re.MULTILINE)
+    return str(version)

@@ -1,0 +1,85 @@
+"""A program that holds an ``etcd3.Client`` registers servers, and calls them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+from harness import Etcd, wait_until
+from harness.backends import Backend, Backends, method
+from harness.registrations import Told, holds
+from harness.watcher import stored
+
+from etcdnaming import Endpoint, Registration, aio, insecure_channel
+from etcdnaming.etcd import Client
+
+
+@pytest.fixture
+def backends() -> Iterator[Backends]:
+    """Starts servers."""
+    with closing(Backends()) as backends:
+        yield backends
+
+
+def test_a_registration_lives_longer_than_its_lease(
+    etcd: Etcd, client: Client, etcd3_client: Any
+) -> None:
+    """Kept alive through the channel of python-etcd3, which can be used on afterwards."""
+    endpoint, told = Endpoint("1.2.3.4:80"), Told()
+    with Registration(client, {"svc/e1": endpoint}, ttl=4, on_state=told) as registration:
+        [lease] = etcd.leases()
+        assert holds(etcd, "svc/e1", endpoint, lease)
+        renewed = _renewed(etcd, lease)
+        for _ in range(4):  # each a third of the TTL after the other
+            wait_until(lambda: next(renewed))
+        assert (registration.lease, etcd.leases()) == (lease, [lease])
+    assert (etcd.get("svc/"), etcd.leases()) == ({}, [])
+    assert "lost" not in told.kinds
+    assert etcd3_client.get("svc/e1") == (None, None)
+
+
+def _renewed(etcd: Etcd, lease: int) -> Iterator[bool]:
+    """Tell each time whether the lease has longer to live than the last time."""
+    left = 0
+    while True:
+        before = left
+        left = etcd.ctl_json("lease", "timetolive", f"{lease:x}")["ttl"]
+        assert left > 0
+        yield left > before
+
+
+def test_a_deleted_endpoint_is_put_back(etcd: Etcd, client: Client, etcd3_client: Any) -> None:
+    """Whoever deletes it."""
+    with Registration(client, {"svc/e1": Endpoint("1")}):
+        etcd3_client.delete("svc/e1")
+        wait_until(lambda: list(etcd.get("svc/")) == [b"svc/e1"])
+
+
+def test_a_channel_finds_servers_that_python_etcd3_has_put(
+    client: Client, etcd3_client: Any, backends: Backends
+) -> None:
+    """And follows them."""
+    first, second = backends(), backends()
+    etcd3_client.put("svc/e1", stored(first.addr))
+    with insecure_channel("etcd:///svc", client) as channel:
+        who = channel.unary_unary(method("Who"))
+        assert who(b"", timeout=10).decode() == first.addr
+        etcd3_client.put("svc/e1", stored(second.addr))
+        wait_until(lambda: who(b"", timeout=10).decode() == second.addr)
+
+
+def test_a_channel_for_asyncio_finds_them_too(
+    client: Client, etcd3_client: Any, backends: Backends
+) -> None:
+    """Beside the threads of the other one."""
+
+    async def ask(server: Backend) -> None:
+        async with aio.insecure_channel("etcd:///svc", client) as channel:
+            assert await channel.unary_unary(method("Who"))(b"", timeout=10) == server.addr.encode()
+
+    server = backends()
+    etcd3_client.put("svc/e1", stored(server.addr))
+    asyncio.run(asyncio.wait_for(ask(server), 20))

@@ -1,0 +1,111 @@
+"""A Go gRPC client finds Python servers by ``etcd:///…``, and loses no call to their changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing
+from typing import TypeAlias
+
+import pytest
+from harness import Etcd, wait_until
+from harness.backends import Backend, Backends, method
+from harness.go import GoClient, has_go
+from harness.process import Process
+
+from etcdnaming import Endpoint, Registration
+from etcdnaming.etcd import Client
+
+pytestmark = [
+    pytest.mark.interop,
+    pytest.mark.server,
+    pytest.mark.skipif(not has_go(), reason="needs Go"),
+    pytest.mark.timeout(300),  # the first build of Go's client takes a minute or more
+]
+
+Register: TypeAlias = Callable[[str, str], AbstractContextManager[object]]
+"""``register(key, addr)``: a block in which a server is registered."""
+
+
+def by_library(etcd: Etcd, client: Client) -> Register:
+    """As a Python service does."""
+    return lambda key, addr: Registration(client, {key: Endpoint(addr)})
+
+
+@pytest.fixture(params=[by_library])
+def register(request: pytest.FixtureRequest, etcd: Etcd, client: Client) -> Register:
+    """Each of the ways to be registered."""
+    registered: Register = request.param(etcd, client)
+    return registered
+
+
+@pytest.fixture
+def backends() -> Iterator[Backends]:
+    """Starts servers."""
+    with closing(Backends()) as backends:
+        yield backends
+
+
+class Calls:
+    """What a Go program that goes on calling is answered."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._seen = 0
+
+    def wait_for_exactly(self, *servers: Backend) -> None:
+        """Return when from now on all of *servers*, and no others, have answered."""
+        wanted = {server.addr for server in servers}
+        wait_until(lambda: set(self._new(40)) == wanted)
+
+    def all(self) -> list[str]:
+        """End the program, and return all answers."""
+        result = self._process.finish()
+        assert (result.status, result.err) == (0, "")
+        return result.out.splitlines()
+
+    def _new(self, count: int) -> list[str]:
+        """Return *count* answers, once there are so many more than last time."""
+        answers = self._process.out.splitlines()
+        if len(answers) < self._seen + count:
+            return []
+        new, self._seen = answers[self._seen :], len(answers)
+        return new
+
+
+def test_calls_follow_python_servers_and_none_is_lost(
+    go: GoClient, register: Register, backends: Backends
+) -> None:
+    """They come, stay away, and come again elsewhere, in the middle of hundreds of calls."""
+    process = go.start("call", "svc", method("Slow"), "0.01")
+    with closing(process):
+        calls = Calls(process)
+        steady, leaving, coming = backends(), backends(), backends()
+        with register("svc/steady", steady.addr):
+            calls.wait_for_exactly(steady)
+            with register("svc/other", leaving.addr):
+                calls.wait_for_exactly(steady, leaving)
+            leaving.stop(grace=5)
+            calls.wait_for_exactly(steady)
+            with register("svc/other", coming.addr):
+                calls.wait_for_exactly(steady, coming)
+            answers = calls.all()
+    assert {answer for answer in answers if answer.startswith("failed")} == set()
+    assert len(answers) == sum(each.calls["Slow"] for each in (steady, leaving, coming))
+
+
+def test_calls_outlive_a_change_of_address_under_one_key(
+    go: GoClient, register: Register, backends: Backends
+) -> None:
+    """As when a service is deployed anew: the new one takes the key over, the old one leaves."""
+    old, new = backends(), backends()
+    process = go.start("call", "svc", method("Slow"), "0.01")
+    with closing(process):
+        calls = Calls(process)
+        with register("svc/e1", old.addr):
+            calls.wait_for_exactly(old)
+            with register("svc/e1", new.addr):
+                calls.wait_for_exactly(new)
+                old.stop(grace=5)
+                calls.wait_for_exactly(new)
+                answers = calls.all()
+    assert {answer for answer in answers if answer.startswith("failed")} == set()

@@ -1,0 +1,91 @@
+"""Servers written in Go, registered by Go's own manager and by us, behind our channels."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf.wrappers_pb2 import StringValue
+from harness import Etcd, wait_until
+
+from etcdnaming import Endpoint, Registration, aio, insecure_channel
+from etcdnaming.etcd import Client
+from etcdnaming.sandbox import free_port
+
+pytestmark = [
+    pytest.mark.interop,
+    pytest.mark.skipif(shutil.which("go") is None, reason="needs Go"),
+    pytest.mark.timeout(600),  # the first build of Go's client takes a minute or more
+]
+
+TARGET = "foo/svc"
+WHO: dict[str, Any] = {
+    "request_serializer": StringValue.SerializeToString,
+    "response_deserializer": StringValue.FromString,
+}
+
+
+@pytest.fixture(scope="module")
+def greeter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program of ``tests/interop/go/greeter``."""
+    program = tmp_path_factory.mktemp("go") / "greeter"
+    source = Path(__file__).parent / "go" / "greeter"
+    subprocess.run(["go", "build", "-o", program, "."], cwd=source, check=True)
+    return program
+
+
+@pytest.fixture
+def serve(greeter: Path) -> Iterator[Callable[..., str]]:
+    """``serve(*flags)``: the address of a running server."""
+
+    @contextmanager
+    def running(addr: str, flags: tuple[str, ...]) -> Iterator[None]:
+        pipe = subprocess.PIPE
+        command = [str(greeter), "-addr", addr, *flags]
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+            assert process.stdout
+            assert process.stdout.readline() == "ready\n"
+            yield
+
+    with ExitStack() as stack:
+
+        def start(*flags: str) -> str:
+            addr = f"127.0.0.1:{free_port()}"
+            stack.enter_context(running(addr, flags))
+            return addr
+
+        yield start
+
+
+def test_who_is_registered_by_go_and_who_by_us_are_reached(
+    etcd: Etcd, client: Client, serve: Callable[..., str]
+) -> None:
+    """Half of the calls each, by threads and by asyncio."""
+    gos = serve("-etcd", etcd.endpoint, "-target", TARGET)
+    ours = serve()
+    with (
+        Registration(client, {f"{TARGET}/ours": Endpoint(ours)}),
+        insecure_channel(f"etcd:///{TARGET}", client) as channel,
+    ):
+        wait_until(lambda: {each.addr for each in channel.endpoints} == {gos, ours})
+        assert Endpoint(gos, {"by": "Go"}) in channel.endpoints
+        who: Any = channel.unary_unary("/test.Service/Who", **WHO)
+        wait_until(lambda: {who(StringValue(), timeout=5).value for _ in range(4)} == {gos, ours})
+        answers = Counter(who(StringValue(), timeout=5).value for _ in range(40))
+        assert answers == {gos: 20, ours: 20}
+        asyncio.run(asyncio.wait_for(_reach(client, {gos, ours}), 30))
+
+
+async def _reach(client: Client, addrs: set[str]) -> None:
+    async with aio.insecure_channel(TARGET, client) as channel:
+        who = channel.unary_unary("/test.Service/Who", **WHO)
+        seen: set[str] = set()
+        while seen != addrs:
+            seen.add((await who(StringValue(), timeout=5)).value)

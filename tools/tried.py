@@ -1,0 +1,61 @@
+"""
+Make the table in README.md of what was tried against which etcd.
+
+    pytest --tried=FILE …                 once for each etcd of the matrix
+    python tools/tried.py FILE            (``make test-all`` does all of it)
+
+``tests/harness/tried.py`` writes the lines of FILE: the version of etcd, a tab, what it was tried
+with.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+README = Path(__file__).parent.parent / "README.md"
+BEGIN, END = "<!-- written by tools/tried.py -->\n", "<!-- until here -->\n"
+DEBIAN = "3.4"
+"""Its patch release is Debian's business; that of the others is in tests/interop/servers."""
+
+FIRST = ["etcdnaming", "etcdctl", "etcd's grpc-proxy"]
+"""The other rows follow in alphabetical order."""
+
+
+def main(file: Path) -> None:
+    lines = {tuple(line.split("\t")) for line in file.read_text("utf-8").splitlines()}
+    tried = {(shown(version), peer) for version, peer in lines}
+    before, _, rest = README.read_text("utf-8").partition(BEGIN)
+    after = rest.partition(END)[2]
+    README.write_text(f"{before}{BEGIN}{table(tried)}{END}{after}", "utf-8")
+
+
+def shown(version: str) -> str:
+    return DEBIAN if version.startswith(f"{DEBIAN}.") else version
+
+
+def table(tried: set[tuple[str, str]]) -> str:
+    versions = sorted({version for version, _ in tried}, key=numbers)
+    peers = sorted({peer for _, peer in tried}, key=lambda peer: (place(peer), peer))
+    rows = [
+        ["tried against etcd", *versions],
+        ["---", *(":-:" for _ in versions)],
+        *(
+            [peer, *("✓" if (version, peer) in tried else "" for version in versions)]
+            for peer in peers
+        ),
+    ]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)]
+
+
+def place(peer: str) -> int:
+    return FIRST.index(peer) if peer in FIRST else len(FIRST)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -44,7 +44,12 @@ class Operation(enum.IntEnum):
 
 
 class Endpoint(NamedTuple):
-    """One address a client may dial. Go's ``endpoints.Endpoint``."""
+    """
+    One address a client may dial. Go's ``endpoints.Endpoint``.
+
+    *addr* is what the client's gRPC takes, usually ``host:port``; *metadata* any JSON value, whose
+    integers keep all their digits.
+    """
 
     addr: str
     metadata: JSON = None
@@ -54,7 +59,8 @@ class Update(NamedTuple):
     """
     Add or delete of one endpoint. Go's ``endpoints.Update``.
 
-    *lease* is for an add: ``None`` keeps the lease the key hangs on (if any), ``0`` makes the
+    *key* is the whole key, target included. *endpoint* and *lease* are for an add, best made by
+    `add`. A *lease* of ``None`` keeps the lease the key hangs on (if any), ``0`` makes the
     key permanent, anything else is the id of a granted lease.
     """
 
@@ -164,7 +170,7 @@ class Lease(NamedTuple):
 
 class Listing(NamedTuple):
     """
-    The endpoints of *target* at one revision, in key order.
+    The endpoints of *target* at one revision, ``header.revision``, in key order.
 
     *invalid* names the keys whose value can't be read, *count* is the number of keys there
     are, *more* says that a limit cut the list short.

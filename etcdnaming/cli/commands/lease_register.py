@@ -155,9 +155,9 @@ def command(
     CMD; the endpoints are registered again when it is back. What we say is on stderr if there is a
     CMD; -w json says every change of state in a line.
     """
-    _refuse_alone(cmd, "-- CMD", start=start, drain=drain, stop_timeout=stop_timeout)
+    _refuse_alone(cmd, "a command: -- CMD", start=start, drain=drain, stop_timeout=stop_timeout)
     times = {"check_interval": check_interval, "check_failures": check_failures}
-    _refuse_alone(spec, "--check", **times, check_timeout=check_timeout)
+    _refuse_alone(spec, "a --check", **times, check_timeout=check_timeout)
     timing = Timing(
         _default(check_interval, 5.0), check_failures or 3, _default(check_timeout, 60.0)
     )
@@ -180,7 +180,7 @@ def command(
 def _refuse_alone(what: object, name: str, **options: object) -> None:
     for option, value in options.items():
         if not what and value is not None:
-            raise click.UsageError(f"--{option.replace('_', '-')} is about {name}")
+            raise click.UsageError(f"--{option.replace('_', '-')} needs {name}")
 
 
 def _default(value: float | None, default: float) -> float:

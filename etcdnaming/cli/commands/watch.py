@@ -113,7 +113,7 @@ def _check(cmd: Sequence[str], debounce: float | None, on_error: str | None) -> 
     if cmd:
         check_command(cmd[0])
     elif debounce is not None or on_error is not None:
-        raise click.UsageError("--debounce and --on-error are about -- CMD")
+        raise click.UsageError("--debounce and --on-error need a command: -- CMD")
 
 
 def _printer(app: App, target: str, *, live: bool) -> WatchPrinter:

@@ -133,7 +133,7 @@ def test_one_that_is_silent_is_left_and_the_others_stay(
     monkeypatch.setattr(follower, "LATE", 1)
 
     def silent_for_the_second(answers: Answers) -> Answers:
-        return (each for each in answers if each.created or each.watch_id != 1)
+        return (each for each in answers if each.created or each.watch_id != 2)
 
     with (
         Relay(etcd.endpoint, silent_for_the_second) as relay,

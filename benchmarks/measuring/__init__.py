@@ -1,11 +1,26 @@
 """
-What the benchmarks stand on: two contestants take turns on one etcd, and the result is a row.
+What the benchmarks stand on: contestants take turns on one etcd, and the result is a row.
 
-An etcd is `etcdnaming.sandbox.Sandbox`; whoever else is needed is built by `go_program`.
+An etcd is `etcdnaming.sandbox.Sandbox`; whoever else is needed is built or installed by `peers`.
 """
 
-from .peers import go_program
+from .filling import fill, updates
+from .peers import etcdctl, go_program, ours, python_with
 from .results import Bound, Row, record
+from .told import Told, Took
 from .turns import in_turns
 
-__all__ = ["Bound", "Row", "go_program", "in_turns", "record"]
+__all__ = [
+    "Bound",
+    "Row",
+    "Told",
+    "Took",
+    "etcdctl",
+    "fill",
+    "go_program",
+    "in_turns",
+    "ours",
+    "python_with",
+    "record",
+    "updates",
+]

@@ -4,23 +4,29 @@ What the benchmarks stand on: contestants take turns on one etcd, and the result
 An etcd is `etcdnaming.sandbox.Sandbox`; whoever else is needed is built or installed by `peers`.
 """
 
-from .filling import fill, updates
+from .filling import TARGET, fill, updates
 from .peers import etcdctl, go_program, ours, python_with
-from .results import Bound, Row, record
+from .processes import Cost, cost_of, median
+from .results import Bound, Row, record, rows
 from .told import Told, Took
 from .turns import in_turns
 
 __all__ = [
+    "TARGET",
     "Bound",
+    "Cost",
     "Row",
     "Told",
     "Took",
+    "cost_of",
     "etcdctl",
     "fill",
     "go_program",
     "in_turns",
+    "median",
     "ours",
     "python_with",
     "record",
+    "rows",
     "updates",
 ]

@@ -14,7 +14,7 @@ __all__ = ["Told", "Took"]
 class Took(NamedTuple):
     """What the work on so many endpoints took, in seconds of time and of CPU."""
 
-    count: int
+    number: int
     seconds: float
     cpu: float
 
@@ -40,8 +40,8 @@ class Told:
         answer = self._process.stdout.readline()
         if not answer:
             raise ChildProcessError(f"{self._process.args!r} has ended")
-        count, seconds, cpu = map(int, answer.split())
-        return Took(count, seconds / 1e9, cpu / 1e9)
+        number, seconds, cpu = map(int, answer.split())
+        return Took(number, seconds / 1e9, cpu / 1e9)
 
     def __enter__(self) -> Told:
         return self

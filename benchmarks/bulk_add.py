@@ -1,0 +1,57 @@
+"""
+Many endpoints from a file: ``txn-update --batch-size 128``, and an ``etcdctl put`` for each.
+
+    python benchmarks/bulk_add.py [ROUNDS [ENDPOINTS [SAMPLE]]]
+
+Only a SAMPLE of the puts is made in each round, and its time taken times ENDPOINTS / SAMPLE.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+
+from measuring import Bound, Row, cost_of, etcdctl, in_turns, median, ours, record, updates
+
+from etcdnaming.sandbox import Sandbox
+from etcdnaming.wire import dumps
+
+
+def main(rounds: int = 5, endpoints: int = 10_000, sample: int = 50) -> int:
+    with Sandbox() as etcd, tempfile.TemporaryDirectory() as directory:
+        run = partial(cost_of, environment=etcd.environment(os.environ))
+        file = Path(directory, "updates")
+        file.write_text("".join(lines(endpoints)))
+        batches = [ours(), "txn-update", "--batch-size", "128", file]
+        puts = Path(directory, "puts")
+        puts.write_text("".join(f"'{etcdctl()}' put svc/e{n} '{VALUE}'\n" for n in range(sample)))
+        we, they = map(median, in_turns(rounds, lambda: run(batches), lambda: run(["sh", puts])))
+    all_of_them = they.seconds * endpoints / sample
+    return record(
+        Row(
+            f"{endpoints:,} endpoints by `txn-update --batch-size 128`",
+            f"{we.seconds:.2f} s, CPU {we.cpu:.2f} s",
+            f"as many `etcdctl put`: {all_of_them:.0f} s, from {sample} in {they.seconds:.2f} s",
+            we.seconds / all_of_them,
+            Bound(most=0.02),
+        )
+    )
+
+
+VALUE = '{"Op":0,"Addr":"10.0.0.1:8080","Metadata":null}'
+
+
+def lines(count: int) -> list[str]:
+    """Return the lines of an update file."""
+    return [
+        f"add {each.key} {each.endpoint.addr} {dumps(each.endpoint.metadata)}\n"
+        for each in updates(count)
+        if each.endpoint
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main(*map(int, sys.argv[1:])))

@@ -270,6 +270,9 @@ def _run(app: App, plan: Plan, make: Callable[..., Registration]) -> int:
     from ..output.registering import registration_printer
 
     app.client()  # everything that can be wrong with the settings is known now
+    from ...etcd.idling import let_grpc_sleep  # behind the door to gRPC
+
+    let_grpc_sleep()
     # Not where words would stand between the lines of a format, or beside a table that says it.
     aloud = name == "simple" or not (plan.cmd or name == "table")
     telling = Telling(registration_printer(name, stream), aloud=aloud)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import random
 from contextlib import suppress
+from functools import partial
 
 from ..errors import (
     AuthenticationError,
@@ -52,7 +53,8 @@ class Follower:
     """
     Puts into *news* what happens from *start* to *end*, and at last the error that ended it.
 
-    All of it belongs to its thread, but for `stop`.
+    All of it belongs to its thread, but for `stop`. While a stream is followed, what we have seen
+    belongs to whoever holds the stream `still`, which is mostly the stream's own thread.
     """
 
     def __init__(
@@ -123,15 +125,14 @@ class Follower:
             return self._streams.open(self._history.revision + 1)
 
     def _follow(self, stream: WatchStream) -> None:
-        steady, proof = Deadline(STEADY), Deadline(IDLE)
+        steady = Deadline(STEADY)
         self._fragments = []
+        stream.hear(partial(self._receive, stream.member.name))
         try:
             while True:
-                if response := stream.take(proof.left()):
-                    self._receive(response, stream)
-                if not proof.left():
+                stream.wait(IDLE)
+                with stream.still:
                     self._prove(stream)
-                    proof = Deadline(IDLE)
         finally:
             if not steady.left():
                 self._failures = 0
@@ -140,17 +141,16 @@ class Follower:
         """Break with a stream that keeps something back, or has come to tell another history."""
         glance = self._history.glance()
         while not self._history.has_come_to(glance):
-            response = stream.take(LATE)
-            if response is None:
+            if not stream.hear_another(LATE):
                 stream.leave()
                 raise ConnectionFailedError(f"{stream.member.name}: changes are not delivered")
-            self._receive(response, stream)
         if self._history.has_passed(glance):
             self._history.check()
 
-    def _receive(self, response: rpc.WatchResponse, stream: WatchStream) -> None:
+    def _receive(self, member: str, response: rpc.WatchResponse) -> None:
+        """Tell what is new; called by the stream's own thread."""
         if response.canceled:
-            raise refusal(response, stream.member.name)
+            raise refusal(response, member)
         self._fragments.extend(response.events)
         if response.fragment or not self._fragments:
             return

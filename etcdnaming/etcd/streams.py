@@ -45,7 +45,7 @@ class Streams:
         with self._lock:
             self._stopped.set()
             if self._stream:
-                self._stream.close()
+                self._stream.stop()
 
     def pause(self, seconds: float) -> None:
         """Wait, unless stopped."""
@@ -81,7 +81,7 @@ class Streams:
         with self._lock:
             self._stream = stream
             if self._stopped.is_set():
-                stream.close()
+                stream.stop()
         return stream
 
 

@@ -6,6 +6,7 @@
 #   make test-all   every test, Go's included; those marked "server" on every etcd (needs Go)
 #   make lint types the style and the types
 #   make generate   write what is generated
+#   make pictures   draw those of README.md anew
 #
 # PYTHON=python3.12 takes another Python, for a new .venv.
 
@@ -23,7 +24,7 @@ TRIED := build/tried.tsv
 
 PIP := -m pip --disable-pip-version-check --quiet install
 
-.PHONY: demo test test-all matrix lint types generate
+.PHONY: demo test test-all matrix lint types generate pictures
 
 demo: $(VENV)/installed-sandbox
 	PATH="$(CURDIR)/$(BIN):$$PATH" etcdnaming sandbox -- sh tools/demo.sh
@@ -57,6 +58,9 @@ generate: $(GENERATOR)/installed $(VENV)/installed-test
 	$(GENERATOR)/bin/python tools/messages.py
 	$(BIN)/python tools/man.py
 	$(BIN)/python tools/completions.py
+
+pictures: $(VENV)/installed-test
+	$(BIN)/python tools/pictures.py
 
 # One stamp for each extra of pyproject.toml, renewed when that file changes.
 $(VENV)/installed-%: pyproject.toml | $(BIN)/python

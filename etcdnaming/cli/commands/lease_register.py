@@ -10,21 +10,18 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from ... import keys
 from ...model import JSON, Endpoint, Update
 from ...registration.event import RegistrationEvent
 from ...registration.rules import OnConflict, OnDelete
 from ..app import App, pass_app
 from ..durations import parse_duration
-from ..endpoint import Tells, check, settle
+from ..endpoint import Tells, check
+from ..entrypoint.endpoints import read_file, settled
 from ..entrypoint.plan import OnLost, Plan, Start, Timing
 from ..entrypoint.specs import Spec, parse_spec
-from ..failures import InputError
-from ..files import name_of, read_bytes
 from ..handler_run import check_command
 from ..options import KEY, METADATA_OPTIONS, POSITIVE, TEXT, TTL, metadata_options, target_option
 from ..parsed import FILE, Parsed
-from ..updatefile import parse
 from ..wrapping import WrappingCommand
 
 if TYPE_CHECKING:
@@ -201,7 +198,7 @@ def _updates(
     key: str | None, addr: str | None, metadata: JSON, file: str | None, target: str | None
 ) -> Sequence[Update]:
     if file is not None:
-        return _in_file(file, target)
+        return read_file(file, target)
     if key is None:
         raise click.UsageError("nothing to register: name a KEY, or a file of several (-f)")
     if addr is None:
@@ -209,24 +206,6 @@ def _updates(
     update = Update.add(key, Endpoint(addr, metadata))
     check(update, target)
     return [update]
-
-
-def _in_file(file: str, target: str | None) -> Sequence[Update]:
-    found: set[str] = set()
-
-    def check_add(update: Update) -> None:
-        if update.endpoint is None:
-            raise ValueError("only what is added can be kept registered")
-        check(update, target)
-        key = keys.complete_key(update.key, update.endpoint.addr)
-        if key in found:
-            raise ValueError(f"{key} is named twice")
-        found.add(key)
-
-    updates = parse(read_bytes(file), name_of(file), check_add)
-    if not updates:
-        raise InputError(f"{name_of(file)}: there is no endpoint in it")
-    return updates
 
 
 def _registration(
@@ -238,13 +217,7 @@ def _registration(
 ) -> Registration:
     from ...registration.registration import Registration  # behind the door to gRPC
 
-    endpoints: dict[str, Endpoint] = {}
-    for update in updates:
-        settled = settle(update, app.local_address, tells)
-        if settled.key in endpoints:  # which can't be seen of :80 in a file
-            raise click.UsageError(f"{settled.key} is named twice")
-        if settled.endpoint is not None:
-            endpoints[settled.key] = settled.endpoint
+    endpoints = settled(updates, app.local_address, tells)
     return Registration(app.client(), endpoints, on_state=hear, **settings)
 
 

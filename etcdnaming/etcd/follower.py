@@ -54,7 +54,7 @@ class Follower:
     """
     Puts into *news* what happens from *start* to *end*, and at last the error that ended it.
 
-    All of it belongs to its thread, but for `stop`; while that waits for the stream, to the stream's.
+    All of it belongs to its thread, but for `stop`; while that waits, to the thread of the stream.
     """
 
     def __init__(

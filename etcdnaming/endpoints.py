@@ -89,8 +89,9 @@ class EndpointManager:
         Raises:
             InvalidKeyError: A key is not under the target. Nothing was sent.
         """
-        for key in [*(each.key for each in updates), *(each.key for each in conditions)]:
-            keys.check_key(key, self._target)
+        touched: list[Update | Condition] = [*updates, *conditions]
+        for each in touched:
+            keys.check_key(each.key, self._target)
         return transaction.update(
             self._client,
             updates,

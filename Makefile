@@ -5,6 +5,7 @@
 #   make test       the tests; PYTEST_ARGS="-k sandbox" for some, -m long for the slow ones
 #   make test-all   every test, Go's included
 #   make lint types the style and the types
+#   make bench      how fast we are, beside others: benchmarks/results.md (needs Go and jq)
 #   make generate   write what is generated
 #
 # PYTHON=python3.12 takes another Python, for a new .venv.
@@ -18,9 +19,12 @@ BIN := $(VENV)/bin
 GENERATOR := .venv-generate
 GRPCIO_TOOLS := grpcio-tools==1.62.3
 
+BENCHMARKS := clients list_json bulk_add start_up idle many_registrations \
+	watch_latency watch_flood growth at_rest
+
 PIP := -m pip --disable-pip-version-check --quiet install
 
-.PHONY: demo test test-all lint types generate
+.PHONY: demo test test-all lint types bench generate
 
 demo: $(VENV)/installed-sandbox
 	PATH="$(CURDIR)/$(BIN):$$PATH" etcdnaming sandbox -- sh tools/demo.sh
@@ -37,6 +41,11 @@ lint: $(VENV)/installed-lint
 
 types: $(VENV)/installed-lint $(VENV)/installed-test
 	$(BIN)/mypy
+
+# A benchmark that breaks its promise shows in the table; it stops nobody.
+bench: $(VENV)/installed-bench
+	@for each in $(BENCHMARKS); do $(BIN)/python benchmarks/$$each.py || true; done
+	$(BIN)/python benchmarks/plot.py
 
 generate: $(GENERATOR)/installed $(VENV)/installed-test
 	$(GENERATOR)/bin/python tools/messages.py

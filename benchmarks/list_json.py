@@ -10,11 +10,11 @@ import os
 import sys
 from functools import partial
 
-from measuring import Bound, Row, TARGET, cost_of, etcdctl, fill, in_turns, median, ours, record
+from measuring import TARGET, Bound, Row, cost_of, etcdctl, fill, in_turns, median, ours, record
 
 from etcdnaming.sandbox import Sandbox
 
-DECODE = '.kvs[] | {key: .key | @base64d, value: .value | @base64d | fromjson}'
+DECODE = ".kvs[] | {key: .key | @base64d, value: .value | @base64d | fromjson}"
 
 
 def main(rounds: int = 7, endpoints: int = 100_000) -> int:

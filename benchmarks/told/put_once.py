@@ -10,7 +10,7 @@ import click
 import grpc
 
 sys.path.append(sys.argv[2])
-import rpc_pb2 as rpc  # noqa: E402 - not before it is known where
+import rpc_pb2 as rpc
 
 with grpc.insecure_channel(sys.argv[1]) as channel:
     put = channel.unary_unary(

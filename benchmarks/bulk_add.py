@@ -14,21 +14,23 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from measuring import Bound, Row, cost_of, etcdctl, in_turns, median, ours, record, updates
+from measuring import Bound, Row, cost_of, etcdctl, in_turns, median, ours, record, update_lines
 
 from etcdnaming.sandbox import Sandbox
-from etcdnaming.wire import dumps
+
+VALUE = '{"Op":0,"Addr":"10.0.0.1:8080","Metadata":null}'
 
 
 def main(rounds: int = 5, endpoints: int = 10_000, sample: int = 50) -> int:
     with Sandbox() as etcd, tempfile.TemporaryDirectory() as directory:
         run = partial(cost_of, environment=etcd.environment(os.environ))
         file = Path(directory, "updates")
-        file.write_text("".join(lines(endpoints)))
-        batches = [ours(), "txn-update", "--batch-size", "128", file]
+        file.write_text("".join(update_lines(endpoints)))
+        batches = [ours(), "txn-update", "--batch-size", "128", str(file)]
         puts = Path(directory, "puts")
         puts.write_text("".join(f"'{etcdctl()}' put svc/e{n} '{VALUE}'\n" for n in range(sample)))
-        we, they = map(median, in_turns(rounds, lambda: run(batches), lambda: run(["sh", puts])))
+        alone = ["sh", str(puts)]
+        we, they = map(median, in_turns(rounds, lambda: run(batches), lambda: run(alone)))
     all_of_them = they.seconds * endpoints / sample
     return record(
         Row(
@@ -39,18 +41,6 @@ def main(rounds: int = 5, endpoints: int = 10_000, sample: int = 50) -> int:
             Bound(most=0.02),
         )
     )
-
-
-VALUE = '{"Op":0,"Addr":"10.0.0.1:8080","Metadata":null}'
-
-
-def lines(count: int) -> list[str]:
-    """Return the lines of an update file."""
-    return [
-        f"add {each.key} {each.endpoint.addr} {dumps(each.endpoint.metadata)}\n"
-        for each in updates(count)
-        if each.endpoint
-    ]
 
 
 if __name__ == "__main__":

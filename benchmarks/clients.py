@@ -14,14 +14,11 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
-from measuring import Bound, Row, Told, Took, fill, go_program, in_turns, python_with, record
+from measuring import Bound, Row, Told, Took, fill, go_program, in_turns, python_with, record, told
 
 from etcdnaming.sandbox import Sandbox
-
-PROGRAMS = Path(__file__).parent / "told"
 
 GO = "Go's Manager"
 
@@ -30,7 +27,7 @@ class Client(NamedTuple):
     """A client that runs, and what it is called."""
 
     name: str
-    told: Told
+    process: Told
 
 
 def main(rounds: int = 9, endpoints: int = 100_000, adds: int = 1000) -> int:
@@ -43,16 +40,16 @@ def main(rounds: int = 9, endpoints: int = 100_000, adds: int = 1000) -> int:
         return max(listing(rounds, endpoints, clients), adding(rounds, adds, clients))
 
 
-def commands() -> dict[str, list[str | Path]]:
+def commands() -> dict[str, list[str]]:
     """Return the clients, ours first."""
     etcd3 = python_with("etcd3", "etcd3==0.12.0", "protobuf<3.21", "setuptools<81")
     aetcd = python_with("aetcd", "aetcd==1.0.0")
     return {
-        "etcdnaming": [sys.executable, PROGRAMS / "ours.py"],
-        GO: [go_program("manager")],
-        "grpcio, undecoded": [sys.executable, PROGRAMS / "bare.py"],
-        "python-etcd3": [etcd3, PROGRAMS / "python_etcd3.py"],
-        "aetcd": [aetcd, PROGRAMS / "aetcd_client.py"],
+        "etcdnaming": [sys.executable, told("ours.py")],
+        GO: [str(go_program("manager"))],
+        "grpcio, undecoded": [sys.executable, told("bare.py")],
+        "python-etcd3": [etcd3, told("python_etcd3.py")],
+        "aetcd": [aetcd, told("aetcd_client.py")],
     }
 
 
@@ -82,7 +79,9 @@ def adding(rounds: int, adds: int, clients: Sequence[Client]) -> int:
     ours, *others = each_takes(rounds, f"add {adds}", clients)
 
     def spelled(took: Took) -> str:
-        return f"{took.number / took.seconds:,.0f}/s, CPU {1e6 * took.cpu / took.number:.0f} µs each"
+        return (
+            f"{took.number / took.seconds:,.0f}/s, CPU {1e6 * took.cpu / took.number:.0f} µs each"
+        )
 
     return max(
         record(
@@ -101,8 +100,8 @@ def adding(rounds: int, adds: int, clients: Sequence[Client]) -> int:
 def each_takes(rounds: int, line: str, clients: Sequence[Client]) -> list[Took]:
     """Return the median of what each takes to do what *line* says."""
     for client in clients:
-        client.told(line)  # it connects, and warms up
-    took = in_turns(rounds, *(partial(client.told, line) for client in clients))
+        client.process(line)  # it connects, and warms up
+    took = in_turns(rounds, *(partial(client.process, line) for client in clients))
     return [
         Took(
             each[0].number,

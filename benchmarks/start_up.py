@@ -14,13 +14,12 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from measuring import Bound, Cost, Row, cost_of, in_turns, median, ours, record
+from measuring import Bound, Cost, Row, cost_of, in_turns, median, ours, record, told
 
 from etcdnaming.etcd import rpc
 from etcdnaming.sandbox import Sandbox
 
-PUT = Path(__file__).parent / "told" / "put_once.py"
-MESSAGES = Path(rpc.__file__).parent
+MESSAGES = str(Path(rpc.__file__).parent)
 
 
 def main(rounds: int = 60) -> int:
@@ -29,7 +28,7 @@ def main(rounds: int = 60) -> int:
         adding = in_turns(
             rounds,
             lambda: run([ours(), "add", "svc/e1", "--addr", "10.0.0.1:8080"]),
-            lambda: run([sys.executable, PUT, etcd.endpoint, MESSAGES]),
+            lambda: run([sys.executable, told("put_once.py"), etcd.endpoint, MESSAGES]),
         )
         helping = in_turns(
             rounds,
@@ -45,7 +44,13 @@ def main(rounds: int = 60) -> int:
 def recorded(work: str, peer: str, most: float, ours: list[Cost], theirs: list[Cost]) -> int:
     we, they = median(ours), median(theirs)
     return record(
-        Row(work, spelled(we), f"{peer}: {spelled(they)}", we.seconds / they.seconds, Bound(most=most))
+        Row(
+            work,
+            spelled(we),
+            f"{peer}: {spelled(they)}",
+            we.seconds / they.seconds,
+            Bound(most=most),
+        )
     )
 
 

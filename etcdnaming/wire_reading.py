@@ -71,7 +71,7 @@ def _read(value: bytes) -> Endpoint | InvalidValueError:
 
 def _are_ordinary(values: Sequence[bytes]) -> bool:
     """Tell whether msgspec either refuses them, or sees in them what Go sees."""
-    if any(len(value) > _LONGEST_INTEGER and _is_extreme(value) for value in values):
+    if max(map(len, values), default=0) > _LONGEST_INTEGER and any(map(_is_extreme, values)):
         return False
     text = b"\n".join(values)
     return not (_MINUS in text and _MINUS_ZERO.search(text))  # to msgspec, -0 is the integer 0
@@ -84,6 +84,8 @@ def _is_extreme(value: bytes) -> bool:
     Such an integer shows as at least three neighbours among every hundredth byte, and looking
     at those is fast.
     """
+    if len(value) <= _LONGEST_INTEGER:
+        return False
     if _THREE_DIGITS.search(value[::100]):
         return True
     return len(value) > MAX_DEPTH and value.count(b"[") + value.count(b"{") > MAX_DEPTH

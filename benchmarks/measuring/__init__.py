@@ -4,10 +4,11 @@ What the benchmarks stand on: contestants take turns on one etcd, and the result
 An etcd is `etcdnaming.sandbox.Sandbox`; whoever else is needed is built or installed by `peers`.
 """
 
-from .filling import TARGET, fill, updates
-from .peers import etcdctl, go_program, ours, python_with
+from .filling import TARGET, fill, update_lines, updates
+from .peers import etcdctl, go_program, ours, python_with, told
 from .processes import Cost, cost_of, median
 from .results import Bound, Row, record, rows
+from .running import Usage, requests, running, streams, usage_of
 from .told import Told, Took
 from .turns import in_turns
 
@@ -18,6 +19,7 @@ __all__ = [
     "Row",
     "Told",
     "Took",
+    "Usage",
     "cost_of",
     "etcdctl",
     "fill",
@@ -27,6 +29,12 @@ __all__ = [
     "ours",
     "python_with",
     "record",
+    "requests",
     "rows",
+    "running",
+    "streams",
+    "told",
+    "update_lines",
     "updates",
+    "usage_of",
 ]

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from itertools import islice
 
 from etcdnaming import Client, Endpoint, EndpointManager, Update
+from etcdnaming.model import JSON
+from etcdnaming.wire import dumps
 
-__all__ = ["TARGET", "fill", "updates"]
+__all__ = ["TARGET", "fill", "update_lines", "updates"]
 
 TARGET = "svc"
 
@@ -28,5 +30,12 @@ def updates(count: int) -> Iterator[Update]:
     """Yield what makes *count* of them."""
     for n in range(count):
         address = f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}:8080"
-        metadata = {"zone": f"eu-{n % 3}", "weight": n % 100, "version": "1.27.3"}
+        metadata: JSON = {"zone": f"eu-{n % 3}", "weight": n % 100, "version": "1.27.3"}
         yield Update.add(f"{TARGET}/{address}", Endpoint(address, metadata))
+
+
+def update_lines(count: int) -> Iterator[str]:
+    """Yield the lines of an update file that makes *count* of them."""
+    for each in updates(count):
+        if each.endpoint:
+            yield f"add {each.key} {each.endpoint.addr} {dumps(each.endpoint.metadata)}\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from etcdnaming.sandbox import find_etcd
 
-__all__ = ["etcdctl", "go_program", "ours", "python_with"]
+__all__ = ["etcdctl", "go_program", "ours", "python_with", "told"]
 
 GO = Path(__file__).parent.parent / "go"
 
@@ -20,17 +20,22 @@ def go_program(name: str) -> Path:
     return program
 
 
-def etcdctl() -> Path:
+def etcdctl() -> str:
     """Return the one that came with etcd."""
-    return Path(find_etcd()).with_name("etcdctl")
+    return str(Path(find_etcd()).with_name("etcdctl"))
 
 
-def ours() -> Path:
+def ours() -> str:
     """Return our own command, as it is installed beside the Python that runs this."""
-    return Path(sys.executable).with_name("etcdnaming")
+    return str(Path(sys.executable).with_name("etcdnaming"))
 
 
-def python_with(name: str, *requirements: str) -> Path:
+def told(name: str) -> str:
+    """Return the program ``benchmarks/told/NAME``."""
+    return str(Path(__file__).parent.parent / "told" / name)
+
+
+def python_with(name: str, *requirements: str) -> str:
     """Return a Python that has *requirements*, in ``.venv-NAME``, where ours can't have them."""
     venv = Path(__file__).parents[2] / f".venv-{name}"
     python = venv / "bin" / "python"
@@ -39,4 +44,4 @@ def python_with(name: str, *requirements: str) -> Path:
         subprocess.run([sys.executable, "-m", "venv", "--clear", venv], check=True)
         subprocess.run([python, "-m", "pip", "install", "--quiet", *requirements], check=True)
         stamp.touch()
-    return python
+    return str(python)

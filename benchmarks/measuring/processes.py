@@ -7,7 +7,6 @@ import statistics
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 __all__ = ["Cost", "cost_of", "median"]
@@ -21,20 +20,14 @@ class Cost(NamedTuple):
     memory: float
 
 
-def cost_of(
-    command: Sequence[str | Path],
-    environment: Mapping[str, str] | None = None,
-    *,
-    stdin: Path | None = None,
-) -> Cost:
+def cost_of(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Cost:
     """Run *command*, with those it starts and waits for; its output is thrown away."""
-    with open(stdin or os.devnull, "rb") as given:
-        begun = time.perf_counter()
-        process = subprocess.Popen(
-            command, env=environment, stdin=given, stdout=subprocess.DEVNULL
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - begun
+    begun = time.perf_counter()
+    process = subprocess.Popen(
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - begun
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)

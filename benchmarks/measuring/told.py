@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Sequence
-from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import IO, NamedTuple, cast
 
 __all__ = ["Told", "Took"]
 
@@ -27,17 +26,17 @@ class Told:
         command: It takes a line on stdin, and answers with three numbers.
     """
 
-    def __init__(self, command: Sequence[str | Path]) -> None:
+    def __init__(self, command: Sequence[str]) -> None:
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
         )
+        self._orders = cast("IO[str]", self._process.stdin)
+        self._answers = cast("IO[str]", self._process.stdout)
 
     def __call__(self, line: str) -> Took:
         """Let it do what *line* says."""
-        assert self._process.stdin
-        assert self._process.stdout
-        self._process.stdin.write(f"{line}\n")
-        answer = self._process.stdout.readline()
+        self._orders.write(f"{line}\n")
+        answer = self._answers.readline()
         if not answer:
             raise ChildProcessError(f"{self._process.args!r} has ended")
         number, seconds, cpu = map(int, answer.split())

@@ -13,6 +13,8 @@
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
+# Tests wait more than they work. Each worker has etcds of its own; WORKERS= is one after another.
+WORKERS ?= -n 2 --dist worksteal
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -34,7 +36,7 @@ demo: $(VENV)/installed-sandbox
 	PATH="$(CURDIR)/$(BIN):$$PATH" etcdnaming sandbox -- sh tools/demo.sh
 
 test: $(VENV)/installed-test
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest $(WORKERS) $(PYTEST_ARGS)
 
 test-all: $(VENV)/installed-test
 	rm -f $(TRIED)

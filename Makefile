@@ -5,6 +5,7 @@
 #   make test       the tests; PYTEST_ARGS="-k sandbox" for some, -m long for the slow ones
 #   make test-all   every test, Go's included; those marked "server" on every etcd (needs Go)
 #   make lint types the style and the types
+#   make bench      how fast we are, beside others: benchmarks/results.md (needs Go and jq)
 #   make generate   write what is generated
 #   make pictures   draw those of README.md anew
 #
@@ -22,9 +23,12 @@ GRPCIO_TOOLS := grpcio-tools==1.62.3
 # What was tried against which etcd, by the runs of the tests.
 TRIED := build/tried.tsv
 
+BENCHMARKS := clients list_json bulk_add start_up idle many_registrations resolver_call \
+	watch_latency watch_flood growth at_rest
+
 PIP := -m pip --disable-pip-version-check --quiet install
 
-.PHONY: demo test test-all matrix lint types generate pictures
+.PHONY: demo test test-all matrix lint types bench generate pictures
 
 demo: $(VENV)/installed-sandbox
 	PATH="$(CURDIR)/$(BIN):$$PATH" etcdnaming sandbox -- sh tools/demo.sh
@@ -37,7 +41,7 @@ test-all: $(VENV)/installed-test
 	$(BIN)/pytest -m "" --tried=$(TRIED) $(PYTEST_ARGS)
 	$(MAKE) matrix
 
-# The tests that an etcd release could break, on each of them; then README.md says so.
+# The tests that an etcd release could break, on the others; then README.md says so.
 matrix: $(VENV)/installed-test
 	set -e; for name in $$($(BIN)/python tools/servers.py); do \
 		etcd=$$($(BIN)/python tools/servers.py $$name); \
@@ -53,6 +57,11 @@ lint: $(VENV)/installed-lint
 
 types: $(VENV)/installed-lint $(VENV)/installed-test
 	$(BIN)/mypy
+
+# A benchmark that breaks its promise shows in the table; it stops nobody.
+bench: $(VENV)/installed-bench
+	@for each in $(BENCHMARKS); do $(BIN)/python benchmarks/$$each.py || true; done
+	$(BIN)/python benchmarks/plot.py
 
 generate: $(GENERATOR)/installed $(VENV)/installed-test
 	$(GENERATOR)/bin/python tools/messages.py

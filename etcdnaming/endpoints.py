@@ -107,8 +107,9 @@ class EndpointManager:
             ConditionFailedError: A condition is not met. Nothing was written.
             ConflictError: Others kept changing the same keys. Nothing was written.
         """
-        for key in [*(each.key for each in updates), *(each.key for each in conditions)]:
-            keys.check_key(key, self._target)
+        touched: list[Update | Condition] = [*updates, *conditions]
+        for each in touched:
+            keys.check_key(each.key, self._target)
         return transaction.update(
             self._client,
             updates,

@@ -8,9 +8,10 @@ much for each of a hundred thousand endpoints.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
-from typing import NamedTuple, TypeAlias, Union
+from typing import Any, NamedTuple, TypeAlias, TypeVar, Union
 
 __all__ = [
     "JSON",
@@ -31,9 +32,22 @@ __all__ = [
     "Update",
     "UpdateResult",
     "WatchState",
+    "made",
 ]
 
 JSON: TypeAlias = Union[bool, int, float, str, Sequence["JSON"], Mapping[str, "JSON"], None]  # noqa: UP007 - of strings
+
+Noun = TypeVar("Noun", bound=tuple[Any, ...])
+
+
+def made(noun: type[Noun], rows: Iterable[tuple[Any, ...]]) -> Iterator[Noun]:
+    """
+    Yield a *noun* for each of *rows*, its fields: many at half the time that calling it takes.
+
+    >>> list(made(Endpoint, [("1.2.3.4:80", None)]))
+    [Endpoint(addr='1.2.3.4:80', metadata=None)]
+    """
+    return map(partial(tuple.__new__, noun), rows)
 
 
 class Operation(enum.IntEnum):

@@ -8,8 +8,6 @@ from collections.abc import Callable
 import pytest
 from harness import READER, WRITER, Certificates, Cluster, Etcd, EtcdctlError, Proxy
 
-pytestmark = pytest.mark.server
-
 
 def test_etcd_is_empty_at_first(etcd: Etcd) -> None:
     """Whatever ran before, keys on leases included."""

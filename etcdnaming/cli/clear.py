@@ -18,7 +18,7 @@ def clear(app: App, target: str, *, ask: bool, prev_kv: bool, dry_run: bool) -> 
     if ask and not dry_run and not prompt.is_answered():
         raise click.UsageError("--all asks first, and nobody can answer here: add --yes")
     manager = app.manager(target)
-    found = manager.list_keys()
+    found = manager.list_keys(leases=True)
     if dry_run:
         printer.plan([Update.delete(each.key) for each in found.keys], [])
         return 0

@@ -35,17 +35,17 @@ class Query:
     def count(self, target: str) -> Keys:
         """Return how many keys there are under *target*."""
         if self._no_lease:
-            return self.keys(target)
+            return self.keys(target, leases=True)
         manager = self._app.manager(target)
         return manager.count(revision=self._revision, serializable=self._serializable)
 
-    def keys(self, target: str) -> Keys:
-        """Return the keys under *target*."""
+    def keys(self, target: str, *, leases: bool) -> Keys:
+        """Return the keys under *target*, with their *leases* if they are told."""
         found = self._app.manager(target).list_keys(
             revision=self._revision,
             limit=self._limit,
             serializable=self._serializable,
-            leases=self._no_lease,
+            leases=leases or self._no_lease,
         )
         if not self._no_lease:
             return found

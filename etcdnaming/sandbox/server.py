@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -10,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, cast
@@ -124,15 +125,23 @@ def last_words(log: str) -> str:
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 on which nobody listens now."""
+    """Return a TCP port of 127.0.0.1 on which nobody listens now; another one each time."""
     while True:
-        port = random.choice(PORTS)
+        port = next(_ports)
         with socket.socket() as candidate:
             try:
                 candidate.bind((HOST, port))
             except OSError:
                 continue
         return port
+
+
+def _deal() -> Iterator[int]:
+    """Yield the ports in an order of this process's own: a server must not get one port twice."""
+    yield from itertools.cycle(random.sample(PORTS, len(PORTS)))
+
+
+_ports = _deal()
 
 
 def without(environment: Mapping[str, str], *prefixes: str) -> dict[str, str]:

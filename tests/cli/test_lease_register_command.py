@@ -57,18 +57,17 @@ def test_a_command_has_our_environment(spawn: Spawn, etcd: Etcd) -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "status"),
+    ("start", "script", "status"),
     [
-        ("exit 0", 0),
-        ("exit 3", 3),
-        ("exit 126", 126),
-        ("exit 127", 127),
-        ("kill -9 $$", 137),
-        ("kill -15 $$", 143),
-        ("ulimit -c 0; kill -11 $$", 139),
+        ("now", "exit 0", 0),
+        ("now", "exit 126", 126),
+        ("now", "kill -9 $$", 137),
+        ("now", "ulimit -c 0; kill -11 $$", 139),
+        ("registered", "exit 3", 3),
+        ("registered", "exit 127", 127),
+        ("registered", "kill -15 $$", 143),
     ],
 )
-@pytest.mark.parametrize("start", ["now", "registered"])
 def test_its_exit_code_is_ours(
     spawn: Spawn, etcd: Etcd, start: str, script: str, status: int
 ) -> None:

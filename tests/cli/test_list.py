@@ -255,3 +255,13 @@ def test_a_large_target_is_listed_whole(run: Run, etcd: Etcd) -> None:
     lines = run("list", "svc").out.splitlines()
 
     assert lines == [f"{key}\t10.0.0.2:80\tnull" for key in keys]
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("format", ["fields", "json"])
+def test_keys_are_told_with_their_leases(run: Run, etcd: Etcd, format: str) -> None:
+    """From 3.7 on etcd tells no lease of a key whose value is not asked for."""
+    lease = etcd.grant(600)
+    etcd.put("svc/e1", E1, lease)
+    shown = {"fields": f'"Lease" : {lease}\n', "json": f'"lease":"{lease:x}"'}[format]
+    assert shown in run("-w", format, "list", "svc", "--keys-only").out

@@ -20,8 +20,6 @@ from harness.watching_process import WatchingProcess
 
 from etcdnaming.etcd import Client, follower
 
-pytestmark = pytest.mark.server
-
 Asleep = tuple[Etcd, WatchingProcess]
 
 
@@ -45,6 +43,7 @@ def change_three(etcd: Etcd) -> None:
     put(etcd, e2="22")
 
 
+@pytest.mark.server
 def test_who_slept_is_told_every_change(asleep: Asleep) -> None:
     """As long as etcd has them all, as if he had been awake."""
     etcd, watching = asleep
@@ -64,6 +63,7 @@ def test_who_slept_is_told_every_change(asleep: Asleep) -> None:
     assert watching.told_until("ADD svc/end 0") == ["ADD svc/end 0"]
 
 
+@pytest.mark.server
 def test_who_slept_through_a_compaction_is_told_the_differences(asleep: Asleep) -> None:
     """Exactly those, marked as such, what is gone first; then what happens."""
     etcd, watching = asleep
@@ -83,6 +83,7 @@ def test_who_slept_through_a_compaction_is_told_the_differences(asleep: Asleep) 
     assert watching.told_until("ADD svc/end 0") == ["ADD svc/end 0"]
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("writes", [0, 20], ids=["younger", "older"])
 def test_who_slept_while_etcd_was_wiped_is_told_what_is_gone(asleep: Asleep, writes: int) -> None:
     """And then the new: also when the new cluster has been written past the old one's revision."""
@@ -104,6 +105,7 @@ def test_who_slept_while_etcd_was_wiped_is_told_what_is_gone(asleep: Asleep, wri
     assert watching.told_until("ADD svc/end 0") == ["ADD svc/end 0"]
 
 
+@pytest.mark.server
 def test_a_wiped_etcd_that_was_filled_in_the_same_way_is_another_one(
     own_etcd: Callable[..., Etcd],
 ) -> None:
@@ -125,6 +127,7 @@ def test_a_wiped_etcd_that_was_filled_in_the_same_way_is_another_one(
         assert watcher.batches[-1].revision == watcher.batches[0].revision
 
 
+@pytest.mark.server
 def test_a_wipe_between_the_proof_and_the_stream_is_seen(own_etcd: Callable[..., Etcd]) -> None:
     """What was proved before the stream began may be wrong when it does."""
     etcd = own_etcd()
@@ -150,6 +153,7 @@ def test_a_wipe_between_the_proof_and_the_stream_is_seen(own_etcd: Callable[...,
         watcher.wait_for_addresses(e2="7", e3="3")
 
 
+@pytest.mark.server
 def test_a_compaction_while_cut_off_is_told_as_differences(own_etcd: Callable[..., Etcd]) -> None:
     """With nobody disconnected for it, and the revision of the reading."""
     etcd = own_etcd()
@@ -172,6 +176,7 @@ def test_a_compaction_while_cut_off_is_told_as_differences(own_etcd: Callable[..
         assert [bad.key for bad in batch.invalid] == ["svc/e3"]
 
 
+@pytest.mark.server
 def test_a_compaction_that_hides_nothing_is_not_told(own_etcd: Callable[..., Etcd]) -> None:
     """Others have written; the first revision asked for is no hindrance."""
     etcd = own_etcd()
@@ -192,6 +197,7 @@ def test_a_compaction_that_hides_nothing_is_not_told(own_etcd: Callable[..., Etc
         assert [batch.resync for batch in watcher.batches] == [False]
 
 
+@pytest.mark.server
 def test_differences_are_not_told_before_the_revision_asked_for(
     own_etcd: Callable[..., Etcd],
 ) -> None:
@@ -216,6 +222,7 @@ def test_differences_are_not_told_before_the_revision_asked_for(
         assert watcher.changes[0].revision == 6
 
 
+@pytest.mark.server
 @pytest.mark.parametrize(
     ("revision", "held", "told"),
     [
@@ -254,6 +261,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(follower, "LATE", 1)
 
 
+@pytest.mark.server
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("writes", [0, 20], ids=["younger", "older"])
 def test_a_wipe_behind_a_proxy_is_found(
@@ -273,6 +281,7 @@ def test_a_wipe_behind_a_proxy_is_found(
         watcher.wait_for_addresses(20, e2="3", e4="4")
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("writes", [0, 20], ids=["younger", "older"])
 def test_who_slept_while_etcd_was_wiped_behind_a_proxy_is_told_what_is_gone(
     own_etcd: Callable[..., Etcd], grpc_proxy: Callable[..., Proxy], writes: int
@@ -301,6 +310,7 @@ def test_who_slept_while_etcd_was_wiped_behind_a_proxy_is_told_what_is_gone(
     }
 
 
+@pytest.mark.server
 @pytest.mark.usefixtures("impatient")
 def test_a_wipe_behind_a_proxy_is_found_while_it_tells_much(
     own_etcd: Callable[..., Etcd], grpc_proxy: Callable[..., Proxy]
@@ -371,6 +381,7 @@ def post(connection: HTTPConnection, method: str, message: object) -> Any:
     return json.load(connection.getresponse())
 
 
+@pytest.mark.server
 @pytest.mark.parametrize(
     "flags",
     [

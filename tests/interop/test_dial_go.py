@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, contextmanager
 from typing import TypeAlias
 
 import pytest
-from harness import Etcd, wait_until
+from harness import Spawn, wait_until
 from harness.backends import Backend, Backends, method
 from harness.go import GoClient, has_go
 from harness.process import Process
@@ -26,15 +27,29 @@ Register: TypeAlias = Callable[[str, str], AbstractContextManager[object]]
 """``register(key, addr)``: a block in which a server is registered."""
 
 
-def by_library(etcd: Etcd, client: Client) -> Register:
+def by_library(client: Client, spawn: Spawn) -> Register:
     """As a Python service does."""
     return lambda key, addr: Registration(client, {key: Endpoint(addr)})
 
 
-@pytest.fixture(params=[by_library])
-def register(request: pytest.FixtureRequest, etcd: Etcd, client: Client) -> Register:
+def by_command(client: Client, spawn: Spawn) -> Register:
+    """As a container does: it is told to end by SIGTERM."""
+
+    @contextmanager
+    def register(key: str, addr: str) -> Iterator[None]:
+        process = spawn("lease-register", key, "--addr", addr)
+        process.wait_for_out("OK\n")
+        yield
+        process.signal(signal.SIGTERM)
+        assert process.finish().status == 0
+
+    return register
+
+
+@pytest.fixture(params=[by_library, by_command])
+def register(request: pytest.FixtureRequest, client: Client, spawn: Spawn) -> Register:
     """Each of the ways to be registered."""
-    registered: Register = request.param(etcd, client)
+    registered: Register = request.param(client, spawn)
     return registered
 
 
@@ -55,7 +70,7 @@ class Calls:
     def wait_for_exactly(self, *servers: Backend) -> None:
         """Return when from now on all of *servers*, and no others, have answered."""
         wanted = {server.addr for server in servers}
-        wait_until(lambda: set(self._new(40)) == wanted)
+        wait_until(lambda: set(self._new(40)) == wanted, 20)
 
     def all(self) -> list[str]:
         """End the program, and return all answers."""
@@ -84,8 +99,8 @@ def test_calls_follow_python_servers_and_none_is_lost(
             calls.wait_for_exactly(steady)
             with register("svc/other", leaving.addr):
                 calls.wait_for_exactly(steady, leaving)
-            leaving.stop(grace=5)
-            calls.wait_for_exactly(steady)
+            calls.wait_for_exactly(steady)  # as whoever leaves should: first the key, then the rest
+            leaving.stop()
             with register("svc/other", coming.addr):
                 calls.wait_for_exactly(steady, coming)
             answers = calls.all()
@@ -105,7 +120,7 @@ def test_calls_outlive_a_change_of_address_under_one_key(
             calls.wait_for_exactly(old)
             with register("svc/e1", new.addr):
                 calls.wait_for_exactly(new)
-                old.stop(grace=5)
+                old.stop()
                 calls.wait_for_exactly(new)
                 answers = calls.all()
     assert {answer for answer in answers if answer.startswith("failed")} == set()

@@ -63,6 +63,7 @@ def test_its_client_and_ours_share_a_channel(
 ) -> None:
     """Endpoints, watches, registrations and channels: what each test in there says."""
     python = environment(name, *requirements)
+    etcd = {"ETCDNAMING_TEST_ETCD": str(programs.etcd.parent), "PYTEST_ADDOPTS": ""}
     done = subprocess.run(
         [
             *(python, "-m", "pytest", "-p", "no:cacheprovider", "-m", ""),
@@ -70,7 +71,7 @@ def test_its_client_and_ours_share_a_channel(
             TESTS,
         ],
         cwd=TOP,
-        env={**os.environ, **variables, "ETCDNAMING_TEST_ETCD": str(programs.etcd.parent)},
+        env={**os.environ, **variables, **etcd},
         text=True,
         capture_output=True,
         check=False,

@@ -106,7 +106,7 @@ def _count(printer: Printer, query: Query, target: str) -> int:
 
 
 def _keys(printer: Printer, query: Query, target: str) -> int:
-    found = query.keys(target)
+    found = query.keys(target, leases=printer.wants_leases)
     printer.keys(found)
     return len(found.keys)
 

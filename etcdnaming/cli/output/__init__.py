@@ -26,6 +26,9 @@ class Printer(Protocol):
     wants_remaining: bool
     """Whether `listing` shows how many seconds the leases still have."""
 
+    wants_leases: bool
+    """Whether it tells the leases of keys that are listed without their values."""
+
     def added(self, result: UpdateResult, prev_kv: bool) -> None:
         """One endpoint was stored; with *prev_kv*, say what its key held before."""
 

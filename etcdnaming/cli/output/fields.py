@@ -21,6 +21,7 @@ class FieldsPrinter:
     """See `Printer`."""
 
     wants_remaining = False
+    wants_leases = True
     progress = staticmethod(progress)
 
     def added(self, result: UpdateResult, prev_kv: bool) -> None:

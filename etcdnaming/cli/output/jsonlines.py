@@ -24,6 +24,7 @@ class JSONLinesPrinter:
     """See `Printer`; the shapes of the objects are in `objects`."""
 
     wants_remaining = False
+    wants_leases = True
     progress = staticmethod(progress)
 
     def added(self, result: UpdateResult, prev_kv: bool) -> None:

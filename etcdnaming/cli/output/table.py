@@ -27,6 +27,7 @@ class TablePrinter:
     """See `Printer`. Below the rows stands what they are all about."""
 
     wants_remaining = True
+    wants_leases = True
     progress = staticmethod(progress)
 
     def added(self, result: UpdateResult, prev_kv: bool) -> None:

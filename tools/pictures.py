@@ -42,7 +42,8 @@ DIFFERENT = {
 def main(directory: Path) -> None:
     directory.mkdir(exist_ok=True)
     with Sandbox() as etcd:
-        environment = {**etcd.environment(os.environ), "TERM": "xterm-256color"}
+        size = {"COLUMNS": str(COLUMNS), "LINES": str(LINES)}
+        environment = {**etcd.environment(os.environ), **size, "TERM": "xterm-256color"}
         put(environment, "e1", 1, '{"zone":"a"}', "--ttl=600")
         put(environment, "e2", 2, '{"zone":"b"}', "--ttl=600")
         put(environment, "e3", 3, '{"zone":"c"}')

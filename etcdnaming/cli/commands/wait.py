@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Sequence
 from contextlib import ExitStack
 
@@ -20,12 +19,10 @@ from ..options import REVISION, TARGET, TEXT
 from ..output.found import Found, show
 from ..output.status_line import StatusLine
 from ..parsed import Parsed
-from ..signals import ending
+from ..signals import ENDING, ending
 from ..tree import Command
 
 __all__ = ["command"]
-
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @click.command(cls=Command)

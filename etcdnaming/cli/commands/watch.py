@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -24,12 +23,10 @@ from ..output.terminal import can_animate, is_terminal
 from ..output.watch import WatchPrinter, live_printer, watch_printer
 from ..parsed import Parsed
 from ..reader import Reader
-from ..signals import ending
+from ..signals import ENDING, ending
 from ..tree import Command
 
 __all__ = ["command"]
-
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 class _Watch(Command):

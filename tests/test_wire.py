@@ -137,14 +137,6 @@ def test_what_is_written_is_read_again(addr: str, metadata: JSON) -> None:
 
 @thorough
 @given(metadata)
-def test_what_was_read_is_written_again_by_the_rules(metadata: JSON) -> None:
-    """Though it is mostly msgspec that writes it."""
-    read = wire.decode(wire.encode(Endpoint("a", metadata))).metadata
-    assert wire.dumps_again(read) == dumps_by_the_rules(read)
-
-
-@thorough
-@given(metadata)
 def test_the_shortcut_of_writing_leads_to_the_same_place(metadata: JSON) -> None:
     """Whatever is to be written."""
     assert wire.dumps(metadata) == dumps_by_the_rules(metadata)

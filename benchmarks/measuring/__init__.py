@@ -5,11 +5,11 @@ An etcd is `etcdnaming.sandbox.Sandbox`; whoever else is needed is built or inst
 """
 
 from .filling import TARGET, fill, update_lines, updates
+from .orders import Told, Took
 from .peers import etcdctl, go_program, ours, python_with, told
 from .processes import Cost, cost_of, median
 from .results import Bound, Row, record, rows
 from .running import Usage, requests, running, streams, usage_of
-from .told import Told, Took
 from .turns import in_turns
 
 __all__ = [

@@ -17,9 +17,9 @@ def main(endpoint: str) -> None:
     unlimited = {"grpc.max_receive_message_length": -1}
     client = aetcd.Client(host, int(port), options=unlimited)
 
-    async def list_all() -> int:
+    async def list_all() -> dict[bytes, str]:
         found = await client.get_prefix(f"{TARGET}/".encode())
-        return len({each.key: json.loads(each.value)["Addr"] for each in found})
+        return {each.key: json.loads(each.value)["Addr"] for each in found}
 
     async def add(count: int) -> None:
         for n in range(count):

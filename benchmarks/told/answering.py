@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 
 __all__ = ["ADDR", "TARGET", "answer"]
 
@@ -12,7 +12,7 @@ TARGET = "svc"
 ADDR = "10.0.0.1:8080"
 
 
-def answer(list_all: Callable[[], int], add: Callable[[int], None]) -> None:
+def answer(list_all: Callable[[], Sized], add: Callable[[int], None]) -> None:
     """
     Do what each line of stdin says: ``list``, or ``add COUNT``.
 
@@ -21,8 +21,11 @@ def answer(list_all: Callable[[], int], add: Callable[[int], None]) -> None:
     """
     for line in sys.stdin:
         what, *count = line.split()
+        found: Sized = range(int(count[0]) if count else 0)
         begun, busy = time.perf_counter_ns(), time.process_time_ns()
-        number = int(count[0]) if count else list_all()
-        if what == "add":
-            add(number)
-        print(number, time.perf_counter_ns() - begun, time.process_time_ns() - busy, flush=True)
+        if what == "list":
+            found = list_all()
+        else:
+            add(len(found))
+        took = time.perf_counter_ns() - begun, time.process_time_ns() - busy
+        print(len(found), *took, flush=True)

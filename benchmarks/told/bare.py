@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sized
 
 import grpc
 from answering import ADDR, TARGET, answer
@@ -25,9 +26,10 @@ def main(endpoint: str) -> None:
         response_deserializer=rpc.RangeResponse.FromString,
     )
 
-    def list_undecoded() -> int:
-        found = get(rpc.RangeRequest(key=f"{TARGET}/".encode(), range_end=f"{TARGET}0".encode()))
-        return len(found.kvs)
+    def list_undecoded() -> Sized:
+        request = rpc.RangeRequest(key=f"{TARGET}/".encode(), range_end=f"{TARGET}0".encode())
+        found: Sized = get(request).kvs
+        return found
 
     def add(count: int) -> None:
         for n in range(count):

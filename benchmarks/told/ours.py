@@ -17,7 +17,7 @@ def main(endpoint: str) -> None:
             for n in range(count):
                 manager.add_endpoint(f"{TARGET}/{n}", Endpoint(ADDR))
 
-        answer(lambda: len(manager.list().endpoints), add)
+        answer(lambda: manager.list().endpoints, add)
 
 
 if __name__ == "__main__":

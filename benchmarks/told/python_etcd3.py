@@ -14,9 +14,9 @@ def main(endpoint: str) -> None:
     unlimited = [("grpc.max_receive_message_length", -1)]
     client = etcd3.client(host, int(port), grpc_options=unlimited)
 
-    def list_all() -> int:
+    def list_all() -> dict[bytes, str]:
         found = client.get_prefix(f"{TARGET}/")
-        return len({meta.key: json.loads(value)["Addr"] for value, meta in found})
+        return {meta.key: json.loads(value)["Addr"] for value, meta in found}
 
     def add(count: int) -> None:
         for n in range(count):

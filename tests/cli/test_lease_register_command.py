@@ -143,7 +143,7 @@ def test_nothing_of_its_group_outlives_it(spawn: Spawn, etcd: Etcd, stop: bool) 
 def test_what_leaves_its_group_is_not_waited_for(spawn: Spawn, etcd: Etcd) -> None:
     """A daemon has its own life, where we are not PID 1."""
     script = "setsid sh -c 'echo $$; exec sleep 60 >/dev/null 2>&1' & sleep 0.3; exit 4"
-    process = spawn(*REGISTER, "--", "sh", "-c", script)
+    process = spawn(*REGISTER, "--start", "registered", "--", "sh", "-c", script)
     process.wait_for_out("\n")
     process.stdin.close()
     process.wait_for_err("revoked")

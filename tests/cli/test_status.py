@@ -29,6 +29,7 @@ CODES = {
     "InvalidSettingError": 128,
     "InvalidTargetError": 128,
     "InvalidValueError": 3,
+    "LeaseLostError": 5,
     "NotFoundError": 7,
     "TimedOutError": 124,
     "TooManyOperationsError": 128,

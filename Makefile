@@ -5,12 +5,16 @@
 #   make test       the tests; PYTEST_ARGS="-k sandbox" for some, -m long for the slow ones
 #   make test-all   every test, Go's included; those marked "server" on every etcd (needs Go)
 #   make lint types the style and the types
+#   make bench      how fast we are, beside others: benchmarks/results.md (needs Go and jq)
 #   make generate   write what is generated
+#   make pictures   draw those of README.md anew
 #
 # PYTHON=python3.12 takes another Python, for a new .venv.
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
+# Tests wait more than they work. Each worker has etcds of its own; WORKERS= is one after another.
+WORKERS ?= -n 2 --dist worksteal
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -21,15 +25,18 @@ GRPCIO_TOOLS := grpcio-tools==1.62.3
 # What was tried against which etcd, by the runs of the tests.
 TRIED := build/tried.tsv
 
+BENCHMARKS := clients list_json bulk_add start_up idle many_registrations resolver_call \
+	watch_latency watch_flood growth at_rest
+
 PIP := -m pip --disable-pip-version-check --quiet install
 
-.PHONY: demo test test-all matrix lint types generate
+.PHONY: demo test test-all matrix lint types bench generate pictures
 
 demo: $(VENV)/installed-sandbox
 	PATH="$(CURDIR)/$(BIN):$$PATH" etcdnaming sandbox -- sh tools/demo.sh
 
 test: $(VENV)/installed-test
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest $(WORKERS) $(PYTEST_ARGS)
 
 test-all: $(VENV)/installed-test
 	rm -f $(TRIED)
@@ -53,10 +60,18 @@ lint: $(VENV)/installed-lint
 types: $(VENV)/installed-lint $(VENV)/installed-test
 	$(BIN)/mypy
 
+# A benchmark that breaks its promise shows in the table; it stops nobody.
+bench: $(VENV)/installed-bench
+	@for each in $(BENCHMARKS); do $(BIN)/python benchmarks/$$each.py || true; done
+	$(BIN)/python benchmarks/plot.py
+
 generate: $(GENERATOR)/installed $(VENV)/installed-test
 	$(GENERATOR)/bin/python tools/messages.py
 	$(BIN)/python tools/man.py
 	$(BIN)/python tools/completions.py
+
+pictures: $(VENV)/installed-test
+	$(BIN)/python tools/pictures.py
 
 # One stamp for each extra of pyproject.toml, renewed when that file changes.
 $(VENV)/installed-%: pyproject.toml | $(BIN)/python

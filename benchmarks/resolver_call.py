@@ -92,7 +92,7 @@ def aio_round_of(
     return lambda: loop.run_until_complete(run())
 
 
-def main(rounds: int = 15, calls: int = 1000) -> None:
+def main(rounds: int = 150, calls: int = 100) -> None:
     """Compare both kinds of channels."""
     with Sandbox() as etcd, serving() as first, serving() as second:
         client = Client([etcd.endpoint])

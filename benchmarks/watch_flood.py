@@ -31,7 +31,7 @@ def measured(rounds: int, count: int, size: int) -> int:
         ours, theirs = in_turns(rounds, lambda: late(we_see), lambda: late(go_sees(go)))
     return record(
         Row(
-            f"{count:,} changes, {size} at once: last seen after its write, worst of {rounds}",
+            f"{count:,} changes, {size} at once: last seen after its write, worst round",
             f"{max(ours):.3f} s",
             f"Go's watch channel: {max(theirs):.3f} s",
             max(ours),

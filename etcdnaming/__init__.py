@@ -1,9 +1,22 @@
 """
 gRPC naming and discovery on etcd: what Go's ``client/v3/naming`` does, in Python.
 
-    >>> from etcdnaming import Client, Endpoint, EndpointManager  # doctest: +SKIP
-    >>> manager = EndpointManager(Client(["127.0.0.1:2379"]), "foo/bar/svc")  # doctest: +SKIP
-    >>> manager.add_endpoint("foo/bar/svc/e1", Endpoint("1.2.3.4:80"))  # doctest: +SKIP
+    >>> from etcdnaming import Client, Endpoint, EndpointManager, Sandbox
+    >>> with Sandbox() as etcd, Client([etcd.endpoint]) as client:
+    ...     manager = EndpointManager(client, "foo/bar/svc")
+    ...     _ = manager.add_endpoint("foo/bar/svc/e1", Endpoint("1.2.3.4:80", {"zone": "a"}))
+    ...     manager.list().by_key()
+    {'foo/bar/svc/e1': Endpoint(addr='1.2.3.4:80', metadata={'zone': 'a'})}
+
+`Client` is the way to etcd. `EndpointManager` adds, deletes, lists and watches the endpoints of a
+target, `services` finds targets. `Registration` keeps endpoints in etcd as long as a block runs.
+`insecure_channel` and `secure_channel` make a ``grpc.Channel`` that follows them; `etcdnaming.aio`
+has the same for asyncio. `Sandbox` is a throwaway etcd, for tests.
+
+Times are seconds, revisions and ids of leases whole numbers, keys text in which bytes that are not
+UTF-8 are lone surrogates. Everything may be used from threads. Errors are one tree,
+`EtcdnamingError`, which is drawn in `etcdnaming.errors`. What happens in the background is told by
+the logger ``etcdnaming``.
 """
 
 from __future__ import annotations

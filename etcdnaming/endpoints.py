@@ -40,6 +40,14 @@ class EndpointManager:
     """
     The endpoints of *target*, which live in etcd under ``<target>/``. Go's ``endpoints.Manager``.
 
+    Any of its calls may raise an `EtcdError`: etcd is not reached, or says no. A write whose answer
+    is lost raises `OutcomeUnknownError`.
+
+    Args:
+        target: The name of a service, ``foo/bar/svc``, without ``etcd:///``.
+
+        max_txn_ops: What etcd was told to take in one transaction (``--max-txn-ops``).
+
     Raises:
         InvalidTargetError: *target* is empty, or only slashes.
     """
@@ -84,13 +92,24 @@ class EndpointManager:
         previous: bool = False,
     ) -> UpdateResult:
         """
-        Make all of *updates*, or none of them: see `transaction.update`.
+        Make all updates, or none of them, in one transaction.
+
+        Args:
+            updates: Several of one key are folded into one that has the same effect.
+
+            conditions: What must be true, or nothing is done.
+
+            previous: Return what the keys held before, too.
 
         Raises:
             InvalidKeyError: A key is not under the target. Nothing was sent.
+            TooManyOperationsError: They are more than etcd takes at once. Nothing was sent.
+            ConditionFailedError: A condition is not met. Nothing was written.
+            ConflictError: Others kept changing the same keys. Nothing was written.
         """
-        for key in [*(each.key for each in updates), *(each.key for each in conditions)]:
-            keys.check_key(key, self._target)
+        touched: list[Update | Condition] = [*updates, *conditions]
+        for each in touched:
+            keys.check_key(each.key, self._target)
         return transaction.update(
             self._client,
             updates,
@@ -174,7 +193,16 @@ class EndpointManager:
         """
         Follow the endpoints, for ever: first all there are, then every change.
 
-        Where Go's watch closes its channel at the first error, this one goes on: see `Watch`.
+        Where Go's watch closes its channel at the first error, this one goes on; iterate over
+        it for each `ChangeBatch`, or see `Watch`.
+
+        Args:
+            revision: Begin with the changes of this revision instead; 0 is with all there is now.
+
+            on_state: Called, by the thread that iterates, when the connection is lost and found.
+
+        Raises (while iterating):
+            PermissionDeniedError, CompactedError: It can't go on, and no retry heals that.
         """
         from .watching import Watch  # not every listing waits for it
 

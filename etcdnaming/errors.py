@@ -117,7 +117,7 @@ class ConditionFailedError(EtcdnamingError):
     """At least one condition was not met when etcd looked, so nothing was written."""
 
     def __init__(self, failed: Sequence[Condition], header: Header) -> None:
-        super().__init__("; ".join(f"condition not met: {condition}" for condition in failed))
+        super().__init__("; ".join(f"condition not met: if {condition}" for condition in failed))
         self.failed = tuple(failed)
         self.header = header
 

@@ -8,9 +8,10 @@ much for each of a hundred thousand endpoints.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
-from typing import NamedTuple, TypeAlias, Union
+from typing import Any, NamedTuple, TypeAlias, TypeVar, Union
 
 __all__ = [
     "JSON",
@@ -31,9 +32,22 @@ __all__ = [
     "Update",
     "UpdateResult",
     "WatchState",
+    "made",
 ]
 
 JSON: TypeAlias = Union[bool, int, float, str, Sequence["JSON"], Mapping[str, "JSON"], None]  # noqa: UP007 - of strings
+
+Noun = TypeVar("Noun", bound=tuple[Any, ...])
+
+
+def made(noun: type[Noun], rows: Iterable[tuple[Any, ...]]) -> Iterator[Noun]:
+    """
+    Yield a *noun* for each of *rows*, its fields: many at half the time that calling it takes.
+
+    >>> list(made(Endpoint, [("1.2.3.4:80", None)]))
+    [Endpoint(addr='1.2.3.4:80', metadata=None)]
+    """
+    return map(partial(tuple.__new__, noun), rows)
 
 
 class Operation(enum.IntEnum):
@@ -44,7 +58,12 @@ class Operation(enum.IntEnum):
 
 
 class Endpoint(NamedTuple):
-    """One address a client may dial. Go's ``endpoints.Endpoint``."""
+    """
+    One address a client may dial. Go's ``endpoints.Endpoint``.
+
+    *addr* is what the client's gRPC takes, usually ``host:port``; *metadata* any JSON value, whose
+    integers keep all their digits.
+    """
 
     addr: str
     metadata: JSON = None
@@ -54,7 +73,8 @@ class Update(NamedTuple):
     """
     Add or delete of one endpoint. Go's ``endpoints.Update``.
 
-    *lease* is for an add: ``None`` keeps the lease the key hangs on (if any), ``0`` makes the
+    *key* is the whole key, target included. *endpoint* and *lease* are for an add, best made by
+    `add`. A *lease* of ``None`` keeps the lease the key hangs on (if any), ``0`` makes the
     key permanent, anything else is the id of a granted lease.
     """
 
@@ -164,7 +184,7 @@ class Lease(NamedTuple):
 
 class Listing(NamedTuple):
     """
-    The endpoints of *target* at one revision, in key order.
+    The endpoints of *target* at one revision, ``header.revision``, in key order.
 
     *invalid* names the keys whose value can't be read, *count* is the number of keys there
     are, *more* says that a limit cut the list short.

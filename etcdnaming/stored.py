@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from operator import attrgetter
 
 from . import keys, wire
 from .errors import InvalidValueError
 from .etcd import rpc
-from .model import Header, InvalidValue, StoredEndpoint, StoredKey
+from .model import Header, InvalidValue, StoredEndpoint, StoredKey, made
 
 __all__ = ["header_of", "stored_endpoint", "stored_endpoints", "stored_key"]
+
+_COLUMNS = attrgetter("key", "value", "create_revision", "mod_revision", "version", "lease")
 
 
 def header_of(header: rpc.ResponseHeader) -> Header:
@@ -19,19 +22,29 @@ def header_of(header: rpc.ResponseHeader) -> Header:
 
 def stored_endpoint(kv: rpc.KeyValue) -> StoredEndpoint | InvalidValue:
     """Return the endpoint in *kv*; a value that can't be read is never skipped, but named."""
-    return next(stored_endpoints([kv]))
+    [found] = stored_endpoints([kv])
+    return found
 
 
-def stored_endpoints(kvs: Sequence[rpc.KeyValue]) -> Iterator[StoredEndpoint | InvalidValue]:
-    """Yield `stored_endpoint` of each of *kvs*, which is much faster for many of them."""
-    for kv, endpoint in zip(kvs, wire.decode_all([kv.value for kv in kvs]), strict=True):
-        key = keys.decode(kv.key)
-        if isinstance(endpoint, InvalidValueError):
-            yield InvalidValue(key, str(endpoint), kv.value, kv.mod_revision, kv.lease)
-        else:
-            yield StoredEndpoint(
-                key, endpoint, kv.create_revision, kv.mod_revision, kv.version, kv.lease
-            )
+def stored_endpoints(kvs: Sequence[rpc.KeyValue]) -> Sequence[StoredEndpoint | InvalidValue]:
+    """Return `stored_endpoint` of each of *kvs*, which is much faster for many of them."""
+    if not kvs:
+        return []
+    # Column by column, because then it is done in C.
+    stored_as, values, *others = zip(*map(_COLUMNS, kvs), strict=True)
+    endpoints = wire.decode_all(values)
+    rows = zip(map(keys.decode, stored_as), endpoints, *others, strict=True)
+    found = list(made(StoredEndpoint, rows))
+    if InvalidValueError not in map(type, endpoints):
+        return found
+    return [_or_invalid(each, value) for each, value in zip(found, values, strict=True)]
+
+
+def _or_invalid(found: StoredEndpoint, value: bytes) -> StoredEndpoint | InvalidValue:
+    why = found.endpoint
+    if not isinstance(why, InvalidValueError):
+        return found
+    return InvalidValue(found.key, str(why), value, found.mod_revision, found.lease)
 
 
 def stored_key(kv: rpc.KeyValue) -> StoredKey:

@@ -139,7 +139,7 @@ class _EndpointSet:
         changes: list[Change | None] = []
         invalid: list[InvalidValue] = []
         revision, were_invalid = 0, [*self._invalid]
-        put = stored_endpoints([each.kv for each in events if each.type != rpc.Event.DELETE])
+        put = iter(stored_endpoints([each.kv for each in events if each.type != rpc.Event.DELETE]))
         for event in events:
             revision = event.kv.mod_revision
             if event.type == rpc.Event.DELETE:

@@ -7,7 +7,7 @@ Others read what is written here and write what is read here, so the format only
 Written are the bytes that Go writes. Read is what Go reads, with the same result but for one
 difference: integers keep all their digits.
 
-Reading is imported by the first who reads, for it brings msgspec.
+What needs msgspec is imported by the first who reads.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .errors import InvalidEndpointError, InvalidValueError
 from .gojson.writing import dumps
 from .model import JSON, Endpoint
 
-__all__ = ["decode", "decode_all", "dumps", "encode", "loads"]
+__all__ = ["decode", "decode_all", "dumps", "dumps_again", "encode", "loads"]
 
 
 def encode(endpoint: Endpoint) -> bytes:
@@ -64,6 +64,18 @@ def _reader() -> Callable[[Sequence[bytes]], Sequence[Endpoint | InvalidValueErr
     from .wire_reading import read_all
 
     return read_all
+
+
+def dumps_again(metadata: JSON) -> str:
+    """Return what `dumps` returns, faster, for *metadata* that was read: it is what JSON has."""
+    return _writer()(metadata)
+
+
+@functools.cache
+def _writer() -> Callable[[JSON], str]:
+    from .gojson import rewriting
+
+    return rewriting.dumps_again
 
 
 def loads(text: str | bytes) -> JSON:

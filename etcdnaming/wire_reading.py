@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Annotated, Any
 
 import msgspec
@@ -16,7 +17,7 @@ import msgspec
 from .errors import InvalidValueError
 from .gojson import MAX_DEPTH
 from .gojson.reading import Cursor, from_bytes, number
-from .model import JSON, Endpoint
+from .model import JSON, Endpoint, made
 
 __all__ = ["read_all", "read_by_the_rules"]
 
@@ -37,6 +38,8 @@ class _Stored(
     metadata: Any = None
 
 
+_MEMBERS = attrgetter("addr", "metadata")
+
 _NOT_ORDINARY = (msgspec.MsgspecError, ValueError, RecursionError)
 
 # What a float means is said in one place only.
@@ -47,7 +50,7 @@ def read_all(values: Sequence[bytes]) -> Sequence[Endpoint | InvalidValueError]:
     """Return, for each of *values*, the endpoint that is stored as it, or why there is none."""
     if _are_ordinary(values):
         try:
-            return [Endpoint(stored.addr, stored.metadata) for stored in map(_decode, values)]
+            return list(made(Endpoint, map(_MEMBERS, map(_decode, values))))
         except _NOT_ORDINARY:
             pass  # one of them is not, and it isn't said which
     return [_read(value) for value in values]
@@ -68,7 +71,7 @@ def _read(value: bytes) -> Endpoint | InvalidValueError:
 
 def _are_ordinary(values: Sequence[bytes]) -> bool:
     """Tell whether msgspec either refuses them, or sees in them what Go sees."""
-    if any(len(value) > _LONGEST_INTEGER and _is_extreme(value) for value in values):
+    if max(map(len, values), default=0) > _LONGEST_INTEGER and any(map(_is_extreme, values)):
         return False
     text = b"\n".join(values)
     return not (_MINUS in text and _MINUS_ZERO.search(text))  # to msgspec, -0 is the integer 0
@@ -81,6 +84,8 @@ def _is_extreme(value: bytes) -> bool:
     Such an integer shows as at least three neighbours among every hundredth byte, and looking
     at those is fast.
     """
+    if len(value) <= _LONGEST_INTEGER:
+        return False
     if _THREE_DIGITS.search(value[::100]):
         return True
     return len(value) > MAX_DEPTH and value.count(b"[") + value.count(b"{") > MAX_DEPTH

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
@@ -48,7 +49,10 @@ def programs() -> Programs:
 
 @pytest.fixture(scope="session", autouse=True)
 def _clean_environment(programs: Programs) -> Iterator[None]:
-    """Whoever runs the tests may have an etcd: nothing here may know of it."""
+    """Whoever runs the tests may have an etcd, and be deaf to signals: nothing here is to know."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:  # under nohup, and after a shell's "&"
+            signal.signal(number, signal.default_int_handler)
     with environment.changed(environment.cleaned()):
         yield
 

@@ -4,30 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
-from functools import wraps
 from typing import Any
 
 import grpc
 import grpc.aio
 import pytest
+import trustme
+from harness import READER, Etcd
 from harness.backends import Backend, Backends, method
+from harness.load import aio_load, in_loop
 
 from etcdnaming import Endpoint, EndpointManager, Update
-from etcdnaming.aio import Channel, insecure_channel
+from etcdnaming.aio import Channel, insecure_channel, secure_channel
+from etcdnaming.errors import InvalidSettingError, InvalidTargetError
 from etcdnaming.etcd import Client
 from etcdnaming.resolver import following
-
-
-def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Run *test* in a loop of its own."""
-
-    @wraps(test)
-    def run(*args: Any, **named: Any) -> None:
-        asyncio.run(asyncio.wait_for(test(*args, **named), 30))
-
-    return run
 
 
 @pytest.fixture
@@ -54,7 +47,7 @@ def update(manager: EndpointManager, *add: Backend, delete: tuple[Backend, ...] 
 async def ask(channel: Channel, times: int, **terms: Any) -> Counter[str]:
     """Return who answered how often."""
     who = channel.unary_unary(method("Who"))
-    return Counter([(await who(b"", timeout=10, **terms)).decode() for _ in range(times)])
+    return Counter([(await who(b"", **{"timeout": 10, **terms})).decode() for _ in range(times)])
 
 
 async def wait_until(predicate: Callable[[], object]) -> None:
@@ -139,6 +132,117 @@ async def test_round_robin(client: Client, manager: EndpointManager, backends: B
             pass
         answers = await ask(channel, 200)
         assert all(75 <= answers[each.addr] <= 125 for each in both)
+
+
+@in_loop
+async def test_pick_first_sends_all_calls_to_one(
+    client: Client, manager: EndpointManager, backends: Backends
+) -> None:
+    """As that of threads."""
+    update(manager, backends(), backends())
+    async with insecure_channel("foo/svc", client, policy="pick_first") as channel:
+        assert list((await ask(channel, 50)).values()) == [50]
+
+
+@in_loop
+async def test_mutual_tls_with_one_name_for_all(
+    client: Client, manager: EndpointManager, backends: Backends
+) -> None:
+    """Which is the last part of the target, unless another is given."""
+    ca = trustme.CA()
+    server, ours = ca.issue_cert("svc"), ca.issue_cert("us")
+    credentials = grpc.ssl_server_credentials(
+        [(server.private_key_pem.bytes(), server.cert_chain_pems[0].bytes())],
+        ca.cert_pem.bytes(),
+        require_client_auth=True,
+    )
+    both = [backends("127.0.0.1:0", credentials) for _ in range(2)]
+    update(manager, *both)
+    roots = ca.cert_pem.bytes()
+    mutual = grpc.ssl_channel_credentials(
+        roots, ours.private_key_pem.bytes(), ours.cert_chain_pems[0].bytes()
+    )
+    async with secure_channel("foo/svc", mutual, client) as channel:
+        while len(await ask(channel, 4)) < 2:
+            pass
+    for wrong in (
+        secure_channel("foo/svc", mutual, client, authority="other"),
+        secure_channel("foo/svc", grpc.ssl_channel_credentials(roots), client),
+    ):
+        async with wrong as channel:
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await ask(channel, 1, timeout=5)
+            assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+@in_loop
+async def test_errors_of_the_caller_are_raised_at_once(client: Client) -> None:
+    """Not by the first call."""
+    with pytest.raises(InvalidTargetError):
+        insecure_channel("etcd:///", client)
+    with pytest.raises(InvalidSettingError):
+        insecure_channel("foo", client, policy="best")  # type: ignore[arg-type]
+    with pytest.raises(InvalidSettingError):
+        insecure_channel("foo", client, resync_hold=-1)
+    with pytest.raises(TypeError):
+        insecure_channel("foo", client, options=[("grpc.x", object())])
+
+
+@in_loop
+async def test_permission_denied_fails_every_call(auth_etcd: Callable[[], Etcd]) -> None:
+    """Those that wait for ready, too."""
+    user, _, password = READER.partition(":")
+    etcd = await asyncio.to_thread(auth_etcd)
+    with Client([etcd.endpoint], user=user, password=password) as client:
+        async with insecure_channel("secret/svc", client) as channel:
+            for terms in ({}, {"wait_for_ready": True}):
+                with pytest.raises(grpc.aio.AioRpcError, match="permission denied") as caught:
+                    await ask(channel, 1, **terms)
+                assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+@in_loop
+async def test_after_a_wipe_endpoints_have_time_to_come_back(
+    own_etcd: Callable[[], Etcd], backends: Backends
+) -> None:
+    """A re-read that misses them is no removal."""
+    etcd, staying, leaving = await asyncio.to_thread(own_etcd), backends(), backends()
+    with Client([etcd.endpoint]) as client:
+        manager = EndpointManager(client, "foo/svc")
+        await asyncio.to_thread(update, manager, staying, leaving)
+        async with insecure_channel("foo/svc", client, resync_hold=3) as channel:
+            await wait_until(lambda: len(channel.endpoints) == 2)
+            async with aio_load(channel) as outcome:
+                await asyncio.to_thread(etcd.wipe)
+                await wait_until(lambda: channel.age == 0)
+                assert len(channel.endpoints) == 2
+                await asyncio.to_thread(update, manager, staying)
+                await wait_until(lambda: channel.endpoints == (Endpoint(staying.addr),))
+            assert outcome.errors == []
+
+
+@in_loop
+async def test_a_closed_channel_ends_its_calls(
+    client: Client, manager: EndpointManager, backends: Backends
+) -> None:
+    """Those on sets that are no more, too, and those that wait; but not before their grace."""
+    old, new = backends(), backends()
+    channel = insecure_channel("foo/svc", client)
+    await wait_until(lambda: channel.age is not None)
+    waiting = channel.unary_unary(method("Who"))(b"", wait_for_ready=True)
+    await asyncio.to_thread(update, manager, old)
+    assert await waiting == old.addr.encode()
+    before = channel.unary_stream(method("Count"))(b"1000 0.01")
+    assert await before.read() == b"0"
+    await asyncio.to_thread(update, manager, new, delete=(old,))
+    await wait_until(lambda: channel.endpoints == (Endpoint(new.addr),))
+    short, long = (channel.unary_unary(method("Slow"))(each) for each in (b"0.3", b"9"))
+    await asyncio.sleep(0.1)
+    await channel.close(grace=1)
+    assert await short == new.addr.encode()
+    assert await before.code() is grpc.StatusCode.CANCELLED
+    assert await long.code() is grpc.StatusCode.CANCELLED
+    assert channel.get_state() is grpc.ChannelConnectivity.SHUTDOWN
 
 
 @in_loop

@@ -78,6 +78,20 @@ def test_every_exit_code_is_in_the_table() -> None:
     assert told == {0, 1, *(status for _, status in STATUS)}
 
 
+def written_in(picture: Path) -> list[str]:
+    """Return the texts in an SVG, wherever they stand."""
+    return re.findall(r"<text[^>]*>(.*?)</text>", picture.read_text())
+
+
+def test_the_pictures_show_what_is_drawn_today(tmp_path: Path) -> None:
+    """Or `make pictures` was forgotten. How they are drawn is rich's, and may change with it."""
+    subprocess.run([sys.executable, ROOT / "tools" / "pictures.py", tmp_path], check=True)
+
+    for name in ("list.svg", "watch.svg"):
+        assert f"](pictures/{name})" in (ROOT / "README.md").read_text()
+        assert written_in(ROOT / "pictures" / name) == written_in(tmp_path / name)
+
+
 def documents(text: str) -> list[Any]:
     """Return the JSON objects that stand in *text* one after another; ids and revisions are 0."""
     decoder = json.JSONDecoder(object_pairs_hook=masked)

@@ -16,7 +16,7 @@ DOORS = {
     "click": ("cli/",),
     "grpc": ("etcd/", "resolver/", "aio/", "probing/health.py"),
     "rich": ("cli/output/",),
-    "msgspec": ("wire_reading.py",),
+    "msgspec": ("wire_reading.py", "gojson/rewriting.py"),
     "etcdnaming.cli": ("cli/", "__main__.py"),
     "etcdnaming.etcd.rpc_pb2": ("etcd/",),
 }

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from contextlib import ExitStack
 from pathlib import Path
 
 from harness import Shell
 from harness.etcd import Etcd
 from harness.go import MODULES
 
-README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
+import etcdnaming
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
 
 
 def transcripts(language: str) -> list[str]:
@@ -31,6 +35,31 @@ def test_the_transcripts_are_real(etcd: Etcd, shell: Shell) -> None:
         status = f'{command}\nstatus=$?; [ $status = 0 ] || echo "[$status]"'
         result = shell(f"exec 2>&1; {status}")
         assert (command, result.out) == (command, printed)
+
+
+def test_the_python_for_go_users_runs(etcd: Etcd) -> None:
+    """Line by line, from the right column of the table."""
+    table = README.partition("| Go | Python |\n")[2].partition("\n\n")[0]
+    lines = re.findall(r"\| `([^`]*)` \|$", table, re.MULTILINE)
+    assert len(lines) == len(table.splitlines()) - 1
+    known = {name: getattr(etcdnaming, name) for name in etcdnaming.__all__}
+
+    with ExitStack() as stack:
+        for line in lines:
+            exec(line.replace("127.0.0.1:2379", etcd.endpoint), known)  # noqa: S102 - it is ours
+            for name in {"client", "changes", "conn"} & known.keys():
+                stack.callback(known[name].close)
+
+    assert known["found"] == {"foo/bar/svc/e1": etcdnaming.Endpoint("1.2.3.4:80")}
+
+
+def test_the_tests_that_hold_the_guarantees_are_there() -> None:
+    """Under the names that the table says."""
+    table = README.partition("\n## Guarantees\n")[2].partition("\n## ")[0]
+    named = re.findall(r"`(tests/[^`]*)`", table)
+
+    assert len(named) > 10
+    assert [name for name in named if not (ROOT / name).is_file()] == []
 
 
 def test_the_library_in_ten_lines_runs(etcd: Etcd) -> None:

@@ -6,13 +6,14 @@ import gc
 import ipaddress
 import json
 import logging
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,14 @@ import trustme
 from grpc.experimental import ChannelOptions
 from harness import READER, Etcd, wait_until
 from harness.backends import Backend, Backends, method
+from harness.load import load
+from harness.relay import Relay
 
 from etcdnaming import Endpoint, EndpointManager, Update, insecure_channel, secure_channel
 from etcdnaming.errors import InvalidEndpointError, InvalidSettingError, InvalidTargetError
 from etcdnaming.etcd import Client
 from etcdnaming.model import Change, ChangeBatch, Operation
-from etcdnaming.resolver import following
+from etcdnaming.resolver import following, host_names
 from etcdnaming.resolver.addresses import dial_target, parse_address
 from etcdnaming.resolver.channel import Channel
 from etcdnaming.resolver.known_set import KnownSet
@@ -154,6 +157,8 @@ def test_all_kinds_of_calls(channel: Channel, manager: EndpointManager, backends
     assert (response, call.code()) == (b"4", grpc.StatusCode.OK)
     assert total.future(iter([b""] * 5), timeout=5).result() == b"5"
     assert list(chat(iter([b"x", b"y"]), timeout=5)) == [b"x", b"y"]
+    generated: Any = channel.unary_unary
+    assert generated(method("Echo"), _registered_method=True)(b"d", timeout=5) == b"d"
 
 
 def test_calls_carry_all_that_grpc_lets_them_carry(
@@ -320,7 +325,7 @@ def test_a_new_endpoint_gets_calls_soon_and_a_removed_one_no_more(
     first = backends()
     add(manager, first)
     wait_for(channel, first)
-    with Load(channel) as load:
+    with load(channel) as outcome:
         delays = []
         for _ in range(7):
             backend = backends()
@@ -334,7 +339,7 @@ def test_a_new_endpoint_gets_calls_soon_and_a_removed_one_no_more(
             calls = backend.calls.total()
             time.sleep(0.1)
             assert backend.calls.total() == calls
-    assert load.errors == []
+    assert outcome.errors == []
     assert sorted(delays)[3] < 0.3  # 0.05 s when the machine does nothing else
 
 
@@ -351,14 +356,14 @@ def test_all_servers_are_replaced_at_once(
     blocked: list[bytes] = []
     thread = threading.Thread(target=lambda: blocked.append(slow(b"1")))
     thread.start()
-    with Load(channel) as load:
+    with load(channel) as outcome:
         manager.update(
             [Update.delete(f"foo/svc/{each.addr}") for each in old]
             + [Update.add(f"foo/svc/{each.addr}", Endpoint(each.addr)) for each in new]
         )
         wait_for(channel, *new)
         assert set(ask(channel, 20)) == {each.addr for each in new}
-    assert load.errors == []
+    assert outcome.errors == []
     thread.join()
     addrs = {each.addr.encode() for each in old}
     assert {future.result(), *blocked} <= addrs
@@ -382,18 +387,53 @@ def test_a_single_threaded_stream_outlives_its_set(
         assert len(list(count)) == 9
 
 
-def test_a_burst_is_one_swap(client: Client, manager: EndpointManager, backends: Backends) -> None:
+def test_a_burst_is_one_swap(
+    client: Client, manager: EndpointManager, backends: Backends, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Or few, if it is longer than the moment we wait for its end."""
     all_of_them = [backends() for _ in range(10)]
     add(manager, all_of_them[0])
     with insecure_channel("foo/svc", client) as channel:
         wait_for(channel, all_of_them[0])
-        seen = set()
+        dialled = note_dialling(monkeypatch)
+        began = time.monotonic()
         for backend in all_of_them[1:]:
-            manager.add_endpoint(f"foo/svc/{backend.addr}", Endpoint(backend.addr))
-            seen.add(len(channel.endpoints))
+            add(manager, backend)
+        took = time.monotonic() - began
         wait_for(channel, *all_of_them)
-    assert len(seen) <= 5
+    assert len(dialled) <= 2 + took / 0.05
+
+
+def test_a_change_of_metadata_is_no_swap(
+    channel: Channel,
+    manager: EndpointManager,
+    backends: Backends,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nor is one endpoint more at an address that is known: the connections stay."""
+    backend = backends()
+    add(manager, backend)
+    wait_for(channel, backend)
+    dialled = note_dialling(monkeypatch)
+    endpoint = Endpoint(backend.addr, {"zone": "b"})
+    manager.add_endpoint(f"foo/svc/{backend.addr}", endpoint)
+    manager.add_endpoint("foo/svc/twin", endpoint)
+    wait_until(lambda: channel.endpoints == (endpoint, endpoint))
+    assert dialled == []
+
+
+def note_dialling(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Let the list that is returned grow with every set of endpoints that is dialled."""
+    dialled: list[str] = []
+    dial = grpc.insecure_channel
+
+    def noted(target: str, *args: Any, **named: Any) -> grpc.Channel:
+        if target.startswith("ipv4:"):
+            dialled.append(target)
+        return dial(target, *args, **named)
+
+    monkeypatch.setattr(grpc, "insecure_channel", noted)
+    return dialled
 
 
 def test_what_cant_be_dialled_is_left_out(
@@ -426,6 +466,37 @@ def test_host_names_and_both_families_mix(
     wait_until(lambda: len(channel.endpoints) == 3)
     wanted = {each.addr for each in (named, v4, v6)}
     wait_until(lambda: set(ask(channel, 12)) == wanted)
+
+
+def test_host_names_are_looked_up_again(
+    channel: Channel,
+    manager: EndpointManager,
+    backends: Backends,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What they were found at stays while the DNS is silent."""
+    first = backends("127.0.0.2:0")
+    second = backends(f"127.0.0.3:{first.port}")
+    known = {"moving.test": "127.0.0.2"}
+    real = socket.getaddrinfo
+
+    def look_up(host: str, *args: Any, **named: Any) -> Any:
+        if not host.endswith(".test"):
+            return real(host, *args, **named)
+        if host not in known:
+            raise socket.gaierror(socket.EAI_AGAIN, "later")
+        return real(known[host], *args, **named)
+
+    monkeypatch.setattr(host_names, "REFRESH", 0.1)
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    add(manager, f"moving.test:{first.port}")
+    assert ask(channel, wait_for_ready=True) == {first.addr: 1}
+    known.clear()
+    time.sleep(0.5)
+    assert ask(channel, 5) == {first.addr: 5}
+    known["moving.test"] = "127.0.0.3"
+    wait_until(lambda: set(ask(channel)) == {second.addr})
+    assert ask(channel, 5) == {second.addr: 5}
 
 
 def test_unix_sockets(
@@ -539,6 +610,24 @@ def test_channels_share_one_watch(client: Client) -> None:
     wait_until(lambda: not [each for each in threading.enumerate() if _is_ours(each)])
 
 
+def test_a_hundred_targets_of_a_client_are_one_watch_stream(etcd: Etcd, backends: Backends) -> None:
+    """And all of them are followed."""
+    backend = backends()
+    names = [f"foo/svc{n}" for n in range(100)]
+    with (
+        Relay(etcd.endpoint) as relay,
+        Client([relay.endpoint]) as client,
+        ExitStack() as stack,
+    ):
+        channels = [stack.enter_context(insecure_channel(each, client)) for each in names]
+        wait_until(lambda: all(channel.age == 0 for channel in channels), timeout=30)
+        stored = f'{{"Op":0,"Addr":"{backend.addr}"}}'.encode()
+        etcd.put_all({f"{each}/e1".encode(): stored for each in names})
+        wait_until(lambda: all(channel.endpoints for channel in channels), timeout=30)
+        assert ask(channels[99], wait_for_ready=True) == {backend.addr: 1}
+        assert relay.streams == 1
+
+
 def _is_ours(thread: threading.Thread) -> bool:
     return thread.name.startswith("etcdnaming-")
 
@@ -597,14 +686,14 @@ def test_after_a_wipe_endpoints_have_time_to_come_back(
         manager = EndpointManager(client, "foo/svc")
         add(manager, staying, leaving)
         wait_for(channel, staying, leaving)
-        with Load(channel) as load:
+        with load(channel) as outcome:
             etcd.wipe()
             wait_until(lambda: channel.age == 0, timeout=30)
             assert len(channel.endpoints) == 2
             add(manager, staying)
             wait_until(lambda: len(channel.endpoints) == 1, timeout=30)
             wait_for(channel, staying)
-        assert load.errors == []
+        assert outcome.errors == []
         remove(manager, staying)
         wait_until(lambda: not channel.endpoints, timeout=2)
 
@@ -640,33 +729,6 @@ def test_the_package_alone_brings_no_grpc() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
-
-
-class Load:
-    """Unary calls in two threads while the block runs, and what went wrong with them."""
-
-    def __init__(self, channel: Channel) -> None:
-        self.errors: list[str] = []
-        self._who = channel.unary_unary(method("Who"))
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run) for _ in range(2)]
-
-    def __enter__(self) -> Load:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _run(self) -> None:
-        while not self._stop.wait(0.001):
-            try:
-                self._who(b"", timeout=10)
-            except grpc.RpcError as exc:
-                self.errors.append(f"{exc.code()} {exc.details()}")
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,31 @@ def test_the_shortcut_of_writing_leads_to_the_same_place(metadata: JSON) -> None
 
 
 @thorough
+@given(values)
+def test_what_was_read_is_written_again_by_the_rules(value: bytes) -> None:
+    """Though by msgspec, wherever that writes as Go does."""
+    try:
+        metadata = wire.decode(value).metadata
+    except InvalidValueError:
+        return
+    assert wire.dumps_again(metadata) == dumps_by_the_rules(metadata)
+
+
+@thorough
+@given(metadata)
+def test_metadata_that_was_read_is_written_again_by_the_rules(metadata: JSON) -> None:
+    """All that metadata may be: numbers above all."""
+    read = wire.decode(wire.encode(Endpoint("", metadata))).metadata
+    assert wire.dumps_again(read) == dumps_by_the_rules(read)
+
+
+def test_what_is_nested_deep_is_written_again() -> None:
+    """Deeper than msgspec goes."""
+    read = wire.loads("[" * 9_000 + "]" * 9_000)
+    assert wire.dumps_again(read) == dumps_by_the_rules(read)
+
+
+@thorough
 @given(metadata)
 def test_metadata_that_is_shown_can_be_given_again(metadata: JSON) -> None:
     """From ``list`` to ``--metadata-json``."""

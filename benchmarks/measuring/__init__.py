@@ -1,11 +1,40 @@
 """
-What the benchmarks stand on: two contestants take turns on one etcd, and the result is a row.
+What the benchmarks stand on: contestants take turns on one etcd, and the result is a row.
 
-An etcd is `etcdnaming.sandbox.Sandbox`; whoever else is needed is built by `go_program`.
+An etcd is `etcdnaming.sandbox.Sandbox`; whoever else is needed is built or installed by `peers`.
 """
 
-from .peers import go_program
-from .results import Bound, Row, record
+from .filling import TARGET, fill, update_lines, updates
+from .orders import Told, Took
+from .peers import etcdctl, go_program, ours, python_with, told
+from .processes import Cost, cost_of, median
+from .results import Bound, Row, record, rows
+from .running import Usage, requests, running, streams, usage_of
 from .turns import in_turns
 
-__all__ = ["Bound", "Row", "go_program", "in_turns", "record"]
+__all__ = [
+    "TARGET",
+    "Bound",
+    "Cost",
+    "Row",
+    "Told",
+    "Took",
+    "Usage",
+    "cost_of",
+    "etcdctl",
+    "fill",
+    "go_program",
+    "in_turns",
+    "median",
+    "ours",
+    "python_with",
+    "record",
+    "requests",
+    "rows",
+    "running",
+    "streams",
+    "told",
+    "update_lines",
+    "updates",
+    "usage_of",
+]

@@ -11,17 +11,17 @@ from typing import NamedTuple
 
 from etcdnaming.sandbox import find_etcd
 
-__all__ = ["Bound", "Row", "record"]
+__all__ = ["Bound", "Row", "record", "rows"]
 
 RESULTS = Path(__file__).parent.parent / "results.md"
 
 
 class Bound(NamedTuple):
     """
-    What was promised: *least* to *most*, in *unit*.
+    What was promised: *least* to *most*, in *unit*; nothing, where it is there for comparison.
 
-    >>> str(Bound(most=1.5)), Bound(most=1.5).holds(1.2)
-    ('at most 1.5 x', True)
+    >>> str(Bound(most=1.5)), Bound(most=1.5).holds(1.2), str(Bound())
+    ('at most 1.5 x', True, 'nothing')
     """
 
     most: float = float("inf")
@@ -35,7 +35,7 @@ class Bound(NamedTuple):
     def __str__(self) -> str:
         most = f"at most {self.most:g} {self.unit}" if self.most < float("inf") else ""
         least = f"at least {self.least:g} {self.unit}" if self.least else ""
-        return ", ".join(filter(None, (least, most)))
+        return ", ".join(filter(None, (least, most))) or "nothing"
 
 
 class Row(NamedTuple):
@@ -51,22 +51,39 @@ class Row(NamedTuple):
 def record(row: Row) -> int:
     """Print *row*, put it in place of the one before, and return the exit code it is worth."""
     met = row.bound.holds(row.value)
-    value = f"{row.value:.2f} {row.bound.unit}"
+    value = f"{row.value:.{2 if row.value >= 0.1 else 4}f} {row.bound.unit}"
     cells = (row.work, row.ours, row.theirs, value if met else f"**{value}**", str(row.bound))
     line = f"| {' | '.join(cells)} | {_circumstances()} |"
     print(line)
-    lines = [each for each in _lines() if not each.startswith(f"| {row.work} |")]
-    RESULTS.write_text("\n".join([*lines, line, ""]))
+    lines = RESULTS.read_text().splitlines()
+    before = [n for n, each in enumerate(lines) if _is_about(each, row)]
+    if before:
+        lines[before[0]] = line
+    else:
+        lines.append(line)
+    RESULTS.write_text("\n".join([*lines, ""]))
     return 0 if met else 1
 
 
-def _lines() -> list[str]:
-    return RESULTS.read_text().splitlines()
+def rows() -> list[list[str]]:
+    """Return the cells of each row there is."""
+    lines = [each for each in RESULTS.read_text().splitlines() if each.startswith("|")]
+    return [[cell.strip() for cell in each.strip("|").split("|")] for each in lines[2:]]
+
+
+def _is_about(line: str, row: Row) -> bool:
+    """Tell whether *line* holds the same work, against the same peer."""
+    return line.startswith(f"| {row.work} |") and f"| {_peer(row.theirs)}" in line
+
+
+def _peer(theirs: str) -> str:
+    return theirs.partition(":")[0]
 
 
 def _circumstances() -> str:
     said = subprocess.run([find_etcd(), "--version"], capture_output=True, check=True, text=True)
     etcd = said.stdout.splitlines()[0].rpartition(" ")[2]
     today = dt.datetime.now(tz=dt.timezone.utc).date()
-    cores = os.cpu_count()
-    return f"{today}, etcd {etcd}, Python {platform.python_version()}, {cores} cores"
+    cores, load = os.cpu_count(), os.getloadavg()[0]
+    python = platform.python_version()
+    return f"{today}, etcd {etcd}, Python {python}, {cores} cores, load {load:.1f}"

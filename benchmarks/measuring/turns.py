@@ -10,14 +10,12 @@ __all__ = ["in_turns"]
 Measured = TypeVar("Measured")
 
 
-def in_turns(
-    rounds: int, ours: Callable[[], Measured], theirs: Callable[[], Measured]
-) -> tuple[list[Measured], list[Measured]]:
-    """Return what each measured in *rounds*, in which now one, now the other begins."""
-    measured: tuple[list[Measured], list[Measured]] = ([], [])
-    contestants = list(zip((ours, theirs), measured, strict=True))
+def in_turns(rounds: int, *contestants: Callable[[], Measured]) -> list[list[Measured]]:
+    """Return what each measured in *rounds*, in which now the first, now the last begins."""
+    measured: list[list[Measured]] = [[] for _ in contestants]
+    order = list(zip(contestants, measured, strict=True))
     for _ in range(rounds):
-        for contestant, found in contestants:
+        for contestant, found in order:
             found.append(contestant())
-        contestants.reverse()
+        order.reverse()
     return measured

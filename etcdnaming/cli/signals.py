@@ -14,7 +14,10 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-__all__ = ["PULSE", "die_by", "ending", "unwinding"]
+__all__ = ["ENDING", "PULSE", "die_by", "ending", "unwinding"]
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+"""What a person or a system sends to end a program that cleans up."""
 
 PULSE = 0.2
 """

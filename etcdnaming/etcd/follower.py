@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import random
 from contextlib import suppress
+from functools import partial
 
 from ..errors import (
     AuthenticationError,
@@ -53,7 +54,7 @@ class Follower:
     """
     Puts into *news* what happens from *start* to *end*, and at last the error that ended it.
 
-    All of it belongs to its thread, but for `stop`.
+    All of it belongs to its thread, but for `stop`; while that waits, to the thread of the stream.
     """
 
     def __init__(
@@ -127,10 +128,11 @@ class Follower:
 
     def _follow(self, stream: Substream) -> None:
         steady, proof = Deadline(STEADY), Deadline(IDLE)
+        hear = partial(self._hear, stream)
         self._fragments = []
         try:
             while True:
-                if response := stream.take(proof.left()):
+                if response := stream.take(proof.left(), hear):
                     self._receive(response, stream)
                 if not proof.left():
                     self._prove(stream)
@@ -150,6 +152,13 @@ class Follower:
             self._receive(response, stream)
         if self._history.has_passed(glance):
             self._history.check()
+
+    def _hear(self, stream: Substream, response: rpc.WatchResponse) -> bool:
+        """Receive *response* in the thread it comes from, unless that would keep it waiting."""
+        if response.canceled or not self._news.has_room:
+            return False
+        self._receive(response, stream)
+        return True
 
     def _receive(self, response: rpc.WatchResponse, stream: Substream) -> None:
         if response.canceled:

@@ -31,6 +31,12 @@ class Mailbox(Generic[Item]):
         """Say whether nobody takes any more."""
         return self._closed
 
+    @property
+    def has_room(self) -> bool:
+        """Say whether who puts something now, and is the only one, would not wait."""
+        with self._changed:
+            return self._closed or len(self._items) < self._size
+
     def put(self, item: Item) -> None:
         """
         Add *item*, when there is room for it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
+from itertools import count
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -72,6 +73,7 @@ class WatchStream:
         self._asked: Substream | None = None
         self._patience: Deadline | None = None
         self._watches: dict[int, Substream] = {}
+        self._numbers = count(1)
         self._member: Member | None = None
         self._call: Answers[rpc.WatchResponse] | None = None
         self._taken = self._over = False
@@ -121,6 +123,9 @@ class WatchStream:
         # order of its own.
         while self._wanted and self._call and not self._asked:
             self._asked = self._wanted.popleft()
+            # An etcd of old (3.5.1) refuses a watch under the id that was asked for, 0 if none was,
+            # and then tells whoever has that id nothing more.
+            self._asked.create.watch_id = next(self._numbers)
             self._patience = Deadline(LATE)
             self._requests.put(rpc.WatchRequest(create_request=self._asked.create))
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from ..errors import ClosedError
 from . import rpc_pb2 as rpc
@@ -14,6 +15,9 @@ __all__ = ["Carrier", "FellBehindError", "Substream"]
 
 ROOM = 4 << 20
 """Bytes of answers that are kept for a watch; who takes them more slowly is carried no further."""
+
+
+Hear: TypeAlias = Callable[[rpc.WatchResponse], bool]
 
 
 class FellBehindError(Exception):
@@ -38,9 +42,11 @@ class Carrier(Protocol):
 
 class Substream:
     """
-    The answers to *create*: the thread of *carrier* puts them in, one other takes them.
+    The answers to *create*: the thread of *carrier* puts them in, its owner's takes them.
 
-    `_changed` guards everything.
+    `_changed` guards everything. An answer that goes from thread to thread costs more time than all
+    that is done with it. So as long as the owner waits, and has nothing to catch up with, he may
+    let the carrier's thread do his work.
     """
 
     def __init__(self, carrier: Carrier, create: rpc.WatchCreateRequest) -> None:
@@ -49,6 +55,7 @@ class Substream:
         self._changed = threading.Condition()
         self._answers: deque[rpc.WatchResponse] = deque()
         self._size = 0
+        self._hear: Hear | None = None
         self._closed = False
         self._end: Exception | None = None
 
@@ -75,9 +82,12 @@ class Substream:
                 return answer
         return self.take(0)
 
-    def take(self, timeout: float) -> rpc.WatchResponse | None:
+    def take(self, timeout: float, hear: Hear | None = None) -> rpc.WatchResponse | None:
         """
         Return the next answer; ``None`` if there is none for *timeout* seconds.
+
+        Meanwhile *hear* is called with each answer, by the thread of the carrier, which it must not
+        keep waiting. An answer for which it does not return true is returned here.
 
         Raises:
             EtcdError: The stream has ended.
@@ -85,7 +95,9 @@ class Substream:
             ClosedError: We have closed it.
         """
         with self._changed:
+            self._hear = hear
             self._changed.wait_for(lambda: self._closed or self._answers or self._end, timeout)
+            self._hear = None
             if self._closed:
                 raise ClosedError
             if self._answers:
@@ -111,6 +123,8 @@ class Substream:
     def put(self, answer: rpc.WatchResponse) -> bool:
         """Add *answer*; say whether there is room for more."""
         with self._changed:
+            if self._is_heard(answer):
+                return True
             self._answers.append(answer)
             self._size += answer.ByteSize()
             self._changed.notify_all()
@@ -125,3 +139,11 @@ class Substream:
         with self._changed:
             self._end = self._end or (None if self._closed else exc)
             self._changed.notify_all()
+
+    def _is_heard(self, answer: rpc.WatchResponse) -> bool:
+        try:
+            return self._hear is not None and not self._answers and self._hear(answer)
+        except Exception as exc:  # noqa: BLE001 - the owner's, and nothing to the carrier
+            self._end = exc
+            self._changed.notify_all()
+            return True

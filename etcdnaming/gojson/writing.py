@@ -12,7 +12,7 @@ from ..errors import InvalidEndpointError
 from ..model import JSON
 from . import MAX_DEPTH
 
-__all__ = ["dumps", "dumps_by_the_rules"]
+__all__ = ["dumps", "dumps_by_the_rules", "is_plain"]
 
 _BYTES = (bytes, bytearray, memoryview)  # are sequences, but JSON has nothing for them
 
@@ -45,9 +45,10 @@ def dumps(value: JSON) -> str:
         InvalidEndpointError: Go could not read it.
     """
     try:
-        return _QUICK[type(value)](value)
+        text = _QUICK[type(value)](value)
     except _NOT_QUICK:
         return dumps_by_the_rules(value)
+    return text if is_plain(text) else dumps_by_the_rules(value)
 
 
 def dumps_by_the_rules(value: JSON) -> str:
@@ -118,9 +119,14 @@ def _text(value: JSON) -> str | _Container:
 
 
 def _string(text: str) -> str:
-    if text.isascii() and not ("<" in text or ">" in text or "&" in text):
+    if is_plain(text):
         return encode_basestring(text)  # in C, and the same
     return '"' + _SPECIAL.sub(_escape, text) + '"'
+
+
+def is_plain(text: str) -> bool:
+    """Tell whether Go escapes no more of *text* than Python does."""
+    return text.isascii() and not ("<" in text or ">" in text or "&" in text)
 
 
 def _escape(match: re.Match[str]) -> str:
@@ -172,7 +178,8 @@ def _kind(value: object) -> str:
 
 def _quick_object(members: dict[str, JSON]) -> str:
     written = [
-        f"{_string(name)}:{_QUICK[type(value)](value)}" for name, value in sorted(members.items())
+        f"{encode_basestring(name)}:{_QUICK[type(value)](value)}"
+        for name, value in sorted(members.items())
     ]
     return "{" + ",".join(written) + "}"
 
@@ -181,9 +188,10 @@ def _quick_array(elements: list[JSON]) -> str:
     return "[" + ",".join([_QUICK[type(element)](element) for element in elements]) + "]"
 
 
-# What nearly all metadata is made of, at a fifth of the time.
+# What nearly all metadata is made of, at a tenth of the time; what is not plain is found out once,
+# in the whole text.
 _QUICK: Mapping[type, Callable[[Any], str]] = {
-    str: _string,
+    str: encode_basestring,
     int: _integer,
     float: _float,
     bool: lambda value: "true" if value else "false",

@@ -175,7 +175,7 @@ def test_leaves_no_lease_behind(run: Run, etcd: Etcd) -> None:
 
     result = run("add", "svc/e1", "--addr", "1:2", "--ttl", "60", "--if-absent")
 
-    assert result == Result(8, "", "Error: condition not met: svc/e1 is absent\n")
+    assert result == Result(8, "", "Error: condition not met: if svc/e1 is absent\n")
     assert etcd.leases() == []
 
 
@@ -185,7 +185,7 @@ def test_adds_only_what_is_absent(run: Run, etcd: Etcd) -> None:
 
     result = run("add", "svc/e1", "--addr", "1:2", "--if-absent")
 
-    assert result == Result(8, "", "Error: condition not met: svc/e1 is absent\n")
+    assert result == Result(8, "", "Error: condition not met: if svc/e1 is absent\n")
     assert etcd.get("") == {b"svc/e1": b'{"Op":0,"Addr":"1:1","Metadata":null}'}
 
 
@@ -198,7 +198,7 @@ def test_changes_only_the_revision_that_was_seen(run: Run, etcd: Etcd) -> None:
     second = run("add", "svc/e1", "--addr", "1:3", "--if-mod-rev", str(seen))
 
     assert first == Result(0, "OK\n", "")
-    message = f"Error: condition not met: svc/e1 has mod_revision {seen}\n"
+    message = f"Error: condition not met: if svc/e1 has mod_revision {seen}\n"
     assert second == Result(8, "", message)
     assert etcd.get("") == {b"svc/e1": b'{"Op":0,"Addr":"1:2","Metadata":null}'}
 

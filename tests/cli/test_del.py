@@ -65,7 +65,7 @@ def test_deletes_only_the_revision_that_was_seen(run: Run, etcd: Etcd) -> None:
     wrong = run("del", "svc/e1", "--if-mod-rev", str(seen + 1))
     right = run("del", "svc/e1", "--if-mod-rev", str(seen))
 
-    message = f"Error: condition not met: svc/e1 has mod_revision {seen + 1}\n"
+    message = f"Error: condition not met: if svc/e1 has mod_revision {seen + 1}\n"
     assert wrong == Result(8, "", message)
     assert right == Result(0, "1\n", "")
 

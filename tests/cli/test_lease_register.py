@@ -27,7 +27,7 @@ def test_without_a_command_it_holds_until_it_is_told_to_end(
 
     process.signal(number)
 
-    lease = f"{entry.lease:x}"
+    lease = f"{entry.lease:016x}"
     said = f"lease {lease} granted with TTL(7s)\nOK\nlease {lease} revoked\n"
     assert process.finish() == (0, said, "")
     assert is_empty(etcd)

@@ -161,7 +161,7 @@ def test_what_a_check_prints_does_not_leak(spawn: Spawn, etcd: Etcd, tmp_path: P
     )
     process.wait_for_err("NOTIFY_SOCKET")
     assert process.out == "begun\n"
-    assert "y\n" not in process.err
+    assert "\ny\n" not in process.err
     assert out.read_text().split() == ["0", "1", "2", "3"]
 
 

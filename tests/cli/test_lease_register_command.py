@@ -57,18 +57,17 @@ def test_a_command_has_our_environment(spawn: Spawn, etcd: Etcd) -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "status"),
+    ("start", "script", "status"),
     [
-        ("exit 0", 0),
-        ("exit 3", 3),
-        ("exit 126", 126),
-        ("exit 127", 127),
-        ("kill -9 $$", 137),
-        ("kill -15 $$", 143),
-        ("ulimit -c 0; kill -11 $$", 139),
+        ("now", "exit 0", 0),
+        ("now", "exit 126", 126),
+        ("now", "kill -9 $$", 137),
+        ("now", "ulimit -c 0; kill -11 $$", 139),
+        ("registered", "exit 3", 3),
+        ("registered", "exit 127", 127),
+        ("registered", "kill -15 $$", 143),
     ],
 )
-@pytest.mark.parametrize("start", ["now", "registered"])
 def test_its_exit_code_is_ours(
     spawn: Spawn, etcd: Etcd, start: str, script: str, status: int
 ) -> None:
@@ -144,7 +143,7 @@ def test_nothing_of_its_group_outlives_it(spawn: Spawn, etcd: Etcd, stop: bool) 
 def test_what_leaves_its_group_is_not_waited_for(spawn: Spawn, etcd: Etcd) -> None:
     """A daemon has its own life, where we are not PID 1."""
     script = "setsid sh -c 'echo $$; exec sleep 60 >/dev/null 2>&1' & sleep 0.3; exit 4"
-    process = spawn(*REGISTER, "--", "sh", "-c", script)
+    process = spawn(*REGISTER, "--start", "registered", "--", "sh", "-c", script)
     process.wait_for_out("\n")
     process.stdin.close()
     process.wait_for_err("revoked")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from harness import Etcd, Spawn, wait_until
-from harness.registering import KEY, REGISTER, hearing, is_empty, times
+from harness.registering import KEY, REGISTER, hearing, is_empty, kinds, times
 from harness.timeline import Timeline
 
 from etcdnaming.sandbox import free_port
@@ -112,6 +112,24 @@ def test_a_file_stays_in_an_outage(
     assert not file.exists()
 
 
+def test_a_file_comes_back_when_nobody_else_has_noticed(
+    spawn: Spawn, own_etcd: Callable[..., Etcd], tmp_path: Path
+) -> None:
+    """The service was unwell while etcd was away, so that it was never deregistered."""
+    etcd, file, sick = own_etcd(), tmp_path / "ready", tmp_path / "sick"
+    limits = ("--check-interval", "200ms", "--check-failures", "1", "--ready-file", file)
+    check = ("--check", f"exec:test ! -e {sick}", *limits, "--endpoints", etcd.endpoint)
+    process = spawn(*REGISTER, *check, "-w", "json")
+    wait_until(file.exists)
+    etcd.freeze()
+    sick.touch()
+    wait_until(lambda: not file.exists())
+    sick.unlink()
+    wait_until(lambda: kinds(process.out).count("healthy") == 2)
+    etcd.thaw()
+    wait_until(lambda: file.exists() and etcd.get(KEY))
+
+
 def test_a_file_that_can_not_be_written_after_all_is_told(
     spawn: Spawn, etcd: Etcd, tmp_path: Path
 ) -> None:
@@ -119,11 +137,12 @@ def test_a_file_that_can_not_be_written_after_all_is_told(
     port, directory = free_port(), tmp_path / "run"
     directory.mkdir()
     check = ("--check", f"tcp://127.0.0.1:{port}", "--check-interval", "200ms")
-    process = spawn(*REGISTER, *check, "--ready-file", directory / "ready")
-    time.sleep(0.5)
+    cmd = ("--", "sh", "-c", "echo begun; exec sleep 60")
+    process = spawn(*REGISTER, *check, "--ready-file", directory / "ready", *cmd)
+    process.wait_for_out("begun")
     directory.rmdir()
     with socket.create_server(("127.0.0.1", port)):
-        process.wait_for_out("OK\n")
+        process.wait_for_err("OK\n")
         process.wait_for_err(f"--ready-file {directory}/ready: No such file or directory\n")
     assert etcd.get(KEY)
 

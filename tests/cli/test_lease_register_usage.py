@@ -49,8 +49,6 @@ RUNS = ["--", "sleep", "60"]
         ),
         ([KEY, "--addr", ADDR, "-f", "x"], "KEY and --file can't be combined"),
         (["-f", "/nonexistent"], "/nonexistent: No such file or directory"),
-        ([KEY, "--addr", ADDR, "--dial-timeout", "x"], "--dial-timeout"),
-        ([KEY, "--addr", ADDR, "--cert", "x"], "--key"),
     ],
 )
 def test_wrong_usage_is_said_in_one_line(
@@ -75,7 +73,6 @@ def test_wrong_usage_is_said_in_one_line(
         ([*REGISTER, "--", "/etc/passwd"], 126, "/etc/passwd: it can't be executed"),
         ([*REGISTER, "--", "/"], 126, "/: it can't be executed"),
         ([*REGISTER, "--metadata-json", "{x"], 128, "not JSON"),
-        ([*REGISTER, "--password-file", "/nonexistent", "--user", "a"], 128, "/nonexistent"),
     ],
 )
 def test_what_can_not_work_is_found_before_anything_is_written(
@@ -108,6 +105,25 @@ def test_what_is_wrong_with_a_file_is_said(run: Run, etcd: Etcd, text: str, word
     assert (result.status, result.out) == (3, "")
     assert result.err.startswith(f"Error: {words}")
     assert is_empty(etcd)
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--dial-timeout", "x"], "--dial-timeout"),
+        (["--cert", "x"], "--key"),
+        (["--password-file", "/nonexistent", "--user", "a"], "/nonexistent"),
+    ],
+)
+def test_a_way_to_etcd_that_can_not_be_is_refused(
+    spawn: Spawn, etcd: Etcd, args: list[str], words: str
+) -> None:
+    """Before CMD runs, which etcd could not keep from it later."""
+    result = spawn(*REGISTER, *args, "--", "echo", "ran").finish()
+
+    assert (result.status, result.out) == (128, "")
+    assert re.fullmatch(r"Error: [^\n]*\n", result.err)
+    assert words in result.err
 
 
 @pytest.mark.parametrize("file", ["{tmp}", "{tmp}/none/ready"])

@@ -119,7 +119,8 @@ def test_options_about_another_etcd_are_refused(spawn: Spawn, option: str) -> No
 
     assert (result.status, result.out) == (128, "")
     assert result.err.endswith(
-        ": the sandbox has an etcd of its own (see etcdnaming sandbox --help)\n"
+        ": not for the sandbox: its etcd is its own, and its output CMD's "
+        "(see etcdnaming sandbox --help)\n"
     )
 
 

@@ -165,7 +165,8 @@ def test_says_which_conditions_were_not_met(run: Run) -> None:
     assert result == Result(
         8,
         "FAILURE\n",
-        "Error: condition not met: svc/a exists; condition not met: svc/b has mod_revision 3\n",
+        "Error: condition not met: if svc/a exists; "
+        "condition not met: if svc/b has mod_revision 3\n",
     )
 
 

@@ -187,7 +187,7 @@ def test_fields_and_tables_are_those_of_list(run: Run, etcd: Etcd) -> None:
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT])
 def test_a_signal_ends_it_at_once(spawn: Spawn, etcd: Etcd, number: int) -> None:
     """Without a word, also while etcd is away."""
     etcd.put("svc/bad", "nonsense")

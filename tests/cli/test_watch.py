@@ -277,8 +277,8 @@ def test_a_timeout_does_not_matter_when_the_count_is_met(run: Run, etcd: Etcd) -
     ("args", "message"),
     [
         (["svc", "svc2"], "unexpected argument 'svc2': a command to run stands after --"),
-        (["svc", "--debounce=1s"], "--debounce and --on-error are about -- CMD"),
-        (["svc", "--on-error=continue"], "--debounce and --on-error are about -- CMD"),
+        (["svc", "--debounce=1s"], "--debounce and --on-error need a command: -- CMD"),
+        (["svc", "--on-error=continue"], "--debounce and --on-error need a command: -- CMD"),
         (["svc", "--count=0"], "'--count': must be at least 1"),
         (["svc", "--timeout=0"], "'--timeout': a timeout must be more than 0"),
         (["svc", "--rev=-1"], "'--rev': '-1' is not a whole number of 0 or more"),

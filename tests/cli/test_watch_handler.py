@@ -72,6 +72,7 @@ def test_it_runs_for_what_is_there_and_for_each_change(
     runs.wait_for(1)
     put(etcd, e2="2:2")
     first, second = runs.wait_for(2)
+    watch.wait_for_out('"addr":"2:2"')
 
     lines = [json.loads(line) for line in watch.out.splitlines()]
     assert first["events"] + second["events"] == lines

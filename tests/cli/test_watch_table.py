@@ -65,6 +65,15 @@ def test_shows_what_is_there(watch: Watch, etcd: Etcd) -> None:
     assert not picture.has_cursor
 
 
+def test_no_row_is_folded_whatever_the_environment_says(watch: Watch, etcd: Etcd) -> None:
+    """A COLUMNS that was exported once is not the width of this terminal."""
+    etcd.put("svc/e1", '{"Addr":"10.0.0.1:80","Metadata":{"zone":"a"}}')
+    picture = watch(env={"COLUMNS": "40"})
+    picture.wait_for("connected to")
+
+    assert row(picture, "svc/e1").endswith('{"zone":"a"}')
+
+
 def test_what_has_changed_stands_out(watch: Watch, etcd: Etcd) -> None:
     """By a colour and by a sign, with the time, and what is gone too."""
     put(etcd, e1="1:1", e2="2:2", e3="3:3", e4="4:4")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from urllib.request import urlopen
@@ -93,6 +94,24 @@ def test_a_watch_that_is_refused_takes_no_other_along(auth_etcd: Callable[..., E
         assert allowed.connections == [True]
 
 
+def test_a_watch_begins_although_the_token_of_the_stream_has_expired(
+    auth_etcd: Callable[..., Etcd],
+) -> None:
+    """It has another stream, with a new one; what stands is not asked again who it is."""
+    etcd = auth_etcd("--auth-token-ttl=1")
+    name, _, password = READER.partition(":")
+    with (
+        Client([etcd.endpoint], user=name, password=password) as client,
+        watching(client, "svc") as [stands],
+    ):
+        time.sleep(3)  # so long that it has expired
+        with watching(client, "svc/deeper") as [later]:
+            etcd.put("svc/deeper/e1", stored("1"))
+            for watcher in (stands, later):
+                watcher.wait_until(lambda watcher: watcher.count == 1)
+        assert stands.connections == [True]
+
+
 def test_a_compacted_watch_takes_no_other_along(own_etcd: Callable[..., Etcd]) -> None:
     """It is ended by etcd, who then goes on with the others."""
     etcd = own_etcd()
@@ -114,7 +133,7 @@ def test_one_that_is_silent_is_left_and_the_others_stay(
     monkeypatch.setattr(follower, "LATE", 1)
 
     def silent_for_the_second(answers: Answers) -> Answers:
-        return (each for each in answers if each.created or each.watch_id != 1)
+        return (each for each in answers if each.created or each.watch_id != 2)
 
     with (
         Relay(etcd.endpoint, silent_for_the_second) as relay,

@@ -163,8 +163,11 @@ def chance() -> random.Random:
     return random.Random(seed)
 
 
+LONG = [pytest.mark.long, pytest.mark.timeout(600)]
+
+
 @pytest.mark.parametrize(
-    "rounds", [5, pytest.param(40, marks=[pytest.mark.long, pytest.mark.timeout(600)])]
+    "rounds", [5, *(pytest.param(40, marks=LONG, id=f"{n}/5 of 200") for n in range(1, 6))]
 )
 def test_in_the_end_all_is_as_the_table_says(
     own_etcd: Callable[..., Etcd], chance: random.Random, rounds: int

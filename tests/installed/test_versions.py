@@ -94,9 +94,10 @@ def test_the_oldest_that_is_allowed_passes_the_tests(wheel: Path, uv: str, tmp_p
     assert done.returncode == 0, done.stdout[-5000:]
 
 
+# Quick ones, of everything that rests on something.
 TESTS = [
     "cli/test_add.py",
-    "cli/test_completion.py",
+    "cli/test_help.py",
     "cli/test_list.py",
     "cli/test_options.py",
     "cli/test_txn_update.py",

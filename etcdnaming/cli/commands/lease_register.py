@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from ... import keys
 from ...model import JSON, Endpoint, Update
 from ...registration.event import RegistrationEvent
 from ...registration.rules import OnConflict, OnDelete
 from ..app import App, pass_app
+from ..entrypoint.endpoints import read_file, settled
 from ..entrypoint.plan import OnLost, Plan, Start, Timing
 from ..entrypoint.specs import Spec, parse_spec
-from ..failures import InputError
-from ..files import name_of, read_bytes
 from ..following.runner import check_command
 from ..grammar.durations import parse_duration
 from ..grammar.options import (
@@ -32,8 +30,7 @@ from ..grammar.options import (
 )
 from ..grammar.parsed import FILE, Parsed
 from ..grammar.wrapping import WrappingCommand
-from ..updates.endpoint import Tells, check, settle
-from ..updates.file import parse
+from ..updates.endpoint import Tells, check
 
 if TYPE_CHECKING:
     from ...registration.registration import Registration
@@ -155,9 +152,9 @@ def command(
     CMD; the endpoints are registered again when it is back. What we say is on stderr if there is a
     CMD; -w json says every change of state in a line.
     """
-    _refuse_alone(cmd, "-- CMD", start=start, drain=drain, stop_timeout=stop_timeout)
+    _refuse_alone(cmd, "a command: -- CMD", start=start, drain=drain, stop_timeout=stop_timeout)
     times = {"check_interval": check_interval, "check_failures": check_failures}
-    _refuse_alone(spec, "--check", **times, check_timeout=check_timeout)
+    _refuse_alone(spec, "a --check", **times, check_timeout=check_timeout)
     timing = Timing(
         _default(check_interval, 5.0), check_failures or 3, _default(check_timeout, 60.0)
     )
@@ -180,7 +177,7 @@ def command(
 def _refuse_alone(what: object, name: str, **options: object) -> None:
     for option, value in options.items():
         if not what and value is not None:
-            raise click.UsageError(f"--{option.replace('_', '-')} is about {name}")
+            raise click.UsageError(f"--{option.replace('_', '-')} needs {name}")
 
 
 def _default(value: float | None, default: float) -> float:
@@ -209,7 +206,7 @@ def _updates(
     key: str | None, addr: str | None, metadata: JSON, file: str | None, target: str | None
 ) -> Sequence[Update]:
     if file is not None:
-        return _in_file(file, target)
+        return read_file(file, target)
     if key is None:
         raise click.UsageError("nothing to register: name a KEY, or a file of several (-f)")
     if addr is None:
@@ -217,24 +214,6 @@ def _updates(
     update = Update.add(key, Endpoint(addr, metadata))
     check(update, target)
     return [update]
-
-
-def _in_file(file: str, target: str | None) -> Sequence[Update]:
-    found: set[str] = set()
-
-    def check_add(update: Update) -> None:
-        if update.endpoint is None:
-            raise ValueError("only what is added can be kept registered")
-        check(update, target)
-        key = keys.complete_key(update.key, update.endpoint.addr)
-        if key in found:
-            raise ValueError(f"{key} is named twice")
-        found.add(key)
-
-    updates = parse(read_bytes(file), name_of(file), check_add)
-    if not updates:
-        raise InputError(f"{name_of(file)}: there is no endpoint in it")
-    return updates
 
 
 def _registration(
@@ -246,13 +225,7 @@ def _registration(
 ) -> Registration:
     from ...registration.registration import Registration  # behind the door to gRPC
 
-    endpoints: dict[str, Endpoint] = {}
-    for update in updates:
-        settled = settle(update, app.local_address, tells)
-        if settled.key in endpoints:  # which can't be seen of :80 in a file
-            raise click.UsageError(f"{settled.key} is named twice")
-        if settled.endpoint is not None:
-            endpoints[settled.key] = settled.endpoint
+    endpoints = settled(updates, app.local_address, tells)
     return Registration(app.client(), endpoints, on_state=hear, **settings)
 
 
@@ -270,6 +243,9 @@ def _run(app: App, plan: Plan, make: Callable[..., Registration]) -> int:
     from ..output.registering import registration_printer
 
     app.client()  # everything that can be wrong with the settings is known now
+    from ...etcd.idling import let_grpc_sleep  # behind the door to gRPC
+
+    let_grpc_sleep()
     # Not where words would stand between the lines of a format, or beside a table that says it.
     aloud = name == "simple" or not (plan.cmd or name == "table")
     telling = Telling(registration_printer(name, stream), aloud=aloud)

@@ -36,7 +36,9 @@ def command(app: App, cmd: Sequence[str]) -> int:
     """
     if app.flags.keys() - {"debug"}:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in app.flags)
-        raise click.UsageError(f"{flags}: the sandbox has an etcd of its own")
+        raise click.UsageError(
+            f"{flags}: not for the sandbox: its etcd is its own, and its output CMD's"
+        )
     with unwinding(*ENDING), Sandbox() as sandbox:
         if not cmd:
             shell = os.environ.get("SHELL") or "/bin/sh"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Sequence
 from contextlib import ExitStack
 
@@ -21,11 +20,9 @@ from ..grammar.parsed import Parsed
 from ..grammar.tree import Command
 from ..output.found import Found, show
 from ..output.status_line import StatusLine
-from ..signals import ending
+from ..signals import ENDING, ending
 
 __all__ = ["command"]
-
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @click.command(cls=Command)

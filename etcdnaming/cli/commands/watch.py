@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -25,11 +24,9 @@ from ..grammar.parsed import Parsed
 from ..grammar.wrapping import WrappingCommand
 from ..output.terminal import can_animate, is_terminal
 from ..output.watch import WatchPrinter, live_printer, watch_printer
-from ..signals import ending
+from ..signals import ENDING, ending
 
 __all__ = ["command"]
-
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 @click.command(cls=WrappingCommand)
@@ -113,7 +110,7 @@ def _check(cmd: Sequence[str], debounce: float | None, on_error: str | None) -> 
     if cmd:
         check_command(cmd[0])
     elif debounce is not None or on_error is not None:
-        raise click.UsageError("--debounce and --on-error are about -- CMD")
+        raise click.UsageError("--debounce and --on-error need a command: -- CMD")
 
 
 def _printer(app: App, target: str, *, live: bool) -> WatchPrinter:

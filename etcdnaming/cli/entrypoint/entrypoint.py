@@ -114,7 +114,13 @@ class Entrypoint:
             return
         if event.kind == "lost" and self._plan.on_lost == "exit":
             self._end(LeaseLostError(f"the lease was lost: {event.reason}"))
-        elif event.kind in {"registered", "regained"} and self._holder.is_registered:
+        elif event.kind == "withdrawn":
+            self._readiness.pause()
+        elif event.kind in {"registered", "regained"}:
+            self._look_around()
+
+    def _look_around(self) -> None:
+        if self._holder.is_registered:
             self._be_registered()
 
     def _be_registered(self) -> None:
@@ -128,6 +134,7 @@ class Entrypoint:
         self._telling.healthy()
         if self._has_begun:
             self._holder.want(wanted=True)
+            self._look_around()  # it may never have been withdrawn: etcd was away
         else:
             self._register()
         self._has_begun = True

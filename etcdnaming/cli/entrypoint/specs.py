@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
+from ..following.runner import is_command
 from ..grammar.options import parse_text
 
 __all__ = ["ExecSpec", "GrpcSpec", "Spec", "TcpSpec", "parse_spec"]
@@ -70,6 +70,6 @@ def _exec(words: str) -> ExecSpec:
         raise ValueError(f"exec:{words}: {exc}") from exc
     if not argv:
         raise ValueError("exec: needs a command")
-    if shutil.which(argv[0]) is None:
+    if not is_command(argv[0]):
         raise ValueError(f"exec:{words}: {argv[0]}: command not found")
     return ExecSpec(argv)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import threading
@@ -13,7 +12,7 @@ from pathlib import Path
 from ..child import start
 from ..failures import CommandNotFoundError, CommandNotRunError
 
-__all__ = ["Runner", "check_command", "outcome"]
+__all__ = ["Runner", "check_command", "is_command", "outcome"]
 
 
 def check_command(name: str) -> None:
@@ -23,10 +22,17 @@ def check_command(name: str) -> None:
     Raises:
         CommandNotFoundError, CommandNotRunError: There is none.
     """
-    if shutil.which(name) is None:
+    if not is_command(name):
         if os.sep in name and Path(name).exists():
             raise CommandNotRunError(f"{name}: it can't be executed")
         raise CommandNotFoundError(f"{name}: command not found")
+
+
+def is_command(name: str) -> bool:
+    """Say whether there is a program *name*, as `shutil.which` does, which brings lzma and more."""
+    directories = [""] if os.sep in name else os.get_exec_path()
+    paths = (os.path.join(each, name) for each in directories)  # noqa: PTH118 - none is made
+    return any(os.path.isfile(each) and os.access(each, os.X_OK) for each in paths)  # noqa: PTH113
 
 
 def outcome(status: int) -> str:

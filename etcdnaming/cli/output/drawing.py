@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import io
 import sys
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from rich.console import Console
+from rich.text import Text
 
 from . import terminal
 from .grid import Grid
-
-if TYPE_CHECKING:
-    from rich.text import Text
 
 __all__ = ["draw"]
 
@@ -30,5 +28,7 @@ def draw(*parts: Grid | Text, stream: TextIO | None = None) -> str:
     for part in filter(len, parts):
         if drawn.tell():
             console.print()
-        console.print(part, crop=False)
+        # rich puts a text into one of its own, which forgets whether it may be folded.
+        is_whole = isinstance(part, Text) and part.no_wrap
+        console.print(part, crop=False, no_wrap=is_whole, overflow="ignore" if is_whole else None)
     return drawn.getvalue()

@@ -20,7 +20,7 @@ from ...model import (
     StoredKey,
     Update,
 )
-from ...wire import dumps
+from ...wire import dumps, dumps_again
 from .registering import StateChange
 from .spelling import lease_id
 
@@ -49,7 +49,11 @@ def header(answer: Header) -> str:
 
 def stored_endpoint(found: StoredEndpoint) -> str:
     """``key key_base64 addr metadata create_revision mod_revision version lease``."""
-    return f"{{{_key(found.key)},{_endpoint(found.endpoint)},{_revisions(found)}}}"
+    addr, metadata = found.endpoint
+    return (
+        f'{{{_key(found.key)},"addr":{encode_basestring(addr)},"metadata":{dumps_again(metadata)},'
+        f"{_revisions(found)}}}"
+    )
 
 
 def stored_key(found: StoredKey) -> str:

@@ -22,7 +22,7 @@ from ...model import (
     Update,
     UpdateResult,
 )
-from ...wire import dumps
+from ...wire import dumps_again
 from .progress import progress
 from .spelling import escape, safe_json
 from .stdout import write
@@ -96,5 +96,5 @@ def _lines(found: Iterable[StoredEndpoint | InvalidValue]) -> Iterator[str]:
 
 
 def line(key: str, endpoint: Endpoint) -> str:
-    """``KEY ADDR METADATA``."""
-    return f"{escape(key)}\t{escape(endpoint.addr)}\t{safe_json(dumps(endpoint.metadata))}\n"
+    """``KEY ADDR METADATA``, as it was read."""
+    return f"{escape(key)}\t{escape(endpoint.addr)}\t{safe_json(dumps_again(endpoint.metadata))}\n"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from typing import TextIO
 
@@ -33,4 +32,8 @@ def wants_colour(stream: TextIO | None) -> bool:
 
 def width(stream: TextIO | None) -> int:
     """Return the columns of *stream*; a pipe or a file has as many as it takes."""
-    return shutil.get_terminal_size().columns if is_terminal(stream) else sys.maxsize
+    if not is_terminal(stream):
+        return sys.maxsize
+    from shutil import get_terminal_size  # brings compression of three kinds
+
+    return get_terminal_size().columns

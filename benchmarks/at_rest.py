@@ -1,0 +1,133 @@
+"""
+What runs for long costs while it runs: ``lease-register`` and ``watch``, at rest and under change.
+
+    python benchmarks/at_rest.py [MINUTES]
+
+Each of the four has an etcd of its own, which is asked in the end what it was sent. Writes
+``at_rest.md``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from measuring import Usage, ours, requests, running, usage_of
+
+from etcdnaming import Client, Endpoint, EndpointManager
+from etcdnaming.sandbox import Sandbox
+
+RESULTS = Path(__file__).parent / "at_rest.md"
+SETTLING = 10
+CHANGES = 10
+"""A second."""
+
+COMMANDS = {
+    "lease-register": ["lease-register", "svc/e1", "--addr", "10.0.0.1:80", "-w", "json"],
+    "watch": ["watch", "svc", "-w", "json"],
+}
+READY = {"lease-register": "registered", "watch": "SYNCED"}
+
+HEAD = """\
+# What runs for long
+
+`lease-register` (TTL 10 s) and `watch`, as `benchmarks/at_rest.py` saw them. Under change,
+{changes} times a second an endpoint is given another address: the registered one, or one of a
+thousand. "Messages" are what etcd was sent each minute: keep-alives, and reads that prove that
+nothing was missed.
+
+| process | for | memory then → now | CPU | wake-ups | messages a minute |
+|---|--:|--:|--:|--:|---|
+"""
+
+
+class Watched(NamedTuple):
+    """A process under observation, and its etcd."""
+
+    name: str
+    pid: int
+    endpoint: str
+
+    def usage(self) -> Usage:
+        """Return what it has used."""
+        return usage_of(self.pid)
+
+    def sent(self) -> dict[str, int]:
+        """Return what etcd was sent, without what we write ourselves."""
+        return {what: count for what, count in requests(self.endpoint).items() if what != "Txn"}
+
+
+def main(minutes: float = 10) -> None:
+    with ExitStack() as stack:
+        watched = [
+            started(stack, name, changing=changing)
+            for name in COMMANDS
+            for changing in (False, True)
+        ]
+        time.sleep(SETTLING)
+        before = [(each.usage(), each.sent()) for each in watched]
+        time.sleep(60 * minutes)
+        lines = [line(each, *then) for each, then in zip(watched, before, strict=True)]
+    RESULTS.write_text(HEAD.format(changes=CHANGES) + "\n".join([*lines, ""]))
+    print(*lines, sep="\n")
+
+
+def started(stack: ExitStack, name: str, *, changing: bool) -> Watched:
+    """Return the process that runs until *stack* is left."""
+    etcd = stack.enter_context(Sandbox())
+    command = [ours(), *COMMANDS[name]]
+    environment = etcd.environment(os.environ)
+    pid = stack.enter_context(running(command, environment, ready=READY[name]))
+    if changing:
+        keys = 1 if name == "lease-register" else 1000
+        stack.enter_context(changes(etcd.endpoint, keys))
+    return Watched(f"`{name}` {'under change' if changing else 'at rest'}", pid, etcd.endpoint)
+
+
+@contextmanager
+def changes(endpoint: str, keys: int) -> Iterator[None]:
+    """Change one of so many *keys* after the other while the block runs."""
+    ended = threading.Event()
+    thread = threading.Thread(target=change, args=(endpoint, keys, ended))
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def change(endpoint: str, keys: int, ended: threading.Event) -> None:
+    number = 0
+    with Client([endpoint]) as client:
+        manager = EndpointManager(client, "svc")
+        while not ended.wait(1 / CHANGES):
+            number += 1
+            key = f"svc/e{number % keys + 1}"
+            manager.add_endpoint(key, Endpoint(f"10.0.0.1:{number % 50_000}"))
+
+
+def line(watched: Watched, before: Usage, sent_before: dict[str, int]) -> str:
+    """Return the row that tells what was used and sent since *before*."""
+    after = watched.usage()
+    used = after.since(before)
+    minutes = used.at / 60
+    sent = ", ".join(
+        f"{(count - sent_before.get(what, 0)) / minutes:.1f} {what}"
+        for what, count in sorted(watched.sent().items())
+        if count > sent_before.get(what, 0)
+    )
+    return (
+        f"| {watched.name} | {minutes:.0f} min | {before.memory:.1f} → {after.memory:.1f} MiB "
+        f"| {100 * used.cpu / used.at:.2f} % of a core | {used.wake_ups / used.at:.0f}/s | {sent} |"
+    )
+
+
+if __name__ == "__main__":
+    main(*map(float, sys.argv[1:]))

@@ -1,0 +1,116 @@
+"""
+Our library against other clients: one list of many endpoints, and adds one after another.
+
+    python benchmarks/clients.py [ROUNDS [ENDPOINTS [ADDS]]]        (needs Go)
+
+We are promised against Go's endpoints.Manager only. grpcio alone, which decodes nothing and keeps
+no lease, is the floor for Python; python-etcd3 and aetcd are there for comparison.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
+from typing import NamedTuple
+
+from measuring import Bound, Row, Told, Took, fill, go_program, in_turns, python_with, record, told
+
+from etcdnaming.sandbox import Sandbox
+
+GO = "Go's Manager"
+
+
+class Client(NamedTuple):
+    """A client that runs, and what it is called."""
+
+    name: str
+    process: Told
+
+
+def main(rounds: int = 9, endpoints: int = 100_000, adds: int = 1000) -> int:
+    with Sandbox() as etcd, ExitStack() as stack:
+        fill(etcd.endpoint, endpoints)
+        clients = [
+            Client(name, stack.enter_context(Told([*command, etcd.endpoint])))
+            for name, command in commands().items()
+        ]
+        return max(listing(rounds, endpoints, clients), adding(rounds, adds, clients))
+
+
+def commands() -> dict[str, list[str]]:
+    """Return the clients, ours first."""
+    etcd3 = python_with("etcd3", "etcd3==0.12.0", "protobuf<3.21", "setuptools<81")
+    aetcd = python_with("aetcd", "aetcd==1.0.0")
+    return {
+        "etcdnaming": [sys.executable, told("ours.py")],
+        GO: [str(go_program("manager"))],
+        "grpcio, undecoded": [sys.executable, told("bare.py")],
+        "python-etcd3": [etcd3, told("python_etcd3.py")],
+        "aetcd": [aetcd, told("aetcd_client.py")],
+    }
+
+
+def listing(rounds: int, endpoints: int, clients: Sequence[Client]) -> int:
+    """Record what *clients* take to list."""
+    ours, *others = each_takes(rounds, "list", clients)
+
+    def spelled(took: Took) -> str:
+        return f"{took.seconds:.2f} s, CPU {took.cpu:.2f} s"
+
+    return max(
+        record(
+            Row(
+                f"list {endpoints:,} endpoints",
+                spelled(ours),
+                f"{client.name}: {spelled(theirs)}",
+                ours.seconds / theirs.seconds,
+                Bound(most=0.7) if client.name == GO else Bound(),
+            )
+        )
+        for client, theirs in zip(clients[1:], others, strict=True)
+    )
+
+
+def adding(rounds: int, adds: int, clients: Sequence[Client]) -> int:
+    """Record how many endpoints a second *clients* add."""
+    ours, *others = each_takes(rounds, f"add {adds}", clients)
+
+    def spelled(took: Took) -> str:
+        return (
+            f"{took.number / took.seconds:,.0f}/s, CPU {1e6 * took.cpu / took.number:.0f} µs each"
+        )
+
+    return max(
+        record(
+            Row(
+                "`add_endpoint` one after another",
+                spelled(ours),
+                f"{client.name}: {spelled(theirs)}",
+                theirs.seconds / ours.seconds,
+                Bound(least=0.7) if client.name == GO else Bound(),
+            )
+        )
+        for client, theirs in zip(clients[1:], others, strict=True)
+    )
+
+
+def each_takes(rounds: int, line: str, clients: Sequence[Client]) -> list[Took]:
+    """Return the median of what each takes to do what *line* says."""
+    for client in clients:
+        client.process(line)  # it connects, and warms up
+    took = in_turns(rounds, *(partial(client.process, line) for client in clients))
+    return [
+        Took(
+            each[0].number,
+            statistics.median(took.seconds for took in each),
+            statistics.median(took.cpu for took in each),
+        )
+        for each in took
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main(*map(int, sys.argv[1:])))

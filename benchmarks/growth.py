@@ -1,0 +1,70 @@
+"""
+How time and memory grow with the number of endpoints: whole processes, the start among it.
+
+    python benchmarks/growth.py [ROUNDS [ENDPOINTS...]]        (needs Go)
+
+Writes ``growth.csv``, which `plot.py` draws.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from measuring import Cost, cost_of, go_program, median, ours, told, update_lines
+
+from etcdnaming.sandbox import Sandbox
+
+RESULTS = Path(__file__).parent / "growth.csv"
+
+
+def main(rounds: int = 3, *counts: int) -> None:
+    rows = [row for count in counts or (1_000, 10_000, 100_000) for row in grown(rounds, count)]
+    with RESULTS.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["work", "endpoints", "seconds", "peak MiB"])
+        writer.writerows(rows)
+
+
+def grown(rounds: int, count: int) -> Iterator[tuple[str, int, str, str]]:
+    """Yield what each work costs with so many endpoints, one after another on one etcd."""
+    with tempfile.TemporaryDirectory() as directory, Sandbox() as etcd:
+        file = Path(directory, "updates")
+        file.write_text("".join(update_lines(count)))
+        run = partial(cost_of, environment=etcd.environment(os.environ))
+        for work, command in works(etcd.endpoint, count, file).items():
+            cost = median([run(command) for _ in range(rounds)])
+            print(f"{work:28} {count:>9,} {spelled(cost)}")
+            yield work, count, f"{cost.seconds:.3f}", f"{cost.memory:.0f}"
+
+
+def works(endpoint: str, count: int, file: Path) -> dict[str, Sequence[str]]:
+    """Return what is done; the first one brings the endpoints."""
+    number = str(count)
+    return {
+        "txn-update --batch-size 128": [ours(), "txn-update", "--batch-size", "128", str(file)],
+        "list": [ours(), "list", "svc"],
+        "list -w json": [ours(), "list", "svc", "-w", "json"],
+        "watch: the first set": [ours(), "wait", "svc", "--min", number],
+        "register and leave": [sys.executable, told("register_and_leave.py"), endpoint, number],
+        "watch: as many changes": [
+            sys.executable,
+            told("see_changes.py"),
+            endpoint,
+            number,
+            str(go_program("naming")),
+        ],
+    }
+
+
+def spelled(cost: Cost) -> str:
+    return f"{cost.seconds:8.2f} s {cost.memory:6.0f} MiB"
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

@@ -1,0 +1,54 @@
+"""A client in a process of its own, that does what it is told, when it is its turn."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from types import TracebackType
+from typing import IO, NamedTuple, cast
+
+__all__ = ["Told", "Took"]
+
+
+class Took(NamedTuple):
+    """What the work on so many endpoints took, in seconds of time and of CPU."""
+
+    number: int
+    seconds: float
+    cpu: float
+
+
+class Told:
+    """
+    A running client, as Go's ``manager`` or one of ``benchmarks/told``.
+
+    Args:
+        command: It takes a line on stdin, and answers with three numbers.
+    """
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        )
+        self._orders = cast("IO[str]", self._process.stdin)
+        self._answers = cast("IO[str]", self._process.stdout)
+
+    def __call__(self, line: str) -> Took:
+        """Let it do what *line* says."""
+        self._orders.write(f"{line}\n")
+        answer = self._answers.readline()
+        if not answer:
+            raise ChildProcessError(f"{self._process.args!r} has ended")
+        number, seconds, cpu = map(int, answer.split())
+        return Took(number, seconds / 1e9, cpu / 1e9)
+
+    def __enter__(self) -> Told:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._process.communicate()

@@ -1,0 +1,97 @@
+"""What a process costs while it runs, as Linux and etcd tell it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+from urllib.request import urlopen
+
+__all__ = ["Usage", "requests", "running", "streams", "usage_of"]
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Usage(NamedTuple):
+    """
+    What a process has used until *at*.
+
+    *memory* is what it has now, in MiB; *cpu* is in seconds; *wake_ups* is how often one of its
+    threads that waited went on.
+    """
+
+    at: float
+    memory: float
+    cpu: float
+    wake_ups: int
+
+    def since(self, before: Usage) -> Usage:
+        """Return what was used after *before*, and for how long."""
+        return Usage(
+            self.at - before.at,
+            self.memory - before.memory,
+            self.cpu - before.cpu,
+            self.wake_ups - before.wake_ups,
+        )
+
+
+@contextmanager
+def running(
+    command: Sequence[str], environment: Mapping[str, str] | None = None, *, ready: str
+) -> Iterator[int]:
+    """Run *command* while the block runs, which begins when a line of output has *ready* in it."""
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        lines = process.stdout or ()
+        if not any(ready in line for line in lines):
+            raise ChildProcessError(f"{command} did not say {ready!r}")
+        reader = threading.Thread(target=lambda: deque(lines, maxlen=0))
+        reader.start()  # or it would wait for us when the pipe is full
+        try:
+            yield process.pid
+        finally:
+            process.terminate()
+            reader.join()
+
+
+def usage_of(pid: int) -> Usage:
+    """Return what the process *pid* has used."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    times = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    threads = [each.read_text() for each in Path(f"/proc/{pid}/task").glob("*/status")]
+    return Usage(
+        time.monotonic(),
+        _number("VmRSS", status) / 1024,
+        (int(times[11]) + int(times[12])) / TICKS,
+        sum(_number("voluntary_ctxt_switches", each) for each in threads),
+    )
+
+
+def requests(endpoint: str) -> dict[str, int]:
+    """Return how many messages of each kind the etcd at *endpoint* was sent."""
+    return _metric(endpoint, "grpc_server_msg_received_total")
+
+
+def streams(endpoint: str, method: str) -> int:
+    """Return how many calls of *method* the etcd at *endpoint* was ever sent."""
+    return _metric(endpoint, "grpc_server_started_total").get(method, 0)
+
+
+def _metric(endpoint: str, name: str) -> dict[str, int]:
+    with urlopen(f"http://{endpoint}/metrics", timeout=10) as page:
+        text = page.read().decode()
+    found = re.findall(rf'{name}{{grpc_method="(\w+)",grpc_service="etcd.*}} (\S+)', text)
+    return {method: int(float(number)) for method, number in found if float(number)}
+
+
+def _number(name: str, status: str) -> int:
+    found = re.search(rf"^{name}:\s+(\d+)", status, re.MULTILINE)
+    return int(found[1]) if found else 0

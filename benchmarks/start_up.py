@@ -1,0 +1,62 @@
+"""
+What a start costs: ``etcdnaming add`` and ``etcdnaming --help`` as whole processes.
+
+    python benchmarks/start_up.py [ROUNDS]
+
+Against a script that imports what we import and makes one call, ``told/put_once.py``, and against
+``import click``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import partial
+from pathlib import Path
+
+from measuring import Bound, Cost, Row, cost_of, in_turns, median, ours, record, told
+
+from etcdnaming.etcd import rpc
+from etcdnaming.sandbox import Sandbox
+
+MESSAGES = str(Path(rpc.__file__).parent)
+
+
+def main(rounds: int = 60) -> int:
+    with Sandbox() as etcd:
+        run = partial(cost_of, environment=etcd.environment(os.environ))
+        adding = in_turns(
+            rounds,
+            lambda: run([ours(), "add", "svc/e1", "--addr", "10.0.0.1:8080"]),
+            lambda: run([sys.executable, told("put_once.py"), etcd.endpoint, MESSAGES]),
+        )
+        helping = in_turns(
+            rounds,
+            lambda: run([ours(), "--help"]),
+            lambda: run([sys.executable, "-c", "import click"]),
+        )
+    return max(
+        recorded("`etcdnaming add`, whole process", "a script that makes one Put", 1.15, *adding),
+        recorded("`etcdnaming --help`", '`python -c "import click"`', 1.25, *helping),
+    )
+
+
+def recorded(work: str, peer: str, most: float, ours: list[Cost], theirs: list[Cost]) -> int:
+    we, they = median(ours), median(theirs)
+    return record(
+        Row(
+            work,
+            spelled(we),
+            f"{peer}: {spelled(they)}",
+            we.seconds / they.seconds,
+            Bound(most=most),
+        )
+    )
+
+
+def spelled(cost: Cost) -> str:
+    return f"{1e3 * cost.seconds:.0f} ms, CPU {1e3 * cost.cpu:.0f} ms"
+
+
+if __name__ == "__main__":
+    sys.exit(main(*map(int, sys.argv[1:])))

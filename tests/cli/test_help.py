@@ -1,0 +1,108 @@
+"""``--help``: a sentence, then an example, and the example is what happens."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from harness import Etcd, Shell
+
+from etcdnaming.cli import cli
+from etcdnaming.cli.commands import COMMANDS
+
+CONTEXT = cli.make_context("etcdnaming", [], resilient_parsing=True)
+
+HERE = """
+etcdnaming txn-update - <<END
+add foo/bar/svc/e1 1.2.3.4:80 {"zone":"a"}
+END
+"""
+TWO = """
+etcdnaming add foo/bar/svc/e1 --addr 1.2.3.4:80
+etcdnaming add foo/bar/svc/e2 --addr 1.2.3.4:80
+"""
+OTHERS = """
+etcdnaming add foo/bar/svc/e2 --addr 1.2.3.5:80
+etcdnaming add foo/bar/svc/e3 --addr 1.2.3.6:80
+"""
+
+# What has to be there for the example of a command.
+BEFORE = {"del": TWO, "list": HERE, "watch": HERE, "wait": OTHERS}
+
+# The command of lease-register's example runs until the endpoint is there for everybody.
+SERVER = """#!/bin/sh
+until etcdctl get --print-value-only foo/bar/svc/e1 | grep -q 10.0.0.1; do sleep 0.05; done
+"""
+
+
+def help_of(name: str) -> str:
+    """Return the help of a command, or of the program."""
+    command = cli.get_command(CONTEXT, name) if name else cli
+    assert command
+    assert command.help
+    return command.help
+
+
+def examples(name: str) -> list[tuple[str, str]]:
+    """Return each command line in the help of *name*, with what is said to be printed."""
+    blocks = [each[2:] for each in help_of(name).split("\n\n") if each.startswith("\b\n")]
+    line = re.compile(r"^\$ (.*<<END\n(?:.*\n)*?END|.*)\n", re.MULTILINE)
+    found = [part for block in blocks for part in line.split(f"{block}\n")[1:]]
+    return list(zip(found[::2], found[1::2], strict=True))
+
+
+# Those of completion are for their own shells.
+EXAMPLES = [
+    (name, *example)
+    for name in ["", *COMMANDS]
+    for example in examples(name)
+    if name != "completion"
+]
+
+
+def plain(text: str) -> str:
+    """Return *text* with one blank between columns, and without what differs from run to run."""
+    return re.sub(r"\b[0-9a-f]{16}\b", "ID", re.sub(r"\t| {2,}", " ", text))
+
+
+@pytest.mark.parametrize("name", ["", *COMMANDS])
+def test_help_is_a_sentence_and_an_example(name: str) -> None:
+    """In this order; what remains to be said follows."""
+    sentence, example, *_ = help_of(name).split("\n\n")
+
+    assert re.fullmatch(r"[A-Z][^.]*\.", sentence)
+    assert re.match("\b\n[$] (etcdnaming|eval) ", example)
+
+
+@pytest.mark.timeout(90)
+def test_the_examples_of_help_are_real(etcd: Etcd, shell: Shell, tmp_path: Path) -> None:
+    """What is printed begins as it says; a watch, which goes on for ever, is interrupted."""
+    server = tmp_path / "server"
+    server.write_text(SERVER)
+    server.chmod(0o755)
+    before = ""
+    for name, command, printed in EXAMPLES:
+        if name != before:
+            etcd.empty()
+            assert shell(BEFORE.get(name, "true")).err == ""
+            before = name
+        limit = "timeout --signal=INT 2 " if name == "watch" else ""
+        result = shell(f"cd {tmp_path}; exec 2>&1\n{limit}{command}")
+        assert told(name, result.out).startswith(told(name, printed)), (command, result.out)
+
+    assert (tmp_path / "endpoints.json").read_text().startswith('{"revision":')
+
+
+def told(name: str, text: str) -> str:
+    """Return *text* as it is compared."""
+    return re.sub(r"[\d.]+", "N", plain(text)) if name == "version" else plain(text)
+
+
+def test_the_examples_of_completion_make_shells_complete(shell: Shell) -> None:
+    """Each in its own."""
+    in_bash, in_fish = (command for command, _ in examples("completion"))
+
+    assert "-F _etcdnaming etcdnaming" in shell(f"{in_bash}; complete -p etcdnaming").out
+    asked = f"{in_fish}; complete --do-complete 'etcdnaming wai'"
+    assert shell(f'fish --private -c "{asked}"').out.startswith("wait\t")

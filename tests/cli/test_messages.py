@@ -1,0 +1,50 @@
+"""What is said of everything that can go wrong, word for word; beside what other tests hold."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from harness import Etcd, Run
+
+
+def cases(name: str) -> list[tuple[str, str, str]]:
+    """Return each command line in a file, with its exit code and message."""
+    text = (Path(__file__).parent.parent / "data" / name).read_text()
+    return re.findall(r"^\$ etcdnaming (.*)\n(\d+) (.*)\n", text, re.MULTILINE)
+
+
+def words(line: str) -> Iterator[str]:
+    """Yield the words of *line*; ``{1..9}`` makes nine of one, as in bash."""
+    for word in shlex.split(line):
+        if found := re.search(r"\{1\.\.(\d+)\}$", word):
+            yield from (word[: found.start()] + str(each + 1) for each in range(int(found[1])))
+        else:
+            yield word
+
+
+@pytest.mark.parametrize("case", cases("messages.txt"), ids=lambda case: str(case[0]))
+def test_says_what_is_wrong_with_a_command_line(case: tuple[str, str, str]) -> None:
+    """In one line, before anything is sent: there is no etcd here."""
+    line, status, message = case
+
+    assert Run("127.0.0.1:1")(*words(line)) == (int(status), "", f"Error: {message}\n")
+
+
+@pytest.mark.parametrize("case", cases("messages_of_etcd.txt"), ids=lambda case: str(case[0]))
+def test_says_what_etcd_holds_against_it(run: Run, etcd: Etcd, case: tuple[str, str, str]) -> None:
+    """With the facts: which key, which revision, how many."""
+    line, status, message = case
+    lease = etcd.grant(60)
+    etcd.put("svc/held", '{"Addr":"2:2"}', lease)
+    etcd.put("svc/bad", "nonsense")
+    now = str(etcd.revision())
+    etcd.ctl("compaction", now)
+
+    result = run(*words(line))
+
+    said = message.replace("LEASE", f"{lease:x}").replace("NOW", now)
+    assert (result.status, result.err.splitlines()[-1]) == (int(status), f"Error: {said}")

@@ -1,0 +1,96 @@
+"""What `etcdnaming lease-register` costs when nothing happens, as it does most of the time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from harness import Etcd, Spawn
+from harness.registering import REGISTER
+
+from etcdnaming.etcd import rpc_pb2
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(120)]
+
+# The least that a program needs which keeps a lease alive.
+BARE = """
+import importlib.util, sys
+from queue import SimpleQueue
+import grpc
+
+spec = importlib.util.spec_from_file_location("rpc_pb2", sys.argv[2])  # and nothing else of ours
+rpc_pb2 = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(rpc_pb2)
+channel = grpc.insecure_channel(sys.argv[1])
+grant = channel.unary_unary(
+    "/etcdserverpb.Lease/LeaseGrant",
+    rpc_pb2.LeaseGrantRequest.SerializeToString, rpc_pb2.LeaseGrantResponse.FromString,
+)
+keep = channel.stream_stream(
+    "/etcdserverpb.Lease/LeaseKeepAlive",
+    rpc_pb2.LeaseKeepAliveRequest.SerializeToString, rpc_pb2.LeaseKeepAliveResponse.FromString,
+)
+requests = SimpleQueue()
+requests.put(rpc_pb2.LeaseKeepAliveRequest(ID=grant(rpc_pb2.LeaseGrantRequest(TTL=600)).ID))
+for answer in keep(iter(requests.get, None)):
+    print(answer.TTL, flush=True)
+"""
+
+SECONDS = 30
+
+
+@contextmanager
+def bare(etcd: Etcd) -> Iterator[int]:
+    """Yield the process id of such a program."""
+    command = [sys.executable, "-c", BARE, etcd.endpoint, rpc_pb2.__file__]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"600\n"
+        try:
+            yield process.pid
+        finally:
+            process.kill()
+
+
+def memory(pid: int) -> int:
+    """Return the KiB that a process has in memory."""
+    status = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+
+
+def used(pid: int) -> float:
+    """Return the seconds that a process has run so far."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
+
+
+@pytest.fixture
+def idle(spawn: Spawn, etcd: Etcd, tmp_path: Path) -> int:
+    """One whose command has nothing to do either."""
+    # As installed: else it is compiled at every start, and what that takes is not given back.
+    compiled = {"PYTHONDONTWRITEBYTECODE": None, "PYTHONPYCACHEPREFIX": str(tmp_path)}
+    spawn(*REGISTER, "--start", "registered", "--", "true", env=compiled).finish()
+    process = spawn(*REGISTER, "--", "sleep", "600", env=compiled)
+    process.wait_for_err("OK\n")
+    time.sleep(2)
+    return process.pid
+
+
+def test_it_needs_little_memory(idle: int, etcd: Etcd) -> None:
+    """At most a fifth more than the least that keeps a lease alive."""
+    with bare(etcd) as least:
+        assert memory(idle) <= 1.2 * memory(least)
+
+
+def test_it_needs_hardly_any_time(idle: int, etcd: Etcd) -> None:
+    """Less than a thousandth of one core; where that is a slow one, no more than the least."""
+    with bare(etcd) as least:
+        before = used(idle), used(least)
+        time.sleep(SECONDS)
+        ours, theirs = used(idle) - before[0], used(least) - before[1]
+    assert ours < max(SECONDS / 1000, theirs)

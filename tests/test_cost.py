@@ -1,0 +1,115 @@
+"""
+What the hot paths cost, in what depends on no machine: calls of functions, and modules imported.
+
+Benchmarks measure time; here it shows, on any machine, when a path gets longer. What gets shorter
+by more than a quarter is to be written down here as well.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+import pytest
+from harness import Etcd
+from harness.environment import pointing_at
+
+import etcdnaming
+from etcdnaming import Client, Endpoint, EndpointManager, wire
+from etcdnaming.cli.output import objects
+from etcdnaming.etcd import rpc
+from etcdnaming.stored import stored_endpoints
+
+OURS = etcdnaming.__file__.removesuffix("__init__.py")
+
+MANY = 1000
+ENDPOINTS = [Endpoint(f"10.0.0.1:{n}", {"zone": "a", "weight": n}) for n in range(MANY)]
+VALUES = [wire.encode(each) for each in ENDPOINTS]
+STORED = stored_endpoints([rpc.KeyValue(key=b"svc/e", value=each) for each in VALUES])
+
+MODULES = """
+import sys
+from etcdnaming.cli import main
+status = main(sys.argv[1:])
+modules = [each for each in sys.modules if not each.startswith("encodings")]
+print(status, len(modules), file=sys.stderr)
+"""
+
+
+def calls(work: Callable[[], object]) -> int:
+    """Return how many calls *work* makes of functions of ours, and from them of those in C."""
+    counted = 0
+
+    def count(frame: FrameType, event: str, _: object) -> None:
+        nonlocal counted
+        if event in ("call", "c_call") and frame.f_code.co_filename.startswith(OURS):
+            counted += 1
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    return counted
+
+
+def about(most: float) -> object:
+    """Equal what is *most*, or up to a quarter less: Pythons before 3.12 call comprehensions."""
+    return pytest.approx(most * 7 / 8, abs=most / 8)
+
+
+def test_reading_many_values_calls_nothing_for_each() -> None:
+    """msgspec and C do it all."""
+    wire.decode_all(VALUES)  # imports what it needs
+
+    assert calls(lambda: wire.decode_all(VALUES)) < 20
+
+
+def test_what_etcd_stores_becomes_endpoints_in_two_calls_each() -> None:
+    """Of which one decodes the key."""
+    kvs = [rpc.KeyValue(key=b"svc/e", value=each) for each in VALUES]
+
+    assert calls(lambda: stored_endpoints(kvs)) / MANY == about(2.1)
+
+
+def test_an_endpoint_is_encoded_in_few_calls() -> None:
+    """Each value of its metadata is one."""
+    assert calls(lambda: [wire.encode(each) for each in ENDPOINTS]) / MANY == about(20)
+
+
+def test_a_line_of_json_is_made_in_few_calls() -> None:
+    """All of its metadata are one."""
+    objects.stored(STORED[0])  # imports what it needs
+
+    assert calls(lambda: [objects.stored(each) for each in STORED]) / MANY == about(17)
+
+
+def test_an_add_is_few_calls_above_that_of_grpc(etcd: Etcd) -> None:
+    """From the method of the manager to the result, without what gRPC does."""
+    with Client([etcd.endpoint]) as client:
+        manager = EndpointManager(client, "svc")
+        manager.add_endpoint("svc/e1", ENDPOINTS[0])  # connects
+
+        assert calls(lambda: manager.add_endpoint("svc/e1", ENDPOINTS[0])) == about(100)
+
+
+@pytest.mark.parametrize(
+    ("args", "most"),
+    [(["--help"], 125), (["add", "svc/e1", "--addr", "1:1"], 300), (["list", "svc"], 310)],
+    ids=["help", "add", "list"],
+)
+def test_a_start_imports_few_modules(etcd: Etcd, args: list[str], most: int) -> None:
+    """Python's own and click's among them."""
+    done = subprocess.run(
+        [sys.executable, "-c", MODULES, *args],
+        env=pointing_at(etcd.endpoint, None),
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    status, modules = map(int, done.stderr.split())
+
+    assert (status, modules) == (0, about(most))

@@ -1,0 +1,73 @@
+"""What ``help(etcdnaming)`` shows: every public name says what it does."""
+
+from __future__ import annotations
+
+import inspect
+import pydoc
+from collections.abc import Iterator
+
+import pytest
+
+import etcdnaming
+from etcdnaming import aio, errors
+from etcdnaming.model import Change, ChangeBatch, StoredEndpoint, WatchState
+from etcdnaming.resolver.channel import Channel
+from etcdnaming.watching import Watch
+
+# What calls return without being named at the top.
+RETURNED = [Channel, aio.Channel, Watch, Change, ChangeBatch, StoredEndpoint, WatchState]
+
+NAMED = [
+    *(getattr(etcdnaming, name) for name in etcdnaming.__all__),
+    *(getattr(errors, name) for name in errors.__all__),
+    *(getattr(aio, name) for name in aio.__all__),
+    *RETURNED,
+]
+
+
+def own(kind: type) -> Iterator[tuple[str, object]]:
+    """Yield the public methods and properties that *kind* itself has, without a tuple's fields."""
+    for name, member in vars(kind).items():
+        if not name.startswith("_") and name not in getattr(kind, "_fields", ()):
+            yield name, member
+
+
+@pytest.mark.parametrize("named", dict.fromkeys(NAMED), ids=lambda named: str(named.__qualname__))
+def test_every_public_name_says_what_it_does(named: type) -> None:
+    """In words of its own, that begin with a sentence."""
+    assert says_something(named)
+    if inspect.isclass(named):
+        for name, member in own(named):
+            if callable(member) or isinstance(member, property | classmethod | staticmethod):
+                assert says_something(member), name
+
+
+def says_something(thing: object) -> bool:
+    """Whether there is a text, and its first paragraph ends as a sentence does."""
+    text = getattr(thing, "__doc__", None) or ""
+    first = inspect.cleandoc(text).partition("\n\n")[0]
+    generated = text.startswith((f"{getattr(thing, '__name__', '')}(", "Alias for", "Create and"))
+    return first.endswith((".", ":")) and not generated
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        etcdnaming.Client,
+        etcdnaming.EndpointManager,
+        etcdnaming.Registration,
+        etcdnaming.Sandbox,
+        etcdnaming.insecure_channel,
+    ],
+)
+def test_what_is_built_from_arguments_explains_them(named: object) -> None:
+    """And says what may be raised."""
+    assert "\n    Args:\n" in inspect.getsource(named)  # type: ignore[arg-type]
+    assert "Raises" in (inspect.getdoc(named) or "")
+
+
+def test_help_shows_all_of_it() -> None:
+    """Though nothing is loaded before it is used."""
+    text = pydoc.plain(pydoc.render_doc(etcdnaming))
+    for name in etcdnaming.__all__:
+        assert f"{name}(" in text, name

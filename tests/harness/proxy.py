@@ -35,6 +35,8 @@ class Proxy(Etcdctl):
             "start",
             f"--endpoints={behind.endpoints}",
             f"--listen-addr={self.endpoint}",
+            # Where it calls itself: it ends after some seconds if it is not there.
+            f"--advertise-client-url={self.endpoint}",
             *flags,
         ]
         self._directory = Path(tempfile.mkdtemp(prefix="etcdnaming-test-"))

@@ -18,16 +18,13 @@ pytestmark = [
 ]
 
 PREFIX = "proxies"
+REGISTERING = [f"--resolver-prefix={PREFIX}", "--resolver-ttl=2"]
 
 
 @pytest.fixture
 def proxy(etcd: Etcd, grpc_proxy: Callable[..., Proxy]) -> Proxy:
     """A proxy that registers itself."""
-    return grpc_proxy(etcd, *_registering("10.9.8.7:23790"))
-
-
-def _registering(addr: str) -> list[str]:
-    return [f"--resolver-prefix={PREFIX}", f"--advertise-client-url={addr}", "--resolver-ttl=2"]
+    return grpc_proxy(etcd, *REGISTERING)
 
 
 def members(proxy: Proxy) -> dict[str, str]:
@@ -42,7 +39,7 @@ def test_a_proxy_that_has_registered_itself_is_listed(etcd: Etcd, proxy: Proxy) 
         manager = EndpointManager(client, PREFIX)
         wait_until(lambda: manager.list().endpoints)
         [found] = manager.list().endpoints
-    assert (found.key, found.endpoint.addr) == (f"{PREFIX}/10.9.8.7:23790", "10.9.8.7:23790")
+    assert (found.key, found.endpoint.addr) == (f"{PREFIX}/{proxy.endpoint}", proxy.endpoint)
     assert isinstance(found.endpoint.metadata, str)
     assert list(json.loads(found.endpoint.metadata)) == ["name"]
     assert found.lease == etcd.lease_of(found.key)
@@ -54,12 +51,12 @@ def test_a_proxy_that_comes_and_goes_is_watched(
     """Its address is told again when it is gone: its lease is not revoked, but ends."""
     with Watcher(client, target=PREFIX) as watcher:
         watcher.wait_until_connected()
-        proxy = grpc_proxy(etcd, *_registering("10.9.8.7:23790"))
+        proxy = grpc_proxy(etcd, *REGISTERING)
         watcher.wait_until(lambda watcher: watcher.count == 1)
         proxy.close()
         watcher.wait_until(lambda watcher: watcher.count == 2, timeout=20)
-    key = f"{PREFIX}/10.9.8.7:23790"
-    assert watcher.told == [("ADD", key, "10.9.8.7:23790"), ("DELETE", key, "10.9.8.7:23790")]
+    key, addr = f"{PREFIX}/{proxy.endpoint}", proxy.endpoint
+    assert watcher.told == [("ADD", key, addr), ("DELETE", key, addr)]
 
 
 def test_what_we_register_beside_a_proxy_is_a_member_to_it(
@@ -76,7 +73,7 @@ def test_what_we_register_beside_a_proxy_is_a_member_to_it(
         wait_until(lambda: len(members(proxy)) == 3)
         shown = members(proxy)
     assert (shown["10.0.0.1:80"], shown["10.0.0.2:80"]) == ("by hand", "a service")
-    assert "10.9.8.7:23790" in shown
+    assert proxy.endpoint in shown
 
 
 def test_every_command_works_through_a_proxy(

@@ -38,7 +38,7 @@ def by_command(client: Client, spawn: Spawn) -> Register:
     @contextmanager
     def register(key: str, addr: str) -> Iterator[None]:
         process = spawn("lease-register", key, "--addr", addr)
-        process.wait_for_out("OK\n")
+        process.wait_for_out("OK\n", timeout=30)
         yield
         process.signal(signal.SIGTERM)
         assert process.finish().status == 0

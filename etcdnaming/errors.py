@@ -141,7 +141,7 @@ class KeyHeldError(ConflictError):
     """Another registration has the key, which was not to be taken from it."""
 
     def __init__(self, key: str, lease: int) -> None:
-        EtcdnamingError.__init__(self, f"{key}: is held by lease {lease:x}: not registered")
+        EtcdnamingError.__init__(self, f"{key} is held by lease {lease:016x}: not registered")
         self.keys = (key,)
         self.lease = lease
 

@@ -84,7 +84,7 @@ def test_a_line_of_json_is_made_in_few_calls() -> None:
     """All of its metadata are one."""
     objects.stored(STORED[0])  # imports what it needs
 
-    assert calls(lambda: [objects.stored(each) for each in STORED]) / MANY == about(17)
+    assert calls(lambda: [objects.stored(each) for each in STORED]) / MANY == about(19)
 
 
 def test_an_add_is_few_calls_above_that_of_grpc(etcd: Etcd) -> None:

@@ -253,7 +253,7 @@ def test_with_fail_a_key_that_is_held_is_left_alone(etcd: Etcd, client: Client) 
         second = Registration(
             client, {"svc/e0": THERE, KEY: THERE}, on_conflict="fail", on_state=told
         )
-        with pytest.raises(KeyHeldError, match=f"{KEY}: is held by lease {first.lease:x}"):
+        with pytest.raises(KeyHeldError, match=f"{KEY} is held by lease {first.lease:016x}"):
             second.start()
         assert told.of("conflict").holder == first.lease
         assert etcd.leases() == [first.lease]

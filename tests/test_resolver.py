@@ -596,6 +596,7 @@ def test_permission_denied_fails_every_call(auth_etcd: Callable[[], Etcd]) -> No
 
 def test_channels_share_one_watch(client: Client) -> None:
     """It ends with the last of them, closed or forgotten."""
+    before = set(threading.enumerate())
     channels = [insecure_channel("foo/svc", client) for _ in range(5)]
     with insecure_channel("foo/other", client):
         assert len(following._shared) == 2  # noqa: SLF001
@@ -607,7 +608,7 @@ def test_channels_share_one_watch(client: Client) -> None:
     assert len(following._shared) == 1  # noqa: SLF001 - the stub is still there
     del stub
     wait_until(lambda: not following._shared)  # noqa: SLF001
-    wait_until(lambda: not [each for each in threading.enumerate() if _is_ours(each)])
+    wait_until(lambda: not any(map(_is_ours, set(threading.enumerate()) - before)))
 
 
 def test_a_hundred_targets_of_a_client_are_one_watch_stream(etcd: Etcd, backends: Backends) -> None:

@@ -263,5 +263,5 @@ def test_keys_are_told_with_their_leases(run: Run, etcd: Etcd, format: str) -> N
     """From 3.7 on etcd tells no lease of a key whose value is not asked for."""
     lease = etcd.grant(600)
     etcd.put("svc/e1", E1, lease)
-    shown = {"fields": f'"Lease" : {lease}\n', "json": f'"lease":"{lease:x}"'}[format]
+    shown = {"fields": f'"Lease" : {lease}\n', "json": f'"lease":"{lease:016x}"'}[format]
     assert shown in run("-w", format, "list", "svc", "--keys-only").out

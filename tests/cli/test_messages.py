@@ -46,5 +46,5 @@ def test_says_what_etcd_holds_against_it(run: Run, etcd: Etcd, case: tuple[str, 
 
     result = run(*words(line))
 
-    said = message.replace("LEASE", f"{lease:x}").replace("NOW", now)
+    said = message.replace("LEASE", f"{lease:016x}").replace("NOW", now)
     assert (result.status, result.err.splitlines()[-1]) == (int(status), f"Error: {said}")

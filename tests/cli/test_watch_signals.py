@@ -90,6 +90,8 @@ def test_while_etcd_stands_still(
     etcd.put("svc/e1", "nonsense")
     process = spawn(f"--endpoints={etcd.endpoint}", *args)
     process.wait_for_err("\n")
+    if "--" in args:
+        process.wait_for_out("\n")  # the command has been told, too
     etcd.freeze()
 
     ends_by(process, signal.SIGINT)

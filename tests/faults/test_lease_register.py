@@ -174,7 +174,7 @@ def check_one_wins(spawn: Spawn, etcd: Etcd, count: int) -> None:
         if each is not winner:
             result = each.finish(120)
             assert (result.status, result.out) == (8, "")
-            assert result.err.splitlines()[-1].startswith(f"Error: {KEY}: is held by lease")
+            assert result.err.splitlines()[-1].startswith(f"Error: {KEY} is held by lease")
     assert [etcd.lease_of(KEY)] == etcd.leases()
     winner.wait_for_out("\n")
     end(winner)

@@ -49,16 +49,17 @@ def header(answer: Header) -> str:
 
 def stored_endpoint(found: StoredEndpoint) -> str:
     """``key key_base64 addr metadata create_revision mod_revision version lease``."""
-    addr, metadata = found.endpoint
+    key, (addr, metadata), *revisions = found
     return (
-        f'{{{_key(found.key)},"addr":{encode_basestring(addr)},"metadata":{dumps_again(metadata)},'
-        f"{_revisions(found)}}}"
+        f'{{{_key(key)},"addr":{encode_basestring(addr)},"metadata":{dumps_again(metadata)},'
+        f"{_revisions(*revisions)}}}"
     )
 
 
 def stored_key(found: StoredKey) -> str:
     """As `stored_endpoint`, without ``addr metadata``."""
-    return f"{{{_key(found.key)},{_revisions(found)}}}"
+    key, *revisions = found
+    return f"{{{_key(key)},{_revisions(*revisions)}}}"
 
 
 def invalid(found: InvalidValue) -> str:
@@ -143,8 +144,8 @@ def _endpoint(found: Endpoint) -> str:
     return f'"addr":{encode_basestring(found.addr)},"metadata":{dumps(found.metadata)}'
 
 
-def _revisions(found: StoredEndpoint | StoredKey) -> str:
+def _revisions(created: int, modified: int, version: int, lease: int) -> str:
     return (
-        f'"create_revision":{found.create_revision},"mod_revision":{found.mod_revision},'
-        f'"version":{found.version},"lease":"{lease_id(found.lease)}"'
+        f'"create_revision":{created},"mod_revision":{modified},'
+        f'"version":{version},"lease":"{lease_id(lease)}"'
     )

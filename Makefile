@@ -64,11 +64,13 @@ types: $(VENV)/installed-lint $(VENV)/installed-test
 bench: $(VENV)/installed-bench
 	@for each in $(BENCHMARKS); do $(BIN)/python benchmarks/$$each.py || true; done
 	$(BIN)/python benchmarks/plot.py
+	$(BIN)/python benchmarks/in_readme.py
 
 generate: $(GENERATOR)/installed $(VENV)/installed-test
 	$(GENERATOR)/bin/python tools/messages.py
 	$(BIN)/python tools/man.py
 	$(BIN)/python tools/completions.py
+	$(BIN)/python benchmarks/in_readme.py
 
 pictures: $(VENV)/installed-test
 	$(BIN)/python tools/pictures.py

@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import subprocess
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 from harness import Etcd, wait_until
+from harness.process import command
 
-from etcdnaming import Endpoint, Registration, aio, insecure_channel
+from etcdnaming import Endpoint, aio, insecure_channel
 from etcdnaming.etcd import Client
 from etcdnaming.sandbox import free_port
 
@@ -41,39 +42,55 @@ def greeter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return program
 
 
+class Serve:
+    """Starts servers, each of which ends with its stdin; all of them end with the test."""
+
+    def __init__(self, greeter: Path, stack: ExitStack) -> None:
+        self._greeter, self._stack = greeter, stack
+
+    def registered_by_go(self, etcd: Etcd) -> str:
+        """Return the address of one that registers itself."""
+        addr = f"127.0.0.1:{free_port()}"
+        self._run([*self._server(addr), "-etcd", etcd.endpoint, "-target", TARGET])
+        return addr
+
+    def registered_by_us(self, etcd: Etcd) -> str:
+        """Return the address of one that knows nothing of etcd."""
+        addr = f"127.0.0.1:{free_port()}"
+        wrapper = command("lease-register", f"{TARGET}/", f"--endpoints={etcd.endpoint}")
+        self._run([*wrapper, "--addr", addr, "--", *self._server(addr)])
+        return addr
+
+    def _server(self, addr: str) -> list[str]:
+        return [str(self._greeter), "-addr", addr]
+
+    def _run(self, words: list[str]) -> None:
+        self._stack.enter_context(running(words))
+
+
+@contextmanager
+def running(words: list[str]) -> Iterator[None]:
+    """Run a server, or what wraps one, from when it is ready."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+        yield
+
+
 @pytest.fixture
-def serve(greeter: Path) -> Iterator[Callable[..., str]]:
-    """``serve(*flags)``: the address of a running server."""
-
-    @contextmanager
-    def running(addr: str, flags: tuple[str, ...]) -> Iterator[None]:
-        pipe = subprocess.PIPE
-        command = [str(greeter), "-addr", addr, *flags]
-        with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
-            assert process.stdout
-            assert process.stdout.readline() == "ready\n"
-            yield
-
+def serve(greeter: Path) -> Iterator[Serve]:
+    """Servers of this test."""
     with ExitStack() as stack:
-
-        def start(*flags: str) -> str:
-            addr = f"127.0.0.1:{free_port()}"
-            stack.enter_context(running(addr, flags))
-            return addr
-
-        yield start
+        yield Serve(greeter, stack)
 
 
 def test_who_is_registered_by_go_and_who_by_us_are_reached(
-    etcd: Etcd, client: Client, serve: Callable[..., str]
+    etcd: Etcd, client: Client, serve: Serve
 ) -> None:
     """Half of the calls each, by threads and by asyncio."""
-    gos = serve("-etcd", etcd.endpoint, "-target", TARGET)
-    ours = serve()
-    with (
-        Registration(client, {f"{TARGET}/ours": Endpoint(ours)}),
-        insecure_channel(f"etcd:///{TARGET}", client) as channel,
-    ):
+    gos, ours = serve.registered_by_go(etcd), serve.registered_by_us(etcd)
+    with insecure_channel(f"etcd:///{TARGET}", client) as channel:
         wait_until(lambda: {each.addr for each in channel.endpoints} == {gos, ours})
         assert Endpoint(gos, {"by": "Go"}) in channel.endpoints
         who: Any = channel.unary_unary("/test.Service/Who", **WHO)

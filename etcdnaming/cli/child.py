@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import signal
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 from .failures import CommandNotFoundError, CommandNotRunError
 
-__all__ = ["run", "start"]
+__all__ = ["beginning", "run", "start"]
 
 FROM_THE_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
 """The command gets these by itself: it is for it to say what a Ctrl-C means."""
@@ -71,11 +72,23 @@ def start(
     Raises:
         CommandNotFoundError, CommandNotRunError: It did not begin.
     """
-    try:
+    with beginning(command[0]):
         return subprocess.Popen(command, env=environment, stdin=stdin)
+
+
+@contextmanager
+def beginning(name: str) -> Iterator[None]:
+    """
+    Say what it means that the command *name* can't be started in the block.
+
+    Raises:
+        CommandNotFoundError, CommandNotRunError: It did not begin.
+    """
+    try:
+        yield
     except FileNotFoundError as exc:
-        raise CommandNotFoundError(f"{command[0]}: command not found") from exc
+        raise CommandNotFoundError(f"{name}: command not found") from exc
     except OSError as exc:
-        raise CommandNotRunError(f"{command[0]}: {exc.strerror}") from exc
+        raise CommandNotRunError(f"{name}: {exc.strerror}") from exc
     except ValueError as exc:  # a zero byte
-        raise CommandNotRunError(f"{command[0]!r}: {exc}") from exc
+        raise CommandNotRunError(f"{name!r}: {exc}") from exc

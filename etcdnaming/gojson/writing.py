@@ -199,5 +199,5 @@ _QUICK: Mapping[type, Callable[[Any], str]] = {
     dict: _quick_object,
     list: _quick_array,
 }
-_NOT_QUICK = (KeyError, TypeError, AttributeError, RecursionError)
+_NOT_QUICK = (KeyError, TypeError, RecursionError)
 """A type that is not among them, a name that is no text, a depth that Python's stack has not."""

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from harness import Etcd, Process, Spawn, wait_until
 from harness.health import NOT_SERVING, SERVING, HealthServer
-from harness.registering import KEY, REGISTER, changes, is_empty, kinds, parent_of
+from harness.pids import parent_of
+from harness.registering import KEY, REGISTER, changes, is_empty, kinds
 from harness.timeline import Timeline
 
 from etcdnaming.sandbox import free_port

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from harness import Etcd, Shell, Spawn, wait_until
 from harness.environment import pointing_at
+from harness.pids import parent_of
 from harness.process import command
-from harness.registering import KEY, REGISTER, VALUE, is_empty, parent_of
+from harness.registering import KEY, REGISTER, VALUE, is_empty
 from harness.timeline import Timeline
 
 AT_ONCE = 0.5

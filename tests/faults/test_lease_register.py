@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from harness import WRITER, Certificates, Etcd, Etcdctl, Process, Proxy, Spawn, wait_until
-from harness.registering import ADDR, KEY, REGISTER, VALUE, is_empty, parent_of
+from harness.pids import parent_of
+from harness.registering import ADDR, KEY, REGISTER, VALUE, is_empty
 
 TTL = 2
 BACK = 6.0

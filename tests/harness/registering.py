@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from .etcdctl import Etcdctl
+from .pids import parent_of, pids
 from .process import Process
 
 __all__ = [
@@ -21,7 +21,6 @@ __all__ = [
     "hearing",
     "is_empty",
     "kinds",
-    "parent_of",
     "times",
 ]
 
@@ -65,15 +64,6 @@ def kinds(text: str) -> list[str]:
     return [each["type"] for each in changes(text)]
 
 
-def parent_of(pid: int) -> int:
-    """Return the parent of a process; 0 if that one has ended, reaped or not."""
-    try:
-        state, parent, *_ = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0
-    return 0 if state == "Z" else int(parent)
-
-
 def is_empty(etcd: Etcdctl) -> bool:
     """Say whether nothing is left: neither keys nor leases."""
     return not etcd.entries("svc/") and not etcd.leases()
@@ -81,5 +71,4 @@ def is_empty(etcd: Etcdctl) -> bool:
 
 def children_of(pid: int) -> Sequence[int]:
     """Return the processes whose parent is *pid*."""
-    every = (int(path.name) for path in Path("/proc").glob("[0-9]*"))
-    return [each for each in every if parent_of(each) == pid]
+    return [each for each in pids() if parent_of(each) == pid]

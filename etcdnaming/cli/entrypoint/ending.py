@@ -77,12 +77,10 @@ class Ending:
 
     def command_ended(self) -> None:
         """See to it that nothing is left of its process group."""
-        if self._has_told:
-            self._look()
-        else:
+        if not self._has_told:
             self._signum = signal.SIGTERM  # to those it has left behind
             self._tell()
-            self._look()
+        self._look()
 
     def _leave(self, clean: bool) -> None:
         self._has_left, self._is_clean = True, clean

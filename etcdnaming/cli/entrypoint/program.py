@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 
-from ..failures import CommandNotFoundError, CommandNotRunError
+from ..child import beginning
 from .loop import Loop, signal_name
 
 __all__ = ["Program", "environment"]
@@ -35,14 +35,8 @@ class Program:
         self.exit_code: int | None = None
         """As a shell has it, when it has ended."""
         self._ended, self._warn = ended, warn
-        try:
+        with beginning(cmd[0]):
             self._command = loop.launch(cmd, environment(), self._end)
-        except FileNotFoundError as exc:
-            raise CommandNotFoundError(f"{cmd[0]}: command not found") from exc
-        except OSError as exc:
-            raise CommandNotRunError(f"{cmd[0]}: {exc.strerror}") from exc
-        except ValueError as exc:  # a zero byte
-            raise CommandNotRunError(f"{cmd[0]!r}: {exc}") from exc
 
     @property
     def is_gone(self) -> bool:

@@ -50,7 +50,7 @@ def programs() -> Programs:
 @pytest.fixture(scope="session", autouse=True)
 def _clean_environment(programs: Programs) -> Iterator[None]:
     """Whoever runs the tests may have an etcd, and be deaf to signals: nothing here is to know."""
-    for number in (signal.SIGINT, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:  # under nohup, and after a shell's "&"
             signal.signal(number, signal.default_int_handler)
     with environment.changed(environment.cleaned()):

@@ -12,6 +12,9 @@ from .model import Header, InvalidValue, StoredEndpoint, StoredKey, made
 
 __all__ = ["header_of", "stored_endpoint", "stored_endpoints", "stored_key"]
 
+FEW = 4
+"""Keys, from which on it is faster to convert them column by column."""
+
 _COLUMNS = attrgetter("key", "value", "create_revision", "mod_revision", "version", "lease")
 
 
@@ -22,14 +25,20 @@ def header_of(header: rpc.ResponseHeader) -> Header:
 
 def stored_endpoint(kv: rpc.KeyValue) -> StoredEndpoint | InvalidValue:
     """Return the endpoint in *kv*; a value that can't be read is never skipped, but named."""
-    [found] = stored_endpoints([kv])
-    return found
+    key = keys.decode(kv.key)
+    try:
+        endpoint = wire.decode(kv.value)
+    except InvalidValueError as exc:
+        return InvalidValue(key, str(exc), kv.value, kv.mod_revision, kv.lease)
+    return StoredEndpoint(
+        key, endpoint, kv.create_revision, kv.mod_revision, kv.version, kv.lease
+    )
 
 
 def stored_endpoints(kvs: Sequence[rpc.KeyValue]) -> Sequence[StoredEndpoint | InvalidValue]:
     """Return `stored_endpoint` of each of *kvs*, which is much faster for many of them."""
-    if not kvs:
-        return []
+    if len(kvs) < FEW:
+        return [stored_endpoint(kv) for kv in kvs]
     # Column by column, because then it is done in C.
     stored_as, values, *others = zip(*map(_COLUMNS, kvs), strict=True)
     endpoints = wire.decode_all(values)
@@ -37,14 +46,10 @@ def stored_endpoints(kvs: Sequence[rpc.KeyValue]) -> Sequence[StoredEndpoint | I
     found = list(made(StoredEndpoint, rows))
     if InvalidValueError not in map(type, endpoints):
         return found
-    return [_or_invalid(each, value) for each, value in zip(found, values, strict=True)]
-
-
-def _or_invalid(found: StoredEndpoint, value: bytes) -> StoredEndpoint | InvalidValue:
-    why = found.endpoint
-    if not isinstance(why, InvalidValueError):
-        return found
-    return InvalidValue(found.key, str(why), value, found.mod_revision, found.lease)
+    return [
+        stored_endpoint(kv) if isinstance(each.endpoint, InvalidValueError) else each
+        for each, kv in zip(found, kvs, strict=True)
+    ]
 
 
 def stored_key(kv: rpc.KeyValue) -> StoredKey:

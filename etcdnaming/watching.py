@@ -20,6 +20,8 @@ from .stored import stored_endpoints
 
 __all__ = ["Watch"]
 
+_DELETE = rpc.Event.DELETE
+
 
 class Watch:
     """
@@ -112,11 +114,13 @@ class Watch:
         return self._replace(news)
 
     def _apply(self, events: Sequence[rpc.Event]) -> ChangeBatch | None:
-        early = sum(event.kv.mod_revision < self._from for event in events)
-        self._set.apply(events[:early])
-        if early < len(events):
+        if self._from:
+            early = sum(event.kv.mod_revision < self._from for event in events)
+            self._set.apply(events[:early])
+            events = events[early:]
+        if events:
             self._from = 0
-        return _worth_telling(self._set.apply(events[early:]))
+        return _worth_telling(self._set.apply(events))
 
     def _replace(self, reading: Reading) -> ChangeBatch | None:
         batch, wanted = self._set.replace(reading), self._from
@@ -139,10 +143,10 @@ class _EndpointSet:
         changes: list[Change | None] = []
         invalid: list[InvalidValue] = []
         revision, were_invalid = 0, [*self._invalid]
-        put = iter(stored_endpoints([each.kv for each in events if each.type != rpc.Event.DELETE]))
+        put = iter(stored_endpoints([each.kv for each in events if each.type != _DELETE]))
         for event in events:
             revision = event.kv.mod_revision
-            if event.type == rpc.Event.DELETE:
+            if event.type == _DELETE:
                 changes.append(self._remove(keys.decode(event.kv.key), revision))
                 continue
             stored = next(put)

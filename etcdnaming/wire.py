@@ -48,19 +48,23 @@ def decode(value: bytes) -> Endpoint:
     Raises:
         InvalidValueError: Go would not read it.
     """
-    [found] = decode_all([value])
-    if isinstance(found, InvalidValueError):
-        raise found
-    return found
+    return _reader()(value)
 
 
 def decode_all(values: Sequence[bytes]) -> Sequence[Endpoint | InvalidValueError]:
     """Return, for each of *values*, what `decode` returns or raises."""
-    return _reader()(values)
+    return _reader_of_many()(values)
 
 
 @functools.cache
-def _reader() -> Callable[[Sequence[bytes]], Sequence[Endpoint | InvalidValueError]]:
+def _reader() -> Callable[[bytes], Endpoint]:
+    from .wire_reading import read
+
+    return read
+
+
+@functools.cache
+def _reader_of_many() -> Callable[[Sequence[bytes]], Sequence[Endpoint | InvalidValueError]]:
     from .wire_reading import read_all
 
     return read_all

@@ -17,6 +17,8 @@ from .snapshot import Snapshot, read_snapshot
 
 __all__ = ["AnotherHistoryError", "Glance", "History"]
 
+_DELETE = rpc.Event.DELETE
+
 NEWEST = 5
 """Keys, those changed last, that a glance compares."""
 
@@ -146,7 +148,7 @@ class History:
     def _see(self, event: rpc.Event) -> bool:
         """See *event*, and say whether it is new; a revision may come in several parts."""
         kv = event.kv
-        mark = None if event.type == rpc.Event.DELETE else _mark(kv)
+        mark = None if event.type == _DELETE else _mark(kv)
         held = self._known.get(kv.key)
         if kv.mod_revision < self.revision or (kv.mod_revision == self.revision and mark == held):
             return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
+from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
 from ..errors import ClosedError
@@ -17,14 +17,15 @@ class Mailbox(Generic[Item]):
     """
     Items in order; who puts waits while *size* of them lie there, so that memory is bounded.
 
-    All state belongs to `_changed`.
+    One thread puts. The queue itself is C, and wakes whoever gets in half the time of a condition;
+    only who puts too much waits for `_taken`.
     """
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._items: deque[Item] = deque()
-        self._closed = False
-        self._changed = threading.Condition()
+        self._items: SimpleQueue[Item | None] = SimpleQueue()
+        self._closed = self._waiting = False
+        self._taken = threading.Condition()
 
     @property
     def closed(self) -> bool:
@@ -33,9 +34,8 @@ class Mailbox(Generic[Item]):
 
     @property
     def has_room(self) -> bool:
-        """Say whether who puts something now, and is the only one, would not wait."""
-        with self._changed:
-            return self._closed or len(self._items) < self._size
+        """Say whether who puts something now would not wait."""
+        return self._closed or self._items.qsize() < self._size
 
     def put(self, item: Item) -> None:
         """
@@ -44,12 +44,11 @@ class Mailbox(Generic[Item]):
         Raises:
             ClosedError: Nobody will ever take it.
         """
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or len(self._items) < self._size)
-            if self._closed:
-                raise ClosedError
-            self._items.append(item)
-            self._changed.notify_all()
+        if not self.has_room:
+            self._wait_for_room()
+        if self._closed:
+            raise ClosedError
+        self._items.put(item)
 
     def get(self, timeout: float | None = None) -> Item | None:
         """
@@ -58,19 +57,29 @@ class Mailbox(Generic[Item]):
         Raises:
             ClosedError: At once, whatever was left in it.
         """
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._items, timeout)
-            if self._closed:
-                raise ClosedError
-            if not self._items:
-                return None
-            item = self._items.popleft()
-            self._changed.notify_all()
-            return item
+        try:
+            item = self._items.get(timeout=timeout)
+        except Empty:
+            item = None
+        if self._closed:
+            self._items.put(None)  # wakes the next one who gets
+            raise ClosedError
+        if self._waiting:
+            self._tell()
+        return item
 
     def close(self) -> None:
         """Wake everybody who waits."""
-        with self._changed:
-            self._closed = True
-            self._items.clear()
-            self._changed.notify_all()
+        self._closed = True
+        self._items.put(None)
+        self._tell()
+
+    def _wait_for_room(self) -> None:
+        with self._taken:
+            self._waiting = True  # before looking again: who gets something meanwhile will tell
+            self._taken.wait_for(lambda: self.has_room)
+            self._waiting = False
+
+    def _tell(self) -> None:
+        with self._taken:
+            self._taken.notify_all()

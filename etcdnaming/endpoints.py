@@ -19,16 +19,14 @@ from .model import (
     Condition,
     Deletion,
     Endpoint,
-    InvalidValue,
     Keys,
     Listing,
     Services,
-    StoredEndpoint,
     Update,
     UpdateResult,
     WatchState,
 )
-from .stored import header_of, stored_endpoints, stored_key
+from .stored import apart, header_of, stored_endpoints, stored_key
 
 if TYPE_CHECKING:
     from .watching import Watch
@@ -134,11 +132,12 @@ class EndpointManager:
         """
         request = self._request(revision, limit, serializable=serializable)
         snapshot = read_snapshot(self._client, request, stored_endpoints)
+        endpoints, invalid = apart(snapshot.found)
         return Listing(
             header_of(snapshot.header),
             self._target,
-            [each for each in snapshot.found if isinstance(each, StoredEndpoint)],
-            [each for each in snapshot.found if isinstance(each, InvalidValue)],
+            endpoints,
+            invalid,
             snapshot.count,
             snapshot.more,
         )

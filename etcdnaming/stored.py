@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import attrgetter
+from typing import cast
 
 from . import keys, wire
 from .errors import InvalidValueError
 from .etcd import rpc
 from .model import Header, InvalidValue, StoredEndpoint, StoredKey, made
 
-__all__ = ["header_of", "stored_endpoint", "stored_endpoints", "stored_key"]
+__all__ = ["apart", "header_of", "stored_endpoint", "stored_endpoints", "stored_key"]
 
 FEW = 4
 """Keys, from which on it is faster to convert them column by column."""
 
-_COLUMNS = attrgetter("key", "value", "create_revision", "mod_revision", "version", "lease")
+_COLUMNS = tuple(
+    map(attrgetter, ("key", "value", "create_revision", "mod_revision", "version", "lease"))
+)
 
 
 def header_of(header: rpc.ResponseHeader) -> Header:
@@ -30,9 +33,7 @@ def stored_endpoint(kv: rpc.KeyValue) -> StoredEndpoint | InvalidValue:
         endpoint = wire.decode(kv.value)
     except InvalidValueError as exc:
         return InvalidValue(key, str(exc), kv.value, kv.mod_revision, kv.lease)
-    return StoredEndpoint(
-        key, endpoint, kv.create_revision, kv.mod_revision, kv.version, kv.lease
-    )
+    return StoredEndpoint(key, endpoint, kv.create_revision, kv.mod_revision, kv.version, kv.lease)
 
 
 def stored_endpoints(kvs: Sequence[rpc.KeyValue]) -> Sequence[StoredEndpoint | InvalidValue]:
@@ -40,7 +41,7 @@ def stored_endpoints(kvs: Sequence[rpc.KeyValue]) -> Sequence[StoredEndpoint | I
     if len(kvs) < FEW:
         return [stored_endpoint(kv) for kv in kvs]
     # Column by column, because then it is done in C.
-    stored_as, values, *others = zip(*map(_COLUMNS, kvs), strict=True)
+    stored_as, values, *others = ([*map(column, kvs)] for column in _COLUMNS)
     endpoints = wire.decode_all(values)
     rows = zip(map(keys.decode, stored_as), endpoints, *others, strict=True)
     found = list(made(StoredEndpoint, rows))
@@ -50,6 +51,18 @@ def stored_endpoints(kvs: Sequence[rpc.KeyValue]) -> Sequence[StoredEndpoint | I
         stored_endpoint(kv) if isinstance(each.endpoint, InvalidValueError) else each
         for each, kv in zip(found, kvs, strict=True)
     ]
+
+
+def apart(
+    found: list[StoredEndpoint | InvalidValue],
+) -> tuple[Sequence[StoredEndpoint], Sequence[InvalidValue]]:
+    """Return the endpoints among *found*, and the values that are none."""
+    if InvalidValue not in map(type, found):
+        return cast("list[StoredEndpoint]", found), []
+    return (
+        [each for each in found if isinstance(each, StoredEndpoint)],
+        [each for each in found if isinstance(each, InvalidValue)],
+    )
 
 
 def stored_key(kv: rpc.KeyValue) -> StoredKey:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from contextvars import copy_context
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
-from ..errors import CompactedError, FutureRevisionError, MessageTooLargeError
+from ..errors import ClosedError, CompactedError, FutureRevisionError, MessageTooLargeError
 from . import rpc_pb2 as rpc
 from .client import Client
 from .deadline import within
+from .mailbox import Mailbox
 
 Found = TypeVar("Found")
+
+_Pages: TypeAlias = Mailbox[rpc.RangeResponse | Exception | None]
 
 __all__ = ["Snapshot", "read_snapshot"]
 
@@ -24,6 +28,12 @@ LARGEST_PAGE = 20_000
 
 PAGE_BYTES = 3 << 20
 """What a page should weigh, once the size of the values is known; some channels take 4 MiB."""
+
+AHEAD = 2
+"""Pages read while one is converted; if that is slow, no more lie in memory."""
+
+PART, NAP = 2_000, 1e-6
+"""Keys converted in one go, and seconds until the next: else who reads ahead had to wait for us."""
 
 STARTS = 4
 """How often a reading that compaction overtakes is begun: once, and 3 times again."""
@@ -79,21 +89,55 @@ def _read(
     request: rpc.RangeRequest,
     convert: Callable[[Sequence[rpc.KeyValue]], Iterable[Found]],
 ) -> Snapshot[Found]:
+    first = page = _page(client, _beginning(request))
+    if _following(request, first, page, len(page.kvs)) is None:
+        return Snapshot(first.header, [*convert(page.kvs)], first.count, more=page.more)
     found: list[Found] = []
-    with ExitStack() as stack:
-        first = page = _page(client, _beginning(request))
-        if first.more:
-            ahead = stack.enter_context(ThreadPoolExecutor(1))
-            stack.enter_context(_nothing_thrown_away())
-        while True:
-            coming: Future[rpc.RangeResponse] | None = None
-            following = _following(request, first, page, len(found) + len(page.kvs))
-            if following is not None:
-                coming = ahead.submit(copy_context().run, _page, client, following)
-            found += convert(page.kvs)
-            if coming is None:
-                return Snapshot(first.header, found, first.count, more=page.more)
-            page = coming.result()
+    with _nothing_thrown_away(), closing(_pages(client, request, first)) as pages:
+        for page in pages:
+            for kvs in _parts(page.kvs):
+                found += convert(kvs)
+                time.sleep(NAP)
+    return Snapshot(first.header, found, first.count, more=page.more)
+
+
+def _pages(
+    client: Client, asked: rpc.RangeRequest, first: rpc.RangeResponse
+) -> Generator[rpc.RangeResponse, None, None]:
+    """Yield *first*, and what follows; a thread asks for each as soon as it knows how."""
+    page: rpc.RangeResponse | Exception | None = first
+    ahead: _Pages = Mailbox(AHEAD)
+    threading.Thread(
+        target=copy_context().run,  # the deadline goes along
+        args=(_read_ahead, client, asked, first, ahead),
+        name="etcdnaming-pages",
+        daemon=True,
+    ).start()
+    with closing(ahead):
+        while page is not None:
+            if isinstance(page, Exception):
+                raise page
+            yield page
+            page = ahead.get()
+
+
+def _read_ahead(
+    client: Client, asked: rpc.RangeRequest, first: rpc.RangeResponse, pages: _Pages
+) -> None:
+    page, read = first, len(first.kvs)
+    with suppress(ClosedError):
+        try:
+            while (following := _following(asked, first, page, read)) is not None:
+                page = _page(client, following)
+                read += len(page.kvs)
+                pages.put(page)
+            pages.put(None)
+        except Exception as exc:  # noqa: BLE001 - a bug, too, must not look like silence
+            pages.put(exc)
+
+
+def _parts(kvs: Sequence[rpc.KeyValue]) -> Iterator[Sequence[rpc.KeyValue]]:
+    return (kvs[begin : begin + PART] for begin in range(0, len(kvs), PART))
 
 
 def _beginning(asked: rpc.RangeRequest) -> rpc.RangeRequest:

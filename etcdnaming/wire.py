@@ -19,7 +19,7 @@ from .errors import InvalidEndpointError, InvalidValueError
 from .gojson.writing import dumps
 from .model import JSON, Endpoint
 
-__all__ = ["decode", "decode_all", "dumps", "dumps_again", "encode", "loads"]
+__all__ = ["decode", "decode_all", "dumps", "dumps_again", "dumps_rows", "encode", "loads"]
 
 
 def encode(endpoint: Endpoint) -> bytes:
@@ -73,6 +73,18 @@ def _reader_of_many() -> Callable[[Sequence[bytes]], Sequence[Endpoint | Invalid
 def dumps_again(metadata: JSON) -> str:
     """Return what `dumps` returns, faster, for *metadata* that was read: it is what JSON has."""
     return _writer()(metadata)
+
+
+def dumps_rows(names: tuple[str, ...], columns: Sequence[Sequence[JSON]]) -> str | None:
+    """
+    Return objects of what was read: one with the members *names* for each row of *columns*.
+
+    With commas between them, and much faster than one by one; ``None`` if some of it is none of
+    what nearly all endpoints are made of.
+    """
+    from .gojson import rewriting
+
+    return rewriting.dumps_rows(names, columns)
 
 
 @functools.cache

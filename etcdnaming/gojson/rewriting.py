@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Iterable, Sequence
+from itertools import chain
 
 import msgspec
 
 from ..model import JSON
 from .writing import dumps_by_the_rules, is_plain
 
-__all__ = ["dumps_again"]
+__all__ = ["dumps_again", "dumps_rows"]
 
-_encode = msgspec.json.Encoder(order="sorted").encode
+_encode = msgspec.json.Encoder(order="deterministic").encode
 
 _FLAT = frozenset({str, int, bool, type(None)})
 
@@ -35,6 +38,38 @@ def dumps_again(value: JSON) -> str:
     if is_plain(text) and not _may_hold_floats(value, text):
         return text[1:-1]
     return dumps_by_the_rules(value)
+
+
+def dumps_rows(names: tuple[str, ...], columns: Sequence[Sequence[JSON]]) -> str | None:
+    """
+    Return an object with the members *names* for each row of *columns*, with commas between.
+
+    All at once is much faster than one by one; but ``None`` if Go might write it otherwise.
+
+    >>> dumps_rows(("addr", "metadata"), [("a", "b"), ({"y": 1, "x": 2}, None)])
+    '{"addr":"a","metadata":{"x":2,"y":1}},{"addr":"b","metadata":null}'
+    """
+    if not all(map(_is_flat, columns)):
+        return None
+    try:
+        text = _encode([*map(_row(names), *columns)]).decode()
+    except UnicodeEncodeError:
+        return None
+    return text[1:-1] if is_plain(text) else None
+
+
+@functools.cache
+def _row(names: tuple[str, ...]) -> type[msgspec.Struct]:
+    return msgspec.defstruct("Row", names)
+
+
+def _is_flat(values: Iterable[JSON]) -> bool:
+    """Tell whether *values* are no floats, and hold none; what is nested deeper may hold some."""
+    kinds = set(map(type, values))
+    if dict in kinds:
+        inside = chain.from_iterable(each.values() for each in values if type(each) is dict)
+        kinds = (kinds - {dict}) | set(map(type, inside))
+    return kinds <= _FLAT
 
 
 def _may_hold_floats(value: JSON, text: str) -> bool:

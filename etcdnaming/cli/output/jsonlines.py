@@ -49,7 +49,7 @@ class JSONLinesPrinter:
         """``header target count more endpoints invalid``."""
         _write_object(
             **_found(listing),
-            endpoints=map(objects.stored_endpoint, listing.endpoints),
+            endpoints=objects.stored_endpoints(listing.endpoints),
             invalid=map(objects.invalid, listing.invalid),
         )
 

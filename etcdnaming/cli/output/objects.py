@@ -7,7 +7,7 @@ They still have to go through `safe_json`, all at once.
 from __future__ import annotations
 
 from binascii import b2a_base64
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from json.encoder import encode_basestring
 
 from ...keys import encode
@@ -20,7 +20,7 @@ from ...model import (
     StoredKey,
     Update,
 )
-from ...wire import dumps, dumps_again
+from ...wire import dumps, dumps_again, dumps_rows
 from .registering import StateChange
 from .spelling import lease_id
 
@@ -34,9 +34,19 @@ __all__ = [
     "state_change",
     "stored",
     "stored_endpoint",
+    "stored_endpoints",
     "stored_key",
     "update",
 ]
+
+
+MANY = 500
+"""Endpoints that are written in one go."""
+
+_MEMBERS = (
+    *("key", "key_base64", "addr", "metadata"),
+    *("create_revision", "mod_revision", "version", "lease"),
+)
 
 
 def header(answer: Header) -> str:
@@ -54,6 +64,20 @@ def stored_endpoint(found: StoredEndpoint) -> str:
         f'{{{_key(key)},"addr":{encode_basestring(addr)},"metadata":{dumps_again(metadata)},'
         f"{_revisions(*revisions)}}}"
     )
+
+
+def stored_endpoints(found: Sequence[StoredEndpoint]) -> Iterator[str]:
+    """Yield `stored_endpoint` of all *found*, many in one text with commas between: it is fast."""
+    for begin in range(0, len(found), MANY):
+        some = found[begin : begin + MANY]
+        yield _in_one(some) or ",".join(map(stored_endpoint, some))
+
+
+def _in_one(found: Sequence[StoredEndpoint]) -> str | None:
+    keys, endpoints, *revisions, leases = zip(*found, strict=True)
+    addrs, metadata = zip(*endpoints, strict=True)
+    raw, ids = [None] * len(keys), [*map(lease_id, leases)]
+    return dumps_rows(_MEMBERS, (keys, raw, addrs, metadata, *revisions, ids))
 
 
 def stored_key(found: StoredKey) -> str:

@@ -6,11 +6,10 @@ import errno
 import os
 import sys
 from collections.abc import Iterable
-from itertools import islice
 
 __all__ = ["write"]
 
-BATCH = 1000  # pieces; few calls for many endpoints, little memory for all of them
+BATCH = 1 << 17  # characters; few calls for many endpoints, little memory for all of them
 
 
 def write(pieces: Iterable[str]) -> None:
@@ -20,8 +19,14 @@ def write(pieces: Iterable[str]) -> None:
     Raises:
         OSError: They can't be written, for one because stdout was closed (``>&-``).
     """
-    remaining = iter(pieces)
-    while batch := list(islice(remaining, BATCH)):
+    batch, size = list[str](), 0
+    for piece in pieces:
+        batch.append(piece)
+        size += len(piece)
+        if size >= BATCH:
+            _write_all("".join(batch).encode())
+            batch, size = [], 0
+    if batch:
         _write_all("".join(batch).encode())
 
 

@@ -18,8 +18,10 @@ from cli.output.samples import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from wire_documents import metadata
 
 from etcdnaming import keys
+from etcdnaming.cli.output import objects
 from etcdnaming.cli.updates import file as updatefile
 from etcdnaming.model import JSON, Deletion, Endpoint, InvalidValue, Listing, Services, Update
 
@@ -204,6 +206,23 @@ def test_metadata_has_the_numbers_of_go() -> None:
     assert '"metadata":{"big":12345678901234567890123,"float":[1,1e+21,1e-7]}' in printed(
         "json", lambda to: to.listing(listing, {})
     )
+
+
+plain = st.text(st.characters(max_codepoint=0x7F))
+flat = st.dictionaries(plain, plain | st.integers() | st.booleans() | st.none())
+rows = st.lists(
+    st.tuples(plain, plain, flat) | st.tuples(st.binary().map(keys.decode), st.text(), metadata),
+    min_size=1,
+    max_size=5,
+)
+
+
+@given(rows, st.integers(0, 2**63 - 1))
+def test_many_are_written_as_each_of_them_is(rows: list[tuple[str, str, Any]], lease: int) -> None:
+    """However odd those beside it are."""
+    found = [stored(*row)._replace(lease=lease) for row in rows]
+
+    assert "".join(objects.stored_endpoints(found)) == ",".join(map(objects.stored_endpoint, found))
 
 
 @given(st.binary(), st.text(), st.binary(), st.text())

@@ -49,6 +49,7 @@ def test_writes_all_to_a_file_that_takes_little(monkeypatch: pytest.MonkeyPatch)
 def test_writes_while_more_is_still_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hundred thousand lines are never in memory all at once, nor written one by one."""
     monkeypatch.setattr(sys, "stdout", stdout := Unbuffered())
+    monkeypatch.setattr("etcdnaming.cli.output.stdout.BATCH", 5_000)
     written_meanwhile: list[int] = []
 
     def lines() -> Iterator[str]:

@@ -1,4 +1,10 @@
-"""grpcio and nothing else, told what to do on stdin: the floor for every client in Python."""
+"""
+grpcio and nothing else, told what to do on stdin: the floor for every client in Python.
+
+    python bare.py put|txn ENDPOINT
+
+An endpoint is added by a Put, or by the transaction that keeps its key on its lease.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +14,22 @@ from collections.abc import Sized
 import grpc
 from answering import ADDR, TARGET, answer
 
-from etcdnaming.etcd import rpc
+from etcdnaming.etcd import requests, rpc
 
 VALUE = f'{{"Op":0,"Addr":"{ADDR}","Metadata":null}}'.encode()
 
 
-def main(endpoint: str) -> None:
+def main(how: str, endpoint: str) -> None:
     channel = grpc.insecure_channel(endpoint, [("grpc.max_receive_message_length", -1)])
     put = channel.unary_unary(
         "/etcdserverpb.KV/Put",
         request_serializer=rpc.PutRequest.SerializeToString,
         response_deserializer=rpc.PutResponse.FromString,
+    )
+    txn = channel.unary_unary(
+        "/etcdserverpb.KV/Txn",
+        request_serializer=rpc.TxnRequest.SerializeToString,
+        response_deserializer=rpc.TxnResponse.FromString,
     )
     get = channel.unary_unary(
         "/etcdserverpb.KV/Range",
@@ -33,10 +44,23 @@ def main(endpoint: str) -> None:
 
     def add(count: int) -> None:
         for n in range(count):
-            put(rpc.PutRequest(key=f"{TARGET}/{n}".encode(), value=VALUE), timeout=5)
+            key = f"{TARGET}/{n}".encode()
+            if how == "put":
+                put(rpc.PutRequest(key=key, value=VALUE), timeout=5)
+            else:
+                txn(keeping_lease(key), timeout=5)
 
     answer(list_undecoded, add)
 
 
+def keeping_lease(key: bytes) -> rpc.TxnRequest:
+    """Return what `EndpointManager.add_endpoint` sends."""
+    return rpc.TxnRequest(
+        compare=[requests.is_there(key)],
+        success=[requests.put(key, VALUE, keep_lease=True)],
+        failure=[requests.put(key, VALUE)],
+    )
+
+
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 
 import grpc
 import pytest
 from harness import Etcd
+from harness.waiting import wait_until
 
 from etcdnaming.errors import CompactedError
 from etcdnaming.etcd import Client, rpc
-from etcdnaming.etcd.snapshot import FIRST_PAGE, LARGEST_PAGE, read_snapshot
+from etcdnaming.etcd.snapshot import AHEAD, FIRST_PAGE, LARGEST_PAGE, read_snapshot
 
 pytestmark = pytest.mark.server
 
@@ -100,6 +102,37 @@ def test_a_limit_is_kept_across_pages(etcd: Etcd, client: Client) -> None:
         snapshot = read_snapshot(client, request, list)
         assert (len(snapshot.found), snapshot.more) == (min(limit, 2_500), more)
         assert snapshot.count == 2_500
+
+
+def test_no_more_than_a_few_pages_wait_for_who_converts_them(etcd: Etcd) -> None:
+    """Memory is bounded, however slow he is."""
+    etcd.put_all({b"svc/%05d" % n: b"x" * 3_000 for n in range(9_000)})
+    converted, waiting = 0, list[int]()
+
+    def convert(kvs: Sequence[rpc.KeyValue]) -> list[bytes]:
+        nonlocal converted
+        if len(client.sizes) < 9:  # as long as something is to come, let it come
+            time.sleep(0.1)
+        waiting.append(len(client.sizes) - converted)
+        converted += 1
+        return [kv.key for kv in kvs]
+
+    with closing(Pages(etcd)) as client:
+        assert len(read_snapshot(client, ALL, convert).found) == 9_000
+    assert len(client.sizes) == converted
+    assert 1 < max(waiting) <= AHEAD + 2  # the one converted, and one whose thread waits with it
+
+
+def test_who_can_not_convert_a_page_is_not_sent_more(etcd: Etcd) -> None:
+    """Nobody is left who reads on."""
+    etcd.put_all({b"svc/%05d" % n: b"x" for n in range(5_000)})
+
+    def refuse(kvs: Sequence[rpc.KeyValue]) -> list[bytes]:
+        raise ArithmeticError
+
+    with Client([etcd.endpoint]) as client, pytest.raises(ArithmeticError):
+        read_snapshot(client, ALL, refuse)
+    wait_until(lambda: "etcdnaming-pages" not in {each.name for each in threading.enumerate()})
 
 
 class Pages(Client):

@@ -27,12 +27,16 @@ HEAD = ["work", "endpoints", "seconds", "peak MiB"]
 
 def main(rounds: int = 3, *counts: int) -> None:
     for count in counts or (1_000, 10_000, 100_000):
-        rows = [row for row in known() if row[1] != str(count)]
+        rows = [row for row in known() if endpoints_of(row) != count]
         rows += grown(rounds, count)
         with RESULTS.open("w", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(HEAD)
-            writer.writerows(sorted(rows, key=lambda row: int(row[1])))
+            writer.writerows(sorted(rows, key=endpoints_of))
+
+
+def endpoints_of(row: Sequence[str]) -> int:
+    return int(row[1])
 
 
 def known() -> list[list[str]]:

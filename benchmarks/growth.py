@@ -29,10 +29,11 @@ def main(rounds: int = 3, *counts: int) -> None:
     for count in counts or (1_000, 10_000, 100_000):
         rows = [row for row in known() if endpoints_of(row) != count]
         rows += grown(rounds, count)
+        rows.sort(key=endpoints_of)
         with RESULTS.open("w", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(HEAD)
-            writer.writerows(sorted(rows, key=endpoints_of))
+            writer.writerows(rows)
 
 
 def endpoints_of(row: Sequence[str]) -> int:

@@ -6,6 +6,7 @@ import gc
 import ipaddress
 import json
 import logging
+import math
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from traceback import walk_stack
 from typing import Any
 
 import grpc
@@ -34,6 +36,7 @@ from etcdnaming.resolver import following, host_names
 from etcdnaming.resolver.addresses import dial_target, parse_address
 from etcdnaming.resolver.channel import Channel
 from etcdnaming.resolver.known_set import KnownSet
+from etcdnaming.resolver.waiting import wait_for_inner
 
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
 DEADLINE_EXCEEDED = grpc.StatusCode.DEADLINE_EXCEEDED
@@ -753,7 +756,7 @@ def test_a_call_that_waits_is_cancelled_when_the_channel_is_closed(channel: Chan
     thread = threading.Thread(target=wait)
     thread.start()
     stream = channel.unary_stream(method("Count"))(b"3", wait_for_ready=True)
-    time.sleep(0.2)  # for the thread to call
+    wait_until(lambda: _is_in(thread, wait_for_inner))
     channel.close()
     thread.join()
     assert [each.code() for each in (*ended, stream)] == [grpc.StatusCode.CANCELLED] * 2
@@ -762,6 +765,29 @@ def test_a_call_that_waits_is_cancelled_when_the_channel_is_closed(channel: Chan
     with pytest.raises(ValueError, match="closed"):
         who(b"", wait_for_ready=True)
     channel.close()
+
+
+def _is_in(thread: threading.Thread, function: Callable[..., Any]) -> bool:
+    frame = sys._current_frames().get(thread.ident or 0)  # noqa: SLF001
+    return any(each.f_code is function.__code__ for each, _ in walk_stack(frame))
+
+
+def test_what_cant_be_sent_fails_as_if_it_had_not_waited(
+    channel: Channel, manager: EndpointManager, backends: Backends
+) -> None:
+    """Of all kinds of calls."""
+
+    def fail(_: object) -> bytes:
+        raise RuntimeError
+
+    future = channel.unary_unary(method("Echo"), fail).future(b"", wait_for_ready=True)
+    stream = channel.unary_stream(method("Count"), fail)(b"", wait_for_ready=True)
+    add(manager, backends())
+    for call in (future, stream):
+        assert call.code() is grpc.StatusCode.INTERNAL
+        assert call.details() == "Exception serializing request!"
+    with pytest.raises(grpc.RpcError):
+        next(stream)
 
 
 def test_calls_outlive_a_channel_that_is_forgotten(
@@ -985,3 +1011,15 @@ def test_a_new_watch_is_a_reading_too() -> None:
     known.apply(_batch("b", first=True))
     assert known.endpoints() == (Endpoint("a"), Endpoint("b"))
     assert known.patience() == 30
+
+
+def test_who_wants_it_never_gives_up_what_is_missing() -> None:
+    """Infinity is a time."""
+    known = KnownSet(math.inf, clock=lambda: 0.0)
+    known.apply(_batch("a", "b", first=True))
+    known.apply(_batch(gone=("a",), resync=True))
+    known.wait_anew()
+    assert known.patience() is None
+    assert not known.give_up()
+    known.apply(_batch(gone=("b",)))
+    assert known.endpoints() == (Endpoint("a"),)

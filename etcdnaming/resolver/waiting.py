@@ -108,8 +108,8 @@ class Usher:
                 pending.begin(inner)
             elif pending.end is not None and pending.end <= time.monotonic():
                 pending.settle(too_late(self._current.view))
-        except FailedCall as failed:
-            pending.settle(failed)
+        except grpc.RpcError as exc:
+            pending.settle(FailedCall(exc.code(), exc.details() or ""))
         except Exception as exc:  # noqa: BLE001 - what gRPC raises must reach who called
             pending.settle(FailedCall(grpc.StatusCode.INTERNAL, str(exc)))
         return pending.settled

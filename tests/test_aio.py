@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import threading
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
@@ -81,6 +84,69 @@ async def test_all_kinds_of_calls_before_and_after_the_first_set(
             assert [each async for each in count] == [b"0", b"1", b"2"]
             assert [each async for each in chat] == [b"x", b"y"]
         await wait_until(lambda: channel.age == 0)
+
+
+@in_loop
+async def test_who_writes_and_reads_waits_for_the_first_set_too(
+    client: Client, manager: EndpointManager, backends: Backends
+) -> None:
+    """The other way in which asyncio makes streams: without an iterator."""
+    update(manager, backends())
+    async with insecure_channel("foo/svc", client) as channel:
+        chat = channel.stream_stream(method("Chat"))()
+        total = channel.stream_unary(method("Sum"))()
+        assert channel.endpoints == ()
+        await chat.write(b"a")
+        assert await chat.read() == b"a"
+        await chat.done_writing()
+        assert await chat.read() is grpc.aio.EOF
+        for _ in range(3):
+            await total.write(b"")
+        await total.done_writing()
+        assert await total == b"3"
+
+
+class Stamp(grpc.aio.UnaryUnaryClientInterceptor):
+    """An interceptor that counts."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    async def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
+        """Pass it on."""
+        self.calls += 1
+        return await continuation(details, request)
+
+
+@in_loop
+async def test_calls_carry_all_that_grpc_lets_them_carry(
+    client: Client, manager: EndpointManager, backends: Backends
+) -> None:
+    """Before the first set is known, and after."""
+    update(manager, backends())
+    retry = {
+        "maxAttempts": 4,
+        "initialBackoff": "0.01s",
+        "maxBackoff": "0.01s",
+        "backoffMultiplier": 1,
+        "retryableStatusCodes": ["UNAVAILABLE"],
+    }
+    config = json.dumps({"methodConfig": [{"name": [{}], "retryPolicy": retry}]})
+    stamp = Stamp()
+    async with insecure_channel(
+        "foo/svc",
+        client,
+        options=[("grpc.service_config", config)],
+        compression=grpc.Compression.Gzip,
+        interceptors=[stamp],
+    ) as channel:
+        for _ in range(2):
+            call = channel.unary_unary(method("Metadata"))
+            assert b"'key': 'value'" in await call(b"", metadata=(("key", "value"),), timeout=10)
+            echo = channel.unary_unary(method("Echo"))
+            assert await echo(b"x" * 9999, timeout=10) == b"x" * 9999
+        assert await channel.unary_unary(method("Flaky"))(b"", timeout=10) == b"3"
+        assert stamp.calls == 5
 
 
 @in_loop
@@ -256,3 +322,52 @@ async def test_a_closed_channel_leaves_nothing_behind(client: Client) -> None:
     forgotten = insecure_channel("foo/svc", client)
     del forgotten
     await wait_until(lambda: not following._shared)  # noqa: SLF001
+
+
+@in_loop
+async def test_a_closed_channel_is_ready_never_more(client: Client) -> None:
+    """Who waits for that is told, as by gRPC."""
+    channel = insecure_channel("foo/svc", client)
+    waiting = asyncio.create_task(channel.channel_ready())
+    await asyncio.sleep(0.1)
+    await channel.close()
+    with pytest.raises(grpc.aio.UsageError, match="closed"):
+        await waiting
+
+
+@in_loop
+async def test_a_task_that_waits_can_be_cancelled(
+    client: Client, manager: EndpointManager, backends: Backends
+) -> None:
+    """So can the call; others go on waiting."""
+    async with insecure_channel("foo/svc", client) as channel:
+        task, other = (asyncio.create_task(ask(channel, 1, wait_for_ready=True)) for _ in range(2))
+        call = channel.unary_unary(method("Who"))(b"", wait_for_ready=True)
+        await asyncio.sleep(0.2)
+        assert task.cancel()
+        assert call.cancel()
+        for cancelled in (task, call):
+            with pytest.raises(asyncio.CancelledError):
+                await cancelled
+        backend = backends()
+        await asyncio.to_thread(update, manager, backend)
+        assert await other == {backend.addr: 1}
+        assert backend.calls == {"Who": 1}
+
+
+def test_a_loop_that_has_ended_leaves_nothing_behind(
+    client: Client, manager: EndpointManager, backends: Backends
+) -> None:
+    """Though nobody has closed its channel; the next loop has its own."""
+    backend = backends()
+    update(manager, backend)
+
+    async def forget() -> Counter[str]:
+        return await ask(insecure_channel("foo/svc", client), 3)
+
+    for _ in range(3):
+        assert asyncio.run(asyncio.wait_for(forget(), 20)) == {backend.addr: 3}
+    end = time.monotonic() + 10
+    while any(each.name.startswith("etcdnaming-") for each in threading.enumerate()):
+        assert time.monotonic() < end
+        time.sleep(0.01)

@@ -30,7 +30,8 @@ KNOWS: dict[str, set[str]] = {
     "wire.py": {"errors", "gojson", "model", "wire_reading"},
     "wire_reading.py": {"errors", "gojson", "model"},
     "folding.py": {"errors", "model"},
-    "etcd/": {"errors", "etcd", "model"},
+    "forking.py": set(),
+    "etcd/": {"errors", "etcd", "forking", "model"},
     "process/": {"process"},
     "probing/": {"probing"},
 }

@@ -6,6 +6,7 @@ import gc
 import ipaddress
 import json
 import logging
+import math
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from traceback import walk_stack
 from typing import Any
 
 import grpc
@@ -23,8 +25,8 @@ import trustme
 from grpc.experimental import ChannelOptions
 from harness import READER, Etcd, wait_until
 from harness.backends import Backend, Backends, method
-from harness.load import load
-from harness.relay import Relay
+from harness.load import Outcome, load
+from harness.relay import Relay, cut_off_when, passed_on
 
 from etcdnaming import Endpoint, EndpointManager, Update, insecure_channel, secure_channel
 from etcdnaming.errors import InvalidEndpointError, InvalidSettingError, InvalidTargetError
@@ -34,9 +36,11 @@ from etcdnaming.resolver import following, host_names
 from etcdnaming.resolver.addresses import dial_target, parse_address
 from etcdnaming.resolver.channel import Channel
 from etcdnaming.resolver.known_set import KnownSet
+from etcdnaming.resolver.waiting import wait_for_inner
 
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
 DEADLINE_EXCEEDED = grpc.StatusCode.DEADLINE_EXCEEDED
+SERVE = Path(__file__).parent / "harness" / "serve.py"
 
 
 @pytest.fixture
@@ -159,6 +163,42 @@ def test_all_kinds_of_calls(channel: Channel, manager: EndpointManager, backends
     assert list(chat(iter([b"x", b"y"]), timeout=5)) == [b"x", b"y"]
     generated: Any = channel.unary_unary
     assert generated(method("Echo"), _registered_method=True)(b"d", timeout=5) == b"d"
+
+
+class Stub:
+    """As protoc writes one."""
+
+    def __init__(self, channel: Any) -> None:
+        """Constructor."""
+        self.Echo = channel.unary_unary(
+            method("Echo"),
+            request_serializer=str.encode,
+            response_deserializer=bytes.decode,
+            _registered_method=True,
+        )
+        self.Chat = channel.stream_stream(
+            method("Chat"),
+            request_serializer=str.encode,
+            response_deserializer=bytes.decode,
+            _registered_method=True,
+        )
+
+
+def test_generated_stubs_take_it_for_a_channel(
+    channel: Channel, manager: EndpointManager, backends: Backends
+) -> None:
+    """It is one; the stub goes on when all servers are replaced."""
+    assert isinstance(channel, grpc.Channel)
+    stub = Stub(channel)
+    first, second = backends(), backends()
+    for backend, others in ((first, ()), (second, (first,))):
+        add(manager, backend)
+        if others:
+            remove(manager, *others)
+        wait_for(channel, backend)
+        assert stub.Echo("é", timeout=5) == "é"
+        assert list(stub.Chat(iter("xy"), timeout=5)) == ["x", "y"]
+        assert backend.calls["Echo"] == backend.calls["Chat"] == 1
 
 
 def test_calls_carry_all_that_grpc_lets_them_carry(
@@ -387,6 +427,26 @@ def test_a_single_threaded_stream_outlives_its_set(
         assert len(list(count)) == 9
 
 
+def test_a_new_set_is_connected_before_it_is_used(
+    channel: Channel, manager: EndpointManager, backends: Backends
+) -> None:
+    """As long as that takes no longer than a second."""
+    backend = backends()
+    add(manager, backend)
+    wait_for(channel, backend)
+    with socket.create_server(("127.0.0.1", 0)) as mute:  # connects, and says nothing
+        began = time.monotonic()
+        manager.update(
+            [
+                Update.delete(f"foo/svc/{backend.addr}"),
+                Update.add("foo/svc/mute", Endpoint(f"127.0.0.1:{mute.getsockname()[1]}")),
+            ]
+        )
+        while channel.endpoints == (Endpoint(backend.addr),):
+            ask(channel, timeout=5)
+        assert time.monotonic() - began > 0.9
+
+
 def test_a_burst_is_one_swap(
     client: Client, manager: EndpointManager, backends: Backends, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -518,6 +578,34 @@ def test_an_endpoint_that_is_dead_is_skipped(
     dead.stop(0.2)
     wait_until(lambda: set(ask(channel, 4, wait_for_ready=True)) == {alive.addr})
     assert ask(channel, 100) == {alive.addr: 100}
+
+
+def test_a_server_that_is_killed_fails_only_what_is_in_flight_on_it(
+    channel: Channel, manager: EndpointManager, backends: Backends
+) -> None:
+    """It stays registered."""
+    alive, pipe = backends(), subprocess.PIPE
+    command = [sys.executable, str(SERVE), "1"]
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdout
+        addr = f"127.0.0.1:{process.stdout.readline().strip()}"
+        add(manager, alive, addr)
+        wait_until(lambda: len(channel.endpoints) == 2)
+        wait_until(lambda: len(ask(channel, 4)) == 2)
+        with load(channel, unary=4, streams=4) as outcome:
+            time.sleep(0.5)
+            process.kill()
+            wait_for_calls(outcome, 200)
+            failed = len(outcome.errors)
+            wait_for_calls(outcome, 500)
+            assert ask(channel, 50) == {alive.addr: 50}
+    assert failed == len(outcome.errors) <= 4 + 4
+
+
+def wait_for_calls(outcome: Outcome, number: int) -> None:
+    """Return after so many more."""
+    before = outcome.calls
+    wait_until(lambda: outcome.calls > before + number, timeout=30)
 
 
 def test_the_authority_is_the_last_part_of_the_target(
@@ -655,6 +743,99 @@ def test_a_closed_channel_ends_its_calls(
         ask(channel)
 
 
+def test_a_call_that_waits_is_cancelled_when_the_channel_is_closed(channel: Channel) -> None:
+    """Like one that is under way; one that comes later is a mistake."""
+    who = channel.unary_unary(method("Who"))
+    ended: list[grpc.RpcError] = []
+
+    def wait() -> None:
+        with pytest.raises(grpc.RpcError) as caught:
+            who(b"", wait_for_ready=True)
+        ended.append(caught.value)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    stream = channel.unary_stream(method("Count"))(b"3", wait_for_ready=True)
+    wait_until(lambda: _is_in(thread, wait_for_inner))
+    channel.close()
+    thread.join()
+    assert [each.code() for each in (*ended, stream)] == [grpc.StatusCode.CANCELLED] * 2
+    with pytest.raises(grpc.RpcError):
+        next(stream)
+    with pytest.raises(ValueError, match="closed"):
+        who(b"", wait_for_ready=True)
+    channel.close()
+
+
+def _is_in(thread: threading.Thread, function: Callable[..., Any]) -> bool:
+    frame = sys._current_frames().get(thread.ident or 0)  # noqa: SLF001
+    return any(each.f_code is function.__code__ for each, _ in walk_stack(frame))
+
+
+def test_what_cant_be_sent_fails_as_if_it_had_not_waited(
+    channel: Channel, manager: EndpointManager, backends: Backends
+) -> None:
+    """Of all kinds of calls."""
+
+    def fail(_: object) -> bytes:
+        raise RuntimeError
+
+    future = channel.unary_unary(method("Echo"), fail).future(b"", wait_for_ready=True)
+    stream = channel.unary_stream(method("Count"), fail)(b"", wait_for_ready=True)
+    add(manager, backends())
+    for call in (future, stream):
+        assert call.code() is grpc.StatusCode.INTERNAL
+        assert call.details() == "Exception serializing request!"
+    with pytest.raises(grpc.RpcError):
+        next(stream)
+
+
+def test_calls_outlive_a_channel_that_is_forgotten(
+    client: Client, manager: EndpointManager, backends: Backends
+) -> None:
+    """And nothing outlives them."""
+    before = set(threading.enumerate())
+    add(manager, backends())
+    channel = insecure_channel("foo/svc", client)
+    stream = channel.unary_stream(method("Count"))(b"20 0.05")
+    future = channel.unary_unary(method("Slow")).future(b"0.5")
+    assert next(stream) == b"0"
+    del channel
+    gc.collect()
+    assert len(list(stream)) == 19
+    assert future.result(10)
+    wait_until(lambda: not any(map(_is_ours, set(threading.enumerate()) - before)))
+
+
+PROGRAM = """
+import sys
+from etcdnaming import Client, insecure_channel
+client = Client([sys.argv[1]])
+channel = insecure_channel("foo/svc", client)
+channel.subscribe(lambda state: None, try_to_connect=True)
+stream = channel.unary_stream("/test.Service/Count")(b"1000 0.01")
+next(stream)
+future = channel.unary_unary("/test.Service/Slow").future(b"9")
+nobody = insecure_channel("foo/nobody", client).unary_unary("/test.Service/Who")
+waiting = nobody.future(b"", wait_for_ready=True)
+"""
+
+
+def test_a_program_ends_with_calls_under_way(
+    etcd: Etcd, manager: EndpointManager, backends: Backends
+) -> None:
+    """Soon, and without a word."""
+    add(manager, backends())
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, etcd.endpoint],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_the_set_in_use_has_metadata_and_an_age(
     own_etcd: Callable[[], Etcd], backends: Backends
 ) -> None:
@@ -697,6 +878,32 @@ def test_after_a_wipe_endpoints_have_time_to_come_back(
         assert outcome.errors == []
         remove(manager, staying)
         wait_until(lambda: not channel.endpoints, timeout=2)
+
+
+def test_what_a_compaction_has_hidden_is_held_back(
+    etcd: Etcd, manager: EndpointManager, backends: Backends
+) -> None:
+    """It was a deletion, but nobody can tell that any more."""
+    staying, leaving = backends(), backends()
+    add(manager, staying, leaving)
+    cut = threading.Event()
+    with (
+        Relay(etcd.endpoint, cut_off_when(cut), passed_on) as relay,
+        Client([relay.endpoint]) as client,
+        insecure_channel("foo/svc", client, resync_hold=3) as channel,
+    ):
+        wait_for(channel, staying, leaving)
+        wait_until(lambda: channel.age == 0)
+        remove(manager, leaving)
+        etcd.put("other", "")
+        etcd.ctl("compact", str(etcd.revision()))
+        with load(channel) as outcome:
+            cut.set()
+            wait_until(lambda: relay.streams >= 2)
+            wait_until(lambda: channel.age == 0)
+            assert len(channel.endpoints) == 2
+            wait_until(lambda: channel.endpoints == (Endpoint(staying.addr),))
+        assert outcome.errors == []
 
 
 def test_swaps_leave_nothing_behind(
@@ -804,3 +1011,15 @@ def test_a_new_watch_is_a_reading_too() -> None:
     known.apply(_batch("b", first=True))
     assert known.endpoints() == (Endpoint("a"), Endpoint("b"))
     assert known.patience() == 30
+
+
+def test_who_wants_it_never_gives_up_what_is_missing() -> None:
+    """Infinity is a time."""
+    known = KnownSet(math.inf, clock=lambda: 0.0)
+    known.apply(_batch("a", "b", first=True))
+    known.apply(_batch(gone=("a",), resync=True))
+    known.wait_anew()
+    assert known.patience() is None
+    assert not known.give_up()
+    known.apply(_batch(gone=("b",)))
+    assert known.endpoints() == (Endpoint("a"),)

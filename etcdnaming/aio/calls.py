@@ -32,11 +32,16 @@ class MultiCallable(AioBase):
         """Return the call."""
         inner = self._current.view.inner
         if inner is None or self._current.closed:
-            call = self._wait(Terms.of(*args, **named))
+            call = self._wait(self._terms(*args, **named))
         else:
             call = inner.callable(self._method)(*args, **named)
         self._current.under_way.add(call)
         return call
+
+    def _terms(self, *args: Any, **named: Any) -> Terms:
+        if not args and self._method.kind.startswith("stream"):
+            named.setdefault("request_iterator", None)  # who gives none writes later
+        return Terms.of(*args, **named)
 
     def _wait(self, terms: Terms) -> Any:
         """Return what stands for the call until it is sent: one that an interceptor holds up."""

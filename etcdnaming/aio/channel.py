@@ -57,6 +57,8 @@ class Channel(Informed, grpc.aio.Channel):
     async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
         """As gRPC."""
         while self.get_state() is last_observed_state:
+            if self._current.closed:
+                raise grpc.aio.UsageError("Channel is closed.")  # gRPC's own words
             await self._current.wait_for_state(last_observed_state)
 
     async def channel_ready(self) -> None:

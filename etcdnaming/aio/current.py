@@ -111,11 +111,11 @@ class Current:
         elif old and old.target == outlook.target:
             self._take(View(old, outlook.endpoints))
         else:
-            channel: Any = self._dial(outlook.target)
+            inner = Inner(self._dial, outlook.target)
             if old:
                 with suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(channel.channel_ready(), WARM)
-            self._take(View(Inner(channel, outlook.target), outlook.endpoints))
+                    await asyncio.wait_for(inner.channel.channel_ready(), WARM)
+            self._take(View(inner, outlook.endpoints))
 
     def _take(self, view: View) -> None:
         self.view = View() if self.closed else view

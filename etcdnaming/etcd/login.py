@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 
 from ..errors import AuthenticationError, InvalidSettingError
+from ..forking import told_after_fork
 
 __all__ = ["Login"]
 
@@ -33,6 +34,11 @@ class Login:
         self._user, self._password, self._password_file = user, password, password_file
         self._fixed = auth_jwt_token or None
         self._token = self._fixed
+        self._lock = threading.Lock()
+        told_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Log in without waiting for a thread that is not here: see `forking`."""
         self._lock = threading.Lock()
 
     def token(self, authenticate: Callable[[str, str], str]) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import grpc
 
 from ..errors import ClientClosedError, ConnectionFailedError
+from ..forking import kept, told_after_fork
 from .addresses import Address
 from .deadline import Deadline
 from .dial import Attempt, dial
@@ -86,12 +87,21 @@ class DialledMembers:
         self._addresses = list(addresses)
         self._security, self._options = security, (*OPTIONS, *options)
         self._dial_timeout = dial_timeout
+        self._closed = False
+        self._begin()
+        told_after_fork(self)
+        self.alone = len(self._addresses) == 1
+
+    def _begin(self) -> None:
         self._lock, self._woken = threading.Lock(), threading.Condition()
         self._patience = Deadline(0)
         self._member: Member | None = None
         self._watchdog: _Watchdog | None = None
-        self._closed = False
-        self.alone = len(self._addresses) == 1
+
+    def after_fork(self) -> None:
+        """Dial anew, in a child: see `forking`."""
+        kept.append((self._member, self._watchdog))
+        self._begin()
 
     def current(self, deadline: Deadline) -> Member:
         """

@@ -10,6 +10,8 @@ from typing import TypeAlias
 
 import grpc
 
+from .inner import Inner
+
 __all__ = ["LINGER", "Connectivity", "Listener", "unsubscribe"]
 
 Listener: TypeAlias = Callable[[grpc.ChannelConnectivity], None]
@@ -46,7 +48,7 @@ class Connectivity:
         self._told: dict[Listener, grpc.ChannelConnectivity | None] = {}
         self._connect = self._telling = False
         self._state: grpc.ChannelConnectivity | None = grpc.ChannelConnectivity.IDLE
-        self._source: grpc.Channel | None = None
+        self._source: Inner | None = None
         self._note: Listener | None = None
 
     def subscribe(self, listener: Listener, *, try_to_connect: bool) -> None:
@@ -65,7 +67,7 @@ class Connectivity:
             if not self._told:
                 self._listen()
 
-    def follow(self, source: grpc.Channel | None, state: grpc.ChannelConnectivity) -> None:
+    def follow(self, source: Inner | None, state: grpc.ChannelConnectivity) -> None:
         """From now on tell the state of *source*; where there is none, it is *state*."""
         with self._lock:
             self._leave()
@@ -79,15 +81,15 @@ class Connectivity:
         self._leave()
         if self._source and self._told:
             self._note = partial(self._hear, self._source)
-            self._source.subscribe(self._note, try_to_connect=self._connect)
+            self._source.channel.subscribe(self._note, try_to_connect=self._connect)
 
     def _leave(self) -> None:
         if self._source and self._note:
-            unsubscribe(self._source, self._note)
+            unsubscribe(self._source.channel, self._note)
             self._state = None  # nobody looks any more
         self._note = None
 
-    def _hear(self, source: grpc.Channel, state: grpc.ChannelConnectivity) -> None:
+    def _hear(self, source: Inner, state: grpc.ChannelConnectivity) -> None:
         with self._lock:
             if source is self._source:
                 self._state = state

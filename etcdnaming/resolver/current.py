@@ -10,6 +10,7 @@ from functools import partial
 import grpc
 
 from ..etcd import Client
+from ..forking import kept, told_after_fork
 from .connectivity import LINGER, Connectivity, unsubscribe
 from .following import follow, unfollow
 from .inner import Inner, View
@@ -21,6 +22,9 @@ __all__ = ["Current"]
 _READY = grpc.ChannelConnectivity.READY
 _FAILED = grpc.ChannelConnectivity.TRANSIENT_FAILURE
 _CONNECTING = grpc.ChannelConnectivity.CONNECTING
+_SHUTDOWN = grpc.ChannelConnectivity.SHUTDOWN
+
+_ORPHANED = "the channel is of another process, and knew no endpoints when this one was forked"
 
 
 class Current:
@@ -44,6 +48,7 @@ class Current:
         self._seen: Outlook | None = None
         self._rest_ends = 0.0
         self._following = follow(client, target, hold, self._wake)
+        told_after_fork(self)
         threading.Thread(target=self._run, name="etcdnaming-channel", daemon=True).start()
 
     def age(self) -> float | None:
@@ -66,6 +71,16 @@ class Current:
             self.view = View()
             self.changed.notify_all()
 
+    def after_fork(self) -> None:
+        """Go on with the endpoints that are known, and connections of our own: see `forking`."""
+        kept.append((self.view, self.connectivity))
+        self.changed, self.connectivity = threading.Condition(), Connectivity()
+        if self.view.inner:
+            self.view = self.view._replace(inner=self.view.inner.afresh())
+        elif not self.closed:
+            self.view = View(reason=_ORPHANED, final=True)
+        self.connectivity.follow(self.view.inner, _SHUTDOWN if self.closed else _FAILED)
+
     def _wake(self) -> None:
         with self.changed:
             self.changed.notify_all()
@@ -76,7 +91,7 @@ class Current:
                 self._seen = self._following.outlook
                 self._replace(self._seen)
         finally:
-            self.connectivity.follow(None, grpc.ChannelConnectivity.SHUTDOWN)
+            self.connectivity.follow(None, _SHUTDOWN)
             unfollow(self._following, self._wake)
 
     def _wait_for_news(self) -> bool:
@@ -97,7 +112,7 @@ class Current:
         elif old and old.target == outlook.target:
             self._take(View(old, outlook.endpoints))
         else:
-            inner = Inner(self._dial(outlook.target), outlook.target)
+            inner = Inner(self._dial, outlook.target)
             if old:
                 self._warm(inner)
             self._take(View(inner, outlook.endpoints))
@@ -130,5 +145,4 @@ class Current:
         self._rest_ends = time.monotonic() + spacing(view)
         if view.inner is not before.inner or not view.inner:
             known = view.inner or view.reason
-            channel = view.inner.channel if view.inner else None
-            self.connectivity.follow(channel, _FAILED if known else _CONNECTING)
+            self.connectivity.follow(view.inner, _FAILED if known else _CONNECTING)

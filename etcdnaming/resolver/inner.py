@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -26,16 +27,32 @@ class Method:
 
 class Inner:
     """
-    The channel to *target*, gRPC's or its aio's, and what was asked of it. `_lock` guards `_made`.
+    The channel to *target*, gRPC's or its aio's, and what was asked of it. `_lock` guards both.
 
     Whoever drops it drops the connections, once the last call on them has ended; closing it would
     end the calls. So nobody keeps it but who calls: not even the stubs keep what it made for them.
+
+    Args:
+        dial: Makes the channel, when it is first wanted.
     """
 
-    def __init__(self, channel: Any, target: str) -> None:
-        self.channel, self.target = channel, target
+    def __init__(self, dial: Callable[[str], Any], target: str) -> None:
+        self._dial, self.target = dial, target
+        self._channel: Any = None
         self._made: WeakKeyDictionary[Method, Any] = WeakKeyDictionary()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+
+    @property
+    def channel(self) -> Any:
+        """The channel."""
+        with self._lock:
+            if self._channel is None:
+                self._channel = self._dial(self.target)
+            return self._channel
+
+    def afresh(self) -> Inner:
+        """Return the same, with nothing dialled yet."""
+        return Inner(self._dial, self.target)
 
     def callable(self, method: Method) -> Any:
         """Return what calls *method* here."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
@@ -50,9 +51,8 @@ class KnownSet:
 
     def patience(self) -> float | None:
         """Return the seconds after which the next of the missing is given up; ``None``: never."""
-        if not self._missing:
-            return None
-        return max(0.0, min(self._missing.values()) - self._clock())
+        end = min(self._missing.values(), default=math.inf)
+        return None if end == math.inf else max(0.0, end - self._clock())
 
     def give_up(self) -> bool:
         """Remove those that have been missing for too long; say whether there were any."""

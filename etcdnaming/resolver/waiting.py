@@ -24,16 +24,18 @@ def wait_for_inner(current: Current, terms: Terms) -> tuple[Inner, Terms]:
 
     Raises:
         FailedCall: It can't be, or not in time.
+        ValueError: The channel was closed before.
     """
     end = terms.end()
     with current.changed:
-        while True:
-            if inner := admit(current.view, terms, closed=current.closed):
-                return inner, terms.until(end)
+        while not (inner := admit(current.view, terms, closed=current.closed)):
             left = None if end is None else end - time.monotonic()
             if left is not None and left <= 0:
                 raise too_late(current.view)
             current.changed.wait(left)
+            if current.closed:
+                raise closed()
+    return inner, terms.until(end)
 
 
 class Usher:
@@ -99,15 +101,15 @@ class Usher:
         if pending.settled:
             return False  # whoever cancelled it tells
         if self._current.closed:
-            pending.settle(FailedCall(grpc.StatusCode.CANCELLED, "Channel closed!"))
+            pending.settle(closed())
             return True
         try:
             if inner := self._admit(pending.terms):
                 pending.begin(inner)
             elif pending.end is not None and pending.end <= time.monotonic():
                 pending.settle(too_late(self._current.view))
-        except FailedCall as failed:
-            pending.settle(failed)
+        except grpc.RpcError as exc:
+            pending.settle(FailedCall(exc.code(), exc.details() or ""))
         except Exception as exc:  # noqa: BLE001 - what gRPC raises must reach who called
             pending.settle(FailedCall(grpc.StatusCode.INTERNAL, str(exc)))
         return pending.settled
@@ -128,6 +130,11 @@ def admit(view: View, terms: Terms, *, closed: bool) -> Inner | None:
     if view.final or (view.reason and not terms.wait_for_ready):
         raise FailedCall(grpc.StatusCode.UNAVAILABLE, view.reason)
     return None
+
+
+def closed() -> FailedCall:
+    """Return what a call ends with that waits when its channel is closed."""
+    return FailedCall(grpc.StatusCode.CANCELLED, "Channel closed!")  # gRPC's own words
 
 
 def too_late(view: View) -> FailedCall:

@@ -13,9 +13,10 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-from harness import Etcd, wait_until
+from harness import READER, Etcd, wait_until
 from harness.backends import Backend, Backends, method
 from harness.load import aio_load, in_loop, load
+from harness.watcher import stored
 
 from etcdnaming import Endpoint, EndpointManager, Registration, Update, aio, insecure_channel
 from etcdnaming.etcd import Client
@@ -150,6 +151,34 @@ class Twin:
             await self._stop.wait()
 
 
+def test_a_role_that_is_taken_away_takes_no_endpoints_away(
+    auth_etcd: Callable[[], Etcd], backends: list[Backend], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is told; and once the role is back, what is new is seen."""
+    etcd = auth_etcd()
+    user, _, password = READER.partition(":")
+    old, new = (f"127.0.0.1:{each.port}" for each in backends[:2])
+    etcd.put("svc/1", stored(old))
+    with (
+        Client([etcd.endpoint], user=user, password=password) as client,
+        insecure_channel("svc", client) as channel,
+    ):
+        wait_until(lambda: channel.age == 0)
+        with load(channel) as outcome:
+            etcd.ctl("role", "revoke-permission", "reader", "svc/", "--prefix")
+            etcd.kill()
+            etcd.start()
+            wait_until(lambda: "permission denied" in caplog.text, timeout=60)
+            etcd.put("svc/2", stored(new))
+            time.sleep(1)
+            assert channel.age
+            assert channel.endpoints == (Endpoint(old),)
+            etcd.ctl("role", "grant-permission", "reader", "read", "svc/", "--prefix")
+            wait_until(lambda: channel.endpoints == (Endpoint(old), Endpoint(new)), timeout=30)
+            assert channel.age == 0
+        assert outcome.errors == []
+
+
 @in_loop
 async def test_endpoints_of_asyncio_come_and_go(client: Client, backends: list[Backend]) -> None:
     """As those of threads."""
@@ -217,6 +246,35 @@ def test_two_thousand_swaps_leave_nothing_behind(client: Client, backends: list[
     assert last[0] < memory + 5_000
     assert last[1] <= descriptors + 5
     assert last[2] <= threads + 3
+
+
+@in_loop
+async def test_swaps_of_asyncio_leave_nothing_behind(
+    client: Client, backends: list[Backend]
+) -> None:
+    """As those of threads."""
+    manager = EndpointManager(client, "svc")
+    await asyncio.to_thread(manager.add_endpoint, "svc/0", Endpoint(_addr(backends[0])))
+    async with aio.insecure_channel("svc", client) as channel:
+        echo = channel.unary_unary(method("Echo"))
+        held = []
+        for n in range(500):
+            endpoint = Endpoint(_addr(backends[1 + n % 9]))
+            await asyncio.to_thread(manager.add_endpoint, "svc/1", endpoint)
+            wanted = endpoint
+            await asyncio.to_thread(wait_until, lambda: wanted in channel.endpoints)  # noqa: B023
+            await echo(b"", timeout=10)
+            if n in (100, 499):
+                await asyncio.sleep(2)
+                held.append(_held())
+    (memory, descriptors, threads), last = held
+    assert last[0] < memory + 5_000
+    assert last[1] <= descriptors + 5
+    assert last[2] <= threads + 3
+
+
+def _addr(backend: Backend) -> str:
+    return f"127.0.0.1:{backend.port}"
 
 
 def _last_port(channel: Channel) -> int:

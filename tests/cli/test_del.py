@@ -123,9 +123,9 @@ def test_a_dry_run_changes_nothing(run: Run, etcd: Etcd) -> None:
         (["svc/a", "--all", "svc/"], "KEY... and --all can't be combined"),
         (["--must-exist", "--all", "svc/"], "--all and --must-exist can't be combined"),
         (["--all", "svc"], "Invalid value for '--all': it means all that is under it, so say svc/"),
-        (["--all", ""], "Invalid value for '--all': it means all that is under it, so say /"),
-        (["--all", "/"], "Invalid value for '--all': invalid target '': it names no service"),
-        (["--all", "//"], "Invalid value for '--all': invalid target '/': it names no service"),
+        (["--all", ""], "Invalid value for '--all': invalid target '': it names no service"),
+        (["--all", "/"], "Invalid value for '--all': invalid target '/': it names no service"),
+        (["--all", "//"], "Invalid value for '--all': invalid target '//': it names no service"),
         (["--all", "svc/"], "--all asks first, and nobody can answer here: add --yes"),
     ],
 )

@@ -94,6 +94,14 @@ def test_names_the_variable_that_is_wrong(run: Run, variable: str, text: str, re
     assert result == Result(128, "", f"Error: {variable}: {reason}\n")
 
 
+@pytest.mark.parametrize(
+    "name", ["dial-timeout", "command-timeout", "keepalive-time", "keepalive-timeout"]
+)
+def test_a_time_may_be_for_ever(run: Run, one: Etcd, name: str) -> None:
+    """gRPC can't count that far: it would fail, or never answer."""
+    assert run("list", "svc", f"--{name}=2562047h") == Result(0, LINE, "")
+
+
 @pytest.mark.parametrize("name", ["USER", "PASSWORD", "AUTH_JWT_TOKEN"])
 def test_a_secret_that_is_wrong_stays_secret(run: Run, name: str) -> None:
     """Logs are read by many."""

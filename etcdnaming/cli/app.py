@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TextIO, TypeVar
 import click
 
 from .failures import UnsupportedFormatError
+from .output.stdout import check_open
 from .settings.credentials import credentials
 from .settings.global_options import given
 from .settings.known import CONNECTION, CREDENTIALS, DEBUG, REFUSED, WRITE_OUT
@@ -109,8 +110,7 @@ class App:
         Raises:
             UnsupportedFormatError, OSError: As of `printer`.
         """
-        if sys.stdout is None:
-            raise OSError("closed")
+        check_open()
         return self.format_of(sys.stdout)
 
     def format_of(self, stream: TextIO | None) -> str:

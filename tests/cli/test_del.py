@@ -226,6 +226,17 @@ def test_anything_but_yes_is_no(terminal: Terminal, etcd: Etcd, answer: str) -> 
     assert list(etcd.get("")) == [b"svc/e1"]
 
 
+def test_a_ctrl_d_is_no_answer_and_ends_the_line(terminal: Terminal, etcd: Etcd) -> None:
+    """What is said next begins on one of its own."""
+    put(etcd, "svc/e1")
+    screen = terminal("del", "--all", "svc/")
+
+    screen.expect_exact("[y/N] ")
+    screen.sendeof()
+    screen.expect(r"^[^n]*\r\nnothing was deleted\r\n")
+    assert list(etcd.get("")) == [b"svc/e1"]
+
+
 @pytest.mark.server
 def test_a_reader_can_not_delete(auth_etcd: Callable[..., Etcd]) -> None:
     """Neither one nor all."""

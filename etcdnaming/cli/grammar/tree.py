@@ -51,7 +51,9 @@ class Command(click.Command):
         write_options(super().get_params(ctx), ctx, formatter)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Say where the others are."""
+        """Say where the others are. A command without any of its own asks etcd nothing."""
+        if not any(isinstance(each, click.Option) for each in self.params):
+            return
         formatter.write_paragraph()
         formatter.write_text("For --endpoints, --user, -w and more: etcdnaming --help")
 

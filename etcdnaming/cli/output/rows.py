@@ -14,7 +14,7 @@ from ...model import (
 )
 from ...wire import dumps
 from .grid import Row
-from .spelling import escape, lease_id, safe_json
+from .spelling import escape, lease_id, printable, safe_json
 
 __all__ = [
     "CHANGES",
@@ -53,7 +53,7 @@ def key(found: StoredKey) -> Row:
 
 def unreadable(found: InvalidValue) -> Row:
     """A row of `UNREADABLE`."""
-    return Row((escape(found.key), escape(found.reason)), "red")
+    return Row((escape(found.key), printable(found.reason)), "red")
 
 
 def changes(
@@ -78,7 +78,7 @@ def update(change: Update) -> Row:
 def previous(found: StoredEndpoint | InvalidValue) -> Row:
     """A row of `CHANGES`: what was there before."""
     if isinstance(found, InvalidValue):
-        cells = (escape(found.key), "not an endpoint", _lease(found.lease), escape(found.reason))
+        cells = (escape(found.key), "not an endpoint", _lease(found.lease), printable(found.reason))
         return Row(("was", *cells), "red")
     return Row(_change("was", found.key, found.endpoint, _lease(found.lease)).cells, "dim")
 

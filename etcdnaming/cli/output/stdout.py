@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import sys
 from collections.abc import Iterable
 from itertools import islice
 
-__all__ = ["write"]
+__all__ = ["check_open", "write"]
 
 BATCH = 1000  # pieces; few calls for many endpoints, little memory for all of them
 
@@ -18,16 +16,26 @@ def write(pieces: Iterable[str]) -> None:
     Write *pieces* to stdout as UTF-8, whatever the locale says: keys and JSON are UTF-8.
 
     Raises:
-        OSError: They can't be written, for one because stdout was closed (``>&-``).
+        OSError: They can't be written.
     """
     remaining = iter(pieces)
     while batch := list(islice(remaining, BATCH)):
         _write_all("".join(batch).encode())
 
 
-def _write_all(data: bytes) -> None:
+def check_open() -> None:
+    """
+    Make sure that there is a stdout.
+
+    Raises:
+        OSError: It was closed (``>&-``).
+    """
     if sys.stdout is None:
-        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        raise OSError("closed")
+
+
+def _write_all(data: bytes) -> None:
+    check_open()
     # Under PYTHONUNBUFFERED the buffer is the bare file, which may take less than it is given.
     rest = memoryview(data)
     while rest:

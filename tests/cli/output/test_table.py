@@ -22,7 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etcdnaming.cli.output.grid import fit
-from etcdnaming.model import Deletion, Listing
+from etcdnaming.model import Deletion, InvalidValue, Listing
 
 LISTING_LINES = """\
 KEY         ADDR         LEASE             TTL  METADATA
@@ -177,6 +177,16 @@ def test_a_lease_that_is_gone_is_not_one_that_nobody_asked_for() -> None:
 def test_says_what_was_there_only_if_asked() -> None:
     """No row begins with it."""
     assert "\nwas" not in printed("table", lambda to: to.transaction([RESULT], prev_kv=False))
+
+
+def test_why_a_value_can_not_be_read_is_spelled_as_in_the_warning() -> None:
+    """Only what is not printable has an escape: the reason itself is ours."""
+    bad = InvalidValue("svc/e1", r"found '\"\x1b' and " + "\x1b", b"", 73, 0)
+    listing = Listing(HEADER, "svc", [], [bad], count=1, more=False)
+
+    lines = printed("table", lambda to: to.listing(listing, {})).splitlines()
+
+    assert lines[1] == r"svc/e1  found '\"\x1b' and \x1b"
 
 
 WIDE = Listing(

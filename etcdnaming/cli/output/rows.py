@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 
 from ...model import (
     Condition,
@@ -21,7 +21,6 @@ __all__ = [
     "ENDPOINTS",
     "KEYS",
     "UNREADABLE",
-    "changes",
     "condition",
     "endpoint",
     "key",
@@ -54,16 +53,6 @@ def key(found: StoredKey) -> Row:
 def unreadable(found: InvalidValue) -> Row:
     """A row of `UNREADABLE`."""
     return Row((escape(found.key), printable(found.reason)), "red")
-
-
-def changes(
-    updates: Iterable[Update], before: Mapping[str, StoredEndpoint | InvalidValue]
-) -> Iterator[Row]:
-    """Rows of `CHANGES`: what was done, each followed by what was there *before*."""
-    for change in updates:
-        yield update(change)
-        if change.key in before:
-            yield previous(before[change.key])
 
 
 def update(change: Update) -> Row:

@@ -69,9 +69,11 @@ def parse_target(text: str) -> str:
     Raises:
         InvalidTargetError: It names nothing, or another etcd than the one that is asked.
     """
-    if text.startswith("etcd://"):
-        text = _path_of_url(text.removeprefix("etcd://"))
-    return check_target(text.removesuffix("/"))
+    is_url = text.startswith("etcd://")
+    target = (_path_of_url(text.removeprefix("etcd://")) if is_url else text).removesuffix("/")
+    if not target.strip("/"):
+        raise InvalidTargetError(text)  # as it was written, not what is left of it
+    return target
 
 
 def _path_of_url(rest: str) -> str:

@@ -36,9 +36,10 @@ def test_a_target_is_written_in_four_ways(text: str, target: str) -> None:
 
 @pytest.mark.parametrize("text", NOTHING)
 def test_a_target_that_would_mean_everything_is_refused(text: str) -> None:
-    """The range of an empty target is all of etcd."""
-    with pytest.raises(InvalidTargetError):
+    """The range of an empty target is all of etcd. It is named as it was written."""
+    with pytest.raises(InvalidTargetError) as refused:
         keys.parse_target(text)
+    assert str(refused.value) == f"invalid target {text!r}: it names no service"
     with pytest.raises(InvalidTargetError):
         keys.range_of(text.removeprefix("etcd:").strip("/"))
 

@@ -11,9 +11,11 @@ from harness.etcd import Etcd
 from harness.go import MODULES
 
 import etcdnaming
+from etcdnaming.cli.commands import COMMANDS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
+GO_S_VALUE = b'{"Op":0,"Addr":"1.2.3.4:80","Metadata":null}'
 
 
 def transcripts(language: str) -> list[str]:
@@ -35,6 +37,21 @@ def test_the_transcripts_are_real(etcd: Etcd, shell: Shell) -> None:
         status = f'{command}\nstatus=$?; [ $status = 0 ] || echo "[$status]"'
         result = shell(f"exec 2>&1; {status}")
         assert (command, result.out) == (command, printed)
+
+
+def test_what_etcdctl_puts_is_what_we_add(etcd: Etcd, shell: Shell) -> None:
+    """Byte for byte; the other commands that are named beside etcdctl's are there."""
+    table = README.partition("| with etcdctl | with etcdnaming |\n")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| `(etcdctl .*?)`.* \| `(etcdnaming .*?)`", table, re.MULTILINE)
+    stored = []
+    for command in rows[0]:
+        etcd.empty()
+        assert shell(command) == (0, "OK\n", "")
+        stored.append(etcd.get(""))
+
+    assert stored[0] == stored[1] == {b"foo/bar/svc/e1": GO_S_VALUE}
+    assert len(rows) == len(table.splitlines()) - 1
+    assert {command.split()[1] for _, command in rows} < {*COMMANDS}
 
 
 def test_the_python_for_go_users_runs(etcd: Etcd) -> None:

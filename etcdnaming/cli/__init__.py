@@ -13,6 +13,7 @@ from .. import __version__, errors
 from . import failures, stderr
 from .commands import COMMANDS
 from .grammar.tree import Group
+from .output.stdout import check_open
 
 __all__ = ["cli", "main"]
 
@@ -66,6 +67,7 @@ def cli(ctx: click.Context) -> None:
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
+        ctx.exit()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -96,6 +98,7 @@ def _run(args: list[str]) -> int:
         with cli.make_context("etcdnaming", args) as ctx:
             return cli.invoke(ctx) or 0
     except Exit as exc:
+        check_open()  # click shows its page to nobody without a word
         return exc.exit_code
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TextIO, TypeVar
 
 import click
 
 from .failures import UnsupportedFormatError
+from .output.stdout import check_open
 from .settings.credentials import credentials
 from .settings.global_options import given
-from .settings.known import CONNECTION, DEBUG, REFUSED, WRITE_OUT
+from .settings.known import CONNECTION, CREDENTIALS, DEBUG, REFUSED, WRITE_OUT
 from .settings.setting import find
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ..model import Condition, Services, Update, UpdateResult
     from .debugging import Debugging
     from .output import Printer
+    from .settings.setting import Setting, Value
 
 __all__ = ["App", "pass_app"]
 
@@ -108,8 +110,7 @@ class App:
         Raises:
             UnsupportedFormatError, OSError: As of `printer`.
         """
-        if sys.stdout is None:
-            raise OSError("closed")
+        check_open()
         return self.format_of(sys.stdout)
 
     def format_of(self, stream: TextIO | None) -> str:
@@ -122,10 +123,10 @@ class App:
         from .output import FORMATS
 
         default = "table" if stream is not None and stream.isatty() else "simple"
-        name: str = find(WRITE_OUT, self._flags, self._environ)[0] or default
-        if name not in FORMATS:
-            raise UnsupportedFormatError(name, FORMATS)
-        return name
+        name, source = find(WRITE_OUT, self._flags, self._environ)
+        if name and name not in FORMATS:
+            raise UnsupportedFormatError(name, FORMATS, source)
+        return name or default
 
     def log_in(self) -> Mapping[str, Any]:
         """
@@ -146,18 +147,26 @@ class App:
             InvalidSettingError: They describe none.
         """
         if self._client is None:
-            for each in REFUSED:
-                find(each, self._flags, self._environ)
-            found = {each.key: find(each, self._flags, self._environ) for each in CONNECTION}
-            login = self.log_in()
-            if self._debugging is not None:
-                self._debugging.settings(found, login)
-            with _unless_set(GRPC):
-                from ..etcd import Client  # the door to gRPC
-
-            values = {name: value for name, (value, _) in found.items()}
-            self._client = Client(**values, **login)
+            self._client = self._new_client()
         return self._client
+
+    def _new_client(self) -> Client:
+        self._found(REFUSED)
+        found = self._found(CONNECTION)
+        login = self.log_in()
+        if self._debugging is not None:
+            self._debugging.settings(found, login)
+        with _unless_set(GRPC):
+            from ..etcd import Client  # the door to gRPC
+        from .settings.variables import check_variables
+
+        said = self._found(each for each in CREDENTIALS if each.key in login)
+        check_variables({**found, **said})
+        values = {name: value for name, (value, _) in found.items()}
+        return Client(**values, **login)
+
+    def _found(self, settings: Iterable[Setting]) -> dict[str, Value]:
+        return {each.key: find(each, self._flags, self._environ) for each in settings}
 
     def local_address(self) -> str:
         """Return this machine's address as etcd sees it."""

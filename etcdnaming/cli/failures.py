@@ -39,10 +39,10 @@ class WatchCanceledError(Exception):
 class UnsupportedFormatError(Exception):
     """A format that ``--write-out`` does not have."""
 
-    def __init__(self, name: str, formats: Sequence[str]) -> None:
+    def __init__(self, name: str, formats: Sequence[str], source: str = "--write-out") -> None:
         hint = "; for machines there is json" if name == "protobuf" else ""
         super().__init__(
-            f"unsupported output format {name!r}: --write-out takes {', '.join(formats)}{hint}"
+            f"unsupported output format {name!r}: {source} takes {', '.join(formats)}{hint}"
         )
 
 

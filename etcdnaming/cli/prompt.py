@@ -7,6 +7,7 @@ import signal
 import sys
 
 from ..errors import InvalidSettingError
+from . import stderr
 from .output.spelling import printable
 from .signals import unwinding
 
@@ -40,4 +41,7 @@ def is_answered() -> bool:
 def confirm(question: str) -> bool:
     """Return whether the answer is yes, for which silence does not count."""
     print(f"{printable(question)} [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    answer = sys.stdin.readline()
+    if not answer:  # a Ctrl-D, which does not end the line
+        stderr.say("")
+    return answer.strip().lower() in ("y", "yes")

@@ -123,9 +123,9 @@ def test_a_dry_run_changes_nothing(run: Run, etcd: Etcd) -> None:
         (["svc/a", "--all", "svc/"], "KEY... and --all can't be combined"),
         (["--must-exist", "--all", "svc/"], "--all and --must-exist can't be combined"),
         (["--all", "svc"], "Invalid value for '--all': it means all that is under it, so say svc/"),
-        (["--all", ""], "Invalid value for '--all': it means all that is under it, so say /"),
-        (["--all", "/"], "Invalid value for '--all': invalid target '': it names no service"),
-        (["--all", "//"], "Invalid value for '--all': invalid target '/': it names no service"),
+        (["--all", ""], "Invalid value for '--all': invalid target '': it names no service"),
+        (["--all", "/"], "Invalid value for '--all': invalid target '/': it names no service"),
+        (["--all", "//"], "Invalid value for '--all': invalid target '//': it names no service"),
         (["--all", "svc/"], "--all asks first, and nobody can answer here: add --yes"),
     ],
 )
@@ -223,6 +223,17 @@ def test_anything_but_yes_is_no(terminal: Terminal, etcd: Etcd, answer: str) -> 
     screen.wait()
 
     assert screen.exitstatus == 1
+    assert list(etcd.get("")) == [b"svc/e1"]
+
+
+def test_a_ctrl_d_is_no_answer_and_ends_the_line(terminal: Terminal, etcd: Etcd) -> None:
+    """What is said next begins on one of its own."""
+    put(etcd, "svc/e1")
+    screen = terminal("del", "--all", "svc/")
+
+    screen.expect_exact("[y/N] ")
+    screen.sendeof()
+    screen.expect(r"^[^n]*\r\nnothing was deleted\r\n")
     assert list(etcd.get("")) == [b"svc/e1"]
 
 

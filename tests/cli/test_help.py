@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from harness import Etcd, Shell
+from harness import Etcd, Run, Shell
 
 from etcdnaming.cli import cli
 from etcdnaming.cli.commands import COMMANDS
@@ -73,6 +73,15 @@ def test_help_is_a_sentence_and_an_example(name: str) -> None:
 
     assert re.fullmatch(r"[A-Z][^.]*\.", sentence)
     assert re.match("\b\n[$] (etcdnaming|eval) ", example)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_names_what_all_commands_take_where_they_take_it(run: Run, name: str) -> None:
+    """The sandbox refuses a ``--user``, for one."""
+    page = run(name, "--help").out
+
+    asks_etcd = name not in ("sandbox", "completion", "version")
+    assert page.endswith("For --endpoints, --user, -w and more: etcdnaming --help\n") is asks_etcd
 
 
 @pytest.mark.timeout(90)

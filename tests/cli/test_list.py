@@ -175,8 +175,11 @@ def test_finds_services(run: Run, etcd: Etcd) -> None:
     [
         ([], "Missing argument 'TARGET', or --services PREFIX/"),
         ([""], "Invalid value for 'TARGET': invalid target '': it names no service"),
-        (["/"], "Invalid value for 'TARGET': invalid target '': it names no service"),
-        (["etcd:///"], "Invalid value for 'TARGET': invalid target '': it names no service"),
+        (["/"], "Invalid value for 'TARGET': invalid target '/': it names no service"),
+        (
+            ["etcd:///"],
+            "Invalid value for 'TARGET': invalid target 'etcd:///': it names no service",
+        ),
         (
             ["etcd://10.0.0.1:2379/svc"],
             (

@@ -85,6 +85,9 @@ def test_a_flag_beside_its_variable_is_no_error(run: Run, one: Etcd) -> None:
         ("ETCDNAMING_INSECURE_TRANSPORT", "no", "'no' is neither true nor false"),
         ("ETCDCTL_DEBUG", "yes", "'yes' is neither true nor false"),
         ("ETCDCTL_MAX_RECV_BYTES", "-1", "'-1' is not a number of bytes"),
+        ("ETCDNAMING_ENDPOINTS", "abc", "etcd endpoint 'abc' is not HOST:PORT"),
+        ("ETCDCTL_CACERT", "/nowhere", "/nowhere: No such file or directory"),
+        ("ETCDCTL_CERT", "/", "/: Is a directory"),
     ],
 )
 def test_names_the_variable_that_is_wrong(run: Run, variable: str, text: str, reason: str) -> None:
@@ -92,6 +95,23 @@ def test_names_the_variable_that_is_wrong(run: Run, variable: str, text: str, re
     result = run("list", "svc", env={variable: text})
 
     assert result == Result(128, "", f"Error: {variable}: {reason}\n")
+
+
+def test_names_the_variable_with_the_password_file_that_there_is_not(run: Run) -> None:
+    """Only if that is the password that counts."""
+    env = {"ETCDCTL_USER": "root", "ETCDNAMING_PASSWORD_FILE": "/nowhere"}
+
+    message = "ETCDNAMING_PASSWORD_FILE: /nowhere: No such file or directory"
+    assert run("list", "svc", env=env) == Result(128, "", f"Error: {message}\n")
+    assert run("list", "svc", "--password=x", env=env).err != f"Error: {message}\n"
+
+
+@pytest.mark.parametrize(
+    "name", ["dial-timeout", "command-timeout", "keepalive-time", "keepalive-timeout"]
+)
+def test_a_time_may_be_for_ever(run: Run, one: Etcd, name: str) -> None:
+    """gRPC can't count that far: it would fail, or never answer."""
+    assert run("list", "svc", f"--{name}=2562047h") == Result(0, LINE, "")
 
 
 @pytest.mark.parametrize("name", ["USER", "PASSWORD", "AUTH_JWT_TOKEN"])

@@ -126,12 +126,14 @@ def test_a_format_is_checked_before_anything_is_sent(run: Run, etcd: Etcd, forma
     """etcdctl finds out after it has put."""
     hint = "; for machines there is json" if format == "protobuf" else ""
     message = (
-        f"Error: unsupported output format '{format}': "
-        f"--write-out takes fields, json, simple, table{hint}\n"
+        f"Error: unsupported output format '{format}': %s takes fields, json, simple, table{hint}\n"
     )
+    variable = "ETCDCTL_WRITE_OUT"
 
-    assert run("add", "svc/e1", "--addr", "1:1", "-w", format) == Result(4, "", message)
-    assert run("list", "svc", env={"ETCDCTL_WRITE_OUT": format}) == Result(4, "", message)
+    assert run("add", "svc/e1", "--addr", "1:1", "-w", format) == Result(
+        4, "", message % "--write-out"
+    )
+    assert run("list", "svc", env={variable: format}) == Result(4, "", message % variable)
     assert etcd.get("") == {}
 
 

@@ -66,6 +66,14 @@ def test_nothing_is_changed_without_a_stdout(shell: Shell, etcd: Etcd) -> None:
     assert etcd.get("") == {}
 
 
+@pytest.mark.parametrize(
+    "command", ["", "--help", "--version", "list --help", "completion bash", "version"]
+)
+def test_a_page_nobody_can_read_is_no_success(shell: Shell, command: str) -> None:
+    """click prints it to nobody, in silence."""
+    assert shell(f"etcdnaming {command} >&-") == (6, "", CLOSED)
+
+
 @pytest.mark.parametrize("closed", ["<&-", "2>&-", "<&- 2>&-"])
 def test_other_streams_may_be_closed(shell: Shell, etcd: Etcd, closed: str) -> None:
     """No connection takes their numbers."""

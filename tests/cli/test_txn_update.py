@@ -230,6 +230,16 @@ def test_batches_are_not_one_transaction(run: Run, etcd: Etcd) -> None:
     assert etcd.revision() == before + 3
 
 
+@pytest.mark.parametrize("format", ["fields", "json", "simple", "table"])
+def test_a_file_that_says_nothing_has_an_answer(run: Run, format: str) -> None:
+    """The same, in batches or at once."""
+    at_once = run("txn-update", "-", "-w", format)
+
+    assert at_once.status == 0
+    assert at_once.out
+    assert run("txn-update", "-", "-w", format, "--batch-size", "9") == at_once
+
+
 def test_a_batch_holds_all_that_is_said_of_a_key(run: Run, etcd: Etcd) -> None:
     """So the last word counts here too, and a lease that is left is told."""
     lease = etcd.grant(60)

@@ -211,7 +211,7 @@ def _cpu_ticks(pid: int | None) -> int:
         return sum(map(int, file.read().rpartition(")")[2].split()[11:13]))
 
 
-@pytest.mark.parametrize("size", [(24, 200), (24, 80), (10, 60), (6, 40), (3, 20), (1, 8)])
+@pytest.mark.parametrize("size", [(24, 200), (24, 80), (10, 60), (6, 40), (6, 12), (3, 20), (1, 8)])
 def test_it_fits_any_terminal(watch: Watch, etcd: Etcd, size: tuple[int, int]) -> None:
     """Rows have one line each; columns that don't fit are left out, the end of keys is kept."""
     for n in range(5):

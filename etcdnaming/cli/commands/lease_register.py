@@ -30,6 +30,7 @@ from ..grammar.options import (
 )
 from ..grammar.parsed import FILE, Parsed
 from ..grammar.wrapping import WrappingCommand
+from ..output.stdout import check_open
 from ..updates.endpoint import Tells, check
 
 if TYPE_CHECKING:
@@ -231,8 +232,8 @@ def _registration(
 
 def _run(app: App, plan: Plan, make: Callable[..., Registration]) -> int:
     stream = sys.stderr if plan.cmd else sys.stdout
-    if stream is None and not plan.cmd:
-        raise OSError("closed")
+    if not plan.cmd:
+        check_open()
     name = app.format_of(stream)
     app.log_in()
     from ..entrypoint.loop import Loop

@@ -8,6 +8,7 @@ from ...model import Listing
 from .. import stderr
 from ..app import App, pass_app
 from ..failures import InputError, NotFoundError
+from ..following.notes import unreadable
 from ..grammar.options import REVISION, TARGET, TARGET_SLASH, flag
 from ..grammar.tree import Command
 from ..output import Printer
@@ -70,7 +71,8 @@ def command(
     $ etcdnaming list foo/bar/svc
     foo/bar/svc/e1  1.2.3.4:80  {"zone":"a"}
     """
-    if target is None and services is None:
+    where = target if services is None else services
+    if where is None:
         raise click.UsageError("Missing argument 'TARGET', or --services PREFIX/")
     printer = app.printer()
     query = Query(
@@ -80,7 +82,6 @@ def command(
         serializable=consistency == "s",
         no_lease=no_lease,
     )
-    where = services if services is not None else target or ""
     if services is not None:
         number = _services(printer, query, where)
     elif count_only:
@@ -125,7 +126,7 @@ def _endpoints(
 
 
 def _tell_invalid(listing: Listing, *, strict: bool) -> None:
-    reasons = [f"{each.key}: {each.reason}" for each in listing.invalid]
+    reasons = [*map(unreadable, listing.invalid)]
     if reasons and strict:
         raise InputError("; ".join(reasons))
     for reason in reasons:

@@ -106,7 +106,7 @@ def command(
     for result in results:
         for key, left in result.detached.items():
             stderr.warn(f"{key} leaves lease {lease_id(left)}: nothing removes it any more")
-    printer.transaction(results, prev_kv=False)
+    printer.transaction(results)
 
 
 def _read(file: str | None, changes: Sequence[Update], target: str | None) -> Sequence[Update]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 
 import click
 
@@ -94,15 +94,8 @@ def command(
             policy = Policy(debounce or 0.0, on_error != "continue")
             handler = Handler(Runner(cmd, os.environ), target, policy, watch.close)
             audience.handler = stack.enter_context(handler)
-        try:
+        with _told_why_it_ends(reader):
             follow(watch, audience, first=not watch_only, count=count, timeout=timeout)
-        except ClosedError:
-            if reader.has_left:
-                raise BrokenPipeError from None
-        except PermissionDeniedError:
-            raise
-        except RefusedError as exc:
-            raise WatchCanceledError(f"the watch was canceled: {exc}") from exc
         return audience.handler.finish() if audience.handler else 0
 
 
@@ -117,6 +110,19 @@ def _printer(app: App, target: str, *, live: bool) -> WatchPrinter:
     if live:
         return live_printer(target, app.client().lease_time_to_live)
     return watch_printer(app.format(), target)
+
+
+@contextmanager
+def _told_why_it_ends(reader: Reader) -> Iterator[None]:
+    try:
+        yield
+    except ClosedError:
+        if reader.has_left:
+            raise BrokenPipeError from None
+    except PermissionDeniedError:
+        raise
+    except RefusedError as exc:
+        raise WatchCanceledError(f"the watch was canceled: {exc}") from exc
 
 
 class _Audience:

@@ -9,6 +9,7 @@ __all__ = ["parse_duration", "parse_timeout"]
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
 _PART = r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)"
 _DURATION = rf"\+?(?:0|(?:{_PART})+)"
+_LONGEST = 2**63 // 10**9  # Go counts nanoseconds in 64 bits; nor can a thread wait longer
 
 
 def parse_duration(text: str) -> float:
@@ -21,7 +22,10 @@ def parse_duration(text: str) -> float:
     # Compiled when used: --help would pay for it too.
     if not re.fullmatch(_DURATION, text):
         raise ValueError(f"{text!r} is not a duration such as 500ms, 5s or 1m30s")
-    return float(sum(float(number) * _SECONDS[unit] for number, unit in re.findall(_PART, text)))
+    seconds = float(sum(float(number) * _SECONDS[unit] for number, unit in re.findall(_PART, text)))
+    if seconds > _LONGEST:
+        raise ValueError(f"{text!r} is longer than the 292 years that a duration may be")
+    return seconds
 
 
 def parse_timeout(text: str) -> float:

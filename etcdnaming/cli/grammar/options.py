@@ -37,6 +37,9 @@ __all__ = [
     "target_option",
 ]
 
+MOST = 2**63 - 1
+"""etcd's numbers have 64 bits, and a sign."""
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 Status = TypeVar("Status")
 
@@ -58,6 +61,8 @@ def parse_number(text: str) -> int:
     """Return a whole number of 0 or more, as revisions and limits are."""
     if not (text.isascii() and text.isdecimal()):
         raise ValueError(f"{text!r} is not a whole number of 0 or more")
+    if len(text.lstrip("0")) > len(str(MOST)) or int(text) > MOST:
+        raise ValueError(f"etcd counts no further than {MOST}")
     return int(text)
 
 
@@ -74,9 +79,10 @@ def _target(text: str) -> str:
 
 
 def _target_slash(text: str) -> str:
+    target = _target(text)
     if not text.endswith("/"):
         raise ValueError(f"it means all that is under it, so say {text}/")
-    return _target(text)
+    return target
 
 
 KEY = Parsed("key", parse_key, complete_keys)

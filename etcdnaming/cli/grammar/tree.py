@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -41,7 +42,8 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse what Go would understand, and refuse options that contradict each other."""
-        rest = super().parse_args(ctx, _spelled(self, ctx, args))
+        with _suggesting_what_help_shows(self.get_params(ctx)):
+            rest = super().parse_args(ctx, _spelled(self, ctx, args))
         if not ctx.resilient_parsing:
             self._check_exclusive(ctx)
         return rest
@@ -51,7 +53,9 @@ class Command(click.Command):
         write_options(super().get_params(ctx), ctx, formatter)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Say where the others are."""
+        """Say where the others are. A command without any of its own asks etcd nothing."""
+        if not any(isinstance(each, click.Option) for each in self.params):
+            return
         formatter.write_paragraph()
         formatter.write_text("For --endpoints, --user, -w and more: etcdnaming --help")
 
@@ -79,7 +83,8 @@ class Group(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse what Go would understand."""
-        return super().parse_args(ctx, _spelled(self, ctx, args))
+        with _suggesting_what_help_shows(self.get_params(ctx)):
+            return super().parse_args(ctx, _spelled(self, ctx, args))
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order people need them."""
@@ -120,6 +125,18 @@ class Group(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, summary) in self._entries.items()])
         write_options([*GLOBAL_OPTIONS, *super().get_params(ctx)], ctx, formatter)
+
+
+@contextmanager
+def _suggesting_what_help_shows(params: Sequence[click.Parameter]) -> Iterator[None]:
+    """Not the hidden opposite of a flag, nor what would only be refused."""
+    try:
+        yield
+    except click.NoSuchOption as exc:
+        options = (param for param in params if isinstance(param, click.Option))
+        shown = {name for option in options if not option.hidden for name in option.opts}
+        possibilities = [name for name in exc.possibilities or () if name in shown]
+        raise click.NoSuchOption(exc.option_name, None, possibilities, exc.ctx) from None
 
 
 def _spelled(command: click.Command, ctx: click.Context, args: list[str]) -> list[str]:

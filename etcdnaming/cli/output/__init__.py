@@ -50,7 +50,7 @@ class Printer(Protocol):
     def services(self, services: Services) -> None:
         """The targets under a prefix."""
 
-    def transaction(self, results: Sequence[UpdateResult], prev_kv: bool) -> None:
+    def transaction(self, results: Sequence[UpdateResult]) -> None:
         """Updates were made, in one transaction for each of *results*."""
 
     def failure(self, error: ConditionFailedError, updates: Sequence[Update]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
 from ...keys import decode
@@ -19,7 +19,7 @@ from ...model import (
 from ...wire import dumps
 from .spelling import quote_go, safe_json
 
-__all__ = ["each", "endpoint", "header", "line", "text", "total", "update", "updates"]
+__all__ = ["each", "endpoint", "header", "line", "text", "total", "updates"]
 
 _Stored: TypeAlias = StoredEndpoint | StoredKey | InvalidValue
 
@@ -56,22 +56,15 @@ def each(found: Iterable[_Stored], prev: str = "") -> Iterator[str]:
         yield line(f"{prev}Lease", stored.lease)
 
 
-def updates(changes: Iterable[Update], before: Mapping[str, _Stored]) -> Iterator[str]:
-    """What was done, each followed by what was there *before*."""
+def updates(changes: Iterable[Update]) -> Iterator[str]:
+    """What is done to each key; a lease that is kept has no line."""
     for change in changes:
-        yield from update(change)
-        if change.key in before:
-            yield from each([before[change.key]], "Prev")
-
-
-def update(change: Update) -> Iterator[str]:
-    """What is done to one key; a lease that is kept has no line."""
-    yield text("Op", change.op.name.lower())
-    yield text("Key", change.key)
-    if change.endpoint is not None:
-        yield from endpoint(change.endpoint)
-    if change.lease is not None:
-        yield line("Lease", change.lease)
+        yield text("Op", change.op.name.lower())
+        yield text("Key", change.key)
+        if change.endpoint is not None:
+            yield from endpoint(change.endpoint)
+        if change.lease is not None:
+            yield line("Lease", change.lease)
 
 
 def _values(found: _Stored, prev: str) -> Iterator[str]:

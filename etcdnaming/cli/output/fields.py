@@ -26,8 +26,8 @@ class FieldsPrinter:
 
     def added(self, result: UpdateResult, prev_kv: bool) -> None:
         """Header, what was stored, and what was there."""
-        write(blocks.header(result.header))
-        write(blocks.updates(result.updates, result.previous if prev_kv else {}))
+        write([*blocks.header(result.header), *blocks.updates(result.updates)])
+        write(blocks.each(result.previous.values() if prev_kv else (), "Prev"))
 
     def deleted(self, deletion: Deletion, prev_kv: bool) -> None:
         """Header, the number, and what was there."""
@@ -63,11 +63,11 @@ class FieldsPrinter:
         for target, count in services.counts.items():
             write([blocks.text("Target", target), blocks.line("Count", count)])
 
-    def transaction(self, results: Sequence[UpdateResult], prev_kv: bool) -> None:
+    def transaction(self, results: Sequence[UpdateResult]) -> None:
         """Header, success and the updates, for each transaction."""
         for result in results:
             write([*blocks.header(result.header), blocks.line("Succeeded", "true")])
-            write(blocks.updates(result.updates, result.previous if prev_kv else {}))
+            write(blocks.updates(result.updates))
 
     def failure(self, error: ConditionFailedError, updates: Sequence[Update]) -> None:
         """Header, failure and the conditions that were not met."""
@@ -77,8 +77,7 @@ class FieldsPrinter:
     def plan(self, updates: Sequence[Update], conditions: Sequence[Condition]) -> None:
         """The conditions and the updates."""
         write(blocks.text("If", str(condition)) for condition in conditions)
-        for update in updates:
-            write(blocks.update(update))
+        write(blocks.updates(updates))
 
     def version(self, versions: Mapping[str, str]) -> None:
         """A line for each part."""

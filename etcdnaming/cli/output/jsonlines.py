@@ -81,17 +81,13 @@ class JSONLinesPrinter:
             services=(objects.service(*each) for each in services.counts.items()),
         )
 
-    def transaction(self, results: Sequence[UpdateResult], prev_kv: bool) -> None:
+    def transaction(self, results: Sequence[UpdateResult]) -> None:
         """``header succeeded updates failed``, an object for each transaction."""
         for result in results:
-            before = result.previous if prev_kv else {}
             _write_object(
                 header=objects.header(result.header),
                 succeeded="true",
-                updates=[
-                    objects.update(each, objects.previous(before, each.key))
-                    for each in result.updates
-                ],
+                updates=map(objects.update, result.updates),
                 failed=(),
             )
 

@@ -67,7 +67,7 @@ class Picture:
         rows, hidden, below, _ = self._shown
         lines = self._columns.lines(rows, width) if rows else []
         if hidden:
-            lines.append((f"   and {hidden} more", "dim"))
+            lines.append((f"   and {hidden} more"[:width], "dim"))
         if lines:
             lines.append(("", ""))
         return drawn([*lines, *below][: size.lines]), self._fades

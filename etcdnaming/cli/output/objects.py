@@ -109,9 +109,9 @@ def endpoint(change: Update) -> str:
     return f"{{{_change(change)}}}"
 
 
-def update(change: Update, prev: str = "null") -> str:
-    """``op``, what `endpoint` has, and ``prev``."""
-    return f'{{"op":"{change.op.name.lower()}",{_change(change)},"prev":{prev}}}'
+def update(change: Update) -> str:
+    """``op``, what `endpoint` has, and ``prev``, which is not asked for."""
+    return f'{{"op":"{change.op.name.lower()}",{_change(change)},"prev":null}}'
 
 
 def condition(wanted: Condition) -> str:

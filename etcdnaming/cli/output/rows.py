@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 
 from ...model import (
     Condition,
@@ -14,14 +14,13 @@ from ...model import (
 )
 from ...wire import dumps
 from .grid import Row
-from .spelling import escape, lease_id, safe_json
+from .spelling import escape, lease_id, printable, safe_json
 
 __all__ = [
     "CHANGES",
     "ENDPOINTS",
     "KEYS",
     "UNREADABLE",
-    "changes",
     "condition",
     "endpoint",
     "key",
@@ -53,17 +52,7 @@ def key(found: StoredKey) -> Row:
 
 def unreadable(found: InvalidValue) -> Row:
     """A row of `UNREADABLE`."""
-    return Row((escape(found.key), escape(found.reason)), "red")
-
-
-def changes(
-    updates: Iterable[Update], before: Mapping[str, StoredEndpoint | InvalidValue]
-) -> Iterator[Row]:
-    """Rows of `CHANGES`: what was done, each followed by what was there *before*."""
-    for change in updates:
-        yield update(change)
-        if change.key in before:
-            yield previous(before[change.key])
+    return Row((escape(found.key), printable(found.reason)), "red")
 
 
 def update(change: Update) -> Row:
@@ -78,7 +67,7 @@ def update(change: Update) -> Row:
 def previous(found: StoredEndpoint | InvalidValue) -> Row:
     """A row of `CHANGES`: what was there before."""
     if isinstance(found, InvalidValue):
-        cells = (escape(found.key), "not an endpoint", _lease(found.lease), escape(found.reason))
+        cells = (escape(found.key), "not an endpoint", _lease(found.lease), printable(found.reason))
         return Row(("was", *cells), "red")
     return Row(_change("was", found.key, found.endpoint, _lease(found.lease)).cells, "dim")
 

@@ -70,11 +70,9 @@ class SimplePrinter:
         """``TARGET COUNT``."""
         write(f"{escape(target)}\t{count}\n" for target, count in services.counts.items())
 
-    def transaction(self, results: Sequence[UpdateResult], prev_kv: bool) -> None:
-        """``SUCCESS`` once, then a line for each that was there."""
+    def transaction(self, results: Sequence[UpdateResult]) -> None:
+        """``SUCCESS``, once."""
         write(["SUCCESS\n"])
-        for result in results if prev_kv else ():
-            write(_lines(result.previous.values()))
 
     def failure(self, error: ConditionFailedError, updates: Sequence[Update]) -> None:
         """``FAILURE``; which condition it was is said on stderr."""

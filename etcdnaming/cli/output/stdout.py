@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import sys
 from collections.abc import Iterable
 
-__all__ = ["write"]
+__all__ = ["check_open", "write"]
 
 BATCH = 1 << 17  # characters; few calls for many endpoints, little memory for all of them
 
@@ -17,7 +15,7 @@ def write(pieces: Iterable[str]) -> None:
     Write *pieces* to stdout as UTF-8, whatever the locale says: keys and JSON are UTF-8.
 
     Raises:
-        OSError: They can't be written, for one because stdout was closed (``>&-``).
+        OSError: They can't be written.
     """
     batch, size = list[str](), 0
     for piece in pieces:
@@ -30,9 +28,19 @@ def write(pieces: Iterable[str]) -> None:
         _write_all("".join(batch).encode())
 
 
-def _write_all(data: bytes) -> None:
+def check_open() -> None:
+    """
+    Make sure that there is a stdout.
+
+    Raises:
+        OSError: It was closed (``>&-``).
+    """
     if sys.stdout is None:
-        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        raise OSError("closed")
+
+
+def _write_all(data: bytes) -> None:
+    check_open()
     # Under PYTHONUNBUFFERED the buffer is the bare file, which may take less than it is given.
     rest = memoryview(data)
     while rest:

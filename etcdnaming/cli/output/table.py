@@ -7,6 +7,7 @@ rich draws into a text, which goes the way of all results; what it may use is de
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 
 from rich.text import Text
 
@@ -32,7 +33,11 @@ class TablePrinter:
 
     def added(self, result: UpdateResult, prev_kv: bool) -> None:
         """What was stored, and what was there."""
-        _print(_changes(result, prev_kv), Text(f"OK, revision {result.header.revision}"))
+        before = map(rows.previous, result.previous.values() if prev_kv else ())
+        _print(
+            Grid(rows.CHANGES, [*map(rows.update, result.updates), *before]),
+            Text(f"OK, revision {result.header.revision}"),
+        )
 
     def deleted(self, deletion: Deletion, prev_kv: bool) -> None:
         """How many, and what was there."""
@@ -69,11 +74,14 @@ class TablePrinter:
             Text(f"{counted(len(counts), 'target')} {where}", "dim"),
         )
 
-    def transaction(self, results: Sequence[UpdateResult], prev_kv: bool) -> None:
-        """What was done, and what was there."""
-        for result in results:
-            done = Text(f"SUCCESS, revision {result.header.revision}")
-            _print(_changes(result, prev_kv), done)
+    def transaction(self, results: Sequence[UpdateResult]) -> None:
+        """What was done, in one table also for many transactions."""
+        done = chain.from_iterable(result.updates for result in results)
+        how = f" in {len(results)} transactions" if len(results) > 1 else ""
+        _print(
+            Grid(rows.CHANGES, map(rows.update, done)),
+            Text(f"SUCCESS{how}, revision {results[-1].header.revision}"),
+        )
 
     def failure(self, error: ConditionFailedError, updates: Sequence[Update]) -> None:
         """What was not done, and why."""
@@ -92,11 +100,6 @@ class TablePrinter:
         """The parts and their versions."""
         parts = (Row([escape(name), escape(version)]) for name, version in versions.items())
         _print(Grid(["PART", "VERSION"], parts))
-
-
-def _changes(result: UpdateResult, prev_kv: bool) -> Grid:
-    before = result.previous if prev_kv else {}
-    return Grid(rows.CHANGES, rows.changes(result.updates, before))
 
 
 def _summary(listing: Listing) -> Iterator[Grid | Text]:

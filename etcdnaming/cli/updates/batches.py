@@ -29,7 +29,7 @@ def in_batches(
     with unwinding(signal.SIGINT, signal.SIGTERM):
         try:
             with printer.progress(total) as show:
-                for batch in split(updates, size):
+                for batch in [*split(updates, size)] or [[]]:  # nothing has an answer too
                     results.append(app.update(batch, max_txn_ops=max_txn_ops))
                     written += len(results[-1].updates)
                     show(written)

@@ -5,7 +5,7 @@ Files of updates: what `txn-update` makes, and what its ``--dry-run`` prints.
     add foo/bar/svc/e1 1.2.3.4:80 {"zone":"a"}
     del foo/bar/svc/e2
 
-Or the same as JSON: see `updatejson`. Keys are any bytes, all else is UTF-8.
+Or the same as JSON: see `json_objects`. Keys are any bytes, all else is UTF-8.
 """
 
 from __future__ import annotations
@@ -95,6 +95,9 @@ def _word(text: str, expected: str) -> tuple[str, str]:
 
 def _unquote(quoted: str) -> str:
     # Python's JSON, not Go's: the half of a surrogate pair is a byte of a key that is not UTF-8.
-    word: str = json.loads(quoted)
-    keys.encode(word)
+    try:
+        word: str = json.loads(quoted)
+        keys.encode(word)
+    except ValueError as exc:
+        raise ValueError(f"{quoted[:20]} is no string of JSON") from exc
     return word

@@ -113,7 +113,9 @@ def read_object(text: str) -> Update:
 
 
 def _operation(members: Mapping[str, JSON]) -> Operation:
-    value = members.get("op")
+    if "op" not in members:
+        raise ValueError('"op" is missing')
+    value = members["op"]
     operation = _OPERATIONS.get(str(value)) if type(value) in (int, str) else None
     if operation is None:
         raise ValueError(f'"op" must be "add" or "del", not {wire.dumps(value)}')
@@ -122,10 +124,17 @@ def _operation(members: Mapping[str, JSON]) -> Operation:
 
 def _key(members: Mapping[str, JSON]) -> str:
     if "key_base64" in members:
-        return keys.decode(b64decode(_text(members, "key_base64"), validate=True))
+        return keys.decode(_base64(_text(members, "key_base64")))
     if "key" not in members:
         raise ValueError('"key" is missing')
     return _text(members, "key")
+
+
+def _base64(text: str) -> bytes:
+    try:
+        return b64decode(text, validate=True)
+    except ValueError as exc:
+        raise ValueError(f'"key_base64" is not base64: {text[:20]!r}') from exc
 
 
 def _endpoint(members: Mapping[str, JSON]) -> Endpoint:

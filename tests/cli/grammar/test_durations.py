@@ -39,6 +39,14 @@ def test_all_else_is_no_duration(text: str) -> None:
         parse_duration(text)
 
 
+@pytest.mark.parametrize("text", ["2562048h", "9223372037s", f"{'9' * 400}s"])
+def test_a_duration_ends_where_go_s_does(text: str) -> None:
+    """Nothing here could wait longer either."""
+    with pytest.raises(ValueError, match=r"is longer than the 292 years that a duration may be$"):
+        parse_duration(text)
+    assert parse_duration("2562047h") == 2562047 * 3600
+
+
 def test_a_timeout_leaves_time() -> None:
     """0 would be for ever to some, and never to others."""
     with pytest.raises(ValueError, match=r"^a timeout must be more than 0$"):

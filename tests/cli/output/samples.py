@@ -74,7 +74,7 @@ EVERYTHING: dict[str, Printing] = {
     "keys": lambda to: to.keys(KEYS),
     "count": lambda to: to.count(COUNT),
     "services": lambda to: to.services(SERVICES),
-    "transaction": lambda to: to.transaction([RESULT], prev_kv=True),
+    "transaction": lambda to: to.transaction([RESULT]),
     "failure": lambda to: to.failure(FAILED, UPDATES),
     "plan": lambda to: to.plan(UPDATES, CONDITIONS),
     "version": lambda to: to.version({"etcdnaming": "1.0", "Python": "3.11.7"}),

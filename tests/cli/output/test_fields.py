@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cli.output.samples import EVERYTHING, RESULT, printed
+from cli.output.samples import ADDED, EVERYTHING, printed
 
 HEADER = """\
 "ClusterID" : 52728
@@ -93,9 +93,7 @@ def prev(block: str) -> str:
         ),
         (
             "transaction",
-            HEADER
-            + '"Succeeded" : true\n'
-            + "".join([ADD_E1, prev(E1), ADD_E2, prev(E2), DELETE_E3, prev(BAD), ADD_E4]),
+            HEADER + '"Succeeded" : true\n' + ADD_E1 + ADD_E2 + DELETE_E3 + ADD_E4,
         ),
         ("failure", HEADER + '"Succeeded" : false\n"Failed" : "foo/svc/e1 is absent"\n'),
         (
@@ -113,4 +111,4 @@ def test_prints(what: str, lines: str) -> None:
 
 def test_says_what_was_there_only_if_asked() -> None:
     """No line begins with Prev."""
-    assert '"Prev' not in printed("fields", lambda to: to.transaction([RESULT], prev_kv=False))
+    assert '"Prev' not in printed("fields", lambda to: to.added(ADDED, prev_kv=False))

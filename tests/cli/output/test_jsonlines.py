@@ -138,12 +138,7 @@ ABSENT = {
             {
                 "header": HEAD,
                 "succeeded": True,
-                "updates": [
-                    {**ADD_E1, "prev": E1},
-                    {**ADD_E2, "prev": E2},
-                    {**DELETE_E3, "prev": INVALID},
-                    ADD_E4,
-                ],
+                "updates": UPDATES,
                 "failed": [],
             },
         ),
@@ -175,7 +170,7 @@ def test_prints_one_object(what: str, expected: dict[str, Any]) -> None:
 
 def test_prints_an_object_for_each_transaction() -> None:
     """Batches have revisions of their own; what was there is null unless asked for."""
-    lines = printed("json", lambda to: to.transaction([RESULT, RESULT], prev_kv=False))
+    lines = printed("json", lambda to: to.transaction([RESULT, RESULT]))
 
     first, second = map(json.loads, lines.splitlines())
     assert first == second

@@ -97,7 +97,7 @@ def _with(text: str) -> dict[str, Printing]:
         "keys": lambda to: to.keys(found),
         "count": lambda to: to.count(found),
         "services": lambda to: to.services(Services(HEADER, text, {text: 1})),
-        "transaction": lambda to: to.transaction([result], prev_kv=True),
+        "transaction": lambda to: to.transaction([result]),
         "failure": lambda to: to.failure(ConditionFailedError([condition], HEADER), updates),
         "plan": lambda to: to.plan(updates, [condition]),
         "version": lambda to: to.version({text: text}),

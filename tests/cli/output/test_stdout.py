@@ -68,7 +68,7 @@ def test_a_closed_stdout_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """Python has no `sys.stdout` then."""
     monkeypatch.setattr(sys, "stdout", None)
 
-    with pytest.raises(OSError, match="Bad file descriptor"):
+    with pytest.raises(OSError, match="closed"):
         write(["lost\n"])
 
 

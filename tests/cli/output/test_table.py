@@ -9,6 +9,7 @@ from collections import Counter
 
 import pytest
 from cli.output.samples import (
+    ADDED,
     E1,
     EVERYTHING,
     HEADER,
@@ -22,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etcdnaming.cli.output.grid import fit
-from etcdnaming.model import Deletion, Listing
+from etcdnaming.model import Deletion, InvalidValue, Listing
 
 LISTING_LINES = """\
 KEY         ADDR         LEASE             TTL  METADATA
@@ -98,14 +99,11 @@ foo/svc/e3  it is not JSON
         (
             "transaction",
             """\
-            OP      KEY         ADDR             LEASE             METADATA
-            add     foo/svc/e1  10.0.0.9:80      kept              {"zone":"b"}
-            was     foo/svc/e1  10.0.0.1:80      7ffaa20539177e6e  {"weight":1,"zone":"a"}
-            add     foo/svc/e2  10.0.0.2:80      7ffaa20539177e6e
-            was     foo/svc/e2  10.0.0.2:80      -
-            delete  foo/svc/e3  -                -
-            was     foo/svc/e3  not an endpoint  7ffaa20539177e6e  it is not JSON
-            add     foo/svc/e4  10.0.0.4:80      -                 "new"
+            OP      KEY         ADDR         LEASE             METADATA
+            add     foo/svc/e1  10.0.0.9:80  kept              {"zone":"b"}
+            add     foo/svc/e2  10.0.0.2:80  7ffaa20539177e6e
+            delete  foo/svc/e3  -            -
+            add     foo/svc/e4  10.0.0.4:80  -                 "new"
 
             SUCCESS, revision 74
             """,
@@ -176,7 +174,25 @@ def test_a_lease_that_is_gone_is_not_one_that_nobody_asked_for() -> None:
 
 def test_says_what_was_there_only_if_asked() -> None:
     """No row begins with it."""
-    assert "\nwas" not in printed("table", lambda to: to.transaction([RESULT], prev_kv=False))
+    assert "\nwas" not in printed("table", lambda to: to.added(ADDED, prev_kv=False))
+
+
+def test_many_transactions_are_one_table() -> None:
+    """Nobody wants a header for every batch."""
+    lines = printed("table", lambda to: to.transaction([RESULT, RESULT])).splitlines()
+
+    assert len(lines) == 1 + 8 + 2
+    assert lines[-1] == "SUCCESS in 2 transactions, revision 74"
+
+
+def test_why_a_value_can_not_be_read_is_spelled_as_in_the_warning() -> None:
+    """Only what is not printable has an escape: the reason itself is ours."""
+    bad = InvalidValue("svc/e1", r"found '\"\x1b' and " + "\x1b", b"", 73, 0)
+    listing = Listing(HEADER, "svc", [], [bad], count=1, more=False)
+
+    lines = printed("table", lambda to: to.listing(listing, {})).splitlines()
+
+    assert lines[1] == r"svc/e1  found '\"\x1b' and \x1b"
 
 
 WIDE = Listing(

@@ -138,9 +138,11 @@ class App:
             self._login = credentials(self._flags, self._environ, self._ask)
         return self._login
 
-    def client(self) -> Client:
+    def client(self, *, quiet: bool = False) -> Client:
         """
         Return the client that the settings describe. It connects when it is used.
+
+        *quiet* is for who makes it, with the first call: see `Client`.
 
         Raises:
             InvalidSettingError: They describe none.
@@ -156,7 +158,7 @@ class App:
                 from ..etcd import Client  # the door to gRPC
 
             values = {name: value for name, (value, _) in found.items()}
-            self._client = Client(**values, **login)
+            self._client = Client(**values, **login, quiet=quiet)
         return self._client
 
     def local_address(self) -> str:

@@ -242,7 +242,7 @@ def _run(app: App, plan: Plan, make: Callable[..., Registration]) -> int:
     from ..entrypoint.telling import Telling
     from ..output.registering import registration_printer
 
-    app.client()  # everything that can be wrong with the settings is known now
+    app.client(quiet=True)  # everything that can be wrong with the settings is known now
     from ...etcd.idling import let_grpc_sleep  # behind the door to gRPC
 
     let_grpc_sleep()

@@ -14,10 +14,10 @@ from ...model import JSON, Endpoint, Update
 from ...registration.event import RegistrationEvent
 from ...registration.rules import OnConflict, OnDelete
 from ..app import App, pass_app
+from ..child import check_command
 from ..entrypoint.endpoints import read_file, settled
 from ..entrypoint.plan import OnLost, Plan, Start, Timing
 from ..entrypoint.specs import Spec, parse_spec
-from ..following.runner import check_command
 from ..grammar.durations import parse_duration
 from ..grammar.options import (
     KEY,

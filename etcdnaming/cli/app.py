@@ -139,18 +139,20 @@ class App:
             self._login = credentials(self._flags, self._environ, self._ask)
         return self._login
 
-    def client(self) -> Client:
+    def client(self, *, quiet: bool = False) -> Client:
         """
         Return the client that the settings describe. It connects when it is used.
+
+        *quiet* is for who makes it, with the first call: see `Client`.
 
         Raises:
             InvalidSettingError: They describe none.
         """
         if self._client is None:
-            self._client = self._new_client()
+            self._client = self._new_client(quiet=quiet)
         return self._client
 
-    def _new_client(self) -> Client:
+    def _new_client(self, *, quiet: bool) -> Client:
         self._found(REFUSED)
         found = self._found(CONNECTION)
         login = self.log_in()
@@ -163,7 +165,7 @@ class App:
         said = self._found(each for each in CREDENTIALS if each.key in login)
         check_variables({**found, **said})
         values = {name: value for name, (value, _) in found.items()}
-        return Client(**values, **login)
+        return Client(**values, **login, quiet=quiet)
 
     def _found(self, settings: Iterable[Setting]) -> dict[str, Value]:
         return {each.key: find(each, self._flags, self._environ) for each in settings}

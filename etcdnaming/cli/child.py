@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from .failures import CommandNotFoundError, CommandNotRunError
 
-__all__ = ["beginning", "run", "start"]
+__all__ = ["beginning", "check_command", "is_command", "run", "start"]
 
 FROM_THE_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
 """The command gets these by itself: it is for it to say what a Ctrl-C means."""
 
 PASSED_ON = (signal.SIGTERM, signal.SIGHUP)
+
+
+def check_command(name: str) -> None:
+    """
+    Make sure that there is a command *name* now, and not when the first change comes.
+
+    Raises:
+        CommandNotFoundError, CommandNotRunError: There is none.
+    """
+    if not is_command(name):
+        if os.sep in name and Path(name).exists():
+            raise CommandNotRunError(f"{name}: it can't be executed")
+        raise CommandNotFoundError(f"{name}: command not found")
+
+
+def is_command(name: str) -> bool:
+    """Say whether there is a program *name*, as `shutil.which` does, which brings lzma and more."""
+    directories = [""] if os.sep in name else os.get_exec_path()
+    paths = (os.path.join(each, name) for each in directories)  # noqa: PTH118 - none is made
+    return any(os.path.isfile(each) and os.access(each, os.X_OK) for each in paths)  # noqa: PTH113
 
 
 def run(command: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -87,6 +109,8 @@ def beginning(name: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as exc:
+        if is_command(name):  # as where its first line ends in a carriage return
+            raise CommandNotRunError(f"{name}: what is to run it is not there") from exc
         raise CommandNotFoundError(f"{name}: command not found") from exc
     except OSError as exc:
         raise CommandNotRunError(f"{name}: {exc.strerror}") from exc

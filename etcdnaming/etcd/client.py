@@ -67,6 +67,9 @@ class Client:
         keepalive_time, keepalive_timeout: Seconds between pings of a busy connection (6 at
             least: etcd throws out who asks more often than every 5), and for their answer.
 
+        quiet: There is always a stream open, as of a registration, and little else: gRPC is spared
+            what it does only to find out sooner that a connection is lost, or can carry more.
+
     Raises:
         InvalidSettingError: These settings make no client. Nothing was sent.
     """
@@ -88,6 +91,7 @@ class Client:
         command_timeout: float = 5.0,
         keepalive_time: float = MIN_KEEPALIVE_TIME,
         keepalive_timeout: float = 6.0,
+        quiet: bool = False,
     ) -> None:
         if min(dial_timeout, command_timeout, keepalive_timeout) <= 0:
             raise InvalidSettingError("timeouts must be more than 0")
@@ -106,6 +110,7 @@ class Client:
                 Security(cacert=cacert, cert=cert, key=key, insecure_transport=insecure_transport),
                 _keepalive(keepalive_time, keepalive_timeout),
                 dial_timeout,
+                quiet=quiet,
             )
         self.timeout = dial_timeout + command_timeout
         self.caller = Caller(

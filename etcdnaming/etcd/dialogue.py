@@ -14,6 +14,7 @@ from ..errors import AuthenticationError, ConnectionFailedError, EtcdError
 from .answers import TokenRefusedError, understand
 from .calls import Answers, Caller, Method
 from .deadline import Deadline
+from .idling import threads_of_grpc
 from .members import Member
 
 __all__ = ["Dialogue", "Listener"]
@@ -98,7 +99,8 @@ class Dialogue(Generic[Request, Response]):
 
     def _open(self) -> _Call[Request, Response]:
         requests: SimpleQueue[Request | None] = SimpleQueue()
-        member, answers = self._caller.stream(self._method, iter(requests.get, None))
+        with threads_of_grpc():
+            member, answers = self._caller.stream(self._method, iter(requests.get, None))
         call = _Call(member, answers, requests)
         with self._lock:
             self._call = call

@@ -107,7 +107,7 @@ class LeaseKeeper:
             self._open, self._heard = True, now
             self._agenda.clear()
             for kept in self._kept.values():
-                kept.asked, kept.due = None, now
+                kept.asked, kept.due, kept.planned = None, now, None
                 self._plan(kept)
 
     def received(self, response: rpc.LeaseKeepAliveResponse) -> None:
@@ -156,6 +156,7 @@ class LeaseKeeper:
             kept = self._kept.get(lease)
             if kept is None or kept.planned != when:
                 continue  # forgotten, or planned anew since
+            kept.planned = None
             if not kept.silent and now >= kept.deadline:
                 kept.silent = True
                 kept.tell(LeaseState.SILENT, self._why(kept))
@@ -171,9 +172,12 @@ class LeaseKeeper:
         """Put down when there will be something to do about it."""
         times = [] if kept.silent else [kept.deadline]
         if self._open:
-            times.append(kept.due if kept.asked is None else self._patience_ends(kept))
-        kept.planned = min(times, default=None)
-        if kept.planned is not None:
+            # Patience ends after the next question is due. So an answer that comes before that
+            # changes no plan, and nobody wakes up for it.
+            is_late = kept.asked is not None and kept.due <= time.monotonic()
+            times.append(self._patience_ends(kept) if is_late else kept.due)
+        before, kept.planned = kept.planned, min(times, default=None)
+        if kept.planned not in {None, before}:
             heappush(self._agenda, (kept.planned, kept.id))
             if self._agenda[0][1] == kept.id:
                 self._changed.notify()

@@ -13,6 +13,7 @@ from ..forking import kept, told_after_fork
 from .addresses import Address
 from .deadline import Deadline
 from .dial import Attempt, dial
+from .idling import threads_of_grpc
 from .security import Security
 
 __all__ = ["DialledMembers", "GivenMember", "Member", "Members"]
@@ -27,6 +28,9 @@ OPTIONS = (
     ("grpc.max_reconnect_backoff_ms", 500),
     ("grpc.http2.max_pings_without_data", 0),  # an idle watch is pinged for ever
 )
+
+QUIET = (("grpc.http2.bdp_probe", 0),)
+"""Answers are not followed by pings that find out how large the next ones may be."""
 
 
 class Member:
@@ -74,6 +78,8 @@ class DialledMembers:
     """
     Endpoints of ours: one connection, shared by all threads, and the next endpoint when it is left.
 
+    *quiet*: there is always a stream, which tells of a lost connection, and what comes is small.
+
     `_lock` owns the current member; whoever finds none dials while the others wait for it.
     """
 
@@ -83,9 +89,13 @@ class DialledMembers:
         security: Security,
         options: Sequence[tuple[str, int]],
         dial_timeout: float,
+        *,
+        quiet: bool,
     ) -> None:
         self._addresses = list(addresses)
-        self._security, self._options = security, (*OPTIONS, *options)
+        self._quiet = quiet
+        self._security = security
+        self._options = (*OPTIONS, *options, *(QUIET if quiet else ()))
         self._dial_timeout = dial_timeout
         self._closed = False
         self._begin()
@@ -149,7 +159,9 @@ class DialledMembers:
 
     def _attempt(self, address: Address, woken: threading.Condition) -> Attempt:
         tls = self._security.is_tls(address)
-        return Attempt(address, self._channel(address, tls=tls), tls=tls, woken=woken)
+        with threads_of_grpc():
+            channel = self._channel(address, tls=tls)
+        return Attempt(address, channel, tls=tls, woken=woken)
 
     def _channel(self, address: Address, *, tls: bool) -> grpc.Channel:
         if tls:
@@ -163,7 +175,7 @@ class DialledMembers:
         position = self._addresses.index(attempt.address)
         self._addresses = self._addresses[position:] + self._addresses[:position]
         member = Member(attempt.address.text, attempt.channel, attempt.address)
-        if attempt.tls:
+        if attempt.tls and not self._quiet:
             self._watchdog = _Watchdog(self.leave, member)
             attempt.channel.subscribe(self._watchdog)
         return member

@@ -95,18 +95,25 @@ def test_a_crash_is_known_at_once(spawn: Spawn, etcd: Etcd, end: str) -> None:
         assert is_empty(etcd)
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"\x7fELF", "Exec format error"),
+        (b"#!/bin/sh\r\nexit 0\r\n", "what is to run it is not there"),
+    ],
+)
 def test_a_command_that_can_not_begin_after_all_leaves_nothing(
-    spawn: Spawn, etcd: Etcd, tmp_path: Path
+    spawn: Spawn, etcd: Etcd, tmp_path: Path, content: bytes, words: str
 ) -> None:
-    """It was there, and is no program."""
+    """It was there, and is no program, or was written on Windows."""
     file = tmp_path / "program"
-    file.write_bytes(b"\x7fELF")
+    file.write_bytes(content)
     file.chmod(0o755)
 
     result = spawn(*REGISTER, "--start", "registered", "--", file).finish()
 
     assert (result.status, result.out) == (126, "")
-    assert result.err.endswith(f"Error: {file}: Exec format error\n")
+    assert result.err.endswith(f"Error: {file}: {words}\n")
     assert is_empty(etcd)
 
 

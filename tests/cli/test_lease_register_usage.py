@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -126,15 +127,23 @@ def test_a_way_to_etcd_that_can_not_be_is_refused(
     assert words in result.err
 
 
-@pytest.mark.parametrize("file", ["{tmp}", "{tmp}/none/ready"])
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ("{tmp}", "it is there, and not a file"),
+        ("{tmp}/pipe", "it is there, and not a file"),
+        ("{tmp}/none/ready", "it can't be written"),
+    ],
+)
 def test_a_ready_file_that_can_not_be_is_refused(
-    spawn: Spawn, etcd: Etcd, tmp_path: Path, file: str
+    spawn: Spawn, etcd: Etcd, tmp_path: Path, file: str, words: str
 ) -> None:
-    """Before CMD runs."""
-    path = file.format(tmp=tmp_path)
+    """Before CMD runs; and what is there, as /dev/null may be, is not removed."""
+    path = Path(file.format(tmp=tmp_path))
+    os.mkfifo(tmp_path / "pipe")
     result = spawn(*REGISTER, "--ready-file", path, "--", "echo", "ran").finish()
 
-    words = f"Error: --ready-file {path}: it can't be written (see etcdnaming lease-register --help"
     assert (result.status, result.out) == (128, "")
-    assert result.err.startswith(words[:-30])
+    assert result.err.startswith(f"Error: --ready-file {path}: {words} (see etcdnaming lease-")
+    assert (tmp_path / "pipe").is_fifo()
     assert is_empty(etcd)

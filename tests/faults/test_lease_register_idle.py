@@ -5,12 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from harness import Etcd, Spawn
+from harness import Certificates, Etcd, Spawn
 from harness.registering import REGISTER
 
 from etcdnaming.etcd import rpc_pb2
@@ -69,6 +69,16 @@ def used(pid: int) -> float:
     return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 
 
+def wake_ups(pid: int) -> int:
+    """Return how often the threads of a process have gone to sleep so far."""
+    lines = [
+        line
+        for task in Path(f"/proc/{pid}/task").glob("*/status")
+        for line in task.read_text().splitlines()
+    ]
+    return sum(int(each.split()[1]) for each in lines if each.startswith("voluntary_ctxt"))
+
+
 @pytest.fixture
 def idle(spawn: Spawn, etcd: Etcd, tmp_path: Path) -> int:
     """One whose command has nothing to do either."""
@@ -88,9 +98,38 @@ def test_it_needs_little_memory(idle: int, etcd: Etcd) -> None:
 
 
 def test_it_needs_hardly_any_time(idle: int, etcd: Etcd) -> None:
-    """Less than a thousandth of one core; where that is a slow one, no more than the least."""
+    """Less than a thousandth of one core; where that is a slow one, less than the least."""
     with bare(etcd) as least:
         before = used(idle), used(least)
         time.sleep(SECONDS)
         ours, theirs = used(idle) - before[0], used(least) - before[1]
     assert ours < max(SECONDS / 1000, theirs)
+
+
+@pytest.fixture(params=["plain", "TLS"])
+def way(request: pytest.FixtureRequest) -> list[str]:
+    """The options that reach an etcd by itself, or by certificates."""
+    if request.param == "plain":
+        etcd: Etcd = request.getfixturevalue("etcd")
+        return ["--endpoints", etcd.endpoint]
+    secure: Callable[..., Etcd] = request.getfixturevalue("secure_etcd")
+    certificates: Certificates = request.getfixturevalue("certificates")
+    return ["--endpoints", f"https://{secure().endpoint}", "--cacert", str(certificates.ca)]
+
+
+def test_it_hardly_ever_wakes_up(spawn: Spawn, way: list[str]) -> None:
+    """Not for gRPC either, which looks thirty times a second at nothing, and 120 with TLS."""
+    process = spawn(*REGISTER, *way, "--", "sleep", "600")
+    process.wait_for_err("OK\n")
+    time.sleep(2)
+    before = wake_ups(process.pid)
+    time.sleep(SECONDS)
+    assert wake_ups(process.pid) - before < 18 * SECONDS
+
+
+def test_its_command_is_as_punctual_as_any(spawn: Spawn, etcd: Etcd) -> None:
+    """It is only we who may be late."""
+    show = ("cat", "/proc/self/timerslack_ns")
+    assert spawn(*REGISTER, "--start", "registered", "--", *show).finish().out == (
+        Path("/proc/self/timerslack_ns").read_text()
+    )

@@ -14,10 +14,10 @@ from ...model import JSON, Endpoint, Update
 from ...registration.event import RegistrationEvent
 from ...registration.rules import OnConflict, OnDelete
 from ..app import App, pass_app
+from ..child import check_command
 from ..entrypoint.endpoints import read_file, settled
 from ..entrypoint.plan import OnLost, Plan, Start, Timing
 from ..entrypoint.specs import Spec, parse_spec
-from ..following.runner import check_command
 from ..grammar.durations import parse_duration
 from ..grammar.options import (
     KEY,
@@ -243,7 +243,7 @@ def _run(app: App, plan: Plan, make: Callable[..., Registration]) -> int:
     from ..entrypoint.telling import Telling
     from ..output.registering import registration_printer
 
-    app.client()  # everything that can be wrong with the settings is known now
+    app.client(quiet=True)  # everything that can be wrong with the settings is known now
     from ...etcd.idling import let_grpc_sleep  # behind the door to gRPC
 
     let_grpc_sleep()

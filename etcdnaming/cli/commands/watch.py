@@ -12,12 +12,13 @@ import click
 from ...errors import ClosedError, PermissionDeniedError, RefusedError
 from ...model import ChangeBatch, StoredEndpoint, WatchState
 from ..app import App, pass_app
+from ..child import check_command
 from ..failures import WatchCanceledError
 from ..following.follow import follow
 from ..following.handler import Handler, Policy
 from ..following.notes import Notes
 from ..following.reader import Reader
-from ..following.runner import Runner, check_command
+from ..following.runner import Runner
 from ..grammar.durations import parse_duration, parse_timeout
 from ..grammar.options import POSITIVE, TARGET, flag
 from ..grammar.parsed import Parsed

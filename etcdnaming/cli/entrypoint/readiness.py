@@ -30,7 +30,10 @@ class Readiness:
         self._is_ready = False
         if file is None:
             return
-        if file.is_dir() or not os.access(file.parent, os.W_OK | os.X_OK):
+        if file.exists() and not file.is_file():
+            # It would be removed: a directory can't be, but root's /dev/null can.
+            raise click.UsageError(f"--ready-file {file}: it is there, and not a file")
+        if not os.access(file.parent, os.W_OK | os.X_OK):
             raise click.UsageError(f"--ready-file {file}: it can't be written")
         self._remove()  # of a run that was killed
 

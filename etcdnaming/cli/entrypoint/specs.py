@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
-from ..following.runner import is_command
+from ..child import is_command
 from ..grammar.options import parse_text
 
 __all__ = ["ExecSpec", "GrpcSpec", "Spec", "TcpSpec", "parse_spec"]

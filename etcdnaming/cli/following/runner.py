@@ -2,37 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from ..child import start
-from ..failures import CommandNotFoundError, CommandNotRunError
 
-__all__ = ["Runner", "check_command", "is_command", "outcome"]
-
-
-def check_command(name: str) -> None:
-    """
-    Make sure that there is a command *name* now, and not when the first change comes.
-
-    Raises:
-        CommandNotFoundError, CommandNotRunError: There is none.
-    """
-    if not is_command(name):
-        if os.sep in name and Path(name).exists():
-            raise CommandNotRunError(f"{name}: it can't be executed")
-        raise CommandNotFoundError(f"{name}: command not found")
-
-
-def is_command(name: str) -> bool:
-    """Say whether there is a program *name*, as `shutil.which` does, which brings lzma and more."""
-    directories = [""] if os.sep in name else os.get_exec_path()
-    paths = (os.path.join(each, name) for each in directories)  # noqa: PTH118 - none is made
-    return any(os.path.isfile(each) and os.access(each, os.X_OK) for each in paths)  # noqa: PTH113
+__all__ = ["Runner", "outcome"]
 
 
 def outcome(status: int) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 
 import pytest
-from harness import READER, WRITER, Certificates, Cluster, Etcd, EtcdctlError, Proxy
+from harness import READER, WRITER, Certificates, Cluster, Etcd, EtcdctlError, Proxy, Run
 
 
 def test_etcd_is_empty_at_first(etcd: Etcd) -> None:
@@ -131,6 +132,15 @@ def test_a_proxy_passes_on(etcd: Etcd, grpc_proxy: Callable[..., Proxy]) -> None
     grpc_proxy(etcd).put("svc/e1", "x")
 
     assert etcd.get("") == {b"svc/e1": b"x"}
+
+
+def test_a_call_of_the_program_leaves_signals_as_they_were(run: Run) -> None:
+    """Or deadlines would be heard by nobody, and what other tests start would ignore some."""
+    before = {number: signal.getsignal(number) for number in signal.valid_signals()}
+
+    call = ("lease-register", "svc/e1", "--addr", "1:1", "--ready-file", "/nowhere/x")
+    assert run(*call).status == 128
+    assert {number: signal.getsignal(number) for number in signal.valid_signals()} == before
 
 
 def test_the_environment_knows_no_etcd() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -57,7 +58,7 @@ class Run:
             stdin, out, err = files
             stdin.write(input.encode() if isinstance(input, str) else input)
             stdin.seek(0)
-            with _standard_streams(stdin, out, err):
+            with _standard_streams(stdin, out, err), _signals_given_back():
                 status = main([os.fsdecode(arg) for arg in args])
             return Result(status, _text(out), _text(err))
 
@@ -80,6 +81,18 @@ def _standard_streams(stdin: IO[bytes], out: IO[bytes], err: IO[bytes]) -> Itera
             )
             patch.setattr(sys, name, stream)
         yield
+
+
+@contextmanager
+def _signals_given_back() -> Iterator[None]:
+    """Undo what `lease-register` does to a process that it usually has to itself."""
+    before = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if signal.getsignal(number) != handler:
+                signal.signal(number, handler)
 
 
 @contextmanager

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from functools import partial
 
 from ...registration.event import RegistrationEvent
 from ...wire import dumps
 from .. import stderr
-from ..output.registering import RegistrationPrinter, StateChange, state_change
+from ..output.registering import (
+    RegistrationPrinter,
+    StateChange,
+    health_changed,
+    registration_changed,
+)
 from ..output.spelling import lease_id
 from .voice import Voice
 
@@ -42,7 +46,7 @@ class Telling:
 
     def tell(self, event: RegistrationEvent) -> None:
         """Tell what has happened to the registration."""
-        self._print(state_change(event))
+        self._print(registration_changed(event))
         if words := _words(event):
             self._aside(partial(stderr.warn, words))
         elif event.kind == "regained":
@@ -56,11 +60,11 @@ class Telling:
 
     def healthy(self) -> None:
         """Tell that the check passes now."""
-        self._print(StateChange("healthy", time.time()))
+        self._print(health_changed(""))
 
     def unhealthy(self, trouble: str) -> None:
         """Tell that the check has failed too often."""
-        self._print(StateChange("unhealthy", time.time(), reason=trouble))
+        self._print(health_changed(trouble))
         self._aside(partial(stderr.warn, f"unhealthy: {trouble}"))
 
     def warn(self, text: str) -> None:

@@ -129,11 +129,12 @@ def service(target: str, count: int) -> str:
 
 def state_change(change: StateChange, at: str) -> str:
     """``type time key key_base64 addr metadata lease ttl holder revision seconds reason``."""
+    event = change.event
     return (
-        f'{{"type":"{change.type}","time":"{at}",{_key(change.key)},{_values(change.endpoint)},'
-        f'"lease":"{lease_id(change.lease)}","ttl":{change.ttl},'
-        f'"holder":"{lease_id(change.holder)}","revision":{change.revision},'
-        f'"seconds":{change.seconds:.3f},"reason":{encode_basestring(change.reason)}}}'
+        f'{{"type":"{change.type}","time":"{at}",{_key(event.key)},{_values(event.endpoint)},'
+        f'"lease":"{lease_id(event.lease)}","ttl":{event.ttl},'
+        f'"holder":"{lease_id(event.holder)}","revision":{event.revision},'
+        f'"seconds":{event.seconds:.3f},"reason":{encode_basestring(event.reason)}}}'
     )
 
 

@@ -7,36 +7,40 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple, Protocol, TextIO
 
-from ...model import Endpoint
 from ...registration.event import RegistrationEvent
 
-__all__ = ["Lines", "RegistrationPrinter", "StateChange", "registration_printer", "state_change"]
+__all__ = [
+    "Lines",
+    "RegistrationPrinter",
+    "StateChange",
+    "health_changed",
+    "registration_changed",
+    "registration_printer",
+]
 
 
 class StateChange(NamedTuple):
     """
-    A change of state: those of `RegistrationEvent`, ``healthy`` and ``unhealthy``.
+    A change of state, *at* seconds since the epoch: of the registration, or of the service.
 
-    *at* is in seconds since the epoch, all else as there; what does not apply is empty.
+    *type* is the kind of the *event*, or ``healthy`` or ``unhealthy``, of which only its reason is
+    told.
     """
 
     type: str
     at: float
-    key: str = ""
-    endpoint: Endpoint | None = None
-    lease: int = 0
-    ttl: int = 0
-    holder: int = 0
-    revision: int = 0
-    seconds: float = 0.0
-    reason: str = ""
+    event: RegistrationEvent
 
 
-def state_change(event: RegistrationEvent) -> StateChange:
+def registration_changed(event: RegistrationEvent) -> StateChange:
     """Return what is to be printed of *event*, which happens now."""
-    facts = event._asdict()
-    del facts["error"]
-    return StateChange(facts.pop("kind"), time.time(), **facts)
+    return StateChange(event.kind, time.time(), event)
+
+
+def health_changed(trouble: str) -> StateChange:
+    """Return what is to be printed of a service that is well again, or has this *trouble* now."""
+    kind = "unhealthy" if trouble else "healthy"
+    return StateChange(kind, time.time(), RegistrationEvent("error", reason=trouble))
 
 
 class Lines(Protocol):

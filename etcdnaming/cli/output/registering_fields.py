@@ -16,16 +16,17 @@ class FieldsLines:
     def changed(self, change: StateChange) -> Iterator[str]:
         """Yield what applies to it."""
         yield blocks.line("Type", change.type)
-        if change.key:
-            yield blocks.text("Key", change.key)
-        if change.endpoint is not None:
-            yield from blocks.endpoint(change.endpoint)
-        numbers = (change.revision, change.lease, change.holder, change.ttl)
+        event = change.event
+        if event.key:
+            yield blocks.text("Key", event.key)
+        if event.endpoint is not None:
+            yield from blocks.endpoint(event.endpoint)
+        numbers = (event.revision, event.lease, event.holder, event.ttl)
         for name, number in zip(("Revision", "Lease", "Holder", "TTL"), numbers, strict=True):
             if number:
                 yield blocks.line(name, number)
-        if change.reason:
-            yield blocks.text("Reason", change.reason)
+        if event.reason:
+            yield blocks.text("Reason", event.reason)
         yield "\n"
 
     def complete(self) -> Iterator[str]:

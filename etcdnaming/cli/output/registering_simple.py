@@ -16,9 +16,9 @@ class SimpleLines:
     def changed(self, change: StateChange) -> Iterator[str]:
         """Yield what etcdctl says of leases."""
         if change.type == "granted":
-            yield f"lease {lease_id(change.lease)} granted with TTL({change.ttl}s)\n"
+            yield f"lease {lease_id(change.event.lease)} granted with TTL({change.event.ttl}s)\n"
         elif change.type == "revoked":
-            yield f"lease {lease_id(change.lease)} revoked\n"
+            yield f"lease {lease_id(change.event.lease)} revoked\n"
 
     def complete(self) -> Iterator[str]:
         """Yield what `add` says."""

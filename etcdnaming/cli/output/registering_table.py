@@ -8,6 +8,7 @@ from typing import TextIO
 
 from rich.text import Text
 
+from ...registration.event import RegistrationEvent
 from .drawing import draw
 from .registering import StateChange
 from .spelling import escape, lease_id, printable
@@ -41,7 +42,7 @@ class TableLines:
         """Yield one line."""
         clock = time.strftime("%H:%M:%S", time.localtime(change.at))
         kind = Text(change.type.replace("_", " ").ljust(WIDTH), STYLES.get(change.type, ""))
-        about = "  ".join(_facts(change))
+        about = "  ".join(_facts(change.event))
         yield draw(Text.assemble((clock, "dim"), "  ", kind, "  ", about), stream=self._stream)
 
     def complete(self) -> Iterator[str]:
@@ -49,18 +50,18 @@ class TableLines:
         yield from ()
 
 
-def _facts(change: StateChange) -> Iterator[str]:
-    if change.key:
-        yield escape(change.key)
-    if change.endpoint is not None:
-        yield escape(change.endpoint.addr)
-    if change.ttl:
-        yield f"TTL({change.ttl}s)"
-    if change.lease:
-        yield f"lease {lease_id(change.lease)}"
-    if change.holder:
-        yield f"held by lease {lease_id(change.holder)}"
-    if change.seconds:
-        yield f"after {change.seconds:.1f}s"
-    if change.reason:
-        yield printable(change.reason)
+def _facts(event: RegistrationEvent) -> Iterator[str]:
+    if event.key:
+        yield escape(event.key)
+    if event.endpoint is not None:
+        yield escape(event.endpoint.addr)
+    if event.ttl:
+        yield f"TTL({event.ttl}s)"
+    if event.lease:
+        yield f"lease {lease_id(event.lease)}"
+    if event.holder:
+        yield f"held by lease {lease_id(event.holder)}"
+    if event.seconds:
+        yield f"after {event.seconds:.1f}s"
+    if event.reason:
+        yield printable(event.reason)

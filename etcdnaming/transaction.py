@@ -23,6 +23,9 @@ __all__ = ["MAX_TXN_OPS", "update"]
 MAX_TXN_OPS = 128
 """etcd's own default of ``--max-txn-ops``, which bounds operations and compares alike."""
 
+LARGE = 1 << 18
+"""Bytes of values from which on none is sent twice in a request: etcd takes 1.5 MiB, by default."""
+
 ATTEMPTS = 10
 """How often others may create or delete our keys between two looks before we give up."""
 
@@ -92,7 +95,7 @@ class _Transaction:
 
     def run(self, client: Client) -> UpdateResult:
         """Send it, as often as a guess is wrong."""
-        if len(self._unsure) == 1 and not self._conditions:
+        if len(self._unsure) == 1 and not self._conditions and not self._is_large():
             return self._result(client.txn(self._either_way(self._unsure[0])))
         existing: AbstractSet[str] = set()
         for _ in range(ATTEMPTS):
@@ -101,6 +104,9 @@ class _Transaction:
                 return self._result(answer)
             existing = self._look(answer)
         raise ConflictError(self._unsure, ATTEMPTS)
+
+    def _is_large(self) -> bool:
+        return sum(map(len, self._values.values())) > LARGE
 
     def _either_way(self, key: str) -> rpc.TxnRequest:
         """With one key in doubt, the two branches are the two ways it can be: no second trip."""

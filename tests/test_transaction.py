@@ -9,7 +9,7 @@ from harness import Etcd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etcdnaming import transaction
+from etcdnaming import transaction, wire
 from etcdnaming.errors import (
     ConditionFailedError,
     ConflictError,
@@ -70,6 +70,19 @@ def test_a_changed_endpoint_stays_on_its_lease(
     assert etcd.lease_of("svc/e1") == lease
     assert {etcd.lease_of(f"svc/{name}") for name in others} <= {0}
     assert result.detached == {}
+
+
+def test_an_endpoint_may_be_as_large_as_etcd_takes(etcd: Etcd, client: Client) -> None:
+    """It is sent once at a time; new or there already, and then it stays on its lease."""
+    lease = etcd.grant(600)
+    etcd.put("svc/leased", "{}", lease)
+    large = Endpoint("1.1.1.1:1", "x" * (1 << 20))
+
+    for key in ("svc/leased", "svc/new"):
+        transaction.update(client, [Update.add(key, large)])
+
+    assert etcd.get("svc/") == dict.fromkeys([b"svc/leased", b"svc/new"], wire.encode(large))
+    assert (etcd.lease_of("svc/leased"), etcd.lease_of("svc/new")) == (lease, 0)
 
 
 def test_a_lease_that_is_named_is_taken_and_zero_means_none(etcd: Etcd, client: Client) -> None:

@@ -25,6 +25,9 @@ __all__ = ["Client"]
 MIN_KEEPALIVE_TIME = 6.0
 """Seconds. etcd throws out clients that ping more often than every 5 s."""
 
+LONGEST = 24 * 86400.0
+"""Seconds; gRPC counts milliseconds in 32 bits. Whoever says more means that it shall not end."""
+
 _RANGE = Method("/etcdserverpb.KV/Range", rpc.RangeRequest, rpc.RangeResponse)
 _TXN = Method("/etcdserverpb.KV/Txn", rpc.TxnRequest, rpc.TxnResponse, writes=True)
 _READ = Method("/etcdserverpb.KV/Txn", rpc.TxnRequest, rpc.TxnResponse)
@@ -95,6 +98,7 @@ class Client:
     ) -> None:
         if min(dial_timeout, command_timeout, keepalive_timeout) <= 0:
             raise InvalidSettingError("timeouts must be more than 0")
+        dial_timeout, command_timeout = min(dial_timeout, LONGEST), min(command_timeout, LONGEST)
         login = Login(
             user=user,
             password=password,
@@ -202,6 +206,7 @@ class Client:
 
 
 def _keepalive(time: float, timeout: float) -> tuple[tuple[str, int], ...]:
+    time, timeout = min(time, LONGEST), min(timeout, LONGEST)
     return (
         ("grpc.keepalive_time_ms", int(1000 * max(time, MIN_KEEPALIVE_TIME))),
         ("grpc.keepalive_timeout_ms", int(1000 * timeout)),

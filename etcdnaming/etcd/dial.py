@@ -131,4 +131,5 @@ def _failure(attempts: Sequence[Attempt], timeout: float) -> ConnectionFailedErr
     tried = "; ".join(f"{attempt.address.text}: {attempt.reason()}" for attempt in attempts)
     if attempts and all(attempt.hopeless for attempt in attempts):
         return TLSError(f"no etcd endpoint can be used: {tried}")
-    return ConnectionFailedError(f"no etcd endpoint reached within {round(timeout, 1):g}s: {tried}")
+    seconds = round(timeout, 1) or timeout
+    return ConnectionFailedError(f"no etcd endpoint reached within {seconds:g}s: {tried}")

@@ -8,9 +8,6 @@ from .setting import Setting
 
 __all__ = ["CONNECTION", "CREDENTIALS", "DEBUG", "REFUSED", "SETTINGS", "WRITE_OUT"]
 
-_FOREVER = 24 * 86400.0
-"""Seconds. gRPC counts milliseconds in 32 bits."""
-
 
 def _text(text: str) -> str:
     # Must not repeat *text* in an error: it may be a password.
@@ -29,14 +26,6 @@ def _path(text: str) -> str:
 
 def _list(text: str) -> tuple[str, ...]:
     return tuple(_text(text).split(","))
-
-
-def _time(text: str) -> float:
-    return min(parse_duration(text), _FOREVER)
-
-
-def _timeout(text: str) -> float:
-    return min(parse_timeout(text), _FOREVER)
 
 
 def _size(text: str) -> int:
@@ -72,16 +61,16 @@ CONNECTION: tuple[Setting, ...] = (
     Setting("cert", "FILE", _path, None, "Our certificate; switches TLS on."),
     Setting("key", "FILE", _path, None, "The key of our certificate."),
     Setting("insecure-transport", "", parse_bool, True, "=false: TLS, with the machine's own CAs."),
-    Setting("dial-timeout", "TIME", _timeout, 2.0, "To find an etcd that answers (2s)."),
-    Setting("command-timeout", "TIME", _timeout, 5.0, "For its answer, after that (5s)."),
+    Setting("dial-timeout", "TIME", parse_timeout, 2.0, "To find an etcd that answers (2s)."),
+    Setting("command-timeout", "TIME", parse_timeout, 5.0, "For its answer, after that (5s)."),
     Setting(
         "keepalive-time",
         "TIME",
-        _time,
+        parse_duration,
         6.0,
         "Between pings (6s; less is taken as 6s, because etcd drops who pings more often).",
     ),
-    Setting("keepalive-timeout", "TIME", _timeout, 6.0, "For the answer to a ping (6s)."),
+    Setting("keepalive-timeout", "TIME", parse_timeout, 6.0, "For the answer to a ping (6s)."),
 )
 
 CREDENTIALS: tuple[Setting, ...] = (

@@ -74,6 +74,20 @@ def test_all_signals_reach_the_command(contain: Contain, etcd: Etcd) -> None:
     assert is_empty(etcd)
 
 
+@pytest.mark.parametrize("last", ["TERM", "INT"])
+def test_all_signals_reach_the_command_without_any_etcd(contain: Contain, last: str) -> None:
+    """That is no reason to be deaf."""
+    nowhere = ("--endpoints", "127.0.0.1:1", "--dial-timeout", "500ms", "--drain", "1m")
+    process = contain(*REGISTER, *nowhere, "--", *hearing(f"SIG{last}"))
+    process.wait_for_out("begun")
+    process.wait_for_err("no etcd endpoint reached")
+    for name in ("HUP", "QUIT", "USR1", "USR2", "WINCH", last):
+        send(process, signal.Signals[f"SIG{name}"])
+        process.wait_for_out(f"SIG{name} ")
+
+    assert process.finish().status == 0
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_it_can_be_stopped_before_its_command_begins(
     contain: Contain, etcd: Etcd, number: int, status: int

@@ -14,6 +14,8 @@ def main() -> NoReturn:
     # Before anything takes time: from here on a Ctrl-C ends us as it ends any program, in silence.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if os.getpid() == 1:
+        _let_signals_end_us()
     _keep_standard_descriptors()
 
     from .cli import main as run
@@ -25,6 +27,13 @@ def main() -> NoReturn:
         from .cli.signals import die_by
 
         die_by(signal.SIGPIPE)
+
+
+def _let_signals_end_us() -> None:
+    """Do what the kernel does to all but PID 1, on which a signal without a handler is lost."""
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        if signal.getsignal(each) is not signal.SIG_IGN:
+            signal.signal(each, lambda number, _: os._exit(128 + number))
 
 
 def _keep_standard_descriptors() -> None:

@@ -42,7 +42,7 @@ def threads_of_grpc() -> Iterator[None]:
     if not _may_sleep or sys.platform != "linux":
         yield
         return
-    before = _prctl(PR_GET_TIMERSLACK)
+    before = max(0, _prctl(PR_GET_TIMERSLACK))  # -1 where the kernel knows no such thing
     _prctl(PR_SET_TIMERSLACK, int(LATE * 1e9))  # which they inherit
     try:
         yield

@@ -159,7 +159,9 @@ def _taken_from(slot: Slot) -> int:
 
 
 def _reason(slot: Slot, lease: int) -> str:
-    """Return why it has to be written again, if it was there, on this *lease*."""
+    """Return why it has to be written again, if it was there, and *lease* is not new."""
+    if slot.stage is Stage.AWAY and slot.holder:
+        return "nobody else holds it any more"
     if slot.lease != lease or slot.chosen:
         return ""
     return "it was deleted" if slot.seen is None else "it was put without a lease"

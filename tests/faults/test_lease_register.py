@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from harness import WRITER, Certificates, Etcd, Etcdctl, Process, Proxy, Spawn, wait_until
+from harness import WRITER, Certificates, Etcd, Etcdctl, Process, Proxy, Spawn, auth, wait_until
 from harness.pids import parent_of
 from harness.registering import ADDR, KEY, REGISTER, VALUE, is_empty
 
@@ -74,7 +74,7 @@ def test_a_lease_that_is_gone_is_replaced(
     lease = etcd.lease_of(KEY)
     if trouble == "frozen":
         etcd.freeze()
-        time.sleep(2 * TTL)
+        time.sleep(3 * TTL)
         etcd.thaw()
     elif trouble == "wiped":
         etcd.wipe()
@@ -85,6 +85,25 @@ def test_a_lease_that_is_gone_is_replaced(
     assert process.err.count(f"Warning: lease {lease:016x} lost: ") == 1
     assert parent_of(pid) == process.pid
     end(process)
+
+
+def test_an_outage_that_is_shorter_than_a_ttl_is_not_worth_a_word(
+    spawn: Spawn, own_etcd: Callable[..., Etcd]
+) -> None:
+    """The lease is the same, and what happens to the key afterwards is seen."""
+    etcd = own_etcd()
+    process, pid = begun(spawn, etcd, "--ttl", "10")
+    said_before, lease = process.err, etcd.lease_of(KEY)
+    etcd.stop()
+    time.sleep(TTL)
+    etcd.start()
+    etcd.delete(KEY)
+    wait_until(lambda: etcd.get(KEY), timeout=BACK)
+    again = f"Warning: {KEY} is registered again: it was deleted\n"
+    process.wait_for_err(again)
+    assert process.err == said_before + again
+    assert (etcd.lease_of(KEY), etcd.leases()) == (lease, [lease])
+    assert parent_of(pid) == process.pid
 
 
 @pytest.mark.parametrize(
@@ -208,20 +227,28 @@ def test_who_waits_follows(spawn: Spawn, etcd: Etcd) -> None:
     end(old)
     new.wait_for_err("OK\n", timeout=2)
     assert b'"new"' in etcd.entry(KEY).value
+    another, _ = begun(spawn, etcd)
+    new.wait_for_err(f"Warning: {KEY} was taken over by lease {etcd.lease_of(KEY):016x}\n")
+    end(another)
+    new.wait_for_err(f"Warning: {KEY} is registered again: nobody else holds it any more\n")
+    assert b'"new"' in etcd.entry(KEY).value
 
 
-def test_an_operator_has_the_last_word(spawn: Spawn, etcd: Etcd) -> None:
+def test_an_operator_has_the_last_word(spawn: Spawn, etcd: Etcd, tmp_path: Path) -> None:
     """What he sets sticks; what he deletes is put back, or stays away if that is wanted."""
     for policy in ("restore", "leave"):
         process, _ = begun(spawn, etcd, "--on-delete", policy)
-        drained = '{"Op":0,"Addr":"1.2.3.4:80","Metadata":{"weight":0}}'
-        etcd.ctl("put", "--ignore-lease", KEY, drained)
+        lease, drained = etcd.lease_of(KEY), b'{"Op":0,"Addr":"1.2.3.4:80","Metadata":{"weight":0}}'
+        file = tmp_path / "updates"
+        file.write_text(f'add {KEY} {ADDR} {{"weight":0}}\n')
+        assert spawn("txn-update", file).finish().out == "SUCCESS\n"
         changed = f'Warning: {KEY} was changed by somebody to {ADDR} {{"weight":0}}, which stands\n'
         process.wait_for_err(changed)
+        assert (etcd.entry(KEY).value, etcd.lease_of(KEY)) == (drained, lease)
         etcd.delete(KEY)
         if policy == "restore":
             process.wait_for_err(f"Warning: {KEY} is registered again: it was deleted\n", timeout=2)
-            assert etcd.entry(KEY).value == drained.encode()
+            assert etcd.entry(KEY).value == drained
             etcd.put(KEY, "{}")
             process.wait_for_err("is registered again: it was put without a lease\n", timeout=2)
         else:
@@ -252,7 +279,26 @@ def with_tls(request: pytest.FixtureRequest) -> tuple[Etcd, list[str]]:
     return etcd, ["--endpoints", f"https://{etcd.endpoint}", "--cacert", str(files.ca), *pair]
 
 
-@pytest.mark.parametrize("way", [by_a_proxy, as_a_user, with_tls])
+def with_everything(request: pytest.FixtureRequest) -> tuple[Etcd, list[str]]:
+    """Return one that speaks TLS to its own clients, and lets in only whom it knows."""
+    etcd: Etcd = request.getfixturevalue("secure_etcd")(*auth.SERVER_FLAGS, "--auth-token-ttl=1")
+    auth.add_users(etcd)
+    authority = str(request.getfixturevalue("certificates").ca)
+    where = ["--endpoints", f"https://{etcd.endpoint}", "--cacert", authority]
+    return etcd, [*where, "--user", WRITER]
+
+
+def by_a_proxy_as_a_user(request: pytest.FixtureRequest) -> tuple[Etcd, list[str]]:
+    """Return one that lets in only whom it knows, also through its proxy."""
+    etcd: Etcd = request.getfixturevalue("auth_etcd")("--auth-token-ttl=1")
+    proxy: Proxy = request.getfixturevalue("grpc_proxy")(etcd)
+    return etcd, ["--endpoints", proxy.endpoint, "--user", WRITER]
+
+
+WAYS = [by_a_proxy, as_a_user, with_tls, with_everything, by_a_proxy_as_a_user]
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_it_is_the_same_on_every_way_to_etcd(
     spawn: Spawn,
     way: Callable[[pytest.FixtureRequest], tuple[Etcd, list[str]]],
@@ -260,13 +306,39 @@ def test_it_is_the_same_on_every_way_to_etcd(
 ) -> None:
     """Registered, put back, kept alive, left."""
     etcd, options = way(request)
-    process = spawn(*REGISTER, *options, "--ttl", "1", *CMD)
+    process = spawn(*REGISTER, *options, "--ttl", str(TTL), *CMD)
     process.wait_for_err("OK\n")
     lease = etcd.lease_of(KEY)
-    time.sleep(2)
+    time.sleep(1.5 * TTL)
     etcd.delete(KEY)
     wait_until(lambda: etcd.get(KEY), timeout=2)
     assert (etcd.lease_of(KEY), etcd.leases()) == (lease, [lease])
+    end(process)
+    assert is_empty(etcd)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("way", WAYS)
+def test_it_comes_back_on_every_way_to_etcd(
+    spawn: Spawn,
+    way: Callable[[pytest.FixtureRequest], tuple[Etcd, list[str]]],
+    request: pytest.FixtureRequest,
+) -> None:
+    """From an outage in which its lease has ended, and then from one in which nothing has."""
+    etcd, options = way(request)
+    process = spawn(*REGISTER, *options, "--ttl", str(TTL), *CMD)
+    process.wait_for_err("OK\n")
+    etcd.freeze()
+    time.sleep(3 * TTL)
+    etcd.thaw()
+    wait_until(partial(said, process, "registered again after ", 1), timeout=BACK)
+    etcd.stop()
+    time.sleep(3 * TTL)
+    etcd.start()
+    wait_until(partial(said, process, "registered again after ", 2), timeout=BACK)
+    assert said(process, "Warning: lease ", 2)
+    wait_until(lambda: etcd.leases() == [etcd.lease_of(KEY)], timeout=TTL + 2)
     end(process)
     assert is_empty(etcd)
 
@@ -314,6 +386,29 @@ def test_a_login_that_was_refused_is_tried_again(
     process.wait_for_err("OK\n", timeout=35)
     assert etcd.entry(KEY).value == VALUE
     end(process)
+
+
+def test_a_password_that_was_rotated_stops_no_command(
+    spawn: Spawn, auth_etcd: Callable[..., Etcd], tmp_path: Path
+) -> None:
+    """It is read again from its file when the restart of etcd has made all tokens void."""
+    etcd, file = auth_etcd(), tmp_path / "password"
+    name, _, password = WRITER.partition(":")
+    file.write_text(password)
+    login = ("--user", name, "--password-file", str(file))
+    process, pid = begun(spawn, etcd, *login)
+    etcd.ctl("user", "passwd", "--interactive=false", name, input="rotated\n")
+    file.write_text("rotated")
+    etcd.stop()
+    etcd.start()
+    etcd.delete(KEY)
+    wait_until(lambda: etcd.get(KEY), timeout=BACK)
+    time.sleep(2 * TTL)
+    assert [etcd.lease_of(KEY)] == etcd.leases()
+    assert parent_of(pid) == process.pid
+    assert "failed" not in process.err
+    end(process)
+    assert is_empty(etcd)
 
 
 @pytest.mark.long

@@ -97,6 +97,19 @@ def test_it_needs_little_memory(idle: int, etcd: Etcd) -> None:
         assert memory(idle) <= 1.2 * memory(least)
 
 
+def test_a_thousand_endpoints_need_little_more(
+    spawn: Spawn, idle: int, etcd: Etcd, tmp_path: Path
+) -> None:
+    """At most 20 MiB."""
+    file = tmp_path / "endpoints"
+    file.write_text("".join(f"add svc/many-{n} 10.0.0.1:{n}\n" for n in range(1000)))
+    many = spawn("lease-register", "-f", file, "--", "sleep", "600")
+    many.wait_for_err("OK\n")
+    time.sleep(2)
+    assert len(etcd.get("svc/many-")) == 1000
+    assert memory(many.pid) - memory(idle) <= 20 * 1024
+
+
 def test_it_needs_hardly_any_time(idle: int, etcd: Etcd) -> None:
     """Less than a thousandth of one core; where that is a slow one, less than the least."""
     with bare(etcd) as least:

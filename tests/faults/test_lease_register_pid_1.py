@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from harness import Etcd, Process, wait_until
-from harness.environment import pointing_at
+from harness.environment import Changes, pointing_at
 from harness.process import command
 from harness.registering import KEY, REGISTER, children_of, hearing, is_empty, times
 
@@ -31,8 +31,8 @@ def contain(etcd: Etcd) -> Iterator[Contain]:
         pytest.skip(f"no PID namespaces here: {exc}")
     started: list[Process] = []
 
-    def contain(*args: str) -> Process:
-        environment = pointing_at(etcd.endpoint, None)
+    def contain(*args: str, env: Changes | None = None) -> Process:
+        environment = pointing_at(etcd.endpoint, env)
         started.append(Process([*NAMESPACE, *command(*args)], environment))
         return started[-1]
 
@@ -74,6 +74,20 @@ def test_all_signals_reach_the_command(contain: Contain, etcd: Etcd) -> None:
     assert is_empty(etcd)
 
 
+@pytest.mark.parametrize("last", ["TERM", "INT"])
+def test_all_signals_reach_the_command_without_any_etcd(contain: Contain, last: str) -> None:
+    """That is no reason to be deaf."""
+    nowhere = ("--endpoints", "127.0.0.1:1", "--dial-timeout", "500ms", "--drain", "1m")
+    process = contain(*REGISTER, *nowhere, "--", *hearing(f"SIG{last}"))
+    process.wait_for_out("begun")
+    process.wait_for_err("no etcd endpoint reached")
+    for name in ("HUP", "QUIT", "USR1", "USR2", "WINCH", last):
+        send(process, signal.Signals[f"SIG{name}"])
+        process.wait_for_out(f"SIG{name} ")
+
+    assert process.finish().status == 0
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_it_can_be_stopped_before_its_command_begins(
     contain: Contain, etcd: Etcd, number: int, status: int
@@ -87,6 +101,17 @@ def test_it_can_be_stopped_before_its_command_begins(
 
     result = process.finish()
     assert (result.status, result.out) == (status, "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_can_be_stopped_before_it_has_begun(contain: Contain, etcd: Etcd, number: int) -> None:
+    """A container that is stopped as soon as it is started is not waited for."""
+    process = contain(*REGISTER, "--", "sleep", "60", env={"PYTHONPROFILEIMPORTTIME": "1"})
+    process.wait_for_err(" click.core\n")
+    send(process, number)
+
+    assert process.finish().status == 128 + number
+    assert is_empty(etcd)
 
 
 def test_without_a_command_it_ends_as_anywhere(contain: Contain, etcd: Etcd) -> None:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from inspect import signature
 from pathlib import Path
 from traceback import walk_stack
@@ -446,9 +446,12 @@ def test_a_new_set_is_connected_before_it_is_used(
                 Update.add("foo/svc/mute", Endpoint(f"127.0.0.1:{mute.getsockname()[1]}")),
             ]
         )
-        while channel.endpoints == (Endpoint(backend.addr),):
-            ask(channel, timeout=5)
-        assert time.monotonic() - began > 0.9
+        last = began
+        with suppress(grpc.RpcError):
+            while True:
+                ask(channel, timeout=3)
+                last = time.monotonic()
+    assert last - began > 0.9
 
 
 def test_a_burst_is_one_swap(

@@ -99,7 +99,7 @@ async def test_who_writes_and_reads_waits_for_the_first_set_too(
         await chat.write(b"a")
         assert await chat.read() == b"a"
         await chat.done_writing()
-        assert await chat.read() is grpc.aio.EOF
+        assert await chat.code() is grpc.StatusCode.OK
         for _ in range(3):
             await total.write(b"")
         await total.done_writing()

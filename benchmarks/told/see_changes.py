@@ -11,7 +11,8 @@ from etcdnaming import Client, EndpointManager
 def main(endpoint: str, count: int, flood: str) -> None:
     seen = 0
     with Client([endpoint]) as client, EndpointManager(client, "svc").watch() as watch:
-        while watch.get(1):  # until the first set is there, and the stream after it
+        next(watch)  # the first set, however long it takes
+        while watch.get(1):  # until the stream after it is there
             pass
         with subprocess.Popen([flood, "flood", endpoint, str(count), "1"]):
             while seen < count:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
@@ -359,6 +358,7 @@ def test_a_loop_that_has_ended_leaves_nothing_behind(
     client: Client, manager: EndpointManager, backends: Backends
 ) -> None:
     """Though nobody has closed its channel; the next loop has its own."""
+    before = set(threading.enumerate())
     backend = backends()
     update(manager, backend)
 
@@ -367,7 +367,8 @@ def test_a_loop_that_has_ended_leaves_nothing_behind(
 
     for _ in range(3):
         assert asyncio.run(asyncio.wait_for(forget(), 20)) == {backend.addr: 3}
-    end = time.monotonic() + 10
-    while any(each.name.startswith("etcdnaming-") for each in threading.enumerate()):
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    asyncio.run(wait_until(lambda: not any(map(_is_ours, set(threading.enumerate()) - before))))
+
+
+def _is_ours(thread: threading.Thread) -> bool:
+    return thread.name.startswith("etcdnaming-")

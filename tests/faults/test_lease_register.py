@@ -397,8 +397,8 @@ def test_a_password_that_was_rotated_stops_no_command(
     file.write_text(password)
     login = ("--user", name, "--password-file", str(file))
     process, pid = begun(spawn, etcd, *login)
+    file.write_text("rotated")  # first: from the next line on nobody is let in with the old one
     etcd.ctl("user", "passwd", "--interactive=false", name, input="rotated\n")
-    file.write_text("rotated")
     etcd.stop()
     etcd.start()
     etcd.delete(KEY)

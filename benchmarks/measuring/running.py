@@ -15,6 +15,7 @@ from urllib.request import urlopen
 
 __all__ = ["Usage", "requests", "running", "streams", "usage_of"]
 
+
 class Usage(NamedTuple):
     """
     What a process has used until *at*.

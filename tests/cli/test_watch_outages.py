@@ -48,7 +48,8 @@ def test_a_restart_is_said_and_nothing_missed(spawn: Spawn, own_etcd: Callable[.
 
     assert told(watch) == [("PUT", "1", False), ("PUT", "2", False)]
     lost, found = watch.err.splitlines()
-    assert lost.startswith(f"Warning: disconnected: {etcd.endpoint}: ")
+    assert lost.startswith("Warning: disconnected: ")
+    assert f"{etcd.endpoint}: " in lost  # was called, or could not be: the stream may not be there
     assert found == f"reconnected to {etcd.endpoint}"
 
 

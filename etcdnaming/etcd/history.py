@@ -13,9 +13,13 @@ from typing import NamedTuple
 from ..errors import CompactedError, EtcdError, FutureRevisionError
 from . import rpc_pb2 as rpc
 from .client import Client
+from .deadline import within
 from .snapshot import Snapshot, read_snapshot
 
 __all__ = ["AnotherHistoryError", "Glance", "History"]
+
+PACE = 20_000
+"""Keys that come in a second, at the least, from an etcd that is busy."""
 
 _DELETE = rpc.Event.DELETE
 
@@ -77,7 +81,7 @@ class History:
 
     def read(self, revision: int = 0) -> Snapshot[rpc.KeyValue]:
         """Forget everything, and see what there is now, or was at *revision*."""
-        snapshot = read_snapshot(self._client, self._request(revision=revision), list)
+        snapshot = self._all(self._request(revision=revision))
         self._known = {kv.key: _mark(kv) for kv in snapshot.found}
         self.revision = revision or snapshot.header.revision
         return snapshot
@@ -100,9 +104,7 @@ class History:
             AnotherHistoryError: They differ.
         """
         try:
-            snapshot = read_snapshot(
-                self._client, self._request(revision=self.revision, keys_only=True), list
-            )
+            snapshot = self._all(self._request(revision=self.revision, keys_only=True))
         except (CompactedError, FutureRevisionError) as exc:
             raise AnotherHistoryError from exc
         if not self._holds(snapshot.count, snapshot.found):
@@ -129,6 +131,11 @@ class History:
     def has_passed(self, glance: Glance) -> bool:
         """Say whether we have seen more, so that *glance* says nothing about it."""
         return self.revision > glance.revision
+
+    def _all(self, request: rpc.RangeRequest) -> Snapshot[rpc.KeyValue]:
+        """Read all of a range; one that is known to be large may take longer than other calls."""
+        with within(max(self._client.timeout, len(self._known) / PACE)):
+            return read_snapshot(self._client, request, list)
 
     def _holds(self, number: int, kvs: Sequence[rpc.KeyValue]) -> bool:
         """Say whether we know *number* keys, and *kvs* among them as they are."""

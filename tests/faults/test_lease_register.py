@@ -295,6 +295,14 @@ def by_a_proxy_as_a_user(request: pytest.FixtureRequest) -> tuple[Etcd, list[str
     return etcd, ["--endpoints", proxy.endpoint, "--user", WRITER]
 
 
+def registered_by(spawn: Spawn, way: tuple[Etcd, list[str]]) -> tuple[Etcd, Process]:
+    """Return the etcd at the end of *way*, and who is registered there."""
+    etcd, options = way
+    process = spawn(*REGISTER, *options, "--ttl", str(TTL), *CMD)
+    process.wait_for_err("OK\n")
+    return etcd, process
+
+
 WAYS = [by_a_proxy, as_a_user, with_tls, with_everything, by_a_proxy_as_a_user]
 
 
@@ -305,9 +313,7 @@ def test_it_is_the_same_on_every_way_to_etcd(
     request: pytest.FixtureRequest,
 ) -> None:
     """Registered, put back, kept alive, left."""
-    etcd, options = way(request)
-    process = spawn(*REGISTER, *options, "--ttl", str(TTL), *CMD)
-    process.wait_for_err("OK\n")
+    etcd, process = registered_by(spawn, way(request))
     lease = etcd.lease_of(KEY)
     time.sleep(1.5 * TTL)
     etcd.delete(KEY)
@@ -326,9 +332,7 @@ def test_it_comes_back_on_every_way_to_etcd(
     request: pytest.FixtureRequest,
 ) -> None:
     """From an outage in which its lease has ended, and then from one in which nothing has."""
-    etcd, options = way(request)
-    process = spawn(*REGISTER, *options, "--ttl", str(TTL), *CMD)
-    process.wait_for_err("OK\n")
+    etcd, process = registered_by(spawn, way(request))
     etcd.freeze()
     time.sleep(3 * TTL)
     etcd.thaw()

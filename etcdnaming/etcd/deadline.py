@@ -19,6 +19,10 @@ class Deadline:
         """Return the seconds that are left, never less than 0."""
         return max(0.0, self._end - time.monotonic())
 
+    def renew(self) -> None:
+        """Let all the seconds begin again now."""
+        self._end = time.monotonic() + self.seconds
+
     def cut(self) -> None:
         """Let it be over now."""
         self._end = 0.0

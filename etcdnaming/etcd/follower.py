@@ -3,8 +3,8 @@ The thread behind a watch: it goes on after everything but its end and what no r
 
 Once a stream is there, and from time to time after that, it is proved that etcd still has the
 history we have seen: what is proved before may be wrong when the stream begins, and a proxy goes on
-as if nothing had happened. If etcd has another history, or has compacted ours, the range is read
-again, and whoever listens compares.
+as if nothing had happened. If etcd has another history, has compacted ours, or does not deliver it,
+the range is read again, and whoever listens compares.
 """
 
 from __future__ import annotations
@@ -43,11 +43,22 @@ IDLE = 30.0
 LATE = 5.0
 """Seconds a stream may be silent when a read has shown a change."""
 
+KEY_ROOM = 50
+"""Bytes kept of a stream for each key we know: the more of them, the longer we look at them."""
+
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 """Seconds between attempts: none before the first, then doubled each time, with full jitter."""
 
 STEADY = 5.0
 """Seconds a stream must last for the pauses to begin again with the first."""
+
+
+class _NotDeliveredError(EtcdError):
+    """A stream keeps changes back, as the one before it did."""
+
+
+_READ_AGAIN = (CompactedError, MessageTooLargeError, AnotherHistoryError, _NotDeliveredError)
+"""After these, because no stream can bring what we want to know."""
 
 
 class Follower:
@@ -70,7 +81,7 @@ class Follower:
         self._first_revision, self._news = revision, news
         self._begun = self._lost = False
         self._told: type[News] | None = None
-        self._failures = 0
+        self._failures = self._undelivered = 0
         self._fragments: list[rpc.Event] = []
 
     def stop(self) -> None:
@@ -91,6 +102,7 @@ class Follower:
         try:
             self._read()
             with self._open() as stream:
+                stream.room += KEY_ROOM * len(self._history)
                 self._history.check()
                 self._tell(Connected(stream.member))
                 self._follow(stream)
@@ -136,6 +148,7 @@ class Follower:
                     self._receive(response, stream)
                 if not proof.left():
                     self._prove(stream)
+                    self._undelivered = 0
                     proof = Deadline(IDLE)
         finally:
             if not steady.left():
@@ -147,11 +160,22 @@ class Follower:
         while not self._history.has_come_to(glance):
             response = stream.take(LATE)
             if response is None:
-                stream.leave()
-                raise ConnectionFailedError(f"{stream.member}: changes are not delivered")
+                raise self._left(stream)
             self._receive(response, stream)
         if self._history.has_passed(glance):
             self._history.check()
+
+    def _left(self, stream: Substream) -> EtcdError:
+        """
+        Leave *stream*, which does not deliver, and return what is wrong.
+
+        Another one may. If that does not either, we are so far behind that etcd can't catch up, or
+        something is broken that only reading gets around.
+        """
+        stream.leave()
+        self._undelivered += 1
+        error = ConnectionFailedError if self._undelivered == 1 else _NotDeliveredError
+        return error(f"{stream.member}: changes are not delivered")
 
     def _hear(self, stream: Substream, response: rpc.WatchResponse) -> bool:
         """Receive *response* in the thread it comes from, unless that would keep it waiting."""
@@ -175,8 +199,7 @@ class Follower:
         """Pause before the next attempt, or give up on what no attempt can heal."""
         if self._is_final(exc):
             raise exc
-        # What no stream can bring is read.
-        self._lost = isinstance(exc, (CompactedError, MessageTooLargeError, AnotherHistoryError))
+        self._lost = isinstance(exc, _READ_AGAIN)
         if self._failures or not self._lost:
             self._tell(Disconnected(str(exc)))
         if self._failures:

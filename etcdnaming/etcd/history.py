@@ -18,9 +18,6 @@ from .snapshot import Snapshot, read_snapshot
 
 __all__ = ["AnotherHistoryError", "Glance", "History"]
 
-PACE = 20_000
-"""Keys that come in a second, at the least, from an etcd that is busy."""
-
 _DELETE = rpc.Event.DELETE
 
 NEWEST = 5
@@ -79,6 +76,10 @@ class History:
         self._known: dict[bytes, _Mark] = {}
         self.revision = 0
 
+    def __len__(self) -> int:
+        """Return how many keys there are."""
+        return len(self._known)
+
     def read(self, revision: int = 0) -> Snapshot[rpc.KeyValue]:
         """Forget everything, and see what there is now, or was at *revision*."""
         snapshot = self._all(self._request(revision=revision))
@@ -133,9 +134,14 @@ class History:
         return self.revision > glance.revision
 
     def _all(self, request: rpc.RangeRequest) -> Snapshot[rpc.KeyValue]:
-        """Read all of a range; one that is known to be large may take longer than other calls."""
-        with within(max(self._client.timeout, len(self._known) / PACE)):
-            return read_snapshot(self._client, request, list)
+        """Read all of a range; every page of it may take as long as another call."""
+        with within(self._client.timeout) as deadline:
+
+            def convert(page: Sequence[rpc.KeyValue]) -> Sequence[rpc.KeyValue]:
+                deadline.renew()
+                return page
+
+            return read_snapshot(self._client, request, convert)
 
     def _holds(self, number: int, kvs: Sequence[rpc.KeyValue]) -> bool:
         """Say whether we know *number* keys, and *kvs* among them as they are."""

@@ -14,7 +14,7 @@ from . import rpc_pb2 as rpc
 __all__ = ["Carrier", "FellBehindError", "Substream"]
 
 ROOM = 4 << 20
-"""Bytes of answers that are kept for a watch; who takes them more slowly is carried no further."""
+"""Bytes of answers that are kept for a watch, unless its owner says otherwise."""
 
 
 Hear: TypeAlias = Callable[[rpc.WatchResponse], bool]
@@ -44,6 +44,8 @@ class Substream:
     """
     The answers to *create*: the thread of *carrier* puts them in, its owner's takes them.
 
+    So many bytes as it has *room* for are kept; who takes them more slowly is carried no further.
+
     `_changed` guards everything. An answer that goes from thread to thread costs more time than all
     that is done with it. So as long as the owner waits, and has nothing to catch up with, he may
     let the carrier's thread do his work.
@@ -51,6 +53,7 @@ class Substream:
 
     def __init__(self, carrier: Carrier, create: rpc.WatchCreateRequest) -> None:
         self.create = create
+        self.room = ROOM
         self._carrier = carrier
         self._changed = threading.Condition()
         self._answers: deque[rpc.WatchResponse] = deque()
@@ -129,7 +132,7 @@ class Substream:
             self._size += answer.ByteSize()
             self._changed.notify_all()
             # What comes in parts is kept whole: who begins anew begins with the first part.
-            if self._size < ROOM or answer.fragment:
+            if self._size < self.room or answer.fragment:
                 return True
         self.end(FellBehindError())
         return False

@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-import time
-
-import pytest
 from harness import Etcd
+from harness.slow import SlowClient
 
-from etcdnaming.etcd import Client, history, rpc
-
-
-class Slow(Client):
-    """A client of a busy etcd, which answers after a *pause*."""
-
-    pause = 0.0
-
-    def range(self, request: rpc.RangeRequest) -> rpc.RangeResponse:
-        """Read, but later."""
-        time.sleep(self.pause)
-        return super().range(request)
+from etcdnaming.etcd import history
 
 
-def test_a_large_range_may_take_longer_than_other_calls(
-    etcd: Etcd, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_large_range_may_take_longer_than_other_calls(etcd: Etcd) -> None:
     """A watch that could never prove what it knows would leave every stream again, for ever."""
-    monkeypatch.setattr(history, "PACE", 5_000)
     etcd.put_all({b"svc/%05d" % n: b"x" for n in range(40_000)})
-    client = Slow([etcd.endpoint], dial_timeout=2, command_timeout=2)
+    client = SlowClient([etcd.endpoint], dial_timeout=2, command_timeout=2)
     with client:
         known = history.History(client, b"svc/", b"svc0")
+        client.pause = 1.5  # for each of four pages
         known.read()
-        client.pause = 1.5  # for each of three pages
         known.check()
     etcd.empty()

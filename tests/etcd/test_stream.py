@@ -11,11 +11,13 @@ from urllib.request import urlopen
 import pytest
 from harness import READER, Etcd, Proxy, wait_until
 from harness.relay import Answers, Relay
+from harness.slow import SlowClient
 from harness.watcher import Watcher, put, stored
 
 from etcdnaming import Endpoint, EndpointManager, Update
 from etcdnaming.errors import PermissionDeniedError
 from etcdnaming.etcd import Client, follower, substream
+from etcdnaming.etcd.history import History
 from etcdnaming.etcd.substream import Substream
 
 pytestmark = pytest.mark.server
@@ -148,6 +150,27 @@ def test_one_that_is_silent_is_left_and_the_others_stay(
         first.wait_until(lambda first: first.count == 1)
         assert first.connections == [True]
         assert relay.streams == 2
+
+
+def test_a_flood_is_kept_while_we_look_at_all(
+    etcd: Etcd, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The more there is to look at, the longer that takes, and the more is kept meanwhile."""
+    monkeypatch.setattr(substream, "ROOM", 1000)
+    monkeypatch.setattr(follower, "IDLE", 0.5)
+    begun = count_calls(monkeypatch, Substream, "first")
+    looks = count_calls(monkeypatch, History, "glance")
+    etcd.put_all({b"svc/%04d" % n: stored("1").encode() for n in range(6_000)})
+    manager, slow = EndpointManager(client, "svc"), SlowClient([etcd.endpoint])
+    with slow, watching(slow, "svc") as [watcher]:
+        slow.pause, number = 1, 0
+        while len(looks) < 3:
+            number += 1
+            manager.add_endpoint("svc/e1", Endpoint(str(number)))
+        watcher.wait_until(lambda watcher: watcher.count == number)
+        assert watcher.connections == [True]
+        assert len(begun) == 1
+    etcd.empty()
 
 
 def test_who_is_slow_holds_up_nobody_and_misses_nothing(

@@ -282,13 +282,10 @@ def test_the_first_break_after_a_steady_stream_costs_no_pause(
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.long)])
-def test_a_stream_that_is_silent_is_left_when_there_is_something_to_tell(
-    etcd: Etcd, times: int
-) -> None:
+def test_a_stream_that_is_silent_is_left_when_there_is_something_to_tell(etcd: Etcd) -> None:
     """No earlier: a quiet target is no reason to doubt."""
     with (
-        Relay(etcd.endpoint, *[silent] * times, passed_on) as relay,
+        Relay(etcd.endpoint, silent, passed_on) as relay,
         Client([relay.endpoint]) as client,
         Watcher(client) as watcher,
     ):
@@ -299,7 +296,28 @@ def test_a_stream_that_is_silent_is_left_when_there_is_something_to_tell(
         put(etcd, e1="1")
         watcher.wait_for_addresses(20, e1="1")
         assert watcher.told == [("ADD", "svc/e1", "1")]
-        assert relay.streams == times + 1
+        assert not watcher.batches[-1].resync
+        assert relay.streams == 2
+
+
+@pytest.mark.server
+@pytest.mark.usefixtures("impatient")
+def test_what_no_stream_delivers_is_read(etcd: Etcd) -> None:
+    """The second one that keeps something back is not followed by a third, but by a look."""
+    with (
+        Relay(etcd.endpoint, silent) as relay,
+        Client([relay.endpoint]) as client,
+        Watcher(client) as watcher,
+    ):
+        watcher.wait_until_connected()
+        for streams, addr in (2, "1"), (3, "2"):
+            put(etcd, e1=addr)
+            watcher.wait_for_addresses(20, e1=addr)
+            assert relay.streams == streams
+            assert watcher.batches[-1].resync
+        put(etcd, e2="1")
+        watcher.wait_for_addresses(20, e1="2", e2="1")
+        assert "are not delivered" in watcher.states[1][1].detail
 
 
 @pytest.mark.server

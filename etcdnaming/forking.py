@@ -2,7 +2,8 @@
 What a child process makes of what its parent had.
 
 A child has none of the threads, so nobody will ever release a lock that one of them held; and what
-gRPC had under way is broken off. Whoever has such things makes them anew.
+gRPC had under way is broken off. Whoever has such things makes them anew. gRPC itself does what it
+can if it is told before that the process will fork.
 """
 
 from __future__ import annotations
@@ -11,7 +12,12 @@ import os
 from typing import Protocol
 from weakref import WeakSet
 
-__all__ = ["Forkable", "kept", "told_after_fork"]
+__all__ = ["FORKS", "Forkable", "kept", "told_after_fork"]
+
+FORKS = os.environ.get("GRPC_ENABLE_FORK_SUPPORT", "").lower() in {"1", "yes", "true"}
+"""
+gRPC is told of it. For a fork it then stops its own threads, but gives up if one of ours is in it.
+"""
 
 
 class Forkable(Protocol):

@@ -33,6 +33,8 @@ class Watch:
         revision: Begin with the changes of this revision, and leave out the first set. 0: begin
             with all there is now.
 
+        shared: It is one of many of this client, and carried by the stream of those.
+
         on_state: Called, by the thread that takes, when the connection is lost and found.
 
     Raises:
@@ -45,13 +47,14 @@ class Watch:
         target: str,
         *,
         revision: int = 0,
+        shared: bool = False,
         on_state: Callable[[WatchState], None] = lambda _: None,
     ) -> None:
         start, end = keys.range_of(target)
         self._set = _EndpointSet()
         self._from = revision
         self._on_state = on_state
-        self._range = RangeWatch(client, start, end, revision=revision)
+        self._range = RangeWatch(client, start, end, revision=revision, shared=shared)
 
     @property
     def endpoints(self) -> Mapping[str, StoredEndpoint]:
@@ -103,14 +106,14 @@ class Watch:
         self.close()
 
     def _batch(self, news: Reading | Events | Connected | Disconnected) -> ChangeBatch | None:
+        if isinstance(news, Events):
+            return self._apply(news.events)
         if isinstance(news, Connected):
             self._on_state(WatchState(connected=True, detail=news.member))
             return None
         if isinstance(news, Disconnected):
             self._on_state(WatchState(connected=False, detail=news.reason))
             return None
-        if isinstance(news, Events):
-            return self._apply(news.events)
         return self._replace(news)
 
     def _apply(self, events: Sequence[rpc.Event]) -> ChangeBatch | None:

@@ -8,8 +8,8 @@ repeated only if etcd said that it was not applied; a refused token is renewed o
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -32,6 +32,8 @@ REQUIRE_LEADER = ("hasleader", "true")
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
 Answer_co = TypeVar("Answer_co", covariant=True)
+
+_Metadata: TypeAlias = tuple[tuple[str, str], ...]
 
 
 class Answers(Protocol[Answer_co]):
@@ -93,18 +95,17 @@ class Caller:
         Raises:
             EtcdError: There is nobody to call.
         """
-        with within(self._total) as deadline:
-            token = self._login.token(self._authenticate)
-            member = self._members.current(deadline)
-        call = member.channel.stream_stream(
-            method.path,
-            request_serializer=method.request.SerializeToString,
-            response_deserializer=method.response.FromString,
-        )
-        try:
-            return member, call(iter(requests), metadata=(*_identity(token), REQUIRE_LEADER))
-        except ValueError as exc:  # what gRPC raises for a channel that was closed
-            raise ClientClosedError from exc
+        member, metadata = self._beginning()
+        call = member.channel.stream_stream(method.path, *_formats(method))
+        return member, _answers(call, iter(requests), metadata)
+
+    def listen(
+        self, method: Method[Request, Response], request: Callable[[], Request]
+    ) -> tuple[Member, Answers[Response]]:
+        """Do the same for a single *request*, which is made when there is somebody to call."""
+        member, metadata = self._beginning()
+        call = member.channel.unary_stream(method.path, *_formats(method))
+        return member, _answers(call, request(), metadata)
 
     def leave(self, member: Member) -> None:
         """Use another one from now on."""
@@ -113,6 +114,11 @@ class Caller:
     def close(self) -> None:
         """Let nobody pause any longer."""
         self._closing.set()
+
+    def _beginning(self) -> tuple[Member, _Metadata]:
+        with within(self._total) as deadline:
+            token = self._login.token(self._authenticate)
+            return self._members.current(deadline), (*_identity(token), REQUIRE_LEADER)
 
     def _authenticate(self, user: str, password: str) -> str:
         request = rpc.AuthenticateRequest(name=user, password=password)
@@ -170,5 +176,22 @@ def _send(
         raise ClientClosedError from exc
 
 
-def _identity(token: str | None) -> tuple[tuple[str, str], ...]:
+def _formats(
+    method: Method[Request, Response],
+) -> tuple[Callable[[Request], bytes], Callable[[bytes], Response]]:
+    return method.request.SerializeToString, method.response.FromString
+
+
+def _answers(
+    call: Callable[..., Answers[Response]],
+    said: Request | Iterator[Request],
+    metadata: _Metadata,
+) -> Answers[Response]:
+    try:
+        return call(said, metadata=metadata)
+    except ValueError as exc:  # what gRPC raises for a channel that was closed
+        raise ClientClosedError from exc
+
+
+def _identity(token: str | None) -> _Metadata:
     return (("token", token),) if token else ()

@@ -27,13 +27,12 @@ from ..errors import (
 from . import rpc_pb2 as rpc
 from .answers import NotNowError
 from .beginning import begin
-from .client import Client
 from .deadline import Deadline
 from .history import AnotherHistoryError, History
 from .mailbox import Mailbox
 from .news import Connected, Disconnected, Events, News, Reading
 from .streams import Streams, refusal
-from .substream import FellBehindError, Substream
+from .substream import AskAgainError, Substream
 
 __all__ = ["Follower"]
 
@@ -63,21 +62,15 @@ _READ_AGAIN = (CompactedError, MessageTooLargeError, AnotherHistoryError, _NotDe
 
 class Follower:
     """
-    Puts into *news* what happens from *start* to *end*, and at last the error that ended it.
+    Puts into *news* what happens from *revision* on, and at last the error that ended it.
 
     All of it belongs to its thread, but for `stop`; while that waits, to the thread of the stream.
     """
 
     def __init__(
-        self,
-        client: Client,
-        start: bytes,
-        end: bytes,
-        revision: int,
-        news: Mailbox[News | Exception],
+        self, history: History, streams: Streams, revision: int, news: Mailbox[News | Exception]
     ) -> None:
-        self._history = History(client, start, end)
-        self._streams = Streams(client, start, end)
+        self._history, self._streams = history, streams
         self._first_revision, self._news = revision, news
         self._begun = self._lost = False
         self._told: type[News] | None = None
@@ -106,7 +99,7 @@ class Follower:
                 self._history.check()
                 self._tell(Connected(stream.member))
                 self._follow(stream)
-        except FellBehindError:
+        except AskAgainError:
             pass  # all that was kept has been told: on with what was not
         except EtcdError as exc:
             self._survive(exc)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import grpc
+from grpc.experimental import ChannelOptions
 
 from ..errors import ClientClosedError, ConnectionFailedError
 from ..forking import kept, told_after_fork
@@ -21,6 +22,7 @@ __all__ = ["DialledMembers", "GivenMember", "Member", "Members"]
 OPTIONS = (
     ("grpc.enable_http_proxy", 0),  # etcd is never behind one
     ("grpc.max_receive_message_length", -1),
+    (ChannelOptions.SingleThreadedUnaryStream, 1),  # half of the way to a watch
     ("grpc.max_send_message_length", -1),
     ("grpc.use_local_subchannel_pool", 1),  # a new channel is a new connection, with new files
     ("grpc.service_config_disable_resolution", 1),  # no TXT look-ups

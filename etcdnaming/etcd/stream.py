@@ -1,14 +1,12 @@
-"""One call of etcd's Watch that carries the watches of a client, as many as there are."""
+"""One call of etcd's Watch that carries the watches of a client: a single one, or many."""
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from itertools import count
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
 import grpc
 
@@ -16,43 +14,21 @@ from ..errors import ConnectionFailedError
 from . import rpc_pb2 as rpc
 from .answers import understand
 from .calls import Answers, Caller, Method
-from .client import Client
 from .deadline import Deadline
-from .substream import Substream
+from .substream import AskAgainError, Substream
 
 if TYPE_CHECKING:
     from .members import Member
 
-__all__ = ["LATE", "WatchStream", "open_watch"]
+__all__ = ["LATE", "WatchStream"]
 
 LATE = 5.0
 """Seconds that etcd may take to accept a watch."""
 
+CANCELED = "context canceled"
+"""What the grpc-proxy ends a call with that will not ask for more. etcd itself goes on."""
+
 _WATCH = Method("/etcdserverpb.Watch/Watch", rpc.WatchRequest, rpc.WatchResponse)
-
-_latest: WeakKeyDictionary[Client, WatchStream] = WeakKeyDictionary()
-_opening = threading.Lock()  # guards it
-
-
-def _after_fork() -> None:
-    """Begin anew: a child has none of our threads, and a lock that nobody may ever release."""
-    global _opening  # noqa: PLW0603 - no other way to renew it
-    _opening = threading.Lock()
-    _latest.clear()
-
-
-os.register_at_fork(after_in_child=_after_fork)
-
-
-def open_watch(client: Client, create: rpc.WatchCreateRequest) -> Substream:
-    """Return what *create* asks for, on the stream that *client* has, or on a new one."""
-    with _opening:
-        stream = _latest.get(client)
-        watch = stream.carry(create) if stream else None
-        if watch:
-            return watch
-        stream = _latest[client] = WatchStream(client.caller)
-    return stream.start(create)  # others need not wait for that
 
 
 class WatchStream:
@@ -61,11 +37,17 @@ class WatchStream:
 
     A watch that is refused, silent or slow is no reason to end the others. `_lock` guards
     everything; what is over keeps nothing, so that connections that were left can end.
+
+    Args:
+        alone: It carries a single watch, all that etcd is ever asked for. Such a call is heard by
+            the thread that waits for it; what many share is heard by one of gRPC's, that has to
+            wake ours. The grpc-proxy ends it at once: *works* is false then.
     """
 
-    def __init__(self, caller: Caller) -> None:
+    def __init__(self, caller: Caller, *, alone: bool = False) -> None:
         self.member = ""
-        self._caller = caller
+        self.works = True
+        self._caller, self._alone = caller, alone
         self._lock = threading.Lock()
         self._requests: SimpleQueue[rpc.WatchRequest | None] = SimpleQueue()
         self._carried: set[Substream] = set()
@@ -76,7 +58,12 @@ class WatchStream:
         self._numbers = count(1)
         self._member: Member | None = None
         self._call: Answers[rpc.WatchResponse] | None = None
-        self._taken = self._over = False
+        self._taken, self._over = alone, False
+
+    @property
+    def over(self) -> bool:
+        """Say whether it carries nothing any more."""
+        return self._over
 
     def start(self, create: rpc.WatchCreateRequest) -> Substream:
         """Begin with what *create* asks for, and return that."""
@@ -107,7 +94,7 @@ class WatchStream:
     def leave(self) -> None:
         """Carry nothing new, and use another member from now on."""
         with self._lock:
-            self._taken, member = True, self._member
+            self._taken, self.works, member = True, False, self._member
         if member:
             self._caller.leave(member)
 
@@ -122,12 +109,19 @@ class WatchStream:
         # One at a time: the answer does not name what was asked for, and the grpc-proxy has an
         # order of its own.
         while self._wanted and self._call and not self._asked:
-            self._asked = self._wanted.popleft()
-            # An etcd of old (3.5.1) refuses a watch under the id that was asked for, 0 if none was,
-            # and then tells whoever has that id nothing more.
-            self._asked.create.watch_id = next(self._numbers)
-            self._patience = Deadline(LATE)
-            self._requests.put(rpc.WatchRequest(create_request=self._asked.create))
+            self._requests.put(self._next_request())
+
+    def _only_request(self) -> rpc.WatchRequest:
+        with self._lock:
+            return self._next_request()
+
+    def _next_request(self) -> rpc.WatchRequest:
+        self._asked = self._wanted.popleft()
+        # An etcd of old (3.5.1) refuses a watch under the id that was asked for, 0 if none was, and
+        # then tells whoever has that id nothing more.
+        self._asked.create.watch_id = next(self._numbers)
+        self._patience = Deadline(LATE)
+        return rpc.WatchRequest(create_request=self._asked.create)
 
     def _cancel(self, watch: int) -> None:
         self._watches.pop(watch, None)
@@ -148,8 +142,10 @@ class WatchStream:
             self._fail(exc)
 
     def _open(self) -> tuple[Member, Answers[rpc.WatchResponse]]:
-        requests = iter(self._requests.get, None)
-        member, call = self._caller.stream(_WATCH, requests)
+        if self._alone:
+            member, call = self._caller.listen(_WATCH, self._only_request)
+        else:
+            member, call = self._caller.stream(_WATCH, iter(self._requests.get, None))
         with self._lock:
             self.member, self._member, self._call = member.name, member, call
             if self._over:
@@ -162,6 +158,9 @@ class WatchStream:
             for response in call:
                 self._receive(response)
         except grpc.RpcError as exc:
+            if self._alone and exc.details() == CANCELED:
+                self.works = False
+                raise AskAgainError from exc
             said = understand(exc, member.name, writes=False)
             self._part(member, for_good=said.leave)
             raise said.error from exc
@@ -169,9 +168,8 @@ class WatchStream:
         raise ConnectionFailedError(f"{member.name}: connection ended")
 
     def _part(self, member: Member, *, for_good: bool) -> None:
-        if (
-            for_good and not self._over
-        ):  # if it was us who ended it, the member is as good as before
+        # If it was us who ended it, the member is as good as before.
+        if for_good and not self._over:
             self._caller.leave(member)
 
     def _receive(self, response: rpc.WatchResponse) -> None:

@@ -7,9 +7,10 @@ import threading
 from ..errors import CompactedError, ConnectionFailedError, EtcdError
 from . import rpc_pb2 as rpc
 from .answers import understand_text
+from .carriers import open_watch
 from .client import Client
-from .stream import LATE, open_watch
-from .substream import Substream
+from .stream import LATE
+from .substream import AskAgainError, Substream
 
 __all__ = ["Streams", "refusal"]
 
@@ -18,11 +19,13 @@ class Streams:
     """
     Opens streams of what happens from *start* to *end*, all for one thread; another may `stop`.
 
+    *shared* is for one of many: it does not take the call that a single watch of a client has.
+
     `_lock` guards `_stream` and `_stopped`, so that no stream is opened after the end.
     """
 
-    def __init__(self, client: Client, start: bytes, end: bytes) -> None:
-        self._client, self._start, self._end = client, start, end
+    def __init__(self, client: Client, start: bytes, end: bytes, *, shared: bool) -> None:
+        self._client, self._start, self._end, self._shared = client, start, end, shared
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._stream: Substream | None = None
@@ -50,6 +53,12 @@ class Streams:
         Raises:
             EtcdError: It refused, or said nothing.
         """
+        try:
+            return self._accepted(revision)
+        except AskAgainError:  # through a proxy that does not carry a single watch
+            return self._accepted(revision)
+
+    def _accepted(self, revision: int) -> Substream:
         stream = self._open(revision)
         try:
             _expect_acceptance(stream)
@@ -69,7 +78,7 @@ class Streams:
         create = rpc.WatchCreateRequest(
             key=self._start, range_end=self._end, start_revision=revision, fragment=True
         )
-        stream = open_watch(self._client, create)
+        stream = open_watch(self._client, create, shared=self._shared)
         with self._lock:
             self._stream = stream
             if self._stopped.is_set():

@@ -11,7 +11,7 @@ from typing import Protocol, TypeAlias
 from ..errors import ClosedError
 from . import rpc_pb2 as rpc
 
-__all__ = ["Carrier", "FellBehindError", "Substream"]
+__all__ = ["AskAgainError", "Carrier", "Substream"]
 
 ROOM = 4 << 20
 """Bytes of answers that are kept for a watch, unless its owner says otherwise."""
@@ -20,8 +20,8 @@ ROOM = 4 << 20
 Hear: TypeAlias = Callable[[rpc.WatchResponse], bool]
 
 
-class FellBehindError(Exception):
-    """Nothing was lost: what was not kept any more can be asked for again."""
+class AskAgainError(Exception):
+    """Nothing was lost: what is not kept, or not carried in this way, can be asked for again."""
 
 
 class Carrier(Protocol):
@@ -94,7 +94,7 @@ class Substream:
 
         Raises:
             EtcdError: The stream has ended.
-            FellBehindError: We have been too slow for it.
+            AskAgainError: We have been too slow for it.
             ClosedError: We have closed it.
         """
         with self._changed:
@@ -134,7 +134,7 @@ class Substream:
             # What comes in parts is kept whole: who begins anew begins with the first part.
             if self._size < self.room or answer.fragment:
                 return True
-        self.end(FellBehindError())
+        self.end(AskAgainError())
         return False
 
     def end(self, exc: Exception) -> None:

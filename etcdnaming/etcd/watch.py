@@ -10,8 +10,10 @@ import threading
 
 from .client import Client
 from .follower import Follower
+from .history import History
 from .mailbox import Mailbox
 from .news import Connected, Disconnected, Events, News, Reading
+from .streams import Streams
 
 __all__ = ["Connected", "Disconnected", "Events", "News", "RangeWatch", "Reading"]
 
@@ -28,12 +30,18 @@ class RangeWatch:
     Args:
         revision: Begin with the changes of this revision; the reading is what was there before
             it, or is there now if that revision is yet to come. 0: begin now.
+
+        shared: It is one of many, see `Streams`.
     """
 
-    def __init__(self, client: Client, start: bytes, end: bytes, *, revision: int = 0) -> None:
+    def __init__(
+        self, client: Client, start: bytes, end: bytes, *, revision: int = 0, shared: bool = False
+    ) -> None:
         self._news: Mailbox[News | Exception] = Mailbox(AHEAD)
         self._end: Exception | None = None
-        self._follower = Follower(client, start, end, revision, self._news)
+        history = History(client, start, end)
+        streams = Streams(client, start, end, shared=shared)
+        self._follower = Follower(history, streams, revision, self._news)
         threading.Thread(target=self._follower.run, name="etcdnaming-watch", daemon=True).start()
 
     def get(self, timeout: float | None = None) -> News | None:

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable
 
-from ..endpoints import EndpointManager
 from ..errors import ClosedError, InvalidSettingError
 from ..etcd import Client
 from ..model import Endpoint, WatchState
@@ -79,8 +78,7 @@ class Following:
         self.key = client, target, hold
         self.outlook = Outlook()
         self._listeners: set[Callable[[], None]] = set()
-        self._manager = EndpointManager(client, target)
-        self._target = target
+        self._client, self._target = client, target
         self._known = KnownSet(hold)
         self._hosts = HostNames(self._survey)
         self._surveyor = Surveyor(target, self._hosts)
@@ -147,7 +145,8 @@ class Following:
         with self._changed:
             if self._stopped:
                 return None
-            self._watch = self._manager.watch(on_state=self._note_state)
+            # A hundred targets have one stream, and a process may fork.
+            self._watch = Watch(self._client, self._target, shared=True, on_state=self._note_state)
             return self._watch
 
     def _take(self, watch: Watch) -> None:

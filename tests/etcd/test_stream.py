@@ -1,4 +1,4 @@
-"""One stream for all watches of a client: what happens to one is no matter of the others."""
+"""A call for the first watch of a client, and one for all others, which don't touch each other."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from urllib.request import urlopen
 
 import pytest
 from harness import READER, Etcd, Proxy, wait_until
-from harness.relay import Answers, Relay
+from harness.relay import Answers, Relay, only_accepted, passed_on, silent
 from harness.slow import SlowClient
 from harness.watcher import Watcher, put, stored
 
 from etcdnaming import Endpoint, EndpointManager, Update
 from etcdnaming.errors import PermissionDeniedError
 from etcdnaming.etcd import Client, follower, substream
+from etcdnaming.etcd.calls import Caller
 from etcdnaming.etcd.history import History
 from etcdnaming.etcd.substream import Substream
 
@@ -33,18 +34,75 @@ def watching(client: Client, *targets: str) -> Iterator[list[Watcher]]:
         yield watchers
 
 
+@contextmanager
+def sharing(client: Client, *targets: str) -> Iterator[list[Watcher]]:
+    """Follow *targets* on the stream that they share, because another one has the call for one."""
+    with watching(client, targets[0]), watching(client, *targets) as watchers:
+        yield watchers
+
+
 def test_a_hundred_watches_share_a_stream_and_its_thread(etcd: Etcd) -> None:
     """Which ends with the last of them; each is told what is its own."""
     targets = [f"svc{n}" for n in range(100)]
     with Relay(etcd.endpoint) as relay, Client([relay.endpoint]) as client:
-        with watching(client, *targets) as watchers:
-            assert names().count("etcdnaming-stream") == 1
+        with sharing(client, *targets) as watchers:
+            assert names().count("etcdnaming-stream") == 2
             etcd.put_all({f"{each}/e1".encode(): stored(each).encode() for each in targets})
             for target, watcher in zip(targets, watchers, strict=True):
                 watcher.wait_until(lambda watcher: watcher.count == 1)
                 assert watcher.told == [("ADD", f"{target}/e1", target)]
-        assert relay.streams == 1
+        assert relay.streams == 2
         wait_until(lambda: "etcdnaming-stream" not in names(), timeout=1)
+
+
+def test_the_next_one_has_the_call_that_the_first_one_had(
+    etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So does the same one, after a break."""
+    alone = count_calls(monkeypatch, Caller, "listen")
+    with (
+        Relay(etcd.endpoint, only_accepted, passed_on) as relay,
+        Client([relay.endpoint]) as client,
+    ):
+        for _ in range(2):
+            with watching(client, "svc") as [watcher]:
+                etcd.put("svc/e1", stored("1"))
+                watcher.wait_until(lambda watcher: watcher.replayed == {"svc/e1": Endpoint("1")})
+        assert len(alone) == relay.streams == 3
+
+
+def test_a_call_for_one_that_delivers_nothing_is_the_last(
+    etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who knows what is on the way, that it does not carry it; it may carry a stream."""
+    monkeypatch.setattr(follower, "IDLE", 1)
+    monkeypatch.setattr(follower, "LATE", 1)
+    alone = count_calls(monkeypatch, Caller, "listen")
+    with (
+        Relay(etcd.endpoint, silent, passed_on) as relay,
+        Client([relay.endpoint]) as client,
+        watching(client, "svc") as [watcher],
+    ):
+        put(etcd, e1="1")
+        watcher.wait_for_addresses(e1="1")
+        assert (relay.streams, len(alone)) == (2, 1)
+        assert not watcher.batches[-1].resync
+
+
+@pytest.mark.parametrize("revision", [0, 2])
+def test_a_proxy_that_does_not_carry_a_call_for_one_is_given_a_stream(
+    own_etcd: Callable[..., Etcd], grpc_proxy: Callable[..., Proxy], revision: int
+) -> None:
+    """At once, and nobody hears of it."""
+    etcd = own_etcd()
+    put(etcd, e1="1")
+    with (
+        Client([grpc_proxy(etcd).endpoint]) as client,
+        Watcher(client, revision=revision) as watcher,
+    ):
+        put(etcd, e2="2")
+        watcher.wait_for_addresses(e1="1", e2="2")
+        assert watcher.connections == [True]
 
 
 def test_many_watches_share_a_stream_through_the_proxy(
@@ -52,7 +110,7 @@ def test_many_watches_share_a_stream_through_the_proxy(
 ) -> None:
     """Which numbers them as it likes, and puts equal ones together."""
     targets = [f"svc{n}" for n in range(10)] * 3
-    with Client([grpc_proxy(etcd).endpoint]) as client, watching(client, *targets) as watchers:
+    with Client([grpc_proxy(etcd).endpoint]) as client, sharing(client, *targets) as watchers:
         assert names().count("etcdnaming-stream") == 1
         for target in targets[:10]:
             etcd.put(f"{target}/e1", stored(target))
@@ -84,7 +142,7 @@ def test_a_watch_that_is_refused_takes_no_other_along(auth_etcd: Callable[..., E
     name, _, password = READER.partition(":")
     with (
         Client([etcd.endpoint], user=name, password=password) as client,
-        watching(client, "svc") as [allowed],
+        sharing(client, "svc") as [allowed],
     ):
         with Watcher(client, target="secret") as denied:
             assert isinstance(denied.wait_for_error(), PermissionDeniedError)
@@ -104,7 +162,7 @@ def test_a_watch_begins_although_the_token_of_the_stream_has_expired(
     name, _, password = READER.partition(":")
     with (
         Client([etcd.endpoint], user=name, password=password) as client,
-        watching(client, "svc") as [stands],
+        sharing(client, "svc") as [stands],
     ):
         time.sleep(3)  # so long that it has expired
         with watching(client, "svc/deeper") as [later]:
@@ -117,7 +175,7 @@ def test_a_watch_begins_although_the_token_of_the_stream_has_expired(
 def test_a_compacted_watch_takes_no_other_along(own_etcd: Callable[..., Etcd]) -> None:
     """It is ended by etcd, who then goes on with the others."""
     etcd = own_etcd()
-    with Client([etcd.endpoint]) as client, watching(client, "svc") as [stays]:
+    with Client([etcd.endpoint]) as client, sharing(client, "svc") as [stays]:
         put(etcd, e1="1", e2="2")
         etcd.ctl("compact", str(etcd.revision()))
         with Watcher(client, revision=2) as late:
@@ -138,9 +196,9 @@ def test_one_that_is_silent_is_left_and_the_others_stay(
         return (each for each in answers if each.created or each.watch_id != 2)
 
     with (
-        Relay(etcd.endpoint, silent_for_the_second) as relay,
+        Relay(etcd.endpoint, passed_on, silent_for_the_second) as relay,
         Client([relay.endpoint]) as client,
-        watching(client, "svc0") as [first],
+        sharing(client, "svc0") as [first],
         watching(client, "svc1") as [second],
     ):
         etcd.put("svc0/e1", stored("1"))
@@ -149,7 +207,7 @@ def test_one_that_is_silent_is_left_and_the_others_stay(
         assert second.connections == [True, False, True]
         first.wait_until(lambda first: first.count == 1)
         assert first.connections == [True]
-        assert relay.streams == 2
+        assert relay.streams == 3
 
 
 def test_a_flood_is_kept_while_we_look_at_all(
@@ -182,7 +240,7 @@ def test_who_is_slow_holds_up_nobody_and_misses_nothing(
     states: list[bool] = []
     manager = EndpointManager(client, "svc")
     with (
-        watching(client, "svc") as [quick],
+        sharing(client, "svc") as [quick],
         manager.watch(on_state=lambda state: states.append(state.connected)) as slow,
     ):
         assert next(slow).first

@@ -1,9 +1,10 @@
 """
 Fork while a channel is in use: ``python forking.py ETCD``, with GRPC_ENABLE_FORK_SUPPORT=1.
 
-The parent calls ``svc``, and waits until nothing goes on any more. Its child calls by the same
-channel and reads by the same client; then it has both of its own, and registers a second endpoint,
-which both get to see. What they find is printed, a line each; a child that dies is the end of it.
+The parent calls and watches ``svc``, and waits until nothing goes on any more. Its child calls by
+the same channel and reads by the same client; then it has both of its own, and registers a second
+endpoint, which both get to see. What they find is printed, a line each; a child that dies is the
+end of it.
 """
 
 from __future__ import annotations
@@ -84,13 +85,19 @@ def has_failed(child: int) -> bool:
 
 def main(endpoint: str) -> None:
     """Fork."""
-    with Client([endpoint]) as client, insecure_channel("svc", client) as channel:
+    with (
+        Client([endpoint]) as client,
+        EndpointManager(client, "svc").watch() as watch,
+        insecure_channel("svc", client) as channel,
+    ):
+        tell("watch", known=len(next(watch).changes))
         tell("before", who=who(channel))
         wait_until(lambda: channel.age == 0)
         child = fork(endpoint, client, channel)
         tell("after", who=who(channel))
         wait_until(lambda: len(channel.endpoints) == 2 or has_failed(child))
         tell("parent", endpoints=len(channel.endpoints))
+        tell("watched", changes=len(next(watch).changes))
         tell("status", status=os.waitpid(child, 0)[1])
 
 

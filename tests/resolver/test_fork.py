@@ -50,11 +50,13 @@ def test_a_child_uses_what_it_inherits_and_makes_its_own(etcd: Etcd) -> None:
     said = [json.loads(line) for line in done.stdout.splitlines()]
     assert {each.pop("name"): each for each in said} == {
         "before": {"who": addr},
+        "watch": {"known": 1},
         "after": {"who": addr},
         "inherited": {"who": addr, "aging": True},
         "read": {"addr": addr},
         "own": {"who": addr},
         "child": {"endpoints": 2},
         "parent": {"endpoints": 2},
+        "watched": {"changes": 1},
         "status": {"status": 0},
     }, done.stderr

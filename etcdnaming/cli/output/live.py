@@ -10,6 +10,7 @@ from typing import Any
 
 from ...model import ChangeBatch, StoredEndpoint, WatchState
 from .lease_times import LeaseTimes
+from .live_frame import prepare
 from .live_painter import Order, Painter
 from .live_picture import Picture
 
@@ -42,6 +43,8 @@ class LiveTable:
 
     def begin(self) -> None:
         """Take the terminal."""
+        # A signal may stop this thread in an import, whose lock the painter must not wait for then.
+        prepare()
         self._painter.start()
         self._leases.start()
         self._handle(signal.SIGWINCH, lambda *_: self._painter.tell(Order.RESIZE))

@@ -10,7 +10,7 @@ from rich.text import Text
 from .drawing import draw
 from .grid import GAP, Row, fit
 
-__all__ = ["Columns", "drawn"]
+__all__ = ["Columns", "drawn", "prepare"]
 
 SIGN, KEY, ADDR, LEASE, TTL, CHANGED, METADATA = range(7)
 HEADER = ("", "KEY", "ADDR", "LEASE", "TTL", "CHANGED", "METADATA")
@@ -62,6 +62,12 @@ def drawn(lines: Sequence[tuple[str, str]]) -> str:
     """Return *lines* in their styles, as far as the terminal has them."""
     text = Text("\n", no_wrap=True, overflow="ignore")
     return draw(text.join(Text(*line) for line in lines))
+
+
+def prepare() -> None:
+    """Have everything imported that drawing needs, and that others leave until it is needed."""
+    cell_len("字")  # the widths of all that is not as wide as a letter
+    drawn([("", "dim")])
 
 
 def _line(cells: Sequence[str], layout: Sequence[int], widths: Sequence[int]) -> str:

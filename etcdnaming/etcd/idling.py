@@ -9,10 +9,10 @@ from typing import Any
 
 import grpc
 
-__all__ = ["let_grpc_sleep", "threads_of_grpc"]
+__all__ = ["let_grpc_sleep", "threads_of_a_call"]
 
 LATE = 0.5
-"""Seconds that gRPC may be late when it waits for a time, as to look whether all is well."""
+"""Seconds that the threads of a call may be late when they look whether a signal has come."""
 
 PR_SET_TIMERSLACK, PR_GET_TIMERSLACK = 29, 30
 
@@ -26,8 +26,7 @@ def let_grpc_sleep() -> None:
     gRPC wakes each of them ten times a second, for Pythons whose waits no signal could interrupt
     (grpc/grpc#19464). It can be told otherwise for a whole process only, so not by a library.
 
-    Its own threads look five times a second for signals, and for work after pauses that grow
-    from 15 ms after each answer (grpc/grpc#37180). They can't be told at all; so the kernel is.
+    Those that hear a long call do the same, and can't be told at all; so the kernel is.
     """
     global _may_sleep  # noqa: PLW0603 - see above
     _may_sleep = True
@@ -37,8 +36,13 @@ def let_grpc_sleep() -> None:
 
 
 @contextmanager
-def threads_of_grpc() -> Iterator[None]:
-    """Let threads that begin in this block be late for a time, if they may, but for no answer."""
+def threads_of_a_call() -> Iterator[None]:
+    """
+    Let threads that begin in this block be late for a time, if they may, but for no answer.
+
+    That is not for the threads of a channel, which wake more often: a time is what they wait for
+    when they miss that there is work (grpc/grpc#37180), and an answer would be as late.
+    """
     if not _may_sleep or sys.platform != "linux":
         yield
         return

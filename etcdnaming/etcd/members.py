@@ -14,7 +14,6 @@ from ..forking import kept, told_after_fork
 from .addresses import Address
 from .deadline import Deadline
 from .dial import Attempt, dial
-from .idling import threads_of_grpc
 from .security import Security
 
 __all__ = ["DialledMembers", "GivenMember", "Member", "Members"]
@@ -161,8 +160,7 @@ class DialledMembers:
 
     def _attempt(self, address: Address, woken: threading.Condition) -> Attempt:
         tls = self._security.is_tls(address)
-        with threads_of_grpc():
-            channel = self._channel(address, tls=tls)
+        channel = self._channel(address, tls=tls)
         return Attempt(address, channel, tls=tls, woken=woken)
 
     def _channel(self, address: Address, *, tls: bool) -> grpc.Channel:

@@ -313,7 +313,7 @@ def test_what_no_stream_delivers_is_read(etcd: Etcd) -> None:
         for streams, addr in (2, "1"), (3, "2"):
             put(etcd, e1=addr)
             watcher.wait_for_addresses(20, e1=addr)
-            assert relay.streams == streams
+            assert relay.streams in {streams, streams + 1}  # the next one may have begun
             assert watcher.batches[-1].resync
         put(etcd, e2="1")
         watcher.wait_for_addresses(20, e1="2", e2="1")

@@ -21,7 +21,7 @@ from etcdnaming.sandbox import Sandbox
 PAUSE = "1ms"
 
 
-def main(rounds: int = 6, count: int = 1000) -> int:
+def main(rounds: int = 20, count: int = 1000) -> int:
     go = go_program("naming")
     with Sandbox() as etcd:
         add = [str(go), "add", etcd.endpoint, str(count), PAUSE]

@@ -14,6 +14,7 @@ from pathlib import Path
 import grpc
 import pytest
 from harness import Etcd, wait_until
+from harness.resources import descriptors
 from harness.watcher import Watcher, brief, put, stored
 
 from etcdnaming.endpoints import EndpointManager
@@ -484,11 +485,6 @@ def test_50_000_changes_at_full_speed_are_told_within_a_second(
         written = float(writer.communicate(timeout=10)[0])
         assert seen - written < 1
         assert len(watcher.changes) == count
-
-
-def descriptors() -> int:
-    """Return how many files and sockets this process has open."""
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def connections(port: int) -> int:

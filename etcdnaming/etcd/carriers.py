@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 
 from ..forking import FORKS
 from . import rpc_pb2 as rpc
+from .calls import Caller
 from .client import Client
 from .stream import WatchStream
 from .substream import Substream
@@ -24,20 +25,23 @@ class _Carriers:
     """
 
     def __init__(self) -> None:
-        self.own: WatchStream | None = None
-        self.shared: WatchStream | None = None
+        self._own: WatchStream | None = None
+        self._shared: WatchStream | None = None
 
-    def new(self, client: Client, *, shared: bool) -> WatchStream:
-        """Return one that carries nothing so far."""
-        if not shared and (self.own is None or (self.own.over and self.own.works)):
-            self.own = WatchStream(client.caller, alone=True)
-            return self.own
-        self.shared = WatchStream(client.caller)
-        return self.shared
+    def carry(self, caller: Caller, create: rpc.WatchCreateRequest, *, alone: bool) -> Substream:
+        """Return what *create* asks for: *alone*, if that can be."""
+        if alone and (self._own is None or (self._own.over and self._own.works)):
+            self._own = WatchStream(caller, alone=True)
+            return self._own.start(create)
+        watch = self._shared.carry(create) if self._shared else None
+        if watch:
+            return watch
+        self._shared = WatchStream(caller)
+        return self._shared.start(create)
 
 
 _carriers: WeakKeyDictionary[Client, _Carriers] = WeakKeyDictionary()
-_opening = threading.Lock()  # guards it
+_opening = threading.Lock()  # guards it, and all that is in it
 
 
 def _after_fork() -> None:
@@ -54,8 +58,4 @@ def open_watch(client: Client, create: rpc.WatchCreateRequest, *, shared: bool) 
     """Return what *create* asks for, on a call that *client* has, or a new one; see `Streams`."""
     with _opening:
         carriers = _carriers.setdefault(client, _Carriers())
-        watch = carriers.shared.carry(create) if carriers.shared else None
-        if watch:
-            return watch
-        stream = carriers.new(client, shared=shared or FORKS)
-    return stream.start(create)  # others need not wait for that
+        return carriers.carry(client.caller, create, alone=not (shared or FORKS))

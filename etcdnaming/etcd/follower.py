@@ -162,8 +162,8 @@ class Follower:
         """
         Leave *stream*, which does not deliver, and return what is wrong.
 
-        Another one may. If that does not either, we are so far behind that etcd can't catch up, or
-        something is broken that only reading gets around.
+        Another one may. If that brings nothing either, we are so far behind that etcd can't catch
+        up, or something is broken that only reading gets around.
         """
         stream.leave()
         self._undelivered += 1
@@ -186,6 +186,7 @@ class Follower:
         new = self._history.add(self._fragments)
         self._fragments = []
         if new:
+            self._undelivered = 0
             self._news.put(Events(new))
 
     def _survive(self, exc: EtcdError) -> None:

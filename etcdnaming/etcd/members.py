@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import grpc
-from grpc.experimental import ChannelOptions
 
 from ..errors import ClientClosedError, ConnectionFailedError
 from ..forking import kept, told_after_fork
@@ -15,13 +14,13 @@ from .addresses import Address
 from .deadline import Deadline
 from .dial import Attempt, dial
 from .security import Security
+from .single_threaded import single_threaded
 
 __all__ = ["DialledMembers", "GivenMember", "Member", "Members"]
 
 OPTIONS = (
     ("grpc.enable_http_proxy", 0),  # etcd is never behind one
     ("grpc.max_receive_message_length", -1),
-    (ChannelOptions.SingleThreadedUnaryStream, 1),  # half of the way to a watch
     ("grpc.max_send_message_length", -1),
     ("grpc.use_local_subchannel_pool", 1),  # a new channel is a new connection, with new files
     ("grpc.service_config_disable_resolution", 1),  # no TXT look-ups
@@ -96,7 +95,7 @@ class DialledMembers:
         self._addresses = list(addresses)
         self._quiet = quiet
         self._security = security
-        self._options = (*OPTIONS, *options, *(QUIET if quiet else ()))
+        self._options = (*OPTIONS, *single_threaded(), *options, *(QUIET if quiet else ()))
         self._dial_timeout = dial_timeout
         self._closed = False
         self._begin()

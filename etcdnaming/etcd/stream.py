@@ -15,6 +15,7 @@ from . import rpc_pb2 as rpc
 from .answers import understand
 from .calls import Answers, Caller, Method
 from .deadline import Deadline
+from .single_threaded import drain
 from .substream import AskAgainError, Substream
 
 if TYPE_CHECKING:
@@ -40,8 +41,9 @@ class WatchStream:
 
     Args:
         alone: It carries a single watch, all that etcd is ever asked for. Such a call is heard by
-            the thread that waits for it; what many share is heard by one of gRPC's, that has to
-            wake ours. The grpc-proxy ends it at once: *works* is false then.
+            our thread (if the channel is one that we have dialled); what many share is heard by
+            one of gRPC's, that has to wake ours. The grpc-proxy ends it at once, and who knows
+            what else is on the way: if it brings nothing, *works* is false from then on.
     """
 
     def __init__(self, caller: Caller, *, alone: bool = False) -> None:
@@ -58,7 +60,7 @@ class WatchStream:
         self._numbers = count(1)
         self._member: Member | None = None
         self._call: Answers[rpc.WatchResponse] | None = None
-        self._taken, self._over = alone, False
+        self._taken = self._over = False
 
     @property
     def over(self) -> bool:
@@ -69,6 +71,7 @@ class WatchStream:
         """Begin with what *create* asks for, and return that."""
         with self._lock:
             watch = self._carry(create)
+            self._taken = self._alone
         threading.Thread(target=self._run, name="etcdnaming-stream", daemon=True).start()
         return watch
 
@@ -136,10 +139,13 @@ class WatchStream:
         self._member = self._call = None
 
     def _run(self) -> None:
+        call = None
         try:
-            self._listen(*self._open())
+            member, call = self._open()
+            self._listen(member, call)
         except Exception as exc:  # noqa: BLE001 - a bug, too, must not look like silence
             self._fail(exc)
+        drain(call)
 
     def _open(self) -> tuple[Member, Answers[rpc.WatchResponse]]:
         if self._alone:

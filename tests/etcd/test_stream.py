@@ -10,7 +10,7 @@ from urllib.request import urlopen
 
 import pytest
 from harness import READER, Etcd, Proxy, wait_until
-from harness.relay import Answers, Relay, only_accepted, passed_on, silent
+from harness.relay import Answers, Relay, cut_off_when, only_accepted, passed_on, silent
 from harness.slow import SlowClient
 from harness.watcher import Watcher, put, stored
 
@@ -69,6 +69,22 @@ def test_the_next_one_has_the_call_that_the_first_one_had(
                 etcd.put("svc/e1", stored("1"))
                 watcher.wait_until(lambda watcher: watcher.replayed == {"svc/e1": Endpoint("1")})
         assert len(alone) == relay.streams == 3
+
+
+def test_a_call_of_its_own_comes_back_after_a_break(
+    etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever others share meanwhile."""
+    alone, cut = count_calls(monkeypatch, Caller, "listen"), threading.Event()
+    with (
+        Relay(etcd.endpoint, cut_off_when(cut), passed_on) as relay,
+        Client([relay.endpoint]) as client,
+        watching(client, "svc", "other") as [watcher, _],
+    ):
+        cut.set()
+        etcd.put("svc/e1", stored("1"))
+        watcher.wait_until(lambda watcher: watcher.replayed == {"svc/e1": Endpoint("1")})
+        assert (relay.streams, len(alone)) == (3, 2)
 
 
 def test_a_call_for_one_that_delivers_nothing_is_the_last(

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 
 import grpc
 import pytest
@@ -24,6 +23,7 @@ from harness.relay import (
     silent,
     unheard,
 )
+from harness.resources import descriptors, resident
 from harness.watcher import Watcher, put
 
 from etcdnaming.endpoints import EndpointManager
@@ -443,6 +443,28 @@ def test_reconnecting_again_and_again_leaves_nothing_behind(
         assert resident() - memory < 3 << 20
 
 
+def test_to_watch_again_and_again_leaves_nothing_behind(etcd: Etcd) -> None:
+    """Closed when it is followed, on its way, or at once, for one client and with it."""
+    with Client([etcd.endpoint]) as client:
+        manager = EndpointManager(client, "svc")
+        watched(manager, 30)
+        files, memory = descriptors(), resident()
+        watched(manager, 300)
+        assert resident() - memory < 2 << 20
+        wait_until(lambda: descriptors() <= files)
+    for _ in range(60):
+        with Client([etcd.endpoint]) as client:
+            watched(EndpointManager(client, "svc"), 3)
+    wait_until(lambda: descriptors() <= files + 10)  # gRPC takes its time
+
+
+def watched(manager: EndpointManager, times: int) -> None:
+    """Watch it so often."""
+    for n in range(times):
+        with manager.watch() as watch:
+            watch.get((None, 0.005, 0)[n % 3])
+
+
 @pytest.mark.server
 @pytest.mark.long
 @pytest.mark.timeout(120)
@@ -521,13 +543,3 @@ def test_a_cluster_that_has_no_leader_comes_back(cluster: Cluster) -> None:
             put(cluster, e1="1")
             for each in (watcher, late):
                 each.wait_for_addresses(15, e1="1")
-
-
-def descriptors() -> int:
-    """Return how many files and sockets this process has open."""
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
-def resident() -> int:
-    """Return how many bytes of memory this process has."""
-    return 4096 * int(Path("/proc/self/statm").read_text("ascii").split()[1])

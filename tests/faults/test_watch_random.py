@@ -162,7 +162,7 @@ def test_every_change_is_told_once(own_etcd: Callable[..., Etcd], seed: int, tim
             go_through([killed(etcd), frozen(etcd)], times, chance)
         events = events_of(etcd)
         watcher.wait_until(lambda watcher: "svc/end" in watcher.replayed, 20)
-        assert not any(batch.resync for batch in watcher.batches)
+        assert [batch for batch in watcher.batches if batch.resync] == []
         assert [(each.op, each.key, each.revision) for each in watcher.changes] == events
         assert len(events) > 20 * times
 

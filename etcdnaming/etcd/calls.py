@@ -18,6 +18,7 @@ from ..errors import ClientClosedError, RefusedError
 from . import rpc_pb2 as rpc
 from .answers import TokenRefusedError, understand
 from .deadline import Deadline, within
+from .idling import threads_of_a_call
 from .login import Login
 from .members import Member, Members
 
@@ -97,12 +98,18 @@ class Caller:
         """
         member, metadata = self._beginning()
         call = member.channel.stream_stream(method.path, *_formats(method))
-        return member, _answers(call, iter(requests), metadata)
+        with threads_of_a_call():
+            return member, _answers(call, iter(requests), metadata)
 
     def listen(
         self, method: Method[Request, Response], request: Callable[[], Request]
     ) -> tuple[Member, Answers[Response]]:
-        """Do the same for a single *request*, which is made when there is somebody to call."""
+        """
+        Do the same for a single *request*, which is made when there is somebody to call.
+
+        The answers are heard by the thread that waits for them, if the channel has that; who
+        cancels the call has to `drain` it.
+        """
         member, metadata = self._beginning()
         call = member.channel.unary_stream(method.path, *_formats(method))
         return member, _answers(call, request(), metadata)

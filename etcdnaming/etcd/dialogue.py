@@ -14,7 +14,6 @@ from ..errors import AuthenticationError, ConnectionFailedError, EtcdError
 from .answers import TokenRefusedError, understand
 from .calls import Answers, Caller, Method
 from .deadline import Deadline
-from .idling import threads_of_a_call
 from .members import Member
 
 __all__ = ["Dialogue", "Listener"]
@@ -99,8 +98,7 @@ class Dialogue(Generic[Request, Response]):
 
     def _open(self) -> _Call[Request, Response]:
         requests: SimpleQueue[Request | None] = SimpleQueue()
-        with threads_of_a_call():
-            member, answers = self._caller.stream(self._method, iter(requests.get, None))
+        member, answers = self._caller.stream(self._method, iter(requests.get, None))
         call = _Call(member, answers, requests)
         with self._lock:
             self._call = call

@@ -7,11 +7,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from statistics import median
+from typing import Any
 
+import grpc
 import pytest
 from harness import READER, Etcd, wait_until
 from harness.backends import Backend, Backends, method
@@ -199,7 +201,11 @@ async def test_endpoints_of_asyncio_come_and_go(client: Client, backends: list[B
 
 
 def test_a_thousand_endpoints(client: Client) -> None:
-    """A change costs less than half a second of a core."""
+    """
+    A change costs less than half a second of a core.
+
+    On a slow one, about what gRPC takes by itself to dial so many.
+    """
     pipe = subprocess.PIPE
     command = [sys.executable, str(SERVE), str(SERVERS)]
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as servers:
@@ -211,6 +217,7 @@ def test_a_thousand_endpoints(client: Client) -> None:
             manager.update(
                 [Update.add(f"svc/{n}", Endpoint(addrs[n])) for n in range(begin, begin + 100)]
             )
+        least = max(cost_of_dialling(addrs) for _ in range(2))
         with insecure_channel("svc", client) as channel:
             echo = channel.unary_unary(method("Echo"))
             assert echo(b"x", timeout=30) == b"x"
@@ -224,7 +231,19 @@ def test_a_thousand_endpoints(client: Client) -> None:
                 wait_until(lambda: len(channel.endpoints) == 1000, timeout=30)
                 assert echo(b"x", timeout=30) == b"x"
             time.sleep(2)  # the last of the old connections
-            assert (time.process_time() - began) / 6 < 0.5
+            assert (time.process_time() - began) / 6 < max(0.5, 1.3 * least)
+
+
+def cost_of_dialling(addrs: Sequence[str]) -> float:
+    """Return the seconds of a core that gRPC takes to be connected to *addrs*, and no more."""
+    began = time.process_time()
+    options = [("grpc.lb_policy_name", "round_robin"), ("grpc.default_authority", "svc")]
+    with grpc.insecure_channel(f"ipv4:{','.join(addrs)}", options) as channel:
+        echo: Any = channel.unary_unary(method("Echo"))
+        assert echo(b"x", wait_for_ready=True, timeout=30) == b"x"
+        time.sleep(3)  # the other connections
+    time.sleep(1)
+    return time.process_time() - began
 
 
 def test_two_thousand_swaps_leave_nothing_behind(client: Client, backends: list[Backend]) -> None:

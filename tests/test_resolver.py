@@ -28,6 +28,7 @@ from harness import READER, Etcd, wait_until
 from harness.backends import Backend, Backends, method
 from harness.load import Outcome, load
 from harness.relay import Relay, cut_off_when, passed_on
+from harness.resources import descriptors
 
 from etcdnaming import Endpoint, EndpointManager, Update, insecure_channel, secure_channel
 from etcdnaming.errors import InvalidEndpointError, InvalidSettingError, InvalidTargetError
@@ -933,7 +934,7 @@ def test_swaps_leave_nothing_behind(
 
 def _held() -> tuple[int, int]:
     ours = [each for each in threading.enumerate() if "ThreadPool" not in each.name]
-    return len(list(Path("/proc/self/fd").iterdir())), len(ours)
+    return descriptors(), len(ours)
 
 
 def test_the_package_alone_brings_no_grpc() -> None:

@@ -100,7 +100,7 @@ class Follower:
                 self._tell(Connected(stream.member))
                 self._follow(stream)
         except AskAgainError:
-            pass  # all that was kept has been told: on with what was not
+            pass  # all that was kept has been told: on with what was not, perhaps in another way
         except EtcdError as exc:
             self._survive(exc)
 

@@ -10,7 +10,7 @@ from .answers import understand_text
 from .carriers import open_watch
 from .client import Client
 from .stream import LATE
-from .substream import AskAgainError, Substream
+from .substream import Substream
 
 __all__ = ["Streams", "refusal"]
 
@@ -52,13 +52,8 @@ class Streams:
 
         Raises:
             EtcdError: It refused, or said nothing.
+            AskAgainError: A proxy does not carry a single watch; the next one will be shared.
         """
-        try:
-            return self._accepted(revision)
-        except AskAgainError:  # through a proxy that does not carry a single watch
-            return self._accepted(revision)
-
-    def _accepted(self, revision: int) -> Substream:
         stream = self._open(revision)
         try:
             _expect_acceptance(stream)

@@ -18,6 +18,7 @@ import pytest
 from harness import READER, Etcd, wait_until
 from harness.backends import Backend, Backends, method
 from harness.load import aio_load, in_loop, load
+from harness.resources import descriptors, resident
 from harness.watcher import stored
 
 from etcdnaming import Endpoint, EndpointManager, Registration, Update, aio, insecure_channel
@@ -301,6 +302,4 @@ def _last_port(channel: Channel) -> int:
 
 
 def _held() -> tuple[int, int, int]:
-    status = Path("/proc/self/status").read_text().splitlines()
-    memory = next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
-    return memory, len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
+    return resident() // 1024, descriptors(), threading.active_count()

@@ -79,7 +79,8 @@ def test_a_call_of_its_own_comes_back_after_a_break(
     with (
         Relay(etcd.endpoint, cut_off_when(cut), passed_on) as relay,
         Client([relay.endpoint]) as client,
-        watching(client, "svc", "other") as [watcher, _],
+        watching(client, "svc") as [watcher],
+        watching(client, "other"),
     ):
         cut.set()
         etcd.put("svc/e1", stored("1"))

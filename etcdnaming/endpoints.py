@@ -26,7 +26,7 @@ from .model import (
     UpdateResult,
     WatchState,
 )
-from .stored import apart, header_of, stored_endpoints, stored_key
+from .stored import header_of, split_invalid, stored_endpoints, stored_key
 
 if TYPE_CHECKING:
     from .watching import Watch
@@ -132,7 +132,7 @@ class EndpointManager:
         """
         request = self._request(revision, limit, serializable=serializable)
         snapshot = read_snapshot(self._client, request, stored_endpoints)
-        endpoints, invalid = apart(snapshot.found)
+        endpoints, invalid = split_invalid(snapshot.found)
         return Listing(
             header_of(snapshot.header),
             self._target,

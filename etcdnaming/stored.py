@@ -9,9 +9,9 @@ from typing import cast
 from . import keys, wire
 from .errors import InvalidValueError
 from .etcd import rpc
-from .model import Header, InvalidValue, StoredEndpoint, StoredKey, made
+from .model import Header, InvalidValue, StoredEndpoint, StoredKey, build_many
 
-__all__ = ["apart", "header_of", "stored_endpoint", "stored_endpoints", "stored_key"]
+__all__ = ["header_of", "split_invalid", "stored_endpoint", "stored_endpoints", "stored_key"]
 
 FEW = 4
 """Keys, from which on it is faster to convert them column by column."""
@@ -44,7 +44,7 @@ def stored_endpoints(kvs: Sequence[rpc.KeyValue]) -> Sequence[StoredEndpoint | I
     stored_as, values, *others = ([*map(column, kvs)] for column in _COLUMNS)
     endpoints = wire.decode_all(values)
     rows = zip(map(keys.decode, stored_as), endpoints, *others, strict=True)
-    found = list(made(StoredEndpoint, rows))
+    found = list(build_many(StoredEndpoint, rows))
     if InvalidValueError not in map(type, endpoints):
         return found
     return [
@@ -53,10 +53,10 @@ def stored_endpoints(kvs: Sequence[rpc.KeyValue]) -> Sequence[StoredEndpoint | I
     ]
 
 
-def apart(
+def split_invalid(
     found: list[StoredEndpoint | InvalidValue],
 ) -> tuple[Sequence[StoredEndpoint], Sequence[InvalidValue]]:
-    """Return the endpoints among *found*, and the values that are none."""
+    """Return the endpoints among *found*, and the values that can't be read."""
     if InvalidValue not in map(type, found):
         return cast("list[StoredEndpoint]", found), []
     return (

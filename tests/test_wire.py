@@ -1,4 +1,4 @@
-"""What is written and read, held against what Go's client wrote and read (``tests/data``)."""
+"""The stored form, compared with what Go's client wrote and read (``tests/data``)."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from wire_documents import as_go_holds_it, metadata, texts, values
 
 from etcdnaming import wire
 from etcdnaming.errors import InvalidEndpointError, InvalidValueError
-from etcdnaming.gojson.writing import dumps_by_the_rules
 from etcdnaming.model import JSON, Endpoint
-from etcdnaming.wire_reading import read_by_the_rules
+from etcdnaming.wire.decoding import decode_by_go_rules
+from etcdnaming.wire.json_writer import dumps_by_go_rules
 
 DATA = Path(__file__).parent / "data"
 
@@ -33,12 +33,12 @@ thorough = settings(deadline=None, max_examples=300, print_blob=True)
 
 
 def vectors(name: str) -> list[Vector]:
-    """Return the golden vectors. What is in them: ``tools/vectors.py``."""
+    """Return the golden vectors of the file *name*; ``tools/vectors.py`` describes them."""
     return [json.loads(line) for line in (DATA / name).read_text().splitlines()]
 
 
 def joined(text: str | list[tuple[str, int]]) -> str:
-    """Return the text that a vector keeps short."""
+    """Return the text of a vector, which may be stored as parts with repeat counts."""
     return text if isinstance(text, str) else "".join(part * times for part, times in text)
 
 
@@ -50,14 +50,14 @@ def value_of(vector: Vector) -> bytes:
 
 
 def is_answer(text: str, answer: str | dict[str, str]) -> bool:
-    """Tell whether *text* is what Go answered."""
+    """Return whether *text* is Go's answer, which may be stored as a hash."""
     if isinstance(answer, str):
         return text == answer
     return hashlib.sha256(text.encode()).hexdigest() == answer["sha256"]
 
 
 def is_written(vector: Vector) -> bool:
-    """Tell whether we write what Go wrote, or refuse what it could not have read."""
+    """Return whether `encode` writes what Go wrote, or refuses what Go could not read back."""
     try:
         endpoint = Endpoint(vector["addr"], wire.loads(joined(vector["metadata"])))
         value = wire.encode(endpoint).decode()
@@ -67,7 +67,7 @@ def is_written(vector: Vector) -> bool:
 
 
 def is_read(vector: Vector, reader: Reader) -> bool:
-    """Tell whether *reader* reads what Go read, or refuses what Go skipped."""
+    """Return whether *reader* decodes as Go did, or refuses what Go skipped."""
     try:
         endpoint = reader(value_of(vector))
     except InvalidValueError:
@@ -80,35 +80,35 @@ def is_read(vector: Vector, reader: Reader) -> bool:
 
 
 def shown(vectors: Iterable[Vector]) -> list[str]:
-    """Return the beginnings of *vectors*; some are long."""
+    """Return the first characters of each of *vectors*."""
     return [json.dumps(vector)[:200] for vector in vectors]
 
 
 def outcome(reader: Reader, value: bytes) -> str:
-    """Return what comes of reading, as text: it tells 1 from 1.0 and True, and 0.0 from -0.0."""
+    """Return the result as text, which distinguishes 1, 1.0 and True, and 0.0 from -0.0."""
     try:
         return repr(reader(value))
     except InvalidValueError as exc:
         return f"refused: {exc}"
 
 
-def test_the_bytes_written_are_those_that_go_writes() -> None:
-    """And what Go writes but can't read again is refused."""
+def test_encode_writes_the_bytes_of_go() -> None:
+    """Metadata that Go writes but can't read again is refused."""
     known = vectors("wire_write.jsonl")
     assert len(known) > 150
     assert shown(vector for vector in known if not is_written(vector)) == []
 
 
-@pytest.mark.parametrize("reader", [wire.decode, read_by_the_rules])
-def test_go_reads_and_refuses_the_same_values(reader: Reader) -> None:
-    """With the same result, but that integers are floats to Go."""
+@pytest.mark.parametrize("reader", [wire.decode, decode_by_go_rules])
+def test_decode_accepts_and_refuses_the_values_that_go_does(reader: Reader) -> None:
+    """With the same result, except that integers are floats in Go."""
     known = vectors("wire_read.jsonl")
     assert len(known) > 900
     assert shown(vector for vector in known if not is_read(vector, reader)) == []
 
 
-def test_many_are_read_as_each_of_them_is() -> None:
-    """Whatever stands beside it."""
+def test_decode_all_equals_decode_of_each_value() -> None:
+    """Whatever value stands beside it."""
     values = [value_of(vector) for vector in vectors("wire_read.jsonl")]
     values = [each for each in values if each.count(b"[") + each.count(b"{") < 100]  # for repr
     for beginning in range(0, len(values), 7):
@@ -119,16 +119,16 @@ def test_many_are_read_as_each_of_them_is() -> None:
 
 
 def alone(value: bytes) -> Endpoint | InvalidValueError:
-    """Return what is read, or why nothing is."""
+    """Return the endpoint, or the error."""
     try:
-        return read_by_the_rules(value)
+        return decode_by_go_rules(value)
     except InvalidValueError as exc:
         return exc
 
 
 @thorough
 @given(texts, metadata)
-def test_what_is_written_is_read_again(addr: str, metadata: JSON) -> None:
+def test_decode_reads_what_encode_wrote(addr: str, metadata: JSON) -> None:
     """A large float without a fraction comes back as another integer that is the same float."""
     endpoint = wire.decode(wire.encode(Endpoint(addr, metadata)))
     assert endpoint.addr == addr
@@ -137,39 +137,39 @@ def test_what_is_written_is_read_again(addr: str, metadata: JSON) -> None:
 
 @thorough
 @given(metadata)
-def test_the_shortcut_of_writing_leads_to_the_same_place(metadata: JSON) -> None:
-    """Whatever is to be written."""
-    assert wire.dumps(metadata) == dumps_by_the_rules(metadata)
+def test_dumps_quick_path_equals_go_rules(metadata: JSON) -> None:
+    """For all metadata that JSON has."""
+    assert wire.dumps(metadata) == dumps_by_go_rules(metadata)
 
 
 @thorough
 @given(values)
-def test_what_was_read_is_written_again_by_the_rules(value: bytes) -> None:
-    """Though by msgspec, wherever that writes as Go does."""
+def test_dumps_again_equals_go_rules_for_decoded_values(value: bytes) -> None:
+    """Also where msgspec does the writing."""
     try:
         metadata = wire.decode(value).metadata
     except InvalidValueError:
         return
-    assert wire.dumps_again(metadata) == dumps_by_the_rules(metadata)
+    assert wire.dumps_again(metadata) == dumps_by_go_rules(metadata)
 
 
 @thorough
 @given(metadata)
-def test_metadata_that_was_read_is_written_again_by_the_rules(metadata: JSON) -> None:
-    """All that metadata may be: numbers above all."""
+def test_dumps_again_equals_go_rules_for_generated_metadata(metadata: JSON) -> None:
+    """Numbers above all."""
     read = wire.decode(wire.encode(Endpoint("", metadata))).metadata
-    assert wire.dumps_again(read) == dumps_by_the_rules(read)
+    assert wire.dumps_again(read) == dumps_by_go_rules(read)
 
 
-def test_what_is_nested_deep_is_written_again() -> None:
-    """Deeper than msgspec goes."""
+def test_dumps_again_writes_nesting_deeper_than_msgspec_allows() -> None:
+    """It falls back to Go's rules."""
     read = wire.loads("[" * 9_000 + "]" * 9_000)
-    assert wire.dumps_again(read) == dumps_by_the_rules(read)
+    assert wire.dumps_again(read) == dumps_by_go_rules(read)
 
 
 @thorough
 @given(metadata)
-def test_metadata_that_is_shown_can_be_given_again(metadata: JSON) -> None:
+def test_loads_reads_what_dumps_wrote(metadata: JSON) -> None:
     """From ``list`` to ``--metadata-json``."""
     text = wire.dumps(metadata)
     assert wire.dumps(wire.loads(text)) == text
@@ -178,34 +178,34 @@ def test_metadata_that_is_shown_can_be_given_again(metadata: JSON) -> None:
 
 @settings(thorough, max_examples=600)
 @given(values)
-def test_fast_reading_is_reading_by_the_rules(value: bytes) -> None:
-    """Wherever msgspec differs from Go, it is not asked, or not believed."""
-    assert outcome(wire.decode, value) == outcome(read_by_the_rules, value)
+def test_decode_fast_path_equals_go_rules(value: bytes) -> None:
+    """Wherever msgspec would differ from Go, its result is not used."""
+    assert outcome(wire.decode, value) == outcome(decode_by_go_rules, value)
 
 
 @pytest.mark.parametrize("digits", [308, 309, 400, 4300, 4301])
 @pytest.mark.parametrize("offset", range(0, 100, 7))
-def test_an_integer_out_of_range_is_found_wherever_it_stands(digits: int, offset: int) -> None:
-    """Fast reading looks at every hundredth byte only."""
+def test_decode_finds_an_integer_out_of_range_at_any_offset(digits: int, offset: int) -> None:
+    """The fast path samples every hundredth byte only."""
     value = b'{"Addr":"%s","Metadata":[%s]}' % (b"a" * offset, b"1" * digits)
-    assert outcome(wire.decode, value) == outcome(read_by_the_rules, value)
+    assert outcome(wire.decode, value) == outcome(decode_by_go_rules, value)
 
 
-def test_integers_keep_their_digits() -> None:
-    """The one difference to Go, which has floats only."""
+def test_integers_keep_all_their_digits() -> None:
+    """The one difference from Go, which decodes every number to a float."""
     value = b'{"Op":0,"Addr":"a","Metadata":[9007199254740993,123456789012345678901234567890]}'
     assert wire.decode(value).metadata == [9007199254740993, 123456789012345678901234567890]
     assert wire.encode(wire.decode(value)) == value
 
 
-def test_minus_zero_stays_minus_zero() -> None:
-    """It is a float, to Go and to us."""
+def test_minus_zero_keeps_its_sign() -> None:
+    """It is decoded as a float, as in Go."""
     value = b'{"Op":0,"Addr":"web-0","Metadata":{"a":-0}}'
     assert wire.encode(wire.decode(value)) == value
 
 
-def test_no_other_letter_is_like_one_in_the_names_of_members() -> None:
-    """Unicode has letters that fold to k and s; Go takes them for those, and lower() does not."""
+def test_member_names_have_no_letter_with_other_case_folds() -> None:
+    """Go folds some Unicode letters to k and s, and lower() does not; no member name has those."""
     others = (chr(code) for code in range(0x80, sys.maxunicode + 1))
     alike = {other for other in others if other.lower().isascii()}
     assert alike == {"\u212a"}
@@ -239,21 +239,21 @@ def test_no_other_letter_is_like_one_in_the_names_of_members() -> None:
         (b'{"Metadata":' + b"[" * 10_000, "nested more than 9999 deep"),
     ],
 )
-def test_a_value_that_is_refused_says_why(value: bytes, reason: str) -> None:
-    """In one short line: it becomes a warning."""
+def test_decode_error_states_the_reason(value: bytes, reason: str) -> None:
+    """In one short line, which becomes a warning."""
     with pytest.raises(InvalidValueError) as refused:
         wire.decode(value)
     assert str(refused.value) == reason
 
 
 class Colour(str, enum.Enum):
-    """Text by another name."""
+    """A subclass of str."""
 
     RED = "red"
 
 
 class Size(enum.IntEnum):
-    """A number by another name."""
+    """A subclass of int."""
 
     BIG = 3
 
@@ -268,8 +268,8 @@ class Size(enum.IntEnum):
         ([Size.BIG, True], "[3,true]"),
     ],
 )
-def test_what_is_like_json_is_written(value: JSON, text: str) -> None:
-    """Tuples, mappings and enums need no conversion."""
+def test_dumps_writes_tuples_mappings_and_enums(value: JSON, text: str) -> None:
+    """Without conversion by the caller."""
     assert wire.dumps(value) == text
 
 
@@ -298,9 +298,11 @@ INSIDE_ITSELF[0]["again"] = INSIDE_ITSELF
         (Endpoint("a", {None: 2, "a": 1}), "a member's name is not a str but NoneType"),  # type: ignore[dict-item]
         (Endpoint("a", INSIDE_ITSELF), "metadata is nested more than 9999 deep"),
     ],
-    ids=lambda parameter: parameter if isinstance(parameter, str) else "",  # some are endless
+    ids=lambda parameter: (
+        parameter if isinstance(parameter, str) else ""
+    ),  # some have an endless repr
 )
-def test_an_endpoint_that_is_refused_says_why(endpoint: Endpoint, reason: str) -> None:
+def test_encode_error_states_the_reason(endpoint: Endpoint, reason: str) -> None:
     """Nothing is stored that Go could not read."""
     with pytest.raises(InvalidEndpointError) as refused:
         wire.encode(endpoint)
@@ -315,8 +317,8 @@ def test_an_endpoint_that_is_refused_says_why(endpoint: Endpoint, reason: str) -
         ("12345678901234567890123", 12345678901234567890123),
     ],
 )
-def test_metadata_is_read_from_text(text: str | bytes, value: JSON) -> None:
-    """By the rules for stored values."""
+def test_loads_decodes_by_the_rules_of_stored_values(text: str | bytes, value: JSON) -> None:
+    """Any JSON value, as text or bytes."""
     assert wire.loads(text) == value
 
 
@@ -334,15 +336,15 @@ def test_metadata_is_read_from_text(text: str | bytes, value: JSON) -> None:
     ],
     ids=lambda parameter: "" if len(parameter) > 99 else None,
 )
-def test_metadata_that_is_refused_says_why(text: str | bytes, reason: str) -> None:
-    """In one short line: it becomes an error of the command line."""
+def test_loads_error_states_the_reason(text: str | bytes, reason: str) -> None:
+    """In one short line, which becomes an error of the command line."""
     with pytest.raises(InvalidValueError) as refused:
         wire.loads(text)
     assert str(refused.value) == reason
 
 
-def test_only_those_who_read_import_msgspec() -> None:
-    """``etcdnaming add`` starts faster without."""
+def test_msgspec_is_imported_by_the_first_decode_only() -> None:
+    """``etcdnaming add`` starts faster without it."""
     program = (
         "import sys; from etcdnaming import wire; from etcdnaming.model import Endpoint\n"
         "wire.encode(Endpoint('a', wire.loads('{}'))); assert 'msgspec' not in sys.modules\n"

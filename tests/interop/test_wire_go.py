@@ -1,4 +1,4 @@
-"""Go's own naming client and we read and write the same."""
+"""Go's naming client and this package read and write the same values."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ thorough = settings(deadline=None, max_examples=500, print_blob=True)
 
 
 class Go:
-    """The running program of ``tests/interop/go/vectors``, which says what Go's client does."""
+    """The running program of ``tests/interop/go/vectors``, which calls Go's client."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
@@ -66,7 +66,7 @@ def go(go_programs: Path) -> Iterator[Go]:
         yield Go(process)
 
 
-def we_read(value: bytes) -> tuple[str, str] | None:
+def decoded(value: bytes) -> tuple[str, str] | None:
     """Return what `Go.reads` should return."""
     try:
         endpoint = wire.decode(value)
@@ -77,28 +77,28 @@ def we_read(value: bytes) -> tuple[str, str] | None:
 
 @thorough
 @given(addr=texts, metadata=metadata)
-def test_go_writes_the_same_bytes(go: Go, addr: str, metadata: JSON) -> None:
-    """So that a change by one is no change to the other."""
+def test_encode_writes_the_bytes_that_go_writes(go: Go, addr: str, metadata: JSON) -> None:
+    """An unchanged endpoint written by the other client is no change."""
     endpoint = Endpoint(addr, metadata)
     assert wire.encode(endpoint) == go.writes(endpoint)
 
 
 @thorough
 @given(addr=texts, metadata=metadata)
-def test_go_reads_what_we_write(go: Go, addr: str, metadata: JSON) -> None:
-    """With floats for all numbers, as ever in Go."""
+def test_go_reads_what_encode_wrote(go: Go, addr: str, metadata: JSON) -> None:
+    """With floats for all numbers, as always in Go."""
     value = wire.encode(Endpoint(addr, metadata))
     assert go.reads(value) == (addr, wire.dumps(as_go_holds_it(metadata)))
 
 
 @settings(thorough, max_examples=1500)
 @given(value=values)
-def test_go_reads_and_refuses_what_we_do(go: Go, value: bytes) -> None:
-    """However odd: an endpoint that one lists and the other does not is half lost."""
-    assert we_read(value) == go.reads(value)
+def test_go_accepts_and_refuses_what_decode_does(go: Go, value: bytes) -> None:
+    """Also for unusual values: otherwise one client lists an endpoint that the other skips."""
+    assert decoded(value) == go.reads(value)
 
 
-def test_the_golden_vectors_are_what_go_says(tmp_path: Path) -> None:
+def test_golden_vectors_are_current(tmp_path: Path) -> None:
     """``python tools/vectors.py`` would change nothing."""
     kept = sorted((ROOT / "tests" / "data").glob("wire_*.jsonl"))
     for file in kept:

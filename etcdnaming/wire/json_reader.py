@@ -1,4 +1,8 @@
-"""JSON read as Go reads it: what it takes is taken, what it refuses is refused."""
+"""
+Read JSON as Go's ``encoding/json`` reads it: the same texts are accepted, with the same result.
+
+Nothing here recurses, so the limit of nesting is Go's, not Python's stack.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from typing import TypeAlias
 
 from ..errors import InvalidValueError
 from ..model import JSON
-from . import MAX_DEPTH
+from .json_writer import MAX_DEPTH
 
 __all__ = ["Cursor", "from_bytes", "number"]
 
@@ -38,7 +42,7 @@ def from_bytes(value: bytes) -> str:
     r"""
     Return *value* as text; each byte that is not UTF-8 becomes a U+FFFD of its own, as in Go.
 
-    (Python's own ``errors="replace"`` makes one of several.)
+    (Python's own ``errors="replace"`` merges several into one.)
 
     >>> from_bytes(b"a\xe2\x82z")
     'a��z'
@@ -50,13 +54,13 @@ def number(literal: str) -> int | float:
     """
     Return what a JSON number means: an int of any size, or else a float.
 
-    ``-0`` is a float, because only that is written back as ``-0``.
+    ``-0`` is a float, because only a float is written back as ``-0``.
 
     >>> number("12345678901234567890123"), number("1.0"), number("-0")
     (12345678901234567890123, 1.0, -0.0)
 
     Raises:
-        InvalidValueError: It does not fit into Go's float64.
+        InvalidValueError: The number does not fit into Go's float64.
     """
     value = float(literal)
     if math.isinf(value):
@@ -68,7 +72,7 @@ def number(literal: str) -> int | float:
 
 class Cursor:
     """
-    A place in a JSON text. Every method reads on from there, or raises `InvalidValueError`.
+    A position in a JSON text. Every method reads on from there, or raises `InvalidValueError`.
 
     >>> Cursor('{"zone": ["a", 1.5]}').value()
     {'zone': ['a', 1.5]}
@@ -83,12 +87,12 @@ class Cursor:
         return self._take(_VALUE, "a value")
 
     def end(self) -> None:
-        """Make sure that nothing is left but blanks."""
+        """Check that only blanks are left."""
         if self._next() < len(self._text):
             raise self._error("the end")
 
     def members(self) -> Iterator[str]:
-        """Yield the names in an object whose ``{`` was read. The caller reads the values."""
+        """Yield the member names of an object whose ``{`` was read; the caller reads each value."""
         if self._skip(_NO_MEMBER):
             return
         while True:
@@ -97,7 +101,7 @@ class Cursor:
                 return
 
     def value(self, number: _Number = number) -> JSON:
-        """Read one value; *number* says what its number literals mean."""
+        """Read one value; *number* converts its number literals."""
         unfinished: list[_Builder] = []
         while True:
             value = self._begin(unfinished, number)
@@ -112,7 +116,7 @@ class Cursor:
                 return value
 
     def _begin(self, unfinished: list[_Builder], number: _Number) -> JSON:
-        """Read a literal and return it, or an opening bracket and return None, as a start."""
+        """Read a literal and return it, or open a container on *unfinished* and return None."""
         token = self.token()
         if token in _LITERALS:
             return _LITERALS[token]
@@ -154,7 +158,7 @@ class Cursor:
         return match[1]
 
     def _next(self) -> int:
-        """Return where the next token begins."""
+        """Return the position of the next token."""
         blanks = _BLANKS.match(self._text, self._position)
         return blanks.end() if blanks else self._position
 
@@ -174,7 +178,7 @@ def _unquote(token: str) -> str:
     if "\\" not in text:
         return text
     text = _ESCAPE.sub(lambda escape: _unescape(escape[1], escape[2]), text)
-    # Two halves of a surrogate pair become one character, half a pair becomes U+FFFD.
+    # A surrogate pair becomes one character, a lone surrogate becomes U+FFFD.
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 

@@ -1,4 +1,4 @@
-"""What was read, written again as Go's ``json.Marshal`` writes it: most of it by msgspec."""
+"""Write decoded JSON again as Go's ``json.Marshal`` writes it, mostly by msgspec, which is fast."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from itertools import chain
 import msgspec
 
 from ..model import JSON
-from .writing import dumps_by_the_rules, is_plain
+from .json_writer import dumps_by_go_rules, is_plain
 
 __all__ = ["dumps_again", "dumps_rows"]
 
@@ -18,15 +18,15 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 
 _FLAT = frozenset({str, int, bool, type(None)})
 
-# Go has a notation of its own for these. In a text it may be none, which does no harm.
+# Go has its own notation for floats. A false match inside a string only costs time.
 _FLOAT = re.compile(r"[:,\[]-?[0-9]+[.eE]")
 
 
 def dumps_again(value: JSON) -> str:
     r"""
-    Return what `dumps` returns for *value*, which was read: so it is made of what JSON has.
+    Return what `dumps` returns for *value*, which must have been decoded from JSON.
 
-    What is not is msgspec's to write, and may be no JSON that Go can read.
+    Other Python values (sets, dates) are written as msgspec likes, which Go may not read.
 
     >>> dumps_again({"b": 1.0, "a": "x & y"})
     '{"a":"x \\u0026 y","b":1}'
@@ -34,17 +34,17 @@ def dumps_again(value: JSON) -> str:
     try:
         text = _encode([value]).decode()
     except RecursionError:
-        return dumps_by_the_rules(value)
+        return dumps_by_go_rules(value)
     if is_plain(text) and not _may_hold_floats(value, text):
         return text[1:-1]
-    return dumps_by_the_rules(value)
+    return dumps_by_go_rules(value)
 
 
 def dumps_rows(names: tuple[str, ...], columns: Sequence[Sequence[JSON]]) -> str | None:
     """
-    Return an object with the members *names* for each row of *columns*, with commas between.
+    Return comma-separated objects with the members *names*, one for each row of *columns*.
 
-    All at once is much faster than one by one; but ``None`` if Go might write it otherwise.
+    Much faster than object by object; ``None`` if Go might write a value differently.
 
     >>> dumps_rows(("addr", "metadata"), [("a", "b"), ({"y": 1, "x": 2}, None)])
     '{"addr":"a","metadata":{"x":2,"y":1}},{"addr":"b","metadata":null}'
@@ -64,7 +64,7 @@ def _row(names: tuple[str, ...]) -> type[msgspec.Struct]:
 
 
 def _is_flat(values: Iterable[JSON]) -> bool:
-    """Tell whether *values* are no floats, and hold none; what is nested deeper may hold some."""
+    """Return whether *values* are, and their dicts hold, only scalars that are not floats."""
     kinds = set(map(type, values))
     if dict in kinds:
         inside = chain.from_iterable(each.values() for each in values if type(each) is dict)
@@ -73,6 +73,6 @@ def _is_flat(values: Iterable[JSON]) -> bool:
 
 
 def _may_hold_floats(value: JSON, text: str) -> bool:
-    """Tell by the types of what is flat, which is faster, and by the text of the rest."""
+    """Return whether *value* may hold a float: by type where it is flat, else by its *text*."""
     flat = value.values() if type(value) is dict else (value,)
     return not _FLAT.issuperset(map(type, flat)) and bool(_FLOAT.search(text))

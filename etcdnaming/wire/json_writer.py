@@ -1,4 +1,8 @@
-"""JSON written as Go's ``json.Marshal`` writes it, and nothing that Go could not read again."""
+"""
+Write JSON as Go's ``json.Marshal`` writes it, and refuse what Go could not read again.
+
+Nothing here recurses (the quick path falls back), so the limit of nesting is Go's, not Python's.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +14,20 @@ from typing import Any, TypeAlias
 
 from ..errors import InvalidEndpointError
 from ..model import JSON
-from . import MAX_DEPTH
 
-__all__ = ["dumps", "dumps_by_the_rules", "is_plain"]
+__all__ = ["MAX_DEPTH", "dumps", "dumps_by_go_rules", "is_plain"]
 
-_BYTES = (bytes, bytearray, memoryview)  # are sequences, but JSON has nothing for them
+MAX_DEPTH = 9_999
+"""How deep metadata may be nested: Go refuses more than 10,000, and the endpoint itself is one."""
 
-_LARGE = 1 << 64  # is far from the end of Go's float64
+_BYTES = (bytes, bytearray, memoryview)  # sequences for which JSON has no form
+
+_LARGE = 1 << 64  # far below the limit of Go's float64
 
 _Container: TypeAlias = Sequence[JSON] | Mapping[str, JSON]
 _Parts: TypeAlias = Iterator[str | _Container]
 
-# Go escapes < > & and the two separators so that JSON can stand inside HTML and JavaScript.
+# Go escapes < > & and the two line separators, so that JSON is safe inside HTML and JavaScript.
 _SPECIAL = re.compile('["\\\\\x00-\x1f<>&\u2028\u2029\ud800-\udfff]')
 _SHORT_ESCAPES = {
     '"': r"\"",
@@ -42,22 +48,22 @@ def dumps(value: JSON) -> str:
     '{"a":"x \\u0026 y","b":[1e+21,1e-7,null]}'
 
     Raises:
-        InvalidEndpointError: Go could not read it.
+        InvalidEndpointError: Go could not read the result.
     """
     try:
         text = _QUICK[type(value)](value)
     except _NOT_QUICK:
-        return dumps_by_the_rules(value)
-    return text if is_plain(text) else dumps_by_the_rules(value)
+        return dumps_by_go_rules(value)
+    return text if is_plain(text) else dumps_by_go_rules(value)
 
 
-def dumps_by_the_rules(value: JSON) -> str:
-    """Return what `dumps` returns, or raise what it raises, without its shortcut."""
+def dumps_by_go_rules(value: JSON) -> str:
+    """Return or raise what `dumps` does, without the quick path."""
     whole = _text(value)
     if isinstance(whole, str):
         return whole
     written: list[str] = []
-    unfinished = [_parts(whole)]  # a list of our own: Python's stack is not deep enough
+    unfinished = [_parts(whole)]  # an explicit stack: Python's own is not deep enough
     while unfinished:
         for part in unfinished[-1]:
             if not isinstance(part, str):
@@ -72,7 +78,7 @@ def dumps_by_the_rules(value: JSON) -> str:
 
 
 def _parts(container: _Container) -> _Parts:
-    """Yield the text of *container* bit by bit, but a container in it as it is."""
+    """Yield the text of *container* in pieces; an inner container is yielded itself."""
     return _object(container) if isinstance(container, Mapping) else _array(container)
 
 
@@ -98,7 +104,7 @@ def _sorted_names(members: Mapping[str, JSON]) -> list[str]:
     for name in members:
         if not isinstance(name, str):
             raise InvalidEndpointError(f"a member's name is not a str but {_kind(name)}")
-    return sorted(members)  # by code point, which is also the order of their UTF-8
+    return sorted(members)  # by code point, which is also the order of the UTF-8 bytes
 
 
 def _text(value: JSON) -> str | _Container:
@@ -120,12 +126,12 @@ def _text(value: JSON) -> str | _Container:
 
 def _string(text: str) -> str:
     if is_plain(text):
-        return encode_basestring(text)  # in C, and the same
+        return encode_basestring(text)  # in C, with the same result
     return '"' + _SPECIAL.sub(_escape, text) + '"'
 
 
 def is_plain(text: str) -> bool:
-    """Tell whether Go escapes no more of *text* than Python does."""
+    """Return whether Go escapes the same characters of *text* as Python does."""
     return text.isascii() and not ("<" in text or ">" in text or "&" in text)
 
 
@@ -147,7 +153,7 @@ def _integer(value: int) -> str:
 
 
 def _float(value: float) -> str:
-    """Return the shortest digits that mean *value*, with an exponent where Go has one."""
+    """Return the shortest digits of *value*, with an exponent where Go writes one."""
     if not math.isfinite(value):
         raise InvalidEndpointError(f"{value} has no form in JSON")
     digits, _, exponent = float.__repr__(value).removesuffix(".0").partition("e")
@@ -188,8 +194,8 @@ def _quick_array(elements: list[JSON]) -> str:
     return "[" + ",".join([_QUICK[type(element)](element) for element in elements]) + "]"
 
 
-# What nearly all metadata is made of, at a tenth of the time; what is not plain is found out once,
-# in the whole text.
+# The quick path, ten times faster, for the types that nearly all metadata consists of. Whether a
+# string needs Go's escapes is checked once, on the whole text.
 _QUICK: Mapping[type, Callable[[Any], str]] = {
     str: encode_basestring,
     int: _integer,
@@ -200,4 +206,4 @@ _QUICK: Mapping[type, Callable[[Any], str]] = {
     list: _quick_array,
 }
 _NOT_QUICK = (KeyError, TypeError, RecursionError)
-"""A type that is not among them, a name that is no text, a depth that Python's stack has not."""
+"""Raised by the quick path: another type, a name that is not text, nesting too deep for Python."""

@@ -1,8 +1,8 @@
 """
-Stored values, read as Go's ``json.Unmarshal`` reads them into its ``internal.Update``.
+Decode stored values as Go's ``json.Unmarshal`` decodes them into its ``internal.Update``.
 
-The ordinary ones are left to msgspec, which is fast and takes less than Go does. Wherever it might
-see a value otherwise than Go, the value is read by Go's rules here.
+Ordinary values are decoded by msgspec, which is fast and stricter than Go. A value that msgspec
+refuses, or might decode differently from Go, is decoded by Go's rules, written out below.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import Annotated, Any
 
 import msgspec
 
-from .errors import InvalidValueError
-from .gojson import MAX_DEPTH
-from .gojson.reading import Cursor, from_bytes, number
-from .model import JSON, Endpoint, made
+from ..errors import InvalidValueError
+from ..model import JSON, Endpoint, build_many
+from .json_reader import Cursor, from_bytes, number
+from .json_writer import MAX_DEPTH
 
-__all__ = ["read", "read_all", "read_by_the_rules"]
+__all__ = ["decode_by_go_rules", "decode_value", "decode_values"]
 
 _MINUS = ord("-")
-_MINUS_ZERO = re.compile(rb"-0(?<=[:,\[ \t\n\r]-0)")  # begins with what can be searched for fast
+_MINUS_ZERO = re.compile(rb"-0(?<=[:,\[ \t\n\r]-0)")  # starts with a literal: a fast search
 _LONGEST_INTEGER = 308  # digits; one more may be out of Go's range
 _THREE_DIGITS = re.compile(rb"[0-9]{3}")
 
@@ -30,7 +30,7 @@ _THREE_DIGITS = re.compile(rb"[0-9]{3}")
 class _Stored(
     msgspec.Struct,
     rename={"op": "Op", "addr": "Addr", "metadata": "Metadata"},
-    forbid_unknown_fields=True,  # they might be known in another letter case
+    forbid_unknown_fields=True,  # an unknown name may be a known one in another letter case
     gc=False,
 ):
     op: Annotated[int, msgspec.Meta(ge=0, le=255)] = 0
@@ -42,16 +42,16 @@ _MEMBERS = attrgetter("addr", "metadata")
 
 _NOT_ORDINARY = (msgspec.MsgspecError, ValueError, RecursionError)
 
-# What a float means is said in one place only.
+# json_reader.number is the one place that decides what a float means.
 _decode = msgspec.json.Decoder(_Stored, float_hook=number).decode
 
 
-def read(value: bytes) -> Endpoint:
+def decode_value(value: bytes) -> Endpoint:
     """
     Return the endpoint that is stored as *value*.
 
     Raises:
-        InvalidValueError: There is none.
+        InvalidValueError: *value* is not an endpoint.
     """
     try:
         if not (_is_extreme(value) or _holds_minus_zero(value)):
@@ -59,28 +59,28 @@ def read(value: bytes) -> Endpoint:
             return Endpoint(stored.addr, stored.metadata)
     except _NOT_ORDINARY:
         pass
-    return read_by_the_rules(value)
+    return decode_by_go_rules(value)
 
 
-def read_all(values: Sequence[bytes]) -> Sequence[Endpoint | InvalidValueError]:
-    """Return, for each of *values*, what `read` returns or raises; faster than one by one."""
+def decode_values(values: Sequence[bytes]) -> Sequence[Endpoint | InvalidValueError]:
+    """Return what `decode_value` returns or raises for each of *values*; faster than one by one."""
     try:
         if not (_hold_extremes(values) or _holds_minus_zero(b"\n".join(values))):
-            return list(made(Endpoint, map(_MEMBERS, map(_decode, values))))
+            return list(build_many(Endpoint, map(_MEMBERS, map(_decode, values))))
     except _NOT_ORDINARY:
-        pass  # one of them is not, and it isn't said which
-    return [_read_or_refuse(value) for value in values]
+        pass  # msgspec does not report which value is not ordinary
+    return [_decode_or_error(value) for value in values]
 
 
-def _read_or_refuse(value: bytes) -> Endpoint | InvalidValueError:
+def _decode_or_error(value: bytes) -> Endpoint | InvalidValueError:
     try:
-        return read(value)
+        return decode_value(value)
     except InvalidValueError as exc:
         return exc
 
 
 def _holds_minus_zero(text: bytes) -> bool:
-    """Tell whether a ``-0`` stands in *text*, which to msgspec is the integer 0."""
+    """Return whether *text* holds a ``-0``, which msgspec would decode as the integer 0."""
     return _MINUS in text and _MINUS_ZERO.search(text) is not None
 
 
@@ -90,10 +90,10 @@ def _hold_extremes(values: Sequence[bytes]) -> bool:
 
 def _is_extreme(value: bytes) -> bool:
     """
-    Tell whether *value* might hold an integer out of Go's range, or be nested too deep for Go.
+    Return whether *value* might hold an integer out of Go's range, or be nested too deep for Go.
 
-    Such an integer shows as at least three neighbours among every hundredth byte, and looking
-    at those is fast.
+    An integer of 309 digits or more covers at least three consecutive samples when every hundredth
+    byte is sampled, and searching the samples is fast.
     """
     if len(value) <= _LONGEST_INTEGER:
         return False
@@ -102,33 +102,33 @@ def _is_extreme(value: bytes) -> bool:
     return len(value) > MAX_DEPTH and value.count(b"[") + value.count(b"{") > MAX_DEPTH
 
 
-def read_by_the_rules(value: bytes) -> Endpoint:
+def decode_by_go_rules(value: bytes) -> Endpoint:
     """
-    Return the endpoint stored as *value*, without the help of msgspec.
+    Return the endpoint stored as *value*, decoded without msgspec.
 
     Raises:
-        InvalidValueError: There is none.
+        InvalidValueError: *value* is not an endpoint.
     """
     cursor = Cursor(from_bytes(value))
-    endpoint = _read_endpoint(cursor)
+    endpoint = _decode_endpoint(cursor)
     cursor.end()
     return endpoint
 
 
-def _read_endpoint(cursor: Cursor) -> Endpoint:
+def _decode_endpoint(cursor: Cursor) -> Endpoint:
     opening = cursor.token()
     if opening == "{":
-        return _read_members(cursor)
+        return _decode_members(cursor)
     if opening == "null":
         return Endpoint("")
     raise InvalidValueError("not an object")
 
 
-def _read_members(cursor: Cursor) -> Endpoint:
+def _decode_members(cursor: Cursor) -> Endpoint:
     addr: str = ""
     metadata: JSON = None
     for name in cursor.members():
-        match name.lower():  # as good as Go's folding: no name has a k or s, which others fold to
+        match name.lower():  # equals Go's case folding here: only k and s have other folds
             case "op":
                 _check_operation(cursor.value(number=_short_integer))
             case "addr":
@@ -136,7 +136,7 @@ def _read_members(cursor: Cursor) -> Endpoint:
             case "metadata":
                 metadata = cursor.value()
             case _:
-                cursor.value(number=str)  # nobody asks for it, so it may be out of range
+                cursor.value(number=str)  # an ignored member may hold a number out of range
     return Endpoint(addr, metadata)
 
 

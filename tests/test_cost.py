@@ -19,7 +19,7 @@ from harness.environment import pointing_at
 
 import etcdnaming
 from etcdnaming import Client, Endpoint, EndpointManager, wire
-from etcdnaming.cli.output import objects
+from etcdnaming.cli.output import json_objects as objects
 from etcdnaming.etcd import rpc
 from etcdnaming.stored import stored_endpoints
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..etcd import Client
     from ..model import Condition, Services, Update, UpdateResult
     from .debugging import Debugging
-    from .output import Printer
+    from .output.printers import Printer
     from .settings.setting import Setting, Value
 
 __all__ = ["App", "pass_app"]
@@ -99,7 +99,7 @@ class App:
             UnsupportedFormatError: There is no such format.
             OSError: There is no stdout.
         """
-        from .output import printer  # the door to rich, for a table
+        from .output.printers import printer  # imports rich, for a table
 
         return printer(self.format())
 

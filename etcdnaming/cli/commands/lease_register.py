@@ -241,7 +241,8 @@ def _run(app: App, plan: Plan, make: Callable[..., Registration]) -> int:
     loop = Loop()  # from here on no signal is lost
     from ..entrypoint.entrypoint import Entrypoint
     from ..entrypoint.telling import Telling
-    from ..output.registering import registration_printer
+    from ..output.printers import printer
+    from ..output.state_changes import RegistrationPrinter
 
     app.client(quiet=True)  # everything that can be wrong with the settings is known now
     from ...etcd.idling import let_grpc_sleep  # behind the door to gRPC
@@ -249,5 +250,5 @@ def _run(app: App, plan: Plan, make: Callable[..., Registration]) -> int:
     let_grpc_sleep()
     # Not where words would stand between the lines of a format, or beside a table that says it.
     aloud = name == "simple" or not (plan.cmd or name == "table")
-    telling = Telling(registration_printer(name, stream), aloud=aloud)
+    telling = Telling(RegistrationPrinter(printer(name, stream), stream), aloud=aloud)
     return Entrypoint(plan, loop, partial(make, telling), telling).run()

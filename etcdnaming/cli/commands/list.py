@@ -11,7 +11,7 @@ from ..failures import InputError, NotFoundError
 from ..following.notes import unreadable
 from ..grammar.options import REVISION, TARGET, TARGET_SLASH, flag
 from ..grammar.tree import Command
-from ..output import Printer
+from ..output.printers import Printer
 from ..query import Query
 
 __all__ = ["command"]

@@ -15,7 +15,7 @@ from ..app import App, pass_app
 from ..files import name_of, read_bytes
 from ..grammar.options import KEY, LEASE, POSITIVE, flag, target_option
 from ..grammar.parsed import FILE
-from ..output import Printer
+from ..output.printers import Printer
 from ..output.spelling import lease_id
 from ..updates.batches import in_batches
 from ..updates.endpoint import check, check_place, settle

@@ -18,7 +18,7 @@ from ..grammar.durations import parse_duration
 from ..grammar.options import REVISION, TARGET, TEXT
 from ..grammar.parsed import Parsed
 from ..grammar.tree import Command
-from ..output.found import Found, show
+from ..output.printers import FoundEndpoints
 from ..output.status_line import StatusLine
 from ..signals import ENDING, ending
 
@@ -70,9 +70,9 @@ def command(
     If they are not met in time, the exit code is 124, and stderr says what is missing.
     """
     wanted = _conditions(at_least, at_most, addr, gone)
-    name = app.format()
+    printer = app.printer()
     found = _wait(app, target, wanted, timeout) if timeout else _look(app, target, wanted)
-    show(name, found)
+    printer.found(found)
 
 
 def _conditions(
@@ -87,16 +87,16 @@ def _conditions(
     return Conditions(at_least, at_most, tuple(addr), tuple(gone))
 
 
-def _look(app: App, target: str, wanted: Conditions) -> Found:
+def _look(app: App, target: str, wanted: Conditions) -> FoundEndpoints:
     listing = app.manager(target).list()
     for each in listing.invalid:
         stderr.warn(unreadable(each))
     if missing := wanted.missing(listing.endpoints):
         raise TimedOutError(missing)
-    return Found(target, listing.header.revision, listing.endpoints)
+    return FoundEndpoints(target, listing.header.revision, listing.endpoints)
 
 
-def _wait(app: App, target: str, wanted: Conditions, timeout: float) -> Found:
+def _wait(app: App, target: str, wanted: Conditions, timeout: float) -> FoundEndpoints:
     manager, line = app.manager(target), StatusLine()
     progress = _Progress(target, line)
     with ExitStack() as stack:
@@ -109,7 +109,7 @@ def _wait(app: App, target: str, wanted: Conditions, timeout: float) -> Found:
             progress.tell(batch, missing)
             if not missing:
                 there = [watch.endpoints[key] for key in sorted(watch.endpoints)]
-                return Found(target, batch.revision, there)
+                return FoundEndpoints(target, batch.revision, there)
     raise TimedOutError(f"timed out after {timeout:g}s: {progress.missing}")
 
 

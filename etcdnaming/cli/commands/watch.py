@@ -24,7 +24,7 @@ from ..grammar.options import POSITIVE, TARGET, flag
 from ..grammar.parsed import Parsed
 from ..grammar.wrapping import WrappingCommand
 from ..output.terminal import can_animate, is_terminal
-from ..output.watch import WatchPrinter, live_printer, watch_printer
+from ..output.watch import LinePrinter, WatchPrinter, live_printer
 from ..signals import ENDING, ending
 
 __all__ = ["command"]
@@ -110,7 +110,7 @@ def _check(cmd: Sequence[str], debounce: float | None, on_error: str | None) -> 
 def _printer(app: App, target: str, *, live: bool) -> WatchPrinter:
     if live:
         return live_printer(target, app.client().lease_time_to_live)
-    return watch_printer(app.format(), target)
+    return LinePrinter(app.format(), target)
 
 
 @contextmanager
@@ -141,12 +141,12 @@ class _Audience:
 
     def state(self, state: WatchState) -> None:
         """Take the state of the connection."""
-        self._printer.state(state)
+        self._printer.print_state(state)
         self._notes.state(state)
 
     def tell(self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]) -> None:
         """Take a batch."""
-        self._printer.tell(batch, endpoints)
+        self._printer.print_batch(batch, endpoints)
         self._notes.tell(batch)
         if self.handler:
             self.handler.offer(batch, endpoints)

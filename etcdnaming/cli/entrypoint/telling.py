@@ -8,13 +8,13 @@ from functools import partial
 from ...registration.event import RegistrationEvent
 from ...wire import dumps
 from .. import stderr
-from ..output.registering import (
+from ..output.spelling import lease_id
+from ..output.state_changes import (
     RegistrationPrinter,
     StateChange,
     health_changed,
     registration_changed,
 )
-from ..output.spelling import lease_id
 from .voice import Voice
 
 __all__ = ["Telling"]

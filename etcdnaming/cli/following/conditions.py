@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from ...model import StoredEndpoint
-from ..output.counting import counted
+from ..output.spelling import counted
 
 __all__ = ["Conditions"]
 

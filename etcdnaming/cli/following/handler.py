@@ -15,7 +15,7 @@ from typing import NamedTuple
 from ...model import ChangeBatch, StoredEndpoint
 from .. import stderr
 from ..failures import CommandNotFoundError, CommandNotRunError
-from ..output.events import is_news
+from ..output.changes import matters_to_clients
 from ..signals import PULSE
 from .handler_input import document, variables
 from .runner import Runner, outcome
@@ -64,7 +64,7 @@ class Handler:
         """Run the command for *batch*, which left *endpoints*, unless it brings no news."""
         with self._changed:
             self._keep(batch, endpoints)
-            if batch.first or any(map(is_news, batch.changes)):
+            if batch.first or any(map(matters_to_clients, batch.changes)):
                 self._put_off(at_once=batch.first)
                 self._waiting.append(batch)
                 self._changed.notify_all()

@@ -8,8 +8,8 @@ from itertools import chain
 
 from ... import keys, wire
 from ...model import ChangeBatch, StoredEndpoint
-from ..output import objects
-from ..output.events import kind, objects_of, subject
+from ..output import json_objects as objects
+from ..output.changes import event_type, subject
 from ..output.spelling import quote_go, safe_json
 
 __all__ = ["document", "variables"]
@@ -46,7 +46,7 @@ def variables(target: str, batches: Sequence[ChangeBatch]) -> dict[str, str]:
 
 def document(batches: Sequence[ChangeBatch], endpoints: Mapping[str, StoredEndpoint]) -> bytes:
     """Return ``{"revision":…,"events":[…],"endpoints":[…]}``; events as ``-w json`` has them."""
-    events = ",".join(chain.from_iterable(map(objects_of, batches)))
+    events = ",".join(chain.from_iterable(map(objects.events, batches)))
     there = ",".join(objects.stored_endpoint(endpoints[key]) for key in sorted(endpoints))
     revision = batches[-1].revision
     text = f'{{"revision":{revision},"events":[{events}],"endpoints":[{there}]}}'
@@ -61,7 +61,7 @@ def _last_event(batch: ChangeBatch) -> tuple[str, str, str, str, str]:
     endpoint, _ = subject(change)
     value = "" if change.endpoint is None else keys.decode(wire.encode(change.endpoint))
     metadata = safe_json(wire.dumps(endpoint.metadata))
-    return kind(change), change.key, endpoint.addr, metadata, value
+    return event_type(change), change.key, endpoint.addr, metadata, value
 
 
 def _in_environment(text: str) -> str:

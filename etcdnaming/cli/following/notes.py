@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...model import ChangeBatch, InvalidValue, WatchState
 from .. import stderr
-from ..output.counting import counted
+from ..output.spelling import counted
 
 __all__ = ["Notes", "unreadable"]
 

@@ -1,20 +1,43 @@
 """
 ``fields``: etcdctl's ``"Name" : value`` lines, with ``Addr`` and ``Metadata`` for ``Value``.
 
-Text is quoted as Go's ``%q`` does, ids are decimal, metadata is JSON.
+Text is quoted as Go's ``%q`` does, IDs are decimal, metadata is JSON.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 from ...errors import ConditionFailedError
-from ...model import Condition, Deletion, Keys, Listing, Services, Update, UpdateResult
-from . import blocks
+from ...keys import decode
+from ...model import (
+    Change,
+    ChangeBatch,
+    Condition,
+    Deletion,
+    Endpoint,
+    Header,
+    InvalidValue,
+    Keys,
+    Listing,
+    Services,
+    StoredEndpoint,
+    StoredKey,
+    Update,
+    UpdateResult,
+)
+from ...wire import dumps
+from .changes import event_type, states_after
+from .printers import FoundEndpoints
 from .progress import progress
+from .spelling import quote_go, safe_json
+from .state_changes import StateChange
 from .stdout import write
 
 __all__ = ["FieldsPrinter"]
+
+_Stored: TypeAlias = StoredEndpoint | StoredKey | InvalidValue
 
 
 class FieldsPrinter:
@@ -25,60 +48,169 @@ class FieldsPrinter:
     progress = staticmethod(progress)
 
     def added(self, result: UpdateResult, prev_kv: bool) -> None:
-        """Header, what was stored, and what was there."""
-        write([*blocks.header(result.header), *blocks.updates(result.updates)])
-        write(blocks.each(result.previous.values() if prev_kv else (), "Prev"))
+        """Header, the stored endpoint, and the previous value."""
+        write([*_header(result.header), *_updates(result.updates)])
+        write(_stored(result.previous.values() if prev_kv else (), "Prev"))
 
     def deleted(self, deletion: Deletion, prev_kv: bool) -> None:
-        """Header, the number, and what was there."""
-        write([*blocks.header(deletion.header), blocks.line("Deleted", deletion.deleted)])
+        """Header, the number, and the previous values."""
+        write([*_header(deletion.header), _line("Deleted", deletion.deleted)])
         if prev_kv:
-            write(blocks.each(deletion.previous, "Prev"))
+            write(_stored(deletion.previous, "Prev"))
 
     def listing(self, listing: Listing, remaining: Mapping[int, int]) -> None:
-        """Header, endpoints and those that can't be read, and how many keys there are."""
-        write(blocks.header(listing.header))
-        write(blocks.each(listing.endpoints))
-        write(blocks.each(listing.invalid))
-        write(blocks.total(listing))
+        """Header, endpoints, values that can't be read, and the number of keys."""
+        write(_header(listing.header))
+        write(_stored(listing.endpoints))
+        write(_stored(listing.invalid))
+        write(_total(listing))
 
     def addrs(self, listing: Listing) -> None:
         """As `listing`, with the addresses only."""
-        write(blocks.header(listing.header))
-        write(blocks.text("Addr", stored.endpoint.addr) for stored in listing.endpoints)
-        write(blocks.each(listing.invalid))
-        write(blocks.total(listing))
+        write(_header(listing.header))
+        write(_text("Addr", stored.endpoint.addr) for stored in listing.endpoints)
+        write(_stored(listing.invalid))
+        write(_total(listing))
 
     def keys(self, keys: Keys) -> None:
-        """Header, what is known of the keys, and how many there are."""
-        write([*blocks.header(keys.header), *blocks.each(keys.keys), *blocks.total(keys)])
+        """Header, the keys with their revisions and leases, and the number of keys."""
+        write([*_header(keys.header), *_stored(keys.keys), *_total(keys)])
 
     def count(self, keys: Keys) -> None:
         """Header and the number."""
-        write([*blocks.header(keys.header), blocks.line("Count", keys.count)])
+        write([*_header(keys.header), _line("Count", keys.count)])
 
     def services(self, services: Services) -> None:
         """Header, and the targets with the number of their keys."""
-        write(blocks.header(services.header))
+        write(_header(services.header))
         for target, count in services.counts.items():
-            write([blocks.text("Target", target), blocks.line("Count", count)])
+            write([_text("Target", target), _line("Count", count)])
+
+    def found(self, found: FoundEndpoints) -> None:
+        """Revision, endpoints, and their number."""
+        write([_line("Revision", found.revision)])
+        write(_stored(found.endpoints))
+        write([_line("Count", len(found.endpoints))])
 
     def transaction(self, results: Sequence[UpdateResult]) -> None:
         """Header, success and the updates, for each transaction."""
         for result in results:
-            write([*blocks.header(result.header), blocks.line("Succeeded", "true")])
-            write(blocks.updates(result.updates))
+            write([*_header(result.header), _line("Succeeded", "true")])
+            write(_updates(result.updates))
 
     def failure(self, error: ConditionFailedError, updates: Sequence[Update]) -> None:
         """Header, failure and the conditions that were not met."""
-        write([*blocks.header(error.header), blocks.line("Succeeded", "false")])
-        write(blocks.text("Failed", str(condition)) for condition in error.failed)
+        write([*_header(error.header), _line("Succeeded", "false")])
+        write(_text("Failed", str(condition)) for condition in error.failed)
 
     def plan(self, updates: Sequence[Update], conditions: Sequence[Condition]) -> None:
         """The conditions and the updates."""
-        write(blocks.text("If", str(condition)) for condition in conditions)
-        write(blocks.updates(updates))
+        write(_text("If", str(condition)) for condition in conditions)
+        write(_updates(updates))
 
     def version(self, versions: Mapping[str, str]) -> None:
         """A line for each part."""
-        write(blocks.text(name, version) for name, version in versions.items())
+        write(_text(name, version) for name, version in versions.items())
+
+    def batch_lines(
+        self, target: str, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]
+    ) -> Iterator[str]:
+        """The revision, then type, previous and current value of each change."""
+        yield _line("Revision", batch.revision)
+        if batch.resync:
+            yield _line("Resync", "true")
+        after = states_after(batch.changes, endpoints)
+        for change, stored in zip(batch.changes, after, strict=True):
+            yield _line("Type", event_type(change))
+            yield from _stored([change.previous] if change.previous else [], "Prev")
+            yield from _stored([stored or _deleted(change)])
+        for found in batch.invalid:
+            yield _line("Type", "INVALID")
+            yield from _stored([found])
+        if batch.first:
+            yield _line("Type", "SYNCED")
+            yield _line("Count", len(batch.changes))
+
+    def state_lines(self, change: StateChange) -> Iterator[str]:
+        """A block of the lines that apply to the change."""
+        yield _line("Type", change.type)
+        event = change.event
+        if event.key:
+            yield _text("Key", event.key)
+        if event.endpoint is not None:
+            yield from _endpoint(event.endpoint)
+        numbers = (event.revision, event.lease, event.holder, event.ttl)
+        for name, number in zip(("Revision", "Lease", "Holder", "TTL"), numbers, strict=True):
+            if number:
+                yield _line(name, number)
+        if event.reason:
+            yield _text("Reason", event.reason)
+        yield "\n"
+
+    def registered_lines(self) -> Iterator[str]:
+        """Nothing: each key has its own block."""
+        yield from ()
+
+
+def _line(name: str, value: int | str) -> str:
+    """A name and a value as it is: a number, or JSON."""
+    return f"{quote_go(name)} : {value}\n"
+
+
+def _text(name: str, value: str) -> str:
+    """A name and a quoted text."""
+    return _line(name, quote_go(value))
+
+
+def _header(answer: Header) -> Iterator[str]:
+    yield _line("ClusterID", answer.cluster_id)
+    yield _line("MemberID", answer.member_id)
+    yield _line("Revision", answer.revision)
+    yield _line("RaftTerm", answer.raft_term)
+
+
+def _total(found: Listing | Keys) -> Iterator[str]:
+    yield _line("More", "true" if found.more else "false")
+    yield _line("Count", found.count)
+
+
+def _stored(found: Iterable[_Stored], prev: str = "") -> Iterator[str]:
+    """Yield the lines of each of *found*; *prev* is put before the names of previous values."""
+    for stored in found:
+        yield _text(f"{prev}Key", stored.key)
+        yield from _values(stored, prev)
+        yield _line(f"{prev}Lease", stored.lease)
+
+
+def _values(found: _Stored, prev: str) -> Iterator[str]:
+    if not isinstance(found, InvalidValue):
+        yield _line(f"{prev}CreateRevision", found.create_revision)
+        yield _line(f"{prev}ModRevision", found.mod_revision)
+        yield _line(f"{prev}Version", found.version)
+    if isinstance(found, StoredEndpoint):
+        yield from _endpoint(found.endpoint, prev)
+    if isinstance(found, InvalidValue):
+        yield _line(f"{prev}ModRevision", found.mod_revision)
+        yield _text(f"{prev}Value", decode(found.value))
+        yield _text(f"{prev}Invalid", found.reason)
+
+
+def _endpoint(found: Endpoint, prev: str = "") -> Iterator[str]:
+    yield _text(f"{prev}Addr", found.addr)
+    yield _line(f"{prev}Metadata", safe_json(dumps(found.metadata)))
+
+
+def _updates(changes: Iterable[Update]) -> Iterator[str]:
+    """Yield the lines of each update; an update that keeps the lease has no ``Lease`` line."""
+    for change in changes:
+        yield _text("Op", change.op.name.lower())
+        yield _text("Key", change.key)
+        if change.endpoint is not None:
+            yield from _endpoint(change.endpoint)
+        if change.lease is not None:
+            yield _line("Lease", change.lease)
+
+
+def _deleted(change: Change) -> StoredEndpoint:
+    """Return what etcdctl shows of a deleted key: its key and revision, and zeros."""
+    return StoredEndpoint(change.key, Endpoint(""), 0, change.revision, 0, 0)

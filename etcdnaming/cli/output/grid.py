@@ -1,31 +1,37 @@
 """
-Columns of text for rich, which draws and colours them.
+Columns of text, laid out here and drawn by rich.
 
-A renderable of our own, because `rich.table.Table` takes half a millisecond for a row. No lines
-are drawn, only the header stands out: what people know from kubectl, docker and gh.
+`rich.table.Table` takes half a millisecond a row, so the layout is done here. As in kubectl, docker
+and gh, there are no lines; only the header stands out.
 """
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import zip_longest
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from rich.cells import cell_len
+from rich.console import Console
 from rich.segment import Segment
+from rich.text import Text
+
+from . import terminal
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.console import ConsoleOptions, RenderResult
 
-__all__ = ["Grid", "Row", "fit"]
+__all__ = ["Grid", "Row", "draw", "fit"]
 
 GAP = "  "
 INDENT = "  "
 
 
 class Row(NamedTuple):
-    """Cells, whose text must be printable, and the style of them all."""
+    """Cells of printable text, and the style of the whole row."""
 
     cells: Sequence[str]
     style: str = ""
@@ -33,10 +39,10 @@ class Row(NamedTuple):
 
 class Grid:
     """
-    Rows under a header, as wide as they need to be.
+    Rows under a header, in columns as wide as their text.
 
-    Where that is too wide for the terminal, the last column, which can be long, has lines of its
-    own beneath the others. Cells that are still too wide are folded, so nothing is lost.
+    If they don't fit the terminal, the last column, which can be long, moves to lines of its own
+    below each row. Cells that are still too wide are folded, so nothing is lost.
     """
 
     def __init__(self, header: Sequence[str], rows: Iterable[Row]) -> None:
@@ -55,20 +61,20 @@ class Grid:
                 yield Segment.line()
 
     def _layout(self, room: int) -> Callable[[Sequence[str]], Iterator[str]]:
-        """Return the function that makes lines of cells."""
+        """Return the function that turns the cells of a row into lines."""
         columns = zip(*(row.cells for row in self._rows), strict=True)
         natural = [max(map(_width, column)) for column in columns]
         gaps = len(GAP) * (len(natural) - 1)
         if sum(natural) + gaps <= room or len(natural) == 1:
-            return partial(_side_by_side, fit(natural, room - gaps))
-        return partial(_last_beneath, fit(natural[:-1], room - gaps + len(GAP)), room)
+            return partial(_columns, fit(natural, room - gaps))
+        return partial(_last_below, fit(natural[:-1], room - gaps + len(GAP)), room)
 
 
 def fit(natural: Sequence[int], room: int) -> list[int]:
     """
-    Return the widths of columns that want to be *natural* wide, together at most *room*.
+    Return widths for columns of *natural* widths that together take at most *room*.
 
-    The widest give way, but none is left with less than 1.
+    The widest columns are narrowed first; none gets less than 1.
 
     >>> fit([20, 10, 5], 40), fit([20, 10, 5], 21)
     ([20, 10, 5], [8, 8, 5])
@@ -82,13 +88,32 @@ def fit(natural: Sequence[int], room: int) -> list[int]:
     return widths
 
 
-def _last_beneath(widths: Sequence[int], room: int, cells: Sequence[str]) -> Iterator[str]:
-    yield from _side_by_side(widths, cells[:-1])
+def draw(*parts: Grid | Text, stream: TextIO | None = None) -> str:
+    """Return *parts* drawn for *stream* (default: stdout), a blank line between non-empty ones."""
+    drawn, shown = io.StringIO(), stream or sys.stdout
+    colour = terminal.wants_colour(shown)
+    console = Console(
+        file=drawn,
+        width=terminal.width(shown),
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+    )
+    for part in filter(len, parts):
+        if drawn.tell():
+            console.print()
+        # rich copies a Text and loses its no_wrap, so it is passed along here.
+        is_whole = isinstance(part, Text) and part.no_wrap
+        console.print(part, crop=False, no_wrap=is_whole, overflow="ignore" if is_whole else None)
+    return drawn.getvalue()
+
+
+def _last_below(widths: Sequence[int], room: int, cells: Sequence[str]) -> Iterator[str]:
+    yield from _columns(widths, cells[:-1])
     if cells[-1]:
         yield from (INDENT + part for part in _fold(cells[-1], room - len(INDENT)))
 
 
-def _side_by_side(widths: Sequence[int], cells: Sequence[str]) -> Iterator[str]:
+def _columns(widths: Sequence[int], cells: Sequence[str]) -> Iterator[str]:
     folded = [_fold(cell, width) for cell, width in zip(cells, widths, strict=True)]
     for line in zip_longest(*folded, fillvalue=""):
         padded = (_pad(part, width) for part, width in zip(line, widths, strict=True))
@@ -100,7 +125,7 @@ def _width(text: str) -> int:
 
 
 def _fold(text: str, width: int) -> list[str]:
-    # rich has chop_cells, which in some releases turned the text around.
+    # rich.cells.chop_cells reversed the text in some releases.
     if _width(text) <= width:
         return [text]
     lines, room = [""], width

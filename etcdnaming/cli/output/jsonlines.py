@@ -1,27 +1,40 @@
 """
-``json``: for programs. One object a line, every member always there, ids as hex strings.
+``json``: for programs. One object a line, every member always present, IDs as hex strings.
 
-The lines are put together by hand, because no encoder knows Go's notation of numbers, and a
-hundred thousand endpoints must neither wait nor be held in memory as one text.
+The objects themselves are in `json_objects`. The lines are put together by hand, because no encoder
+has Go's notation of numbers, and the text of a hundred thousand endpoints must be streamed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timezone
 from json.encoder import encode_basestring
 
 from ...errors import ConditionFailedError
-from ...model import Condition, Deletion, Keys, Listing, Services, Update, UpdateResult
-from . import objects
+from ...model import (
+    ChangeBatch,
+    Condition,
+    Deletion,
+    Keys,
+    Listing,
+    Services,
+    StoredEndpoint,
+    Update,
+    UpdateResult,
+)
+from . import json_objects as objects
+from .printers import FoundEndpoints
 from .progress import progress
 from .spelling import safe_json
+from .state_changes import StateChange
 from .stdout import write
 
 __all__ = ["JSONLinesPrinter"]
 
 
 class JSONLinesPrinter:
-    """See `Printer`; the shapes of the objects are in `objects`."""
+    """See `Printer`."""
 
     wants_remaining = False
     wants_leases = True
@@ -81,6 +94,15 @@ class JSONLinesPrinter:
             services=(objects.service(*each) for each in services.counts.items()),
         )
 
+    def found(self, found: FoundEndpoints) -> None:
+        """``target revision count endpoints``."""
+        _write_object(
+            target=encode_basestring(found.target),
+            revision=str(found.revision),
+            count=str(len(found.endpoints)),
+            endpoints=objects.stored_endpoints(found.endpoints),
+        )
+
     def transaction(self, results: Sequence[UpdateResult]) -> None:
         """``header succeeded updates failed``, an object for each transaction."""
         for result in results:
@@ -92,7 +114,7 @@ class JSONLinesPrinter:
             )
 
     def failure(self, error: ConditionFailedError, updates: Sequence[Update]) -> None:
-        """As `transaction`; *failed* are the conditions that were not met."""
+        """As `transaction`; ``failed`` holds the conditions that were not met."""
         _write_object(
             header=objects.header(error.header),
             succeeded="false",
@@ -112,6 +134,21 @@ class JSONLinesPrinter:
         """A member for each part."""
         _write_object(**{name: encode_basestring(version) for name, version in versions.items()})
 
+    def batch_lines(
+        self, target: str, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]
+    ) -> Iterator[str]:
+        """An object a line for each event of the batch."""
+        return (f"{safe_json(each)}\n" for each in objects.events(batch))
+
+    def state_lines(self, change: StateChange) -> Iterator[str]:
+        """One object; the time is UTC with milliseconds."""
+        at = datetime.fromtimestamp(change.at, timezone.utc).isoformat(timespec="milliseconds")
+        yield f"{safe_json(objects.state_change(change, at.replace('+00:00', 'Z')))}\n"
+
+    def registered_lines(self) -> Iterator[str]:
+        """Nothing: each key has its own object."""
+        yield from ()
+
 
 def _found(found: Listing | Keys) -> dict[str, str]:
     return {
@@ -127,7 +164,7 @@ def _write_object(**members: str | Iterable[str]) -> None:
 
 
 def _object(members: Mapping[str, str | Iterable[str]]) -> Iterator[str]:
-    """Yield the object of *members*, which are JSON, or the items of an array."""
+    """Yield the pieces of an object; a member is JSON, or the items of an array."""
     before = "{"
     for name, member in members.items():
         yield f"{before}{encode_basestring(name)}:"

@@ -31,12 +31,12 @@ class LiveTable:
         self._leases = LeaseTimes(time_to_live, self._painter.wake)
         self._handlers: dict[int, Any] = {}
 
-    def tell(self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]) -> None:
+    def print_batch(self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]) -> None:
         """Show what is there, or has changed."""
         self._picture.tell(batch, endpoints)
         self._draw()
 
-    def state(self, state: WatchState) -> None:
+    def print_state(self, state: WatchState) -> None:
         """Show whether that is up to date."""
         self._picture.state(state)
         self._draw()

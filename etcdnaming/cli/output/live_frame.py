@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from .drawing import draw
-from .grid import GAP, Row, fit
+from .grid import GAP, Row, draw, fit
 
 __all__ = ["Columns", "drawn", "prepare"]
 

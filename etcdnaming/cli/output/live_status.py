@@ -7,9 +7,8 @@ import time
 from typing import NamedTuple
 
 from ...model import WatchState
-from .counting import counted
 from .live_view import View
-from .spelling import escape, printable
+from .spelling import counted, escape, printable
 
 __all__ = ["Status"]
 

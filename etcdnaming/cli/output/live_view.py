@@ -10,10 +10,9 @@ from itertools import islice, takewhile
 from typing import NamedTuple
 
 from ...model import Change, ChangeBatch, InvalidValue, StoredEndpoint
-from . import rows
-from .events import word
+from . import table_rows as rows
+from .changes import effect
 from .grid import Row
-from .watch_table import STYLES
 
 __all__ = ["RECENT", "View"]
 
@@ -89,7 +88,7 @@ class View:
             else:
                 lately = word if self._is_recent(key, now) else ""
                 *cells, metadata = rows.endpoint(held, remaining).cells
-                sign, style = SIGNS.get(lately, ""), STYLES.get(lately, "")
+                sign, style = SIGNS.get(lately, ""), rows.EFFECT_STYLES.get(lately, "")
                 yield Row((sign, *cells, clock, metadata), style)
 
     def fades(self, now: float) -> float:
@@ -102,7 +101,7 @@ class View:
         if held is None:  # what was put is deleted again by another change of the batch
             return
         self._forget(change.key)
-        self._entries[change.key] = Entry(held, word(change), now)
+        self._entries[change.key] = Entry(held, effect(change), now)
         if change.endpoint is None:
             self._gone.add(change.key)
 

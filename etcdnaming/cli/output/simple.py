@@ -1,8 +1,8 @@
 """
 ``simple``: for pipes. Few words, no header, TAB between the columns.
 
-KEY and ADDR are escaped (`spelling.escape`); METADATA is JSON, which has escapes of its own, so
-that ``cut -f3`` can be fed to any JSON parser. An unreadable value has no line here.
+KEY and ADDR are escaped (`spelling.escape`); METADATA is JSON, which has its own escapes, so
+``cut -f3`` can be fed to any JSON parser. A value that can't be read has no line here.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ...errors import ConditionFailedError
 from ...model import (
+    ChangeBatch,
     Condition,
     Deletion,
     Endpoint,
@@ -23,12 +24,15 @@ from ...model import (
     UpdateResult,
 )
 from ...wire import dumps_again
+from .changes import event_type, subject
+from .printers import FoundEndpoints
 from .progress import progress
-from .spelling import escape, safe_json
+from .spelling import escape, lease_id, safe_json
+from .state_changes import StateChange
 from .stdout import write
-from .updatelines import update_lines
+from .update_file import update_lines
 
-__all__ = ["SimplePrinter", "line"]
+__all__ = ["SimplePrinter"]
 
 
 class SimplePrinter:
@@ -39,13 +43,13 @@ class SimplePrinter:
     progress = staticmethod(progress)
 
     def added(self, result: UpdateResult, prev_kv: bool) -> None:
-        """``OK``, then the line of what was there."""
+        """``OK``, then the line of the previous value."""
         write(["OK\n"])
         if prev_kv:
             write(_lines(result.previous.values()))
 
     def deleted(self, deletion: Deletion, prev_kv: bool) -> None:
-        """The number, then a line for each that was there."""
+        """The number, then a line for each previous value."""
         write([f"{deletion.deleted}\n"])
         if prev_kv:
             write(_lines(deletion.previous))
@@ -70,12 +74,16 @@ class SimplePrinter:
         """``TARGET COUNT``."""
         write(f"{escape(target)}\t{count}\n" for target, count in services.counts.items())
 
+    def found(self, found: FoundEndpoints) -> None:
+        """``KEY ADDR METADATA``."""
+        write(_lines(found.endpoints))
+
     def transaction(self, results: Sequence[UpdateResult]) -> None:
         """``SUCCESS``, once."""
         write(["SUCCESS\n"])
 
     def failure(self, error: ConditionFailedError, updates: Sequence[Update]) -> None:
-        """``FAILURE``; which condition it was is said on stderr."""
+        """``FAILURE``; the error on stderr names the condition."""
         write(["FAILURE\n"])
 
     def plan(self, updates: Sequence[Update], conditions: Sequence[Condition]) -> None:
@@ -86,13 +94,31 @@ class SimplePrinter:
         """``NAME VERSION``."""
         write(f"{escape(name)}\t{escape(version)}\n" for name, version in versions.items())
 
+    def batch_lines(
+        self, target: str, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]
+    ) -> Iterator[str]:
+        """``PUT KEY ADDR METADATA``; a ``DELETE`` shows the endpoint that was removed."""
+        for change in batch.changes:
+            yield f"{event_type(change)}\t{_line(change.key, subject(change)[0])}"
+
+    def state_lines(self, change: StateChange) -> Iterator[str]:
+        """What etcdctl prints about leases; everything else is on stderr."""
+        if change.type == "granted":
+            yield f"lease {lease_id(change.event.lease)} granted with TTL({change.event.ttl}s)\n"
+        elif change.type == "revoked":
+            yield f"lease {lease_id(change.event.lease)} revoked\n"
+
+    def registered_lines(self) -> Iterator[str]:
+        """``OK``, as ``add`` prints it."""
+        yield "OK\n"
+
 
 def _lines(found: Iterable[StoredEndpoint | InvalidValue]) -> Iterator[str]:
     for stored in found:
         if isinstance(stored, StoredEndpoint):
-            yield line(stored.key, stored.endpoint)
+            yield _line(stored.key, stored.endpoint)
 
 
-def line(key: str, endpoint: Endpoint) -> str:
-    """``KEY ADDR METADATA``, as it was read."""
+def _line(key: str, endpoint: Endpoint) -> str:
+    """``KEY ADDR METADATA``; *endpoint* was decoded from JSON."""
     return f"{escape(key)}\t{escape(endpoint.addr)}\t{safe_json(dumps_again(endpoint.metadata))}\n"

@@ -1,9 +1,9 @@
 r"""
-How text from etcd is spelled in output: what Unicode does not call printable never gets out raw.
+How text from etcd is written: characters that Unicode does not call printable are escaped.
 
-That is control characters and with them escape sequences and line ends, invisible characters,
-those that change the direction of writing, odd blanks, and bytes that are not UTF-8 (which are
-lone surrogates here, see `etcdnaming.keys`). Each format has its own grammar for them.
+These are control characters (and so escape sequences and line ends), invisible characters, those
+that change the writing direction, unusual blanks, and bytes that are not UTF-8 (lone surrogates
+here, see `etcdnaming.keys`). Each format has its own escapes for them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from json.encoder import encode_basestring_ascii
 
-__all__ = ["escape", "lease_id", "printable", "quote_go", "safe_json"]
+__all__ = ["counted", "escape", "lease_id", "printable", "quote_go", "safe_json"]
 
 _NOT_ASCII_PRINTABLE = re.compile(r"[^ -~]+")
 _SHORT = {"\t": r"\t", "\n": r"\n", "\r": r"\r"}
@@ -23,7 +23,7 @@ def escape(text: str) -> str:
     r"""
     Return *text* with ``\t \n \r \\``, and ``\xNN`` for each *byte* of what is not printable.
 
-    So it can be undone, by ``printf %b`` for one:
+    ``printf %b`` reverses it:
 
     >>> print(escape("a\tb\\c\x1b[0m\x9b\u202e\udcff"))
     a\tb\\c\x1b[0m\xc2\x9b\xe2\x80\xae\xff
@@ -32,7 +32,7 @@ def escape(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    r"""Return *text* as `escape` does, with backslashes as they are: for messages to people."""
+    r"""Return *text* as `escape` does, but keep backslashes: for messages to people."""
     return _replace(text, _bytewise)
 
 
@@ -40,7 +40,7 @@ def safe_json(text: str) -> str:
     r"""
     Return JSON that means the same as *text*, with the escapes of JSON for what is not printable.
 
-    What is not UTF-8 is U+FFFD, because JSON has no bytes.
+    Bytes that are not UTF-8 become U+FFFD, because JSON has no bytes.
 
     >>> print(safe_json('"\x7f\u202e\udcff"'))
     "\u007f\u202e�"
@@ -63,6 +63,16 @@ def quote_go(text: str) -> str:
 def lease_id(lease: int) -> str:
     """Return *lease* as etcdctl writes it, and "0" for none."""
     return f"{lease:016x}" if lease else "0"
+
+
+def counted(count: int, noun: str) -> str:
+    """
+    Return the number with its noun.
+
+    >>> counted(1, "endpoint"), counted(2, "endpoint")
+    ('1 endpoint', '2 endpoints')
+    """
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _replace(text: str, spell: Callable[[str], str]) -> str:
@@ -104,5 +114,5 @@ def _is_surrogate(character: str) -> bool:
 
 
 def _is_byte(character: str) -> bool:
-    """Tell whether it stands for a byte that is not UTF-8."""
+    """Return whether *character* stands for a byte that is not UTF-8."""
     return "\udc80" <= character <= "\udcff"

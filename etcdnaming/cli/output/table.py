@@ -1,105 +1,179 @@
 """
-``table``: for people. The only format that needs rich, see `etcdnaming.cli.output.printer`.
+``table``: for people. The only format that needs rich.
 
-rich draws into a text, which goes the way of all results; what it may use is decided in `terminal`.
+rich draws into a text, written like all results; `terminal` decides about width and colour.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
+from typing import TextIO
 
 from rich.text import Text
 
 from ...errors import ConditionFailedError
-from ...model import Condition, Deletion, Keys, Listing, Services, Update, UpdateResult
-from . import rows
-from .counting import counted
-from .drawing import draw
-from .grid import Grid, Row
+from ...model import (
+    Change,
+    ChangeBatch,
+    Condition,
+    Deletion,
+    Keys,
+    Listing,
+    Operation,
+    Services,
+    StoredEndpoint,
+    Update,
+    UpdateResult,
+)
+from ...registration.event import RegistrationEvent
+from . import table_rows as rows
+from .changes import effect, subject
+from .grid import Grid, Row, draw
+from .printers import FoundEndpoints
 from .progress import progress
-from .spelling import escape
+from .spelling import counted, escape, lease_id, printable
+from .state_changes import StateChange
 from .stdout import write
 
 __all__ = ["TablePrinter"]
 
+FIRST_SET = ("KEY", "ADDR", "LEASE", "METADATA")
+WATCH_CHANGES = ("CHANGE", *FIRST_SET)
+
+STATE_STYLES = {
+    "granted": "dim",
+    "registered": "green",
+    "regained": "green",
+    "healthy": "green",
+    "changed": "yellow",
+    "waiting": "yellow",
+    "deleted": "yellow",
+    "taken_over": "yellow",
+    "lost": "red",
+    "unhealthy": "red",
+    "conflict": "red",
+    "error": "red",
+}
+STATE_WIDTH = max(map(len, STATE_STYLES))
+
 
 class TablePrinter:
-    """See `Printer`. Below the rows stands what they are all about."""
+    """See `Printer`. A summary stands below the rows."""
 
     wants_remaining = True
     wants_leases = True
     progress = staticmethod(progress)
 
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream
+        self._is_first_batch = True
+
     def added(self, result: UpdateResult, prev_kv: bool) -> None:
-        """What was stored, and what was there."""
+        """The stored endpoint and the previous value."""
         before = map(rows.previous, result.previous.values() if prev_kv else ())
-        _print(
+        _write(
             Grid(rows.CHANGES, [*map(rows.update, result.updates), *before]),
             Text(f"OK, revision {result.header.revision}"),
         )
 
     def deleted(self, deletion: Deletion, prev_kv: bool) -> None:
-        """How many, and what was there."""
-        _print(
+        """The number, and the previous values."""
+        _write(
             Grid(rows.CHANGES, map(rows.previous, deletion.previous if prev_kv else ())),
             Text(f"{deletion.deleted} deleted, revision {deletion.header.revision}"),
         )
 
     def listing(self, listing: Listing, remaining: Mapping[int, int]) -> None:
-        """The endpoints; what can't be read stands last, where nobody can miss it."""
+        """The endpoints; values that can't be read are last, where they are seen."""
         endpoints = (rows.endpoint(stored, remaining) for stored in listing.endpoints)
-        _print(Grid(rows.ENDPOINTS, endpoints), *_summary(listing))
+        _write(Grid(rows.ENDPOINTS, endpoints), *_summary(listing))
 
     def addrs(self, listing: Listing) -> None:
         """The addresses."""
         addrs = (Row([escape(stored.endpoint.addr)]) for stored in listing.endpoints)
-        _print(Grid(["ADDR"], addrs), *_summary(listing))
+        _write(Grid(["ADDR"], addrs), *_summary(listing))
 
     def keys(self, keys: Keys) -> None:
-        """The keys, and when they were changed."""
+        """The keys with their revisions."""
         found = _found(keys, len(keys.keys), "key")
-        _print(Grid(rows.KEYS, map(rows.key, keys.keys)), Text(found, "dim"))
+        _write(Grid(rows.KEYS, map(rows.key, keys.keys)), Text(found, "dim"))
 
     def count(self, keys: Keys) -> None:
         """The number."""
-        _print(Text(_found(keys, keys.count, "key")))
+        _write(Text(_found(keys, keys.count, "key")))
 
     def services(self, services: Services) -> None:
         """The targets and the number of their keys."""
         counts = services.counts.items()
         where = f"under {escape(services.prefix)}, revision {services.header.revision}"
-        _print(
+        _write(
             Grid(["TARGET", "KEYS"], (Row([escape(name), str(count)]) for name, count in counts)),
             Text(f"{counted(len(counts), 'target')} {where}", "dim"),
         )
 
+    def found(self, found: FoundEndpoints) -> None:
+        """The endpoints, as the first set of ``watch``."""
+        first = [
+            Change(Operation.ADD, each.key, each.mod_revision, each.endpoint, each.lease, None)
+            for each in found.endpoints
+        ]
+        batch = ChangeBatch(found.revision, first, (), first=True)
+        write(self.batch_lines(found.target, batch, {}))
+
     def transaction(self, results: Sequence[UpdateResult]) -> None:
-        """What was done, in one table also for many transactions."""
+        """The updates, in one table even for many transactions."""
         done = chain.from_iterable(result.updates for result in results)
         how = f" in {len(results)} transactions" if len(results) > 1 else ""
-        _print(
+        _write(
             Grid(rows.CHANGES, map(rows.update, done)),
             Text(f"SUCCESS{how}, revision {results[-1].header.revision}"),
         )
 
     def failure(self, error: ConditionFailedError, updates: Sequence[Update]) -> None:
-        """What was not done, and why."""
+        """The failed conditions and the updates that were not made."""
         failed = [rows.condition(condition, "red") for condition in error.failed]
-        _print(
+        _write(
             Grid(rows.CHANGES, [*failed, *map(rows.update, updates)]),
             Text(f"FAILURE: nothing was written, revision {error.header.revision}", "bold red"),
         )
 
     def plan(self, updates: Sequence[Update], conditions: Sequence[Condition]) -> None:
-        """What would be done, and on what condition."""
+        """The conditions and the updates that would be made."""
         planned = [*map(rows.condition, conditions), *map(rows.update, updates)]
-        _print(Grid(rows.CHANGES, planned), Text("dry run: nothing was written"))
+        _write(Grid(rows.CHANGES, planned), Text("dry run: nothing was written"))
 
     def version(self, versions: Mapping[str, str]) -> None:
         """The parts and their versions."""
         parts = (Row([escape(name), escape(version)]) for name, version in versions.items())
-        _print(Grid(["PART", "VERSION"], parts))
+        _write(Grid(["PART", "VERSION"], parts))
+
+    def batch_lines(
+        self, target: str, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]
+    ) -> Iterator[str]:
+        """One small table a batch: the endpoints or changes, unreadable values, a summary."""
+        if not self._is_first_batch:
+            yield "\n"
+        self._is_first_batch = False
+        if batch.first:
+            shown = Grid(FIRST_SET, (Row(_change_cells(change)) for change in batch.changes))
+        else:
+            shown = Grid(WATCH_CHANGES, _change_rows(batch.changes))
+        unreadable = Grid(rows.UNREADABLE, map(rows.unreadable, batch.invalid))
+        yield draw(shown, unreadable, Text(_batch_summary(target, batch), "dim"))
+
+    def state_lines(self, change: StateChange) -> Iterator[str]:
+        """One line: time, type and the facts of the event."""
+        clock = time.strftime("%H:%M:%S", time.localtime(change.at))
+        style = STATE_STYLES.get(change.type, "")
+        kind = Text(change.type.replace("_", " ").ljust(STATE_WIDTH), style)
+        facts = "  ".join(_facts(change.event))
+        yield draw(Text.assemble((clock, "dim"), "  ", kind, "  ", facts), stream=self._stream)
+
+    def registered_lines(self) -> Iterator[str]:
+        """Nothing: each key has its own line."""
+        yield from ()
 
 
 def _summary(listing: Listing) -> Iterator[Grid | Text]:
@@ -116,5 +190,43 @@ def _found(found: Listing | Keys, shown: int, noun: str) -> str:
     return f"{number} under {escape(found.target)}, revision {found.header.revision}"
 
 
-def _print(*parts: Grid | Text) -> None:
+def _batch_summary(target: str, batch: ChangeBatch) -> str:
+    count = counted(len(batch.changes), "endpoint" if batch.first else "change")
+    how = ", found by reading again" if batch.resync else ""
+    return f"{count} under {escape(target)}, revision {batch.revision}{how}"
+
+
+def _change_rows(changes: Iterable[Change]) -> Iterator[Row]:
+    for change in changes:
+        yield Row((effect(change), *_change_cells(change)), rows.EFFECT_STYLES[effect(change)])
+        if change.previous is None or change.endpoint is None:
+            continue
+        before = rows.previous(change.previous)
+        if before.cells[1:] != _change_cells(change):
+            yield before
+
+
+def _change_cells(change: Change) -> tuple[str, ...]:
+    endpoint, lease = subject(change)
+    return tuple(rows.update(Update.add(change.key, endpoint, lease=lease)).cells[1:])
+
+
+def _facts(event: RegistrationEvent) -> Iterator[str]:
+    if event.key:
+        yield escape(event.key)
+    if event.endpoint is not None:
+        yield escape(event.endpoint.addr)
+    if event.ttl:
+        yield f"TTL({event.ttl}s)"
+    if event.lease:
+        yield f"lease {lease_id(event.lease)}"
+    if event.holder:
+        yield f"held by lease {lease_id(event.holder)}"
+    if event.seconds:
+        yield f"after {event.seconds:.1f}s"
+    if event.reason:
+        yield printable(event.reason)
+
+
+def _write(*parts: Grid | Text) -> None:
     write([draw(*parts)])

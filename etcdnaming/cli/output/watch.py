@@ -1,63 +1,64 @@
-"""What ``watch`` prints: each format is a small printer here too, and a live table is the fifth."""
+"""How ``watch`` prints: line by line in every format, or as a live table on a terminal."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
+
+from .printers import printer
+from .stdout import write
 
 if TYPE_CHECKING:
     from ...model import ChangeBatch, StoredEndpoint, WatchState
 
-__all__ = ["WatchPrinter", "live_printer", "watch_printer"]
+__all__ = ["LinePrinter", "WatchPrinter", "live_printer"]
 
 
 class WatchPrinter(Protocol):
-    """
-    One format. What it was told is out when it returns.
+    """Prints the batches of a watch; everything is written when a method returns."""
 
-    *endpoints* is what is there after a batch, by key.
-    """
+    def print_batch(self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]) -> None:
+        """Print the first set, or what has changed; *endpoints*: all endpoints after it, by key."""
 
-    def tell(self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]) -> None:
-        """What was there when the watch began, or what has changed since."""
-
-    def state(self, state: WatchState) -> None:
-        """The connection was lost or found, which only a live table shows."""
+    def print_state(self, state: WatchState) -> None:
+        """Print that the connection was lost or restored; only a live table does."""
 
     def begin(self) -> None:
-        """Take the terminal, if that is what it takes."""
+        """Take over the terminal, if this printer needs it."""
 
     def end(self) -> None:
-        """Give it back; also if a signal came before it was taken, or while it was."""
+        """Restore the terminal; callable at any time, also from a signal handler."""
 
 
-def watch_printer(name: str, target: str) -> WatchPrinter:
-    """Return the printer of the format *name*, one of `FORMATS`; only that one is loaded."""
-    if name == "fields":
-        from .watch_fields import FieldsWatch
+class LinePrinter:
+    """Prints each batch in the format *name*, and flushes; see `WatchPrinter`."""
 
-        return FieldsWatch()
-    if name == "json":
-        from .watch_jsonlines import JSONLinesWatch
+    def __init__(self, name: str, target: str) -> None:
+        self._printer, self._target = printer(name), target
 
-        return JSONLinesWatch()
-    if name == "simple":
-        from .watch_simple import SimpleWatch
+    def print_batch(self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]) -> None:
+        """Write the lines of *batch*, unless it is empty."""
+        if batch.first or batch.changes or batch.invalid:
+            write(self._printer.batch_lines(self._target, batch, endpoints))
+            sys.stdout.flush()
 
-        return SimpleWatch()
-    if name == "table":
-        from .watch_table import TableWatch
+    def print_state(self, state: WatchState) -> None:
+        """Nothing: the state is reported on stderr."""
 
-        return TableWatch(target)
-    raise ValueError(f"there is no format {name!r}")
+    def begin(self) -> None:
+        """Nothing to take over."""
+
+    def end(self) -> None:
+        """Nothing to restore."""
 
 
 def live_printer(target: str, time_to_live: Callable[[int], int]) -> WatchPrinter:
     """
-    Return the table that stays on the terminal and changes.
+    Return the table that stays on the terminal and is redrawn.
 
-    *time_to_live* returns the seconds a lease has left, -1 if it is gone; other threads call it.
+    *time_to_live* returns the remaining seconds of a lease (-1: gone); other threads call it.
     """
-    from .live import LiveTable  # a door to rich
+    from .live import LiveTable  # imports rich
 
     return LiveTable(target, time_to_live)

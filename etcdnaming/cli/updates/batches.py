@@ -9,7 +9,7 @@ from itertools import chain, islice
 from ...model import Update, UpdateResult
 from .. import stderr
 from ..app import App
-from ..output import Printer
+from ..output.printers import Printer
 from ..signals import unwinding
 
 __all__ = ["in_batches", "split"]

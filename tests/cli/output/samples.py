@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from etcdnaming.cli.output import Printer, printer
+from etcdnaming.cli.output.printers import Printer, printer
 from etcdnaming.errors import ConditionFailedError
 from etcdnaming.model import (
     JSON,

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from wire_documents import metadata
 
 from etcdnaming import keys
-from etcdnaming.cli.output import objects
+from etcdnaming.cli.output import json_objects as objects
 from etcdnaming.cli.updates import file as updatefile
 from etcdnaming.model import JSON, Deletion, Endpoint, InvalidValue, Listing, Services, Update
 

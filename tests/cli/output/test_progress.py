@@ -15,7 +15,7 @@ ERASED_LINE = b"\x1b[1A\x1b[2K"
 
 WORK = """
 import sys, time
-from etcdnaming.cli.output import printer
+from etcdnaming.cli.output.printers import printer
 with printer({name!r}).progress(10) as done:
     done(3)
     time.sleep(0.3)

@@ -104,7 +104,7 @@ def test_writes_utf8_whatever_the_locale() -> None:
 def test_only_the_table_brings_rich(name: str) -> None:
     """Nor do the others bring grpc, or what only reading needs."""
     done = _python(
-        f"import sys; from etcdnaming.cli.output import printer; printer({name!r}); "
+        f"import sys; from etcdnaming.cli.output.printers import printer; printer({name!r}); "
         "print({'rich', 'grpc', 'google', 'msgspec', 'asyncio'} & set(sys.modules))",
         subprocess.PIPE,
     )

@@ -274,7 +274,7 @@ def test_nothing_is_lost_on_any_terminal(columns: int) -> None:
 def test_asks_the_terminal_how_wide_it_is(columns: int) -> None:
     """A real one."""
     seen = on_terminal(
-        "from cli.output.test_table import *; from etcdnaming.cli.output import printer; "
+        "from cli.output.test_table import *; from etcdnaming.cli.output.printers import printer; "
         "printer('table').listing(WIDE, {LEASE: 59})",
         columns=columns,
         term="dumb",

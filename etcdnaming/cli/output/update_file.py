@@ -1,7 +1,7 @@
 """
-Updates as lines that ``txn-update`` takes.
+Updates as the lines of an update file, which ``txn-update`` reads.
 
-What such a line can't say, conditions and leases, stands above it as a comment.
+Conditions and leases, which such a line can't express, are comments above it.
 """
 
 from __future__ import annotations
@@ -42,5 +42,5 @@ def _line(update: Update) -> str:
 def _word(text: str) -> str:
     if text.isprintable() and text and " " not in text and text[0] != '"':
         return text
-    # In ASCII even a byte that is not UTF-8 keeps its identity: \udcNN.
+    # The ASCII escapes (\udcNN) preserve even bytes that are not UTF-8.
     return encode_basestring(text) if text.isprintable() else encode_basestring_ascii(text)

@@ -1,4 +1,4 @@
-"""The rows that ``-w table`` is made of."""
+"""The rows of ``-w table`` and of the live table."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from .spelling import escape, lease_id, printable, safe_json
 
 __all__ = [
     "CHANGES",
+    "EFFECT_STYLES",
     "ENDPOINTS",
     "KEYS",
     "UNREADABLE",
@@ -29,12 +30,15 @@ __all__ = [
     "update",
 ]
 
-# What can be long stands last, so that nothing is pushed aside or padded for it.
+# The column that can be long is the last one, so that no other column is padded for it.
 ENDPOINTS = ("KEY", "ADDR", "LEASE", "TTL", "METADATA")
 KEYS = ("KEY", "CREATED", "MODIFIED", "VERSION", "LEASE")
 UNREADABLE = ("KEY", "NOT AN ENDPOINT")
 CHANGES = ("OP", "KEY", "ADDR", "LEASE", "METADATA")
 NONE = "-"
+
+EFFECT_STYLES = {"added": "green", "changed": "yellow", "removed": "red", "renewed": ""}
+"""By `changes.effect`."""
 
 
 def endpoint(found: StoredEndpoint, remaining: Mapping[int, int]) -> Row:
@@ -56,7 +60,7 @@ def unreadable(found: InvalidValue) -> Row:
 
 
 def update(change: Update) -> Row:
-    """A row of `CHANGES`: what is done to one key."""
+    """A row of `CHANGES`: one update."""
     operation = change.op.name.lower()
     if change.endpoint is None:
         return Row((operation, escape(change.key), NONE, NONE, ""))
@@ -65,7 +69,7 @@ def update(change: Update) -> Row:
 
 
 def previous(found: StoredEndpoint | InvalidValue) -> Row:
-    """A row of `CHANGES`: what was there before."""
+    """A row of `CHANGES`: a previous value."""
     if isinstance(found, InvalidValue):
         cells = (escape(found.key), "not an endpoint", _lease(found.lease), printable(found.reason))
         return Row(("was", *cells), "red")
@@ -73,7 +77,7 @@ def previous(found: StoredEndpoint | InvalidValue) -> Row:
 
 
 def condition(wanted: Condition, style: str = "") -> Row:
-    """A row of `CHANGES`: what must be true of a key."""
+    """A row of `CHANGES`: a condition."""
     what = str(wanted).removeprefix(f"{wanted.key} ")
     return Row(("if", escape(wanted.key), what, NONE, ""), style)
 

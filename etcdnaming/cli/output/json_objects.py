@@ -1,7 +1,7 @@
 """
-The JSON objects that ``-w json`` is made of. What programs read: it only ever grows.
+The JSON objects of ``-w json`` and of a watch handler's stdin. Members are only ever added.
 
-They still have to go through `safe_json`, all at once.
+The caller must pass the text through `safe_json`, best all at once.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from json.encoder import encode_basestring
 
 from ...keys import encode
 from ...model import (
+    Change,
+    ChangeBatch,
     Condition,
     Endpoint,
     Header,
@@ -21,12 +23,14 @@ from ...model import (
     Update,
 )
 from ...wire import dumps, dumps_again, dumps_rows
-from .registering import StateChange
+from .changes import event_type, subject
 from .spelling import lease_id
+from .state_changes import StateChange
 
 __all__ = [
     "condition",
     "endpoint",
+    "events",
     "header",
     "invalid",
     "previous",
@@ -39,9 +43,8 @@ __all__ = [
     "update",
 ]
 
-
-MANY = 500
-"""Endpoints that are written in one go."""
+CHUNK = 500
+"""Endpoints that are encoded in one call."""
 
 _MEMBERS = (
     *("key", "key_base64", "addr", "metadata"),
@@ -67,13 +70,13 @@ def stored_endpoint(found: StoredEndpoint) -> str:
 
 
 def stored_endpoints(found: Sequence[StoredEndpoint]) -> Iterator[str]:
-    """Yield `stored_endpoint` of all *found*, many in one text with commas between: it is fast."""
-    for begin in range(0, len(found), MANY):
-        some = found[begin : begin + MANY]
-        yield _in_one(some) or ",".join(map(stored_endpoint, some))
+    """Yield the objects of *found*, up to `CHUNK` in one text with commas between: that is fast."""
+    for begin in range(0, len(found), CHUNK):
+        some = found[begin : begin + CHUNK]
+        yield _encode_chunk(some) or ",".join(map(stored_endpoint, some))
 
 
-def _in_one(found: Sequence[StoredEndpoint]) -> str | None:
+def _encode_chunk(found: Sequence[StoredEndpoint]) -> str | None:
     keys, endpoints, *revisions, leases = zip(*found, strict=True)
     addrs, metadata = zip(*endpoints, strict=True)
     raw, ids = [None] * len(keys), [*map(lease_id, leases)]
@@ -95,27 +98,27 @@ def invalid(found: InvalidValue) -> str:
 
 
 def stored(found: StoredEndpoint | InvalidValue) -> str:
-    """`stored_endpoint`, or `invalid` if it can't be read."""
+    """`stored_endpoint`, or `invalid` for a value that can't be read."""
     return invalid(found) if isinstance(found, InvalidValue) else stored_endpoint(found)
 
 
 def previous(before: Mapping[str, StoredEndpoint | InvalidValue], key: str) -> str:
-    """What *key* held, as `stored`; null if that is not known, or was nothing."""
+    """The previous value of *key*, as `stored`; null if unknown or absent."""
     return stored(before[key]) if key in before else "null"
 
 
 def endpoint(change: Update) -> str:
-    """``key key_base64 addr metadata lease``, of which a delete has only the key."""
+    """``key key_base64 addr metadata lease``; all but the key are null for a delete."""
     return f"{{{_change(change)}}}"
 
 
 def update(change: Update) -> str:
-    """``op``, what `endpoint` has, and ``prev``, which is not asked for."""
+    """``op``, the members of `endpoint`, and ``prev``, always null."""
     return f'{{"op":"{change.op.name.lower()}",{_change(change)},"prev":null}}'
 
 
 def condition(wanted: Condition) -> str:
-    """``key key_base64 condition mod_revision``; the last is null unless it is the condition."""
+    """``key key_base64 condition mod_revision``; the last is null for ``exists`` and ``absent``."""
     names = {None: "exists", 0: "absent"}
     revision = "null" if wanted.mod_revision in names else wanted.mod_revision
     name = names.get(wanted.mod_revision, "mod_revision")
@@ -138,8 +141,34 @@ def state_change(change: StateChange, at: str) -> str:
     )
 
 
+def events(batch: ChangeBatch) -> Iterator[str]:
+    """
+    Yield an object for each change of *batch* and for each value that can't be read.
+
+    The first batch of a watch ends with an object of type ``SYNCED``.
+    """
+    for change in batch.changes:
+        yield _event(change, resync=batch.resync)
+    for found in batch.invalid:
+        yield f'{{"type":"INVALID",{invalid(found)[1:]}'
+    if batch.first:
+        count = len(batch.changes)
+        yield f'{{"type":"SYNCED","revision":{batch.revision},"count":{count}}}'
+
+
+def _event(change: Change, *, resync: bool) -> str:
+    """``type revision key key_base64 addr metadata lease prev resync``."""
+    shown, lease = subject(change)
+    members = _change(Update.add(change.key, shown, lease=lease))
+    prev = "null" if change.previous is None else stored_endpoint(change.previous)
+    return (
+        f'{{"type":"{event_type(change)}","revision":{change.revision},{members},'
+        f'"prev":{prev},"resync":{"true" if resync else "false"}}}'
+    )
+
+
 def _change(change: Update) -> str:
-    # A lease of null is one that is kept, whichever it is.
+    # A lease of null means: the key keeps its lease, whichever that is.
     lease = "null" if change.lease is None else f'"{lease_id(change.lease)}"'
     return f'{_key(change.key)},{_values(change.endpoint)},"lease":{lease}'
 

@@ -1,0 +1,121 @@
+"""The interface of an output format, and the one loader of formats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TextIO
+
+if TYPE_CHECKING:
+    from ...errors import ConditionFailedError
+    from ...model import (
+        ChangeBatch,
+        Condition,
+        Deletion,
+        Keys,
+        Listing,
+        Services,
+        StoredEndpoint,
+        Update,
+        UpdateResult,
+    )
+    from .state_changes import StateChange
+
+__all__ = ["FoundEndpoints", "Printer", "printer"]
+
+
+class FoundEndpoints(NamedTuple):
+    """The endpoints of *target*, in key order, at one revision: the result of ``wait``."""
+
+    target: str
+    revision: int
+    endpoints: Sequence[StoredEndpoint]
+
+
+class Printer(Protocol):
+    """
+    One format. Methods named after a result print it; methods named ``…_lines`` return text.
+
+    A value that can't be read is a warning of the command's own, in every format.
+    """
+
+    wants_remaining: bool
+    """Whether `listing` shows the remaining seconds of leases."""
+
+    wants_leases: bool
+    """Whether `keys` shows the leases of keys."""
+
+    def added(self, result: UpdateResult, prev_kv: bool) -> None:
+        """One endpoint was stored; with *prev_kv*, print the previous value of its key."""
+
+    def deleted(self, deletion: Deletion, prev_kv: bool) -> None:
+        """Keys were deleted; with *prev_kv*, print their previous values."""
+
+    def listing(self, listing: Listing, remaining: Mapping[int, int]) -> None:
+        """The endpoints of a target. *remaining*: seconds by lease ID where known, -1 if gone."""
+
+    def addrs(self, listing: Listing) -> None:
+        """Only the addresses of the endpoints of a target."""
+
+    def keys(self, keys: Keys) -> None:
+        """Only the keys under a target."""
+
+    def count(self, keys: Keys) -> None:
+        """Only the number of keys under a target."""
+
+    def services(self, services: Services) -> None:
+        """The targets under a prefix."""
+
+    def found(self, found: FoundEndpoints) -> None:
+        """The endpoints when the conditions of ``wait`` are met, printed much as `listing`."""
+
+    def transaction(self, results: Sequence[UpdateResult]) -> None:
+        """Updates were made, in one transaction for each of *results*."""
+
+    def failure(self, error: ConditionFailedError, updates: Sequence[Update]) -> None:
+        """None of *updates* was made, because a condition was not met."""
+
+    def plan(self, updates: Sequence[Update], conditions: Sequence[Condition]) -> None:
+        """A dry run: the updates and conditions that would be sent."""
+
+    def version(self, versions: Mapping[str, str]) -> None:
+        """The version of each part, by its name."""
+
+    def progress(self, total: int) -> AbstractContextManager[Callable[[int], None]]:
+        """Show progress towards *total* on stderr; call the yielded function with the count."""
+
+    def batch_lines(
+        self, target: str, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]
+    ) -> Iterable[str]:
+        """Return the text of one batch of ``watch``; *endpoints*: those after it, by key."""
+
+    def state_lines(self, change: StateChange) -> Iterable[str]:
+        """Return the text for one state change of ``lease-register``."""
+
+    def registered_lines(self) -> Iterable[str]:
+        """Return the text for the moment when everything is registered for the first time."""
+
+
+def printer(name: str, stream: TextIO | None = None) -> Printer:
+    """
+    Return the printer of the format *name*, one of `FORMATS`; only its module is imported.
+
+    *stream* is where the ``…_lines`` will be written (default: stdout); a table adapts to it.
+    """
+    if name == "fields":
+        from .fields import FieldsPrinter
+
+        return FieldsPrinter()
+    if name == "json":
+        from .jsonlines import JSONLinesPrinter
+
+        return JSONLinesPrinter()
+    if name == "simple":
+        from .simple import SimplePrinter
+
+        return SimplePrinter()
+    if name == "table":
+        from .table import TablePrinter  # imports rich
+
+        return TablePrinter(stream)
+    raise ValueError(f"unknown format {name!r}")

@@ -1,0 +1,67 @@
+"""The state changes of ``lease-register``, and how they are written."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple, TextIO
+
+from ...registration.event import RegistrationEvent
+
+if TYPE_CHECKING:
+    from .printers import Printer
+
+__all__ = ["RegistrationPrinter", "StateChange", "health_changed", "registration_changed"]
+
+
+class StateChange(NamedTuple):
+    """
+    A state change of the registration or of the service's health, *at* seconds since the epoch.
+
+    *type* is the kind of *event*, or ``healthy`` or ``unhealthy``, where only the event's reason
+    counts.
+    """
+
+    type: str
+    at: float
+    event: RegistrationEvent
+
+
+def registration_changed(event: RegistrationEvent) -> StateChange:
+    """Return the state change for *event*, which happens now."""
+    return StateChange(event.kind, time.time(), event)
+
+
+def health_changed(trouble: str) -> StateChange:
+    """Return the state change for a service that is healthy again, or has this *trouble* now."""
+    kind = "unhealthy" if trouble else "healthy"
+    return StateChange(kind, time.time(), RegistrationEvent("error", reason=trouble))
+
+
+class RegistrationPrinter:
+    """Writes state changes to *stream* (if any) immediately, as UTF-8 whatever the locale is."""
+
+    def __init__(self, printer: Printer, stream: TextIO | None) -> None:
+        self._printer, self._stream = printer, stream
+
+    def changed(self, change: StateChange) -> None:
+        """
+        Print *change*.
+
+        Raises:
+            OSError: The stream can't be written.
+        """
+        self._write(self._printer.state_lines(change))
+
+    def complete(self) -> None:
+        """Print that everything is registered for the first time."""
+        self._write(self._printer.registered_lines())
+
+    def _write(self, lines: Iterable[str]) -> None:
+        if self._stream is None:
+            return
+        # Bypasses the stream's buffer, which would block other writers while the reader is stuck.
+        rest = "".join(lines).encode()
+        while rest:
+            rest = rest[os.write(self._stream.fileno(), rest) :]

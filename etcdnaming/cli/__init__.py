@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(args: list[str]) -> int:
     # As cli.main(standalone_mode=False) does, which would turn a closed pipe into exit code 1.
     if instruction := os.environ.get("_ETCDNAMING_COMPLETE"):
-        from .tab.scripts import answer  # only for TAB
+        from .completion.shells import answer  # only for the TAB key
 
         return answer(cli, instruction)
     try:

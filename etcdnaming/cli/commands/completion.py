@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
+from ..completion.shells import SHELLS, script
 from ..grammar.tree import Command
 from ..output.stdout import write
-from ..tab.scripts import SHELLS, script
 
 __all__ = ["command"]
 

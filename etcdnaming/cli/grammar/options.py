@@ -12,9 +12,9 @@ import click
 from ... import keys, wire
 from ...errors import InvalidValueError
 from ...model import JSON
+from ..completion.candidates import complete_keys, complete_prefixes, complete_targets
 from ..failures import InputError
 from ..files import name_of, read_bytes
-from ..tab.offers import complete_keys, complete_prefixes, complete_targets
 from .arguments import opposite
 from .lease import parse_lease, parse_ttl
 from .parsed import FILE, Parsed

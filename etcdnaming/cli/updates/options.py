@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...model import Condition, Endpoint, Update
+from ..completion.candidates import complete_keys
 from ..grammar.arguments import options_used
 from ..grammar.options import parse_key, parse_number, parse_text
 from ..grammar.parsed import Parsed
 from ..grammar.tree import Command
-from ..tab.offers import complete_keys
 
 if TYPE_CHECKING:
     import click

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import grpc
 
-from etcdnaming.endpoints import EndpointManager
+from etcdnaming.endpoints.manager import EndpointManager
 from etcdnaming.etcd import Client, rpc
 
 __all__ = ["Observed", "Seen", "Watcher", "go_sees", "grpcio_sees", "we_see"]

@@ -25,7 +25,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .endpoints import EndpointManager, services
+    from .endpoints.manager import EndpointManager, services
     from .errors import EtcdnamingError
     from .etcd import Client
     from .model import Condition, Endpoint, Listing, Operation, Update, UpdateResult
@@ -59,7 +59,7 @@ _ROOMS = {
     "Client": "etcd",
     "Condition": "model",
     "Endpoint": "model",
-    "EndpointManager": "endpoints",
+    "EndpointManager": "endpoints.manager",
     "EtcdnamingError": "errors",
     "Listing": "model",
     "Operation": "model",
@@ -70,7 +70,7 @@ _ROOMS = {
     "UpdateResult": "model",
     "insecure_channel": "resolver",
     "secure_channel": "resolver",
-    "services": "endpoints",
+    "services": "endpoints.manager",
 }
 
 

@@ -20,8 +20,8 @@ from harness.environment import pointing_at
 import etcdnaming
 from etcdnaming import Client, Endpoint, EndpointManager, wire
 from etcdnaming.cli.output import json_objects as objects
+from etcdnaming.endpoints.decoding import stored_endpoints
 from etcdnaming.etcd import rpc
-from etcdnaming.stored import stored_endpoints
 
 OURS = etcdnaming.__file__.removesuffix("__init__.py")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from harness import Etcd
 
-from etcdnaming.endpoints import EndpointManager, services
+from etcdnaming.endpoints.manager import EndpointManager, services
 from etcdnaming.errors import (
     CompactedError,
     ConditionFailedError,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from etcdnaming.folding import fold
+from etcdnaming.endpoints.folding import fold
 from etcdnaming.model import Endpoint, Update
 
 KEY = "svc/e1"

@@ -27,7 +27,7 @@ KNOWS: dict[str, set[str]] = {
     "model.py": set(),
     "keys.py": {"errors"},
     "wire/": {"errors", "model", "wire"},
-    "folding.py": {"errors", "model"},
+    "endpoints/": {"endpoints", "errors", "etcd", "keys", "model", "wire"},
     "forking.py": set(),
     "etcd/": {"errors", "etcd", "forking", "model"},
     "process/": {"process"},

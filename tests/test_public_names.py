@@ -10,9 +10,9 @@ import pytest
 
 import etcdnaming
 from etcdnaming import aio, errors
+from etcdnaming.endpoints.watch import Watch
 from etcdnaming.model import Change, ChangeBatch, StoredEndpoint, WatchState
 from etcdnaming.resolver.channel import Channel
-from etcdnaming.watching import Watch
 
 # What calls return without being named at the top.
 RETURNED = [Channel, aio.Channel, Watch, Change, ChangeBatch, StoredEndpoint, WatchState]

@@ -12,7 +12,8 @@ import pytest
 from harness import READER, WRITER, Etcd, wait_until
 from harness.registrations import Told, holds
 
-from etcdnaming import Client, Endpoint, Registration, RegistrationEvent, transaction, wire
+from etcdnaming import Client, Endpoint, Registration, RegistrationEvent, wire
+from etcdnaming.endpoints import transaction
 from etcdnaming.errors import (
     AuthenticationError,
     ClosedError,

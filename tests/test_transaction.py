@@ -9,7 +9,8 @@ from harness import Etcd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etcdnaming import transaction, wire
+from etcdnaming import wire
+from etcdnaming.endpoints import transaction
 from etcdnaming.errors import (
     ConditionFailedError,
     ConflictError,

@@ -17,11 +17,11 @@ from harness import Etcd, wait_until
 from harness.resources import descriptors
 from harness.watcher import Watcher, brief, put, stored
 
-from etcdnaming.endpoints import EndpointManager
+from etcdnaming.endpoints.manager import EndpointManager
+from etcdnaming.endpoints.watch import Watch
 from etcdnaming.errors import ClosedError, CompactedError, InvalidTargetError
 from etcdnaming.etcd import Client
 from etcdnaming.model import ChangeBatch, Endpoint, Operation, Update
-from etcdnaming.watching import Watch
 
 WRITE_FAST = str(Path(__file__).parent / "harness" / "write_fast.py")
 

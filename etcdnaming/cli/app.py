@@ -21,7 +21,7 @@ from .settings.setting import find
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from ..endpoints import EndpointManager
+    from ..endpoints.manager import EndpointManager
     from ..etcd import Client
     from ..model import Condition, Services, Update, UpdateResult
     from .debugging import Debugging
@@ -177,30 +177,30 @@ class App:
     def manager(self, target: str) -> EndpointManager:
         """Return what knows the endpoints of *target*."""
         client = self.client()
-        from ..endpoints import EndpointManager  # behind the door to gRPC
+        from ..endpoints.manager import EndpointManager  # behind the door to gRPC
 
         return EndpointManager(client, target)
 
     def services(self, prefix: str, *, revision: int = 0, serializable: bool = False) -> Services:
         """Return the targets under *prefix*."""
         client = self.client()
-        from ..endpoints import services  # behind the door to gRPC
+        from ..endpoints.manager import services  # behind the door to gRPC
 
         return services(client, prefix, revision=revision, serializable=serializable)
 
-    def keys_beginning(self, text: str) -> Iterator[str]:
+    def keys_with_prefix(self, text: str) -> Iterator[str]:
         """Yield the keys that begin with *text*."""
         client = self.client()
-        from ..beginnings import keys_beginning  # behind the door to gRPC
+        from ..endpoints.completion_queries import keys_with_prefix  # imports gRPC
 
-        return keys_beginning(client, text)
+        return keys_with_prefix(client, text)
 
-    def targets_beginning(self, text: str) -> Iterator[str]:
+    def targets_with_prefix(self, text: str) -> Iterator[str]:
         """Yield the targets that begin with *text*."""
         client = self.client()
-        from ..beginnings import targets_beginning  # behind the door to gRPC
+        from ..endpoints.completion_queries import targets_with_prefix  # imports gRPC
 
-        return targets_beginning(client, text)
+        return targets_with_prefix(client, text)
 
     def update(
         self,
@@ -212,7 +212,7 @@ class App:
     ) -> UpdateResult:
         """Make all of *updates* or none. Their keys have been checked, each with its own target."""
         client = self.client()
-        from ..transaction import update  # behind the door to gRPC
+        from ..endpoints.transaction import update  # behind the door to gRPC
 
         return update(
             client, updates, conditions=conditions, previous=previous, max_txn_ops=max_txn_ops

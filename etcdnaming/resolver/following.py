@@ -8,10 +8,10 @@ import threading
 import time
 from collections.abc import Callable
 
+from ..endpoints.watch import Watch
 from ..errors import ClosedError, InvalidSettingError
 from ..etcd import Client
 from ..model import Endpoint, WatchState
-from ..watching import Watch
 from .host_names import HostNames
 from .known_set import KnownSet
 from .outlook import Outlook, Surveyor

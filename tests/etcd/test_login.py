@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from harness import READER, ROOT, WRITER, Etcd
 
-from etcdnaming import transaction
-from etcdnaming.endpoints import EndpointManager, services
+from etcdnaming.endpoints import transaction
+from etcdnaming.endpoints.manager import EndpointManager, services
 from etcdnaming.errors import (
     AuthenticationError,
     InvalidSettingError,

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from harness import Cluster, Etcd
 
-from etcdnaming import transaction
-from etcdnaming.endpoints import EndpointManager
+from etcdnaming.endpoints import transaction
+from etcdnaming.endpoints.manager import EndpointManager
 from etcdnaming.errors import ConnectionFailedError, OutcomeUnknownError
 from etcdnaming.etcd import Client
 from etcdnaming.model import Endpoint, Update

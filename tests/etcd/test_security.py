@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from harness import Certificates, Etcd
 
-from etcdnaming.endpoints import EndpointManager
+from etcdnaming.endpoints.manager import EndpointManager
 from etcdnaming.errors import ConnectionFailedError, InvalidSettingError, TLSError
 from etcdnaming.etcd import Client
 

@@ -26,7 +26,7 @@ from harness.relay import (
 from harness.resources import descriptors, resident
 from harness.watcher import Watcher, put
 
-from etcdnaming.endpoints import EndpointManager
+from etcdnaming.endpoints.manager import EndpointManager
 from etcdnaming.errors import ClientClosedError, RefusedError
 from etcdnaming.etcd import Client, follower, rpc, stream
 from etcdnaming.model import Endpoint, Update

@@ -16,7 +16,7 @@ import pytest
 from harness import Cluster, Etcd, Etcdctl, Process, wait_until
 from harness.watcher import Watcher, stored
 
-from etcdnaming.endpoints import EndpointManager
+from etcdnaming.endpoints.manager import EndpointManager
 from etcdnaming.errors import EtcdError
 from etcdnaming.etcd import Client, follower
 from etcdnaming.model import Endpoint, Operation, Update

@@ -13,9 +13,9 @@ from harness import READER, ROOT, Etcd
 from harness.relay import Relay, cut_off_when, passed_on, refused
 from harness.watcher import Watcher, put
 
+from etcdnaming.endpoints.watch import Watch
 from etcdnaming.errors import AuthenticationError, PermissionDeniedError
 from etcdnaming.etcd import Client, follower
-from etcdnaming.watching import Watch
 
 pytestmark = pytest.mark.server
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from etcdnaming.endpoints import EndpointManager
+from etcdnaming.endpoints.manager import EndpointManager
 from etcdnaming.etcd import Client, follower
 from etcdnaming.model import Change, WatchState
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType, TracebackType
 
-from etcdnaming.endpoints import EndpointManager
+from etcdnaming.endpoints.manager import EndpointManager
 from etcdnaming.errors import ClosedError, EtcdnamingError
 from etcdnaming.etcd import Client
 from etcdnaming.model import Change, ChangeBatch, Endpoint, InvalidValue, Operation, WatchState

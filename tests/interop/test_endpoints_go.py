@@ -14,7 +14,7 @@ from harness.go import GoClient, GoError, has_go
 from harness.watcher import Watcher
 
 from etcdnaming import wire
-from etcdnaming.endpoints import EndpointManager
+from etcdnaming.endpoints.manager import EndpointManager
 from etcdnaming.errors import InvalidKeyError
 from etcdnaming.etcd import Client
 from etcdnaming.model import JSON, Change, Endpoint, Update

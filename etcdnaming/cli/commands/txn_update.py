@@ -7,8 +7,8 @@ from functools import partial
 
 import click
 
+from ...endpoints.folding import fold
 from ...errors import ConditionFailedError, TooManyOperationsError
-from ...folding import fold
 from ...model import Condition, Update, UpdateResult
 from .. import stderr
 from ..app import App, pass_app

@@ -33,12 +33,12 @@ _SAFE = re.compile(r"[\w./:@%+,=\[\]-]+")
 
 def complete_keys(ctx: click.Context, beginning: str) -> Sequence[Offer]:
     """Return keys that begin with *beginning*."""
-    return _query(ctx, lambda app: app.keys_beginning(beginning))
+    return _query(ctx, lambda app: app.keys_with_prefix(beginning))
 
 
 def complete_targets(ctx: click.Context, beginning: str) -> Sequence[Offer]:
     """Return targets that begin with *beginning*."""
-    return _query(ctx, lambda app: app.targets_beginning(beginning))
+    return _query(ctx, lambda app: app.targets_with_prefix(beginning))
 
 
 def complete_prefixes(ctx: click.Context, beginning: str) -> Sequence[Offer]:

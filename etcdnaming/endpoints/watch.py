@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType, TracebackType
 
-from . import keys
-from .errors import ClosedError
-from .etcd import Client, rpc
-from .etcd.watch import Connected, Disconnected, Events, RangeWatch, Reading
-from .model import Change, ChangeBatch, InvalidValue, Operation, StoredEndpoint, WatchState
-from .stored import stored_endpoints
+from .. import keys
+from ..errors import ClosedError
+from ..etcd import Client, rpc
+from ..etcd.watch import Connected, Disconnected, Events, RangeWatch, Reading
+from ..model import Change, ChangeBatch, InvalidValue, Operation, StoredEndpoint, WatchState
+from .decoding import stored_endpoints
 
 __all__ = ["Watch"]
 

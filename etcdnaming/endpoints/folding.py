@@ -1,20 +1,20 @@
-"""Several updates of one key become one, because etcd takes no more in a transaction."""
+"""Fold several updates of one key into one, because etcd refuses two in one transaction."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .model import Operation, Update
+from ..model import Operation, Update
 
 __all__ = ["fold"]
 
 
 def fold(updates: Sequence[Update]) -> tuple[Update, ...]:
     """
-    Return at most one update a key, with the effect of *updates* one after another.
+    Return at most one update per key, with the effect of *updates* made one after another.
 
-    The lease is folded along: an add that keeps the lease keeps what the update before it left,
-    which is none after a delete.
+    The lease is folded too: an add that keeps the lease keeps the one that the update before it
+    left, which is none after a delete.
 
     >>> from etcdnaming.model import Endpoint
     >>> fold([Update.delete("svc/e1"), Update.add("svc/e1", Endpoint("1.2.3.4"))])[0].lease

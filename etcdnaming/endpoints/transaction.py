@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
-from . import keys, wire
-from .errors import ConditionFailedError, ConflictError, TooManyOperationsError
-from .etcd import Client, requests, rpc, within
+from .. import keys, wire
+from ..errors import ConditionFailedError, ConflictError, TooManyOperationsError
+from ..etcd import Client, requests, rpc, within
+from ..model import Condition, InvalidValue, StoredEndpoint, Update, UpdateResult
+from .decoding import header_of, stored_endpoint
 from .folding import fold
-from .model import Condition, InvalidValue, StoredEndpoint, Update, UpdateResult
-from .stored import header_of, stored_endpoint
 
 __all__ = ["MAX_TXN_OPS", "update"]
 

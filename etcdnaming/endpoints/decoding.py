@@ -1,4 +1,4 @@
-"""What etcd holds -> what it means: a key-value pair read as an endpoint."""
+"""Decode etcd's key-value pairs into endpoints."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import cast
 
-from . import keys, wire
-from .errors import InvalidValueError
-from .etcd import rpc
-from .model import Header, InvalidValue, StoredEndpoint, StoredKey, build_many
+from .. import keys, wire
+from ..errors import InvalidValueError
+from ..etcd import rpc
+from ..model import Header, InvalidValue, StoredEndpoint, StoredKey, build_many
 
 __all__ = ["header_of", "split_invalid", "stored_endpoint", "stored_endpoints", "stored_key"]
 
-FEW = 4
-"""Keys, from which on it is faster to convert them column by column."""
+COLUMNS_FROM = 4
+"""Number of keys from which converting column by column is faster."""
 
 _COLUMNS = tuple(
     map(attrgetter, ("key", "value", "create_revision", "mod_revision", "version", "lease"))
@@ -22,12 +22,12 @@ _COLUMNS = tuple(
 
 
 def header_of(header: rpc.ResponseHeader) -> Header:
-    """Return who answered, and at which revision."""
+    """Return *header* as plain data."""
     return Header(header.cluster_id, header.member_id, header.revision, header.raft_term)
 
 
 def stored_endpoint(kv: rpc.KeyValue) -> StoredEndpoint | InvalidValue:
-    """Return the endpoint in *kv*; a value that can't be read is never skipped, but named."""
+    """Return the endpoint in *kv*, or an `InvalidValue` if its value can't be read."""
     key = keys.decode(kv.key)
     try:
         endpoint = wire.decode(kv.value)
@@ -37,10 +37,10 @@ def stored_endpoint(kv: rpc.KeyValue) -> StoredEndpoint | InvalidValue:
 
 
 def stored_endpoints(kvs: Sequence[rpc.KeyValue]) -> Sequence[StoredEndpoint | InvalidValue]:
-    """Return `stored_endpoint` of each of *kvs*, which is much faster for many of them."""
-    if len(kvs) < FEW:
+    """Return `stored_endpoint` of each of *kvs*, much faster than one by one."""
+    if len(kvs) < COLUMNS_FROM:
         return [stored_endpoint(kv) for kv in kvs]
-    # Column by column, because then it is done in C.
+    # Column by column, so that the loops run in C.
     stored_as, values, *others = ([*map(column, kvs)] for column in _COLUMNS)
     endpoints = wire.decode_all(values)
     rows = zip(map(keys.decode, stored_as), endpoints, *others, strict=True)
@@ -66,5 +66,5 @@ def split_invalid(
 
 
 def stored_key(kv: rpc.KeyValue) -> StoredKey:
-    """Return what is known of a key that was read without its value."""
+    """Return the key in *kv*, which was read without its value."""
     return StoredKey(keys.decode(kv.key), kv.create_revision, kv.mod_revision, kv.version, kv.lease)

@@ -1,9 +1,4 @@
-"""
-Register, remove and list the endpoints of one target.
-
-Python's counterpart of ``go.etcd.io/etcd/client/v3/naming/endpoints``: the same keys, the same
-values, so that Go and Python services find each other.
-"""
+"""`EndpointManager`: register, remove, list and watch the endpoints of one target."""
 
 from __future__ import annotations
 
@@ -12,10 +7,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from . import keys, transaction
-from .etcd import Client, rpc
-from .etcd.snapshot import read_snapshot
-from .model import (
+from .. import keys
+from ..etcd import Client, rpc
+from ..etcd.snapshot import read_snapshot
+from ..model import (
     Condition,
     Deletion,
     Endpoint,
@@ -26,10 +21,11 @@ from .model import (
     UpdateResult,
     WatchState,
 )
-from .stored import header_of, split_invalid, stored_endpoints, stored_key
+from . import transaction
+from .decoding import header_of, split_invalid, stored_endpoints, stored_key
 
 if TYPE_CHECKING:
-    from .watching import Watch
+    from .watch import Watch
 
 __all__ = ["EndpointManager", "services"]
 
@@ -203,7 +199,7 @@ class EndpointManager:
         Raises (while iterating):
             PermissionDeniedError, CompactedError: It can't go on, and no retry heals that.
         """
-        from .watching import Watch  # not every listing waits for it
+        from .watch import Watch  # imports what a listing does not need
 
         return Watch(self._client, self._target, revision=revision, on_state=on_state)
 

@@ -1,8 +1,8 @@
 """
-The nouns: plain frozen data, without I/O.
+Plain frozen data, without I/O.
 
-Named tuples, because a data class costs six times as much to make at start-up, and three times as
-much for each of a hundred thousand endpoints.
+Named tuples rather than data classes: defining a data class takes six times as long at start-up,
+and making a hundred thousand instances takes three times as long.
 """
 
 from __future__ import annotations
@@ -37,21 +37,21 @@ __all__ = [
 
 JSON: TypeAlias = Union[bool, int, float, str, Sequence["JSON"], Mapping[str, "JSON"], None]  # noqa: UP007 - of strings
 
-Noun = TypeVar("Noun", bound=tuple[Any, ...])
+Row = TypeVar("Row", bound=tuple[Any, ...])
 
 
-def build_many(noun: type[Noun], rows: Iterable[tuple[Any, ...]]) -> Iterator[Noun]:
+def build_many(kind: type[Row], fields: Iterable[tuple[Any, ...]]) -> Iterator[Row]:
     """
-    Yield a *noun* for each of *rows*, its fields; takes half the time of calling *noun*.
+    Yield a *kind* (a named tuple) for each tuple of *fields*, in half the time of calling *kind*.
 
     >>> list(build_many(Endpoint, [("1.2.3.4:80", None)]))
     [Endpoint(addr='1.2.3.4:80', metadata=None)]
     """
-    return map(partial(tuple.__new__, noun), rows)
+    return map(partial(tuple.__new__, kind), fields)
 
 
 class Operation(enum.IntEnum):
-    """What an update does. The numbers are Go's ``endpoints.Operation``."""
+    """The kind of an update. The numbers are those of Go's ``endpoints.Operation``."""
 
     ADD = 0
     DELETE = 1
@@ -61,8 +61,10 @@ class Endpoint(NamedTuple):
     """
     One address a client may dial. Go's ``endpoints.Endpoint``.
 
-    *addr* is what the client's gRPC takes, usually ``host:port``; *metadata* any JSON value, whose
-    integers keep all their digits.
+    Attributes:
+        addr: What gRPC clients dial, usually ``host:port``.
+
+        metadata: Any JSON value; integers keep all their digits.
     """
 
     addr: str
@@ -71,11 +73,17 @@ class Endpoint(NamedTuple):
 
 class Update(NamedTuple):
     """
-    Add or delete of one endpoint. Go's ``endpoints.Update``.
+    Add or delete of one endpoint, best made by `add` or `delete`. Go's ``endpoints.Update``.
 
-    *key* is the whole key, target included. *endpoint* and *lease* are for an add, best made by
-    `add`. A *lease* of ``None`` keeps the lease the key hangs on (if any), ``0`` makes the
-    key permanent, anything else is the id of a granted lease.
+    Attributes:
+        op: Add or delete.
+
+        key: The whole key, target included.
+
+        endpoint: The endpoint to store; ``None`` for a delete.
+
+        lease: For an add: ``None`` keeps the key's current lease (if any), ``0`` makes the key
+            permanent, anything else is the ID of a granted lease.
     """
 
     op: Operation
@@ -96,10 +104,10 @@ class Update(NamedTuple):
 
 class Condition(NamedTuple):
     """
-    What must be true of *key* for an update to be made.
+    A condition on *key* that must hold for an update to be made.
 
-    *mod_revision* ``0``: the key is absent. ``None``: the key exists. Anything else: the key
-    was last changed at exactly that revision.
+    *mod_revision* ``0``: the key is absent; ``None``: the key exists; any other number: the key was
+    last changed at exactly that revision.
     """
 
     key: str
@@ -114,7 +122,7 @@ class Condition(NamedTuple):
 
 
 class Header(NamedTuple):
-    """Who answered, and at which revision of the store."""
+    """The header of an answer: cluster, member, revision of the store, raft term."""
 
     cluster_id: int
     member_id: int
@@ -123,7 +131,7 @@ class Header(NamedTuple):
 
 
 class StoredKey(NamedTuple):
-    """A key as etcd holds it. *lease* is 0 for none."""
+    """A key in etcd, without its value. *lease* is 0 for none."""
 
     key: str
     create_revision: int
@@ -133,7 +141,7 @@ class StoredKey(NamedTuple):
 
 
 class StoredEndpoint(NamedTuple):
-    """An endpoint as etcd holds it. *lease* is 0 for none."""
+    """An endpoint in etcd with its key, revisions and lease (0 for none)."""
 
     key: str
     endpoint: Endpoint
@@ -144,7 +152,7 @@ class StoredEndpoint(NamedTuple):
 
 
 class InvalidValue(NamedTuple):
-    """A key whose value is not an endpoint, and why."""
+    """A key whose value is not an endpoint, and the reason."""
 
     key: str
     reason: str
@@ -155,10 +163,16 @@ class InvalidValue(NamedTuple):
 
 class UpdateResult(NamedTuple):
     """
-    What one transaction did.
+    The result of one transaction.
 
-    *updates* are the folded ones, one a key; *previous* is what the keys held before, as far as
-    they held anything; *detached* the keys that a fold took off their lease, with that lease.
+    Attributes:
+        header: Of etcd's answer.
+
+        updates: The folded updates, one per key.
+
+        previous: The previous values by key; keys that were absent are missing.
+
+        detached: Keys that folding detached from their lease, with the ID of that lease.
     """
 
     header: Header
@@ -168,7 +182,7 @@ class UpdateResult(NamedTuple):
 
 
 class Deletion(NamedTuple):
-    """How many keys were deleted, and what they held (as far as it was asked for)."""
+    """The number of deleted keys, and their previous values if requested."""
 
     header: Header
     deleted: int
@@ -176,7 +190,7 @@ class Deletion(NamedTuple):
 
 
 class Lease(NamedTuple):
-    """A lease as etcd granted it. *ttl* is in seconds, and may be more than was asked for."""
+    """A granted lease. *ttl* is in seconds and may exceed the requested one."""
 
     id: int
     ttl: int
@@ -186,15 +200,15 @@ class Listing(NamedTuple):
     """
     The endpoints of *target* at one revision, ``header.revision``, in key order.
 
-    *invalid* names the keys whose value can't be read, *count* is the number of keys there
-    are, *more* says that a limit cut the list short.
+    *invalid* holds the keys whose value can't be read, *count* is the number of keys under the
+    target, *more* is true if a limit cut the list short.
     """
 
     header: Header
     target: str
     endpoints: Sequence[StoredEndpoint]
     invalid: Sequence[InvalidValue]
-    count: int  # type: ignore[assignment]  # etcd's word; nobody counts the members
+    count: int  # type: ignore[assignment]  # etcd's name; tuple.count is not needed
     more: bool
 
     def by_key(self) -> dict[str, Endpoint]:
@@ -203,17 +217,17 @@ class Listing(NamedTuple):
 
 
 class Keys(NamedTuple):
-    """The keys under *target* at one revision, without their values."""
+    """The keys under *target* at one revision, without values."""
 
     header: Header
     target: str
     keys: Sequence[StoredKey]
-    count: int  # type: ignore[assignment]  # etcd's word; nobody counts the members
+    count: int  # type: ignore[assignment]  # etcd's name; tuple.count is not needed
     more: bool
 
 
 class Services(NamedTuple):
-    """The targets under *prefix* and the number of keys of each, in order."""
+    """The targets under *prefix* in order, with their key counts."""
 
     header: Header
     prefix: str
@@ -222,10 +236,21 @@ class Services(NamedTuple):
 
 class Change(NamedTuple):
     """
-    An endpoint that came, changed or went, at *revision*.
+    An endpoint that was added, changed or removed at *revision*.
 
-    *endpoint* is what is there now, on *lease* (0: none); ``None`` when it went. *previous* is what
-    was there before: where it equals *endpoint*, only lease or revision have changed.
+    Attributes:
+        op: Add or delete.
+
+        key: The whole key.
+
+        revision: The revision of the change.
+
+        endpoint: The endpoint after the change; ``None`` if it was removed.
+
+        lease: Its lease, 0 for none.
+
+        previous: What the key held before, if it held an endpoint. Where its endpoint equals
+            *endpoint*, only lease or revision have changed.
     """
 
     op: Operation
@@ -238,11 +263,21 @@ class Change(NamedTuple):
 
 class ChangeBatch(NamedTuple):
     """
-    Changes that were told together, in the order they were made, up to *revision*.
+    Changes that are reported together, in the order they were made.
 
-    *first*: this is all there was when the watch began. *resync*: etcd could not tell what was
-    missed; these are the differences. *invalid*: values that can't be read, met on the way;
-    *no_longer_invalid*: keys that held such a value, and are gone or hold an endpoint now.
+    Attributes:
+        revision: The revision of the last change.
+
+        changes: The changes.
+
+        invalid: Values that can't be read, found in the same events.
+
+        first: The batch is the full set at the start of the watch.
+
+        resync: etcd could not deliver what was missed; the changes are the differences found by
+            reading the target again.
+
+        no_longer_invalid: Keys that held an unreadable value and now hold an endpoint or are gone.
     """
 
     revision: int
@@ -254,7 +289,7 @@ class ChangeBatch(NamedTuple):
 
 
 class WatchState(NamedTuple):
-    """Whether changes are delivered, and by which member, or why not."""
+    """Whether a watch is connected; *detail* is the member, or the reason why not."""
 
     connected: bool
     detail: str

@@ -16,6 +16,7 @@ DOORS = {
     "click": ("cli/",),
     "grpc": ("etcd/", "resolver/", "aio/", "probing/health.py"),
     "rich": ("cli/output/",),
+    "logging": ("log.py",),
     "msgspec": ("wire_reading.py", "gojson/rewriting.py"),
     "etcdnaming.cli": ("cli/", "__main__.py"),
     "etcdnaming.etcd.rpc_pb2": ("etcd/",),
@@ -25,6 +26,9 @@ DOORS = {
 KNOWS: dict[str, set[str]] = {
     "errors.py": {"model"},
     "model.py": set(),
+    "printable.py": set(),
+    "log.py": {"printable"},
+    "addresses.py": {"errors", "log"},
     "keys.py": {"errors"},
     "gojson/": {"errors", "gojson", "model"},
     "wire.py": {"errors", "gojson", "model", "wire_reading"},

@@ -7,9 +7,10 @@ import time
 from typing import NamedTuple
 
 from ...model import WatchState
+from ...printable import printable
 from .counting import counted
 from .live_view import View
-from .spelling import escape, printable
+from .spelling import escape
 
 __all__ = ["Status"]
 

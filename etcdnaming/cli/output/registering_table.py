@@ -8,10 +8,11 @@ from typing import TextIO
 
 from rich.text import Text
 
+from ...printable import printable
 from ...registration.event import RegistrationEvent
 from .drawing import draw
 from .registering import StateChange
-from .spelling import escape, lease_id, printable
+from .spelling import escape, lease_id
 
 __all__ = ["TableLines"]
 

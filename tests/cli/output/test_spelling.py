@@ -12,7 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from etcdnaming.cli.output import FORMATS
-from etcdnaming.cli.output.spelling import escape, lease_id, printable, quote_go, safe_json
+from etcdnaming.cli.output.spelling import escape, lease_id, quote_go, safe_json
+from etcdnaming.printable import printable
 from etcdnaming.errors import ConditionFailedError
 from etcdnaming.model import (
     Condition,

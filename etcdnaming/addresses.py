@@ -7,6 +7,7 @@ library warns of it, and the resolver leaves it out.
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple, TypeAlias
 
 from .errors import InvalidEndpointError, MissingPortError
@@ -38,6 +39,10 @@ class SocketPath(NamedTuple):
 
 Address: TypeAlias = HostPort | SocketPath
 
+# Nearly all addresses, in a third of the time; some that are as good take the longer way.
+_PLAIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9.-]{0,99}):([1-9][0-9]{0,3}|[1-5][0-9]{4})")
+_NAME = re.compile(r"(?!-)[\w.-]*")
+
 
 def parse_address(text: str, *, default_host: str = "") -> Address:
     """
@@ -52,6 +57,8 @@ def parse_address(text: str, *, default_host: str = "") -> Address:
         MissingPortError: It is a host only.
         InvalidEndpointError: No client can dial it.
     """
+    if plain := _PLAIN.fullmatch(text):
+        return HostPort(plain[1], int(plain[2]))
     if not text:
         raise InvalidEndpointError("the address is empty")
     is_path = text.startswith("unix:")
@@ -127,9 +134,7 @@ def _is_ipv6(host: str) -> bool:
 
 def _is_name(host: str) -> bool:
     """Tell whether it can be a host name; an IPv4 address looks like one."""
-    if len(host) > LONGEST_HOST or host.startswith("-"):
-        return False
-    return all(each.isalnum() or each in "-._" for each in host)
+    return len(host) <= LONGEST_HOST and _NAME.fullmatch(host) is not None
 
 
 def _invalid(text: str, reason: str) -> InvalidEndpointError:

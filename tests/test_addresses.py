@@ -85,7 +85,7 @@ def test_address_that_no_client_can_dial_is_an_error(text: str, reason: str) -> 
 
 def test_address_may_not_be_empty() -> None:
     """Go stores it; nobody can dial it."""
-    with pytest.raises(InvalidEndpointError, match="^the address is empty$"):
+    with pytest.raises(InvalidEndpointError, match=r"^the address is empty$"):
         parse_address("")
 
 
@@ -111,5 +111,5 @@ def test_address_without_a_port_is_an_error_of_its_own(text: str, example: str) 
 def test_address_may_leave_out_its_host_where_there_is_a_default() -> None:
     """As on the command line, where it becomes this machine's."""
     assert parse_address(":80", default_host="10.0.0.5") == HostPort("10.0.0.5", 80)
-    with pytest.raises(InvalidEndpointError, match="^the address ':0' needs a port"):
+    with pytest.raises(InvalidEndpointError, match=r"^the address ':0' needs a port"):
         parse_address(":0", default_host="10.0.0.5")

@@ -26,7 +26,7 @@ from etcdnaming.stored import stored_endpoints
 OURS = etcdnaming.__file__.removesuffix("__init__.py")
 
 MANY = 1000
-ENDPOINTS = [Endpoint(f"10.0.0.1:{n}", {"zone": "a", "weight": n}) for n in range(MANY)]
+ENDPOINTS = [Endpoint(f"10.0.0.1:{n}", {"zone": "a", "weight": n}) for n in range(1, MANY + 1)]
 VALUES = [wire.encode(each) for each in ENDPOINTS]
 STORED = stored_endpoints([rpc.KeyValue(key=b"svc/e", value=each) for each in VALUES])
 

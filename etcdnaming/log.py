@@ -8,10 +8,12 @@ them forges a log entry, and an escape code reaches the terminal on which the lo
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from .printable import printable
 
-__all__ = ["logger"]
+__all__ = ["logger", "silent"]
 
 
 def logger(name: str) -> logging.Logger:
@@ -19,6 +21,17 @@ def logger(name: str) -> logging.Logger:
     found = logging.getLogger(name)
     found.addFilter(_escape)
     return found
+
+
+@contextmanager
+def silent(name: str) -> Iterator[None]:
+    """Let the logger *name* log nothing in the block, for a program that reports it otherwise."""
+    found = logger(name)
+    found.disabled = True
+    try:
+        yield
+    finally:
+        found.disabled = False
 
 
 def _escape(record: logging.LogRecord) -> bool:

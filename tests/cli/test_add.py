@@ -15,7 +15,8 @@ LEASE_LINE = re.compile(r"lease ([0-9a-f]{16}) granted with TTL\((\d+)s\)\n")
 
 def test_stores_what_go_stores(run: Run, etcd: Etcd) -> None:
     """To the byte, so that Go services can read it."""
-    assert run("add", "foo/bar/svc/e1", "--addr", "1.2.3.4") == Result(0, "OK\n", "")
+    warning = "Warning: the address '1.2.3.4' has no port: write 1.2.3.4:PORT\n"
+    assert run("add", "foo/bar/svc/e1", "--addr", "1.2.3.4") == Result(0, "OK\n", warning)
     assert etcd.get("foo") == {b"foo/bar/svc/e1": b'{"Op":0,"Addr":"1.2.3.4","Metadata":null}'}
 
 
@@ -97,8 +98,33 @@ def test_a_port_alone_is_refused_where_etcd_is_local(run: Run, etcd: Etcd) -> No
 
 
 @pytest.mark.parametrize(
+    "addr", ["http://1.2.3.4:80", "1.2.3.4:99999", "1.2.3.4 :80", " ", ":", "a\n:1", "", "a:"]
+)
+@pytest.mark.parametrize("options", [[], ["--dry-run"], ["--ttl", "60"]])
+def test_add_refuses_an_address_that_no_client_can_dial(
+    run: Run, etcd: Etcd, addr: str, options: list[str]
+) -> None:
+    """Before anything is written; no lease is left either."""
+    result = run("add", "svc/e1", "--addr", addr, *options)
+
+    assert (result.status, result.out) == (128, "")
+    assert re.fullmatch(r"Error: the address .*; --force stores it anyway\n", result.err)
+    assert etcd.get("") == {}
+    assert etcd.leases() == []
+
+
+def test_add_stores_an_address_that_no_client_can_dial_with_force(run: Run, etcd: Etcd) -> None:
+    """And says what is wrong with it."""
+    result = run("add", "svc/e1", "--addr", "http://a:1\x1b[2J", "--force")
+
+    warning = r"Warning: the address 'http://a:1\x1b[2J' has a blank or a control character"
+    assert result == Result(0, "OK\n", f"{warning}\n")
+    assert etcd.get("") == {b"svc/e1": rb'{"Op":0,"Addr":"http://a:1\u001b[2J","Metadata":null}'}
+
+
+@pytest.mark.parametrize(
     ("addr", "host"),
-    [("0.0.0.0:80", "0.0.0.0"), ("[::]:80", "[::]"), ("0.0.0.0", "0.0.0.0")],  # noqa: S104
+    [("0.0.0.0:80", "0.0.0.0"), ("[::]:80", "[::]")],  # noqa: S104
 )
 def test_warns_of_an_address_nobody_can_dial(run: Run, addr: str, host: str) -> None:
     """It is taken over from a server's configuration again and again."""

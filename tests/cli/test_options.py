@@ -254,7 +254,7 @@ def test_a_flag_has_no_other_value(run: Run) -> None:
 
 def test_what_looks_like_a_flag_may_be_a_value(run: Run, etcd: Etcd) -> None:
     """The word after an option is its own, and after -- there are no options."""
-    run("add", "svc/e1", "--addr", "--debug=true", "--metadata", "--prev-kv=false")
+    run("add", "svc/e1", "--addr", "--debug=true", "--metadata", "--prev-kv=false", "--force")
     run("add", "--addr=1:1", "--", "svc/--debug=x")
 
     assert etcd.get("") == {

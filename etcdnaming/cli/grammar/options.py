@@ -20,6 +20,7 @@ from .lease import parse_lease, parse_ttl
 from .parsed import FILE, Parsed
 
 __all__ = [
+    "FORCE",
     "KEY",
     "LEASE",
     "METADATA_OPTIONS",
@@ -102,6 +103,9 @@ def flag(name: str, says: str) -> Callable[[Function], Function]:
     on = click.option(name, key, is_flag=True, flag_value=True, help=says)
     off = click.option(opposite(name), key, is_flag=True, flag_value=False, hidden=True)
     return lambda function: on(off(function))
+
+
+FORCE = flag("--force", "Accept an address that clients can't dial.")
 
 
 def metadata_options(command: Callable[..., Status]) -> Callable[..., Status]:

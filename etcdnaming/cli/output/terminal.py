@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TextIO
 
-__all__ = ["can_animate", "is_terminal", "size", "wants_colour", "width"]
+__all__ = ["UNKNOWN", "can_animate", "is_terminal", "size", "wanted_width", "wants_colour", "width"]
 
 UNKNOWN = os.terminal_size((80, 24))
 """The size of a terminal that does not say how large it is."""
@@ -37,9 +37,13 @@ def width(stream: TextIO | None) -> int:
     """Return the columns for *stream*; a pipe or a file has as many as it takes."""
     if stream is None or not is_terminal(stream):
         return sys.maxsize
+    return wanted_width() or size(stream.fileno()).columns
+
+
+def wanted_width() -> int:
+    """Return the columns that the user asks for in the environment; 0 for none."""
     columns = os.environ.get("COLUMNS", "")
-    wanted = int(columns) if columns.isascii() and columns.isdecimal() else 0
-    return wanted or size(stream.fileno()).columns
+    return int(columns) if columns.isascii() and columns.isdecimal() else 0
 
 
 def size(descriptor: int) -> os.terminal_size:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,28 @@ def test_metadata_is_text_or_any_json(
     """Text as etcd's own guide stores it."""
     assert run("add", "svc/e1", "--addr", "1:2", option, value) == Result(0, "OK\n", "")
     assert etcd.get("") == {b"svc/e1": b'{"Op":0,"Addr":"1:2","Metadata":' + stored + b"}"}
+
+
+@pytest.mark.parametrize(("text", "kind"), [('{"zone":"a"}', "object"), (' ["a"]', "array")])
+@pytest.mark.parametrize("dry_run", [(), ("--dry-run",)])
+def test_add_warns_of_metadata_text_that_is_json(
+    run: Run, etcd: Etcd, text: str, kind: str, dry_run: tuple[str, ...]
+) -> None:
+    """It is stored as the text that it is."""
+    result = run("add", "svc/e1", "--addr", "1:1", "--metadata", text, *dry_run)
+
+    warning = f"--metadata stores this JSON {kind} as text, --metadata-json as the {kind} it is"
+    assert (result.status, result.err) == (0, f"Warning: {warning}\n")
+    stored = json.dumps({"Op": 0, "Addr": "1:1", "Metadata": text}, separators=(",", ":"))
+    assert etcd.get("") == ({} if dry_run else {b"svc/e1": stored.encode()})
+
+
+@pytest.mark.parametrize("text", ["zone=a", "{zone}", "[a", "5", "null", '"a"', "{}x", ""])
+def test_add_takes_other_metadata_text_without_a_warning(run: Run, text: str) -> None:
+    """Even if it begins as JSON does."""
+    result = run("add", "svc/e1", "--addr", "1:1", "--metadata", text)
+
+    assert result == Result(0, "OK\n", "")
 
 
 def test_metadata_may_be_in_a_file_or_on_stdin(run: Run, etcd: Etcd, tmp_path: Path) -> None:
@@ -274,7 +298,8 @@ def test_a_key_may_be_any_bytes(run: Run, etcd: Etcd) -> None:
 @pytest.mark.parametrize("option", ["--addr", "--metadata"])
 def test_all_else_is_utf8(run: Run, etcd: Etcd, option: str) -> None:
     """It becomes JSON."""
-    result = run("add", "svc/e1", "--addr", "1:2", option, b"\xff")
+    given = {"--addr": "1:2", option: b"\xff"}
+    result = run("add", "svc/e1", *chain.from_iterable(given.items()))
 
     message = f"Error: Invalid value for '{option}': not UTF-8 (see etcdnaming add --help)\n"
     assert result == Result(128, "", message)

@@ -12,6 +12,7 @@ import click
 from ... import keys, wire
 from ...errors import InvalidValueError
 from ...model import JSON
+from .. import stderr
 from ..failures import InputError
 from ..files import name_of, read_bytes
 from ..tab.offers import complete_keys, complete_prefixes, complete_targets
@@ -82,7 +83,8 @@ def _target(text: str) -> str:
 def _target_slash(text: str) -> str:
     target = _target(text)
     if not text.endswith("/"):
-        raise ValueError(f"it means all that is under it, so say {text}/")
+        example = "foo/bar/svc/" if text.startswith("-") else f"{text}/"
+        raise ValueError(f'{text!r} is not a target that ends in "/", e.g. {example}')
     return target
 
 
@@ -120,6 +122,8 @@ def metadata_options(command: Callable[..., Status]) -> Callable[..., Status]:
         **rest: Any,
     ) -> Status:
         value = metadata_json if metadata is None else metadata
+        if metadata is not None:
+            _warn_of_json(metadata)
         if metadata_file is not None:
             value = _read_metadata(metadata_file)
         return command(*args, metadata=value, **rest)
@@ -137,6 +141,17 @@ def metadata_options(command: Callable[..., Status]) -> Callable[..., Status]:
 
 METADATA_OPTIONS = ("metadata", "metadata_json", "metadata_file")
 """Of which only one may be used."""
+
+
+def _warn_of_json(text: str) -> None:
+    kind = {"{": "object", "[": "array"}.get(text.lstrip()[:1])
+    if kind is None:
+        return
+    try:
+        wire.loads(text)
+    except InvalidValueError:
+        return
+    stderr.warn(f"--metadata stores this JSON {kind} as text, --metadata-json as the {kind} it is")
 
 
 def _read_metadata(file: str) -> JSON:

@@ -4,7 +4,8 @@ Everything that can go wrong, in one tree. Each error is made from its facts and
     EtcdnamingError
     ├── InvalidTargetError          an empty target, or one of slashes only
     ├── InvalidKeyError             a key outside its target
-    ├── InvalidEndpointError        an endpoint that can't be stored
+    ├── InvalidEndpointError        an endpoint that can't be stored, or can't be dialled
+    │   └── MissingPortError        its address is a host without a port
     ├── InvalidSettingError         a client can't be made from these settings
     ├── InvalidValueError           a stored value that can't be read
     ├── TooManyOperationsError      more than one transaction takes; nothing was written
@@ -56,6 +57,7 @@ __all__ = [
     "KeyHeldError",
     "LeaseNotFoundError",
     "MessageTooLargeError",
+    "MissingPortError",
     "OutcomeUnknownError",
     "PermissionDeniedError",
     "RefusedError",
@@ -89,7 +91,16 @@ class InvalidKeyError(EtcdnamingError, ValueError):
 
 
 class InvalidEndpointError(EtcdnamingError, ValueError):
-    """The endpoint has no form in etcd that Go could read."""
+    """The endpoint has no form in etcd that Go could read, or no client could dial its address."""
+
+
+class MissingPortError(InvalidEndpointError):
+    """The address of an endpoint is a host without a port, which gRPC clients can't dial."""
+
+    def __init__(self, addr: str) -> None:
+        example = f"[{addr}]:PORT" if addr.count(":") > 1 and addr[0] != "[" else f"{addr}:PORT"
+        super().__init__(f"the address {addr!r} has no port: write {example}")
+        self.addr = addr
 
 
 class InvalidSettingError(EtcdnamingError, ValueError):

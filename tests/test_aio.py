@@ -65,6 +65,20 @@ async def some(*requests: bytes) -> AsyncIterator[bytes]:
 
 
 @in_loop
+async def test_channel_leaves_out_addresses_that_grpc_refuses(
+    client: Client, manager: EndpointManager, backends: Backends
+) -> None:
+    """No call fails beside an IPv6 scope that is no interface here, or a port out of range."""
+    backend = backends()
+    hostile = "[fe80::1%nope0]:80", "[fe80::1%25nope0]:80", "[fe80::1%a?b]:80", "1.2.3.4:99999"
+    manager.update([Update.add(f"foo/svc/{n}", Endpoint(addr)) for n, addr in enumerate(hostile)])
+    update(manager, backend)
+    async with insecure_channel("etcd:///foo/svc", client) as channel:
+        await wait_until(lambda: channel.endpoints == (Endpoint(backend.addr),))
+        assert await ask(channel, 20) == {backend.addr: 20}
+
+
+@in_loop
 async def test_all_kinds_of_calls_before_and_after_the_first_set(
     client: Client, manager: EndpointManager, backends: Backends
 ) -> None:

@@ -33,6 +33,41 @@ def test_add_and_delete_are_seen_by_etcdctl(etcd: Etcd, manager: EndpointManager
     assert etcd.get("foo/") == {}
 
 
+@pytest.mark.parametrize(
+    ("addr", "reason"),
+    [
+        ("localhost", "the address 'localhost' has no port: write localhost:PORT"),
+        ("1.2.3.4:99999", "the address '1.2.3.4:99999' needs a port from 1 to 65535"),
+        ("http://a:1", "the address 'http://a:1' is a URL: write HOST:PORT"),
+        ("a\n\x1b[2J:80", r"the address 'a\n\x1b[2J:80' has a blank or a control character"),
+        ("", "the address is empty"),
+    ],
+)
+def test_address_that_no_client_can_dial_is_stored_and_logged(
+    etcd: Etcd,
+    manager: EndpointManager,
+    caplog: pytest.LogCaptureFixture,
+    addr: str,
+    reason: str,
+) -> None:
+    """Go stores any text; the log names the key."""
+    manager.add_endpoint("foo/e\n1", Endpoint(addr))
+
+    assert manager.list().by_key() == {"foo/e\n1": Endpoint(addr)}
+    assert caplog.messages == [rf"foo/e\n1: gRPC clients can't dial it: {reason}"]
+
+
+def test_address_that_clients_can_dial_is_not_logged(
+    manager: EndpointManager, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nor is a delete."""
+    for n, addr in enumerate(("1.2.3.4:80", "[fe80::1%eth0]:80", "unix:/run/s", "dns:///a:80")):
+        manager.add_endpoint(f"foo/e{n}", Endpoint(addr))
+    manager.delete_endpoint("foo/e0")
+
+    assert caplog.messages == []
+
+
 def test_what_etcds_guide_puts_by_hand_is_listed(etcd: Etcd, manager: EndpointManager) -> None:
     """Without Op, and with metadata."""
     etcd.put("foo/1.2.3.4", '{"Addr":"1.2.3.4","Metadata":"hi"}')

@@ -62,6 +62,21 @@ def test_endpoints_are_there_while_the_block_runs(etcd: Etcd, client: Client) ->
     assert not registration.registered
 
 
+def test_address_that_no_client_can_dial_is_registered_and_logged(
+    etcd: Etcd, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whether it is there at the beginning or comes later."""
+    with registered(client, Endpoint(":")) as (registration, _):
+        registration.set("svc/e2", Endpoint("1.2.3.4:0"))
+        registration.set("svc/e3", HERE)
+        wait_until(lambda: len(etcd.entries("svc/")) == 3)
+
+    assert caplog.messages == [
+        f"{KEY}: gRPC clients can't dial it: the address ':' has neither host nor port",
+        "svc/e2: gRPC clients can't dial it: the address '1.2.3.4:0' needs a port from 1 to 65535",
+    ]
+
+
 class Succeeding(Client):
     """A client of somebody whose predecessor's *lease* ends while he takes over; it counts."""
 

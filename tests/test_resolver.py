@@ -31,11 +31,11 @@ from harness.relay import Relay, cut_off_when, passed_on
 from harness.resources import descriptors
 
 from etcdnaming import Endpoint, EndpointManager, Update, insecure_channel, secure_channel
-from etcdnaming.errors import InvalidEndpointError, InvalidSettingError, InvalidTargetError
+from etcdnaming.errors import InvalidSettingError, InvalidTargetError
 from etcdnaming.etcd import Client
 from etcdnaming.model import Change, ChangeBatch, Operation
 from etcdnaming.resolver import following, host_names
-from etcdnaming.resolver.addresses import dial_target, parse_address
+from etcdnaming.resolver.addresses import dial_target
 from etcdnaming.resolver.channel import Channel
 from etcdnaming.resolver.known_set import KnownSet
 from etcdnaming.resolver.waiting import wait_for_inner
@@ -509,7 +509,6 @@ def test_what_cant_be_dialled_is_left_out(
     manager: EndpointManager,
     backends: Backends,
     caplog: pytest.LogCaptureFixture,
-    capfd: pytest.CaptureFixture[str],
 ) -> None:
     """With one warning each, and the others work."""
     add(manager, "nonsense", "10.0.0.1", "does-not-exist.invalid:80")
@@ -522,7 +521,108 @@ def test_what_cant_be_dialled_is_left_out(
     warnings = [each.getMessage() for each in caplog.records]
     for what in ("nonsense", "10.0.0.1", "unix:/tmp/x", "does-not-exist.invalid", "a b:80"):
         assert len([each for each in warnings if f" {what} " in each]) == 1
-    assert capfd.readouterr() == ("", "")
+
+
+HOSTILE = (
+    "[fe80::1%nope0]:80",
+    "[fe80::1%25nope0]:80",
+    "[fe80::1%4294967297]:80",
+    "[fe80::1%12345678901234567890]:80",
+    "[fe80::1%et/h]:80",
+    "[fe80::1%a?b]:80",
+    "[::1%nope0]:80",
+    "1.2.3.4:0",
+    "1.2.3.4:99999",
+    "1.2.3.4:80,5.6.7.8:80",
+    "http://1.2.3.4:80",
+    "1.2.3.4 :80",
+    "1.2.3.4:80#x",
+    "1.2.3.4:80?x",
+    "unix:/a,/b",
+    "unix:" + "x" * 200,
+    "",
+)
+"""What gRPC refuses of a target, or takes for several: one of them fails every call."""
+
+
+def test_channel_leaves_out_every_address_that_grpc_refuses(
+    channel: Channel,
+    manager: EndpointManager,
+    backends: Backends,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """No call fails, whatever is registered beside a server; each address draws one warning."""
+    backend = backends()
+    manager.update([Update.add(f"foo/svc/{n}", Endpoint(addr)) for n, addr in enumerate(HOSTILE)])
+    add(manager, backend)
+    wait_until(lambda: {each.addr for each in channel.endpoints} == {backend.addr})
+    assert ask(channel, 20) == {backend.addr: 20}
+    wait_until(lambda: all(_is_named(addr, caplog) for addr in HOSTILE))
+    assert len(caplog.messages) == len(set(caplog.messages))
+
+
+def _is_named(addr: str, caplog: pytest.LogCaptureFixture) -> bool:
+    host = addr.rpartition(":")[0].strip("[]")
+    names = f" {addr} is left out", f"endpoints on {host} are left out"
+    return any(name in message for name in names for message in caplog.messages)
+
+
+def test_channel_dials_a_scoped_address_however_it_is_spelled(
+    client: Client, manager: EndpointManager, backends: Backends
+) -> None:
+    """By name, by number, and with the percent sign as URLs spell it."""
+    backend = backends("[::1]:0")
+    number, name = next(each for each in socket.if_nameindex() if each[1].startswith("lo"))
+    for n, scope in enumerate((name, f"25{name}", str(number))):
+        endpoint = Endpoint(f"[::1%{scope}]:{backend.port}")
+        EndpointManager(client, f"svc{n}").add_endpoint(f"svc{n}/e1", endpoint)
+        with insecure_channel(f"svc{n}", client) as channel:
+            assert ask(channel, wait_for_ready=True) == {backend.addr: 1}
+
+
+def test_channel_uses_a_scope_once_its_interface_exists(
+    channel: Channel,
+    manager: EndpointManager,
+    backends: Backends,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An interface may come up after its address was registered."""
+    backend = backends("[::1]:0")
+    real, number = socket.if_nametoindex, socket.if_nameindex()[0][0]
+    known: dict[str, int] = {}
+    monkeypatch.setattr(host_names, "REFRESH", 0.1)
+    monkeypatch.setattr(socket, "if_nametoindex", lambda name: known.get(name) or real(name))
+    add(manager, f"[::1%late0]:{backend.port}")
+    wait_until(lambda: "no endpoints that can be dialled" in why_not(channel))
+    known["late0"] = number
+    wait_until(lambda: channel.endpoints != ())
+    assert ask(channel, wait_for_ready=True) == {backend.addr: 1}
+
+
+WARNED = """
+import sys, time
+from etcdnaming import Client, insecure_channel
+channel = insecure_channel("svc", Client([sys.argv[1]]))
+while not channel.endpoints:
+    time.sleep(0.01)
+"""
+
+
+def test_channel_warnings_reach_a_program_that_configures_no_logging(
+    etcd: Etcd, manager: EndpointManager
+) -> None:
+    """On its stderr, one line each: what stands in etcd is escaped."""
+    etcd.put("svc/bad", json.dumps({"Addr": "a\nError: b\x1b[2J:80"}))
+    etcd.put("svc/good", json.dumps({"Addr": "127.0.0.1:1"}))
+    done = subprocess.run(
+        [sys.executable, "-c", WARNED, etcd.endpoint],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    [line] = done.stderr.splitlines()
+    assert line.startswith(r"svc: the endpoint a\nError: b\x1b[2J:80 is left out: ")
 
 
 def test_host_names_and_both_families_mix(
@@ -945,33 +1045,6 @@ def test_the_package_alone_brings_no_grpc() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "10.0.0.1:0",
-        "10.0.0.1:65536",
-        "10.0.0.1:http",
-        "10.0.0.1:٨٠",
-        ":80",
-        "::1:80",
-        "[10.0.0.1]:80",
-        "[host]:80",
-        "http://host:80",
-        "a,b:80",
-        "user@host:80",
-        "\udcff:80",
-        "unix:",
-        "unix:/a,/b",
-        "unix:/" + "x" * 200,
-        "",
-    ],
-)
-def test_addresses_that_nobody_could_dial(text: str) -> None:
-    """One of them in gRPC's target would fail every call."""
-    with pytest.raises(InvalidEndpointError):
-        parse_address(text)
 
 
 def test_equal_sets_have_equal_targets() -> None:

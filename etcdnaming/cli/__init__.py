@@ -109,7 +109,8 @@ def _fail(exc: Exception) -> int:
             return status
     import traceback  # is for mistakes of ours
 
-    traceback.print_exc()
+    for line in traceback.format_exc().splitlines():  # a message may quote etcd
+        stderr.say(line)
     stderr.error("this is a mistake in etcdnaming, please report it")
     return 1
 

@@ -7,8 +7,8 @@ import signal
 import sys
 
 from ..errors import InvalidSettingError
+from ..printable import printable
 from . import stderr
-from .output.spelling import printable
 from .signals import unwinding
 
 __all__ = ["ask_password", "confirm", "is_answered"]

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sys
 
+from ..printable import printable
+
 __all__ = ["debug", "error", "say", "warn"]
 
 
@@ -30,12 +32,8 @@ def say(text: str) -> None:
     """Say *text* as it is. If nobody can hear it, the exit code has to do."""
     if sys.stderr is None:
         return
-    if not text.isprintable():
-        from .output.spelling import printable  # brings json, which --help need not pay for
-
-        text = printable(text)
     try:
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
     except BrokenPipeError:
         raise
     except OSError:

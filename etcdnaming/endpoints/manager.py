@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from .. import keys
+from ..addresses import warn_of_address
 from ..etcd import Client, rpc
 from ..etcd.snapshot import read_snapshot
 from ..model import (
@@ -89,7 +90,8 @@ class EndpointManager:
         Make all updates, or none of them, in one transaction.
 
         Args:
-            updates: Several of one key are folded into one that has the same effect.
+            updates: Several of one key are folded into one that has the same effect. An address
+                that gRPC clients can't dial is stored, as Go does, and logged as a warning.
 
             conditions: What must be true, or nothing is done.
 
@@ -104,6 +106,9 @@ class EndpointManager:
         touched: list[Update | Condition] = [*updates, *conditions]
         for each in touched:
             keys.check_key(each.key, self._target)
+        for update in updates:
+            if update.endpoint is not None:
+                warn_of_address(update.key, update.endpoint.addr)
         return transaction.update(
             self._client,
             updates,

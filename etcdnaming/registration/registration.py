@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TypeAlias, get_args
 
 from .. import keys, wire
+from ..addresses import warn_of_address
 from ..errors import ClosedError, InvalidSettingError
 from ..etcd import Client
 from ..etcd.deadline import Deadline
@@ -50,7 +51,8 @@ class Registration:
     one of them makes the calls back, one after another. Close it before its client.
 
     Args:
-        endpoints: By their keys.
+        endpoints: By their keys. An address that gRPC clients can't dial is registered, and
+            logged as a warning.
 
         ttl: Seconds until etcd removes them when it does not hear of us any more.
 
@@ -216,8 +218,9 @@ class Registration:
 
 
 def _entries(endpoints: Mapping[str, Endpoint]) -> dict[bytes, Entry]:
-    for key in endpoints:
+    for key, endpoint in endpoints.items():
         keys.target_of(key)
+        warn_of_address(key, endpoint.addr)
     return {
         keys.encode(key): Entry(endpoint, wire.encode(endpoint))
         for key, endpoint in endpoints.items()

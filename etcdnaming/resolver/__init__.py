@@ -11,11 +11,6 @@ puts the new channel in the place of the old one; the stubs call by whatever is 
 
 from __future__ import annotations
 
-import logging
-
 from .dialling import insecure_channel, secure_channel
 
 __all__ = ["insecure_channel", "secure_channel"]
-
-# Whoever wants our warnings says so; without this Python would print them.
-logging.getLogger("etcdnaming").addHandler(logging.NullHandler())

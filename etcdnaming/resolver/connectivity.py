@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -10,6 +9,7 @@ from typing import TypeAlias
 
 import grpc
 
+from ..log import logger
 from .inner import Inner
 
 __all__ = ["LINGER", "Connectivity", "Listener", "unsubscribe"]
@@ -19,7 +19,7 @@ Listener: TypeAlias = Callable[[grpc.ChannelConnectivity], None]
 LINGER = 1.0
 """Seconds for which a channel is kept after nobody subscribes to it any more, five times enough."""
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 
 def unsubscribe(channel: grpc.Channel, listener: Listener) -> None:

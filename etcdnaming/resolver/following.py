@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -11,6 +10,7 @@ from collections.abc import Callable
 from ..endpoints.watch import Watch
 from ..errors import ClosedError, InvalidSettingError
 from ..etcd import Client
+from ..log import logger
 from ..model import Endpoint, WatchState
 from .host_names import HostNames
 from .known_set import KnownSet
@@ -21,7 +21,7 @@ __all__ = ["Following", "follow", "unfollow"]
 RETRY = 5.0
 """Seconds until a watch that has ended with an error is begun anew: roles are granted, too."""
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 _shared: dict[tuple[Client, str, float], Following] = {}
 _sharing = threading.RLock()  # guards it

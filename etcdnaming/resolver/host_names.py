@@ -1,16 +1,17 @@
-"""Host names of endpoints: looked up beside everything else, again and again."""
+"""Host names and scopes of endpoints: looked up beside everything else, again and again."""
 
 from __future__ import annotations
 
 import ipaddress
-import logging
 import socket
 import threading
 import time
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from typing import NamedTuple
 
+from ..log import logger
 from .addresses import IP
 
 __all__ = ["HostNames"]
@@ -21,12 +22,17 @@ REFRESH = 30.0
 WORKERS = 8
 """Threads that look up, at most: one name that nobody answers for must not hold up the others."""
 
-_log = logging.getLogger(__name__)
+MOST = 2**32 - 1
+"""Numbers of interfaces have 32 bits."""
+
+_log = logger(__name__)
 
 
 class HostNames:
     """
-    The IP addresses of the names that are wanted. `_changed` guards everything.
+    The IP addresses of the hosts that are wanted. `_changed` guards everything.
+
+    A host is a name, or an IPv6 address with a scope: an interface comes and goes as a name does.
 
     Args:
         tell: Called, by a thread of this, when another answer was found. What was found once
@@ -99,8 +105,38 @@ class _Found(NamedTuple):
 
 
 def _look_up(name: str) -> _Found:
+    address, _, scope = name.partition("%")
     try:
+        if scope:
+            return _Found(frozenset({_scoped(address, _interface(scope))}))
         found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as exc:
         return _Found(frozenset(), str(exc))
-    return _Found(frozenset(ipaddress.ip_address(address[0]) for *_, address in found))
+    return _Found(frozenset(_scoped(str(host), *rest[2:]) for *_, (host, *rest) in found))
+
+
+def _scoped(address: str, number: int | str = 0) -> IP:
+    return ipaddress.ip_address(f"{address}%{number}" if number else address)
+
+
+def _interface(scope: str) -> int:
+    """
+    Return the number of the interface that *scope* names, by name or by number.
+
+    gRPC takes any number, but refuses a whole target for one name that it does not know.
+
+    Raises:
+        OSError: There is no such interface on this machine.
+    """
+    for spelled in (scope, scope.removeprefix("25")):  # URLs spell the percent sign as %25
+        with suppress(OSError):
+            return _number(spelled)
+    raise OSError(f"there is no interface {scope!r}")
+
+
+def _number(interface: str) -> int:
+    if not interface.isdecimal():
+        return socket.if_nametoindex(interface)
+    number = min(int(interface), MOST)  # Python would cut off the bits above
+    socket.if_indextoname(number)
+    return number

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ..addresses import HostPort, SocketPath, parse_address
 from ..errors import InvalidEndpointError
+from ..log import logger
 from ..model import Endpoint
-from .addresses import IP, HostPort, SocketPath, dial_target, parse_address
+from .addresses import IP, dial_target, parse_ip
 from .host_names import HostNames
 
 __all__ = ["Outlook", "Surveyor"]
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 
 class Outlook(NamedTuple):
@@ -66,12 +67,12 @@ class Surveyor:
             return
         if isinstance(address, SocketPath):
             found.sockets.append((endpoint, address.path))
-        elif address.ip is None:
+        elif (ip := parse_ip(address.host)) is None:
             found.named.append((endpoint, address))
             found.names.add(address.host)
         else:
             found.dialled.append(endpoint)
-            found.places.append((address.ip, address.port))
+            found.places.append((ip, address.port))
 
     def _resolve(self, endpoint: Endpoint, address: HostPort, found: _Found) -> None:
         ips = self._hosts.answer(address.host)
@@ -90,7 +91,10 @@ class Surveyor:
 
     def _reason(self, found: _Found) -> str:
         useless = [reason for _, reason in sorted(found.left_out)]
-        useless += [f"{addr!r}: unknown host" for addr in sorted(found.unresolved)]
+        useless += [
+            f"the address {addr!r} has an unknown host or interface"
+            for addr in sorted(found.unresolved)
+        ]
         if not useless:
             return f"the service {self._name} has no endpoints"
         return f"the service {self._name} has no endpoints that can be dialled: {useless[0]}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import Any
 
 import grpc
 
+from ..log import logger
 from .failed import FailedCall
 from .inner import Inner
 from .shapes import Future
@@ -19,7 +19,7 @@ from .terms import Terms
 
 __all__ = ["PendingCall"]
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 _CANCELLED = "Locally cancelled by application!"  # gRPC's own words
 

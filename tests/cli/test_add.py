@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,8 @@ LEASE_LINE = re.compile(r"lease ([0-9a-f]{16}) granted with TTL\((\d+)s\)\n")
 
 def test_stores_what_go_stores(run: Run, etcd: Etcd) -> None:
     """To the byte, so that Go services can read it."""
-    assert run("add", "foo/bar/svc/e1", "--addr", "1.2.3.4") == Result(0, "OK\n", "")
+    warning = "Warning: the address '1.2.3.4' has no port: write 1.2.3.4:PORT\n"
+    assert run("add", "foo/bar/svc/e1", "--addr", "1.2.3.4") == Result(0, "OK\n", warning)
     assert etcd.get("foo") == {b"foo/bar/svc/e1": b'{"Op":0,"Addr":"1.2.3.4","Metadata":null}'}
 
 
@@ -38,6 +40,28 @@ def test_metadata_is_text_or_any_json(
     """Text as etcd's own guide stores it."""
     assert run("add", "svc/e1", "--addr", "1:2", option, value) == Result(0, "OK\n", "")
     assert etcd.get("") == {b"svc/e1": b'{"Op":0,"Addr":"1:2","Metadata":' + stored + b"}"}
+
+
+@pytest.mark.parametrize(("text", "kind"), [('{"zone":"a"}', "object"), (' ["a"]', "array")])
+@pytest.mark.parametrize("dry_run", [(), ("--dry-run",)])
+def test_add_warns_of_metadata_text_that_is_json(
+    run: Run, etcd: Etcd, text: str, kind: str, dry_run: tuple[str, ...]
+) -> None:
+    """It is stored as the text that it is."""
+    result = run("add", "svc/e1", "--addr", "1:1", "--metadata", text, *dry_run)
+
+    warning = f"--metadata stores this JSON {kind} as text, --metadata-json as the {kind} it is"
+    assert (result.status, result.err) == (0, f"Warning: {warning}\n")
+    stored = json.dumps({"Op": 0, "Addr": "1:1", "Metadata": text}, separators=(",", ":"))
+    assert etcd.get("") == ({} if dry_run else {b"svc/e1": stored.encode()})
+
+
+@pytest.mark.parametrize("text", ["zone=a", "{zone}", "[a", "5", "null", '"a"', "{}x", ""])
+def test_add_takes_other_metadata_text_without_a_warning(run: Run, text: str) -> None:
+    """Even if it begins as JSON does."""
+    result = run("add", "svc/e1", "--addr", "1:1", "--metadata", text)
+
+    assert result == Result(0, "OK\n", "")
 
 
 def test_metadata_may_be_in_a_file_or_on_stdin(run: Run, etcd: Etcd, tmp_path: Path) -> None:
@@ -97,8 +121,33 @@ def test_a_port_alone_is_refused_where_etcd_is_local(run: Run, etcd: Etcd) -> No
 
 
 @pytest.mark.parametrize(
+    "addr", ["http://1.2.3.4:80", "1.2.3.4:99999", "1.2.3.4 :80", " ", ":", "a\n:1", "", "a:"]
+)
+@pytest.mark.parametrize("options", [[], ["--dry-run"], ["--ttl", "60"]])
+def test_add_refuses_an_address_that_no_client_can_dial(
+    run: Run, etcd: Etcd, addr: str, options: list[str]
+) -> None:
+    """Before anything is written; no lease is left either."""
+    result = run("add", "svc/e1", "--addr", addr, *options)
+
+    assert (result.status, result.out) == (128, "")
+    assert re.fullmatch(r"Error: the address .*; --force stores it anyway\n", result.err)
+    assert etcd.get("") == {}
+    assert etcd.leases() == []
+
+
+def test_add_stores_an_address_that_no_client_can_dial_with_force(run: Run, etcd: Etcd) -> None:
+    """And says what is wrong with it."""
+    result = run("add", "svc/e1", "--addr", "http://a:1\x1b[2J", "--force")
+
+    warning = r"Warning: the address 'http://a:1\x1b[2J' has a blank or a control character"
+    assert result == Result(0, "OK\n", f"{warning}\n")
+    assert etcd.get("") == {b"svc/e1": rb'{"Op":0,"Addr":"http://a:1\u001b[2J","Metadata":null}'}
+
+
+@pytest.mark.parametrize(
     ("addr", "host"),
-    [("0.0.0.0:80", "0.0.0.0"), ("[::]:80", "[::]"), ("0.0.0.0", "0.0.0.0")],  # noqa: S104
+    [("0.0.0.0:80", "0.0.0.0"), ("[::]:80", "[::]")],  # noqa: S104
 )
 def test_warns_of_an_address_nobody_can_dial(run: Run, addr: str, host: str) -> None:
     """It is taken over from a server's configuration again and again."""
@@ -245,12 +294,12 @@ def test_a_key_may_be_any_bytes(run: Run, etcd: Etcd) -> None:
     assert list(etcd.get("")) == [b"svc/\xff\n"]
 
 
-@pytest.mark.parametrize("option", ["--addr", "--metadata"])
-def test_all_else_is_utf8(run: Run, etcd: Etcd, option: str) -> None:
+@pytest.mark.parametrize("options", [["--addr"], ["--addr", "1:2", "--metadata"]])
+def test_all_else_is_utf8(run: Run, etcd: Etcd, options: list[str]) -> None:
     """It becomes JSON."""
-    result = run("add", "svc/e1", "--addr", "1:2", option, b"\xff")
+    result = run("add", "svc/e1", *options, b"\xff")
 
-    message = f"Error: Invalid value for '{option}': not UTF-8 (see etcdnaming add --help)\n"
+    message = f"Error: Invalid value for '{options[-1]}': not UTF-8 (see etcdnaming add --help)\n"
     assert result == Result(128, "", message)
     assert etcd.get("") == {}
 

@@ -122,7 +122,10 @@ def test_a_dry_run_changes_nothing(run: Run, etcd: Etcd) -> None:
         (["svc/a", "--if-mod-rev", "0"], "Invalid value for '--if-mod-rev': must be at least 1"),
         (["svc/a", "--all", "svc/"], "KEY... and --all can't be combined"),
         (["--must-exist", "--all", "svc/"], "--all and --must-exist can't be combined"),
-        (["--all", "svc"], "Invalid value for '--all': it means all that is under it, so say svc/"),
+        (
+            ["--all", "svc"],
+            "Invalid value for '--all': 'svc' is not a target that ends in \"/\", e.g. svc/",
+        ),
         (["--all", ""], "Invalid value for '--all': invalid target '': it names no service"),
         (["--all", "/"], "Invalid value for '--all': invalid target '/': it names no service"),
         (["--all", "//"], "Invalid value for '--all': invalid target '//': it names no service"),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pexpect
 import pytest
-from harness import Etcd, Run, Shell
+from harness import Etcd, Run, Shell, Terminal
 
 from etcdnaming.cli import cli
 from etcdnaming.cli.commands import COMMANDS
@@ -115,3 +116,14 @@ def test_the_examples_of_completion_make_shells_complete(shell: Shell) -> None:
     assert "-F _etcdnaming etcdnaming" in shell(f"{in_bash}; complete -p etcdnaming").out
     asked = f"{in_fish}; complete --do-complete 'etcdnaming wai'"
     assert shell(f'fish --private -c "{asked}"').out.startswith("wait\t")
+
+
+@pytest.mark.parametrize("columns", ["0", None])
+def test_help_is_as_wide_as_in_a_pipe_where_the_size_is_unknown(
+    run: Run, terminal: Terminal, columns: str | None
+) -> None:
+    """Terminals of docker, expect and serial lines say 0."""
+    screen = terminal("list", "--help", size=(0, 0), env={"COLUMNS": columns})
+    screen.expect(pexpect.EOF)
+
+    assert str(screen.before).replace("\r\n", "\n") == run("list", "--help").out

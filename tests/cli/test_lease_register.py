@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from harness import Etcd, Shell, Spawn, wait_until
+from harness import Etcd, Result, Run, Shell, Spawn, wait_until
 from harness.process import command
 from harness.registering import ADDR, KEY, REGISTER, VALUE, changes, is_empty, kinds
 
@@ -114,11 +114,35 @@ def test_a_file_of_endpoints_shares_one_lease(spawn: Spawn, etcd: Etcd, tmp_path
     assert process.finish().out.count("OK\n") == 1
     assert etcd.get("") == {}
 
-    lines = [{"op": "add", "key": f"svc/e{n}", "addr": f"{n}:{n}"} for n in range(200)]
+    lines = [{"op": "add", "key": f"svc/e{n}", "addr": f"{n}:{n}"} for n in range(1, 201)]
     file.write_text("\n".join(map(json.dumps, lines)))
     process = spawn("lease-register", "-f", file, "-w", "json", "--target", "svc")
     wait_until(lambda: kinds(process.out).count("registered") == 200)
     assert len(etcd.get("svc/")) == 200
+
+
+def test_lease_register_warns_once_of_an_address_without_a_port(spawn: Spawn, etcd: Etcd) -> None:
+    """On the command line and in a file."""
+    process = spawn("lease-register", "svc/e1", "--addr", "localhost")
+    process.wait_for_out("OK\n")
+    assert process.err == "Warning: the address 'localhost' has no port: write localhost:PORT\n"
+
+
+def test_lease_register_refuses_an_address_in_a_file_that_no_client_can_dial(
+    spawn: Spawn, run: Run, etcd: Etcd, tmp_path: Path
+) -> None:
+    """It names the line; forced, it is registered with a warning."""
+    file = tmp_path / "endpoints"
+    file.write_text("add svc/e1 1:1\nadd svc/e2 http://a:1\n")
+    reason = "the address 'http://a:1' is a URL: write HOST:PORT"
+
+    refused = f"Error: {file}:2: {reason}; --force stores it anyway\n"
+    assert run("lease-register", "-f", file) == Result(3, "", refused)
+    assert etcd.get("") == {}
+    process = spawn("lease-register", "-f", file, "--force")
+    process.wait_for_out("OK\n")
+    assert list(etcd.get("")) == [b"svc/e1", b"svc/e2"]
+    assert process.err == f"Warning: {reason}\n"
 
 
 def test_a_key_that_ends_in_a_slash_is_completed(spawn: Spawn, etcd: Etcd) -> None:
@@ -166,7 +190,7 @@ def test_without_a_stdout_nothing_is_registered(shell: Shell, etcd: Etcd) -> Non
 def test_a_reader_who_is_stuck_does_not_make_it_deaf(etcd: Etcd, tmp_path: Path) -> None:
     """It ends as it is told to, although it can't say so."""
     file = tmp_path / "endpoints"
-    file.write_text("".join(f"add svc/e{n} {n}:{n}\n" for n in range(500)))
+    file.write_text("".join(f"add svc/e{n} {n}:{n}\n" for n in range(1, 501)))
     args = command("lease-register", "-f", file, "-w", "json", "--endpoints", etcd.endpoint)
     with subprocess.Popen(args, stdout=subprocess.PIPE) as process:
         wait_until(lambda: len(etcd.get("svc/")) == 500)

@@ -189,7 +189,7 @@ def test_finds_services(run: Run, etcd: Etcd) -> None:
         ),
         (
             ["--services", "svc"],
-            "Invalid value for '--services': it means all that is under it, so say svc/",
+            "Invalid value for '--services': 'svc' is not a target that ends in \"/\", e.g. svc/",
         ),
         (["svc", "--services", "svc/"], "TARGET and --services can't be combined"),
         (["svc", "--keys-only", "--count-only"], "--keys-only and --count-only can't be combined"),

@@ -252,9 +252,20 @@ def test_a_flag_has_no_other_value(run: Run) -> None:
     assert result == Result(128, "", message)
 
 
+def test_option_with_one_value_may_stand_before_and_after_the_command(run: Run, one: Etcd) -> None:
+    """An alias has one, which a command line overrules; a value may look like the option again."""
+    result = run("-w", "table", "list", "svc", "-w", "simple")
+    assert result == Result(0, LINE, "")
+
+    assert run("add", "svc/e2", "--addr", "1:1", "--metadata", "--metadata").status == 0
+    assert run("list", "svc", "--debug=false", "--debug=false") == Result(
+        0, f'{LINE}svc/e2\t1:1\t"--metadata"\n', ""
+    )
+
+
 def test_what_looks_like_a_flag_may_be_a_value(run: Run, etcd: Etcd) -> None:
     """The word after an option is its own, and after -- there are no options."""
-    run("add", "svc/e1", "--addr", "--debug=true", "--metadata", "--prev-kv=false")
+    run("add", "svc/e1", "--addr", "--debug=true", "--metadata", "--prev-kv=false", "--force")
     run("add", "--addr=1:1", "--", "svc/--debug=x")
 
     assert etcd.get("") == {

@@ -67,6 +67,17 @@ def test_every_error_has_its_code_and_one_line(
     assert run() == Result(code, "", "Error: it\\nwent \\x1b[31mwrong\n")
 
 
+def test_mistake_of_ours_writes_no_escape_codes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its message may quote what stands in etcd."""
+
+    def fail(_: list[str]) -> int:
+        raise ZeroDivisionError("\x1b[2J\x9b")
+
+    monkeypatch.setattr(etcdnaming.cli, "_run", fail)
+
+    assert "\nZeroDivisionError: \\x1b[2J\\xc2\\x9b\n" in run().err
+
+
 def test_a_mistake_of_ours_shows_where_it_is(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody will have to mend it."""
 

@@ -73,11 +73,44 @@ def test_the_last_word_about_a_key_counts(
     assert etcd.get("") == left
 
 
-def test_the_address_may_hold_an_equals_sign(run: Run, etcd: Etcd) -> None:
-    """The key ends at the first."""
-    run("txn-update", "--add", "svc/e1=dns:///a?b=c")
+@pytest.mark.parametrize(
+    ("addr", "found"), [('1:1={"a":1}', "="), ('1:1{"a":1}', "{"), ("1:1 zone", " ")]
+)
+def test_txn_update_refuses_metadata_after_an_address(
+    run: Run, etcd: Etcd, addr: str, found: str
+) -> None:
+    """KEY=ADDR looks as if it could go on; forced, the key ends at the first equals sign."""
+    add = ("txn-update", "--add", "svc/e2=2:2", "--add", f"svc/e1={addr}")
 
-    assert etcd.get("") == {b"svc/e1": value("dns:///a?b=c")}
+    reason = f"has a {found!r}: KEY=ADDR takes no metadata, use a FILE; --force stores it anyway"
+    assert run(*add) == Result(128, "", f"Error: the address {addr!r} {reason}\n")
+    assert etcd.get("") == {}
+
+    result = run(*add, "--force")
+    assert (result.status, result.out) == (0, "SUCCESS\n")
+    assert result.err.startswith(f"Warning: the address {addr!r} ")
+    assert set(etcd.get("")) == {b"svc/e1", b"svc/e2"}
+
+
+@pytest.mark.parametrize(
+    "bad",
+    ["add svc/e2 http://a:1", '{"op":"add","key":"svc/e2","addr":"http://a:1"}'],
+    ids=["text", "json"],
+)
+def test_txn_update_names_the_line_of_an_address_that_no_client_can_dial(
+    run: Run, etcd: Etcd, bad: str
+) -> None:
+    """Nothing is written unless it is forced."""
+    good = "add svc/e1 1:1" if bad.startswith("add") else bad.replace("http://a", "1")
+    text = f"{good}\n{bad}\n"
+    reason = "the address 'http://a:1' is a URL: write HOST:PORT"
+
+    refused = f"Error: stdin:2: {reason}; --force stores it anyway\n"
+    assert run("txn-update", "-", input=text) == Result(3, "", refused)
+    assert etcd.get("") == {}
+    forced = Result(0, "SUCCESS\n", f"Warning: {reason}\n")
+    assert run("txn-update", "-", "--force", input=text) == forced
+    assert etcd.get("")[b"svc/e2"] == value("http://a:1")
 
 
 def test_a_key_that_ends_in_a_slash_gets_the_address(run: Run, etcd: Etcd) -> None:
@@ -184,7 +217,7 @@ def test_a_dry_run_can_be_run(run: Run, etcd: Etcd) -> None:
 
 def many(number: int) -> str:
     """Return a file of *number* updates."""
-    return "".join(f"add svc/e{each:04} 1:{each}\n" for each in range(number))
+    return "".join(f"add svc/e{each:04} 1:{each}\n" for each in range(1, number + 1))
 
 
 def test_a_hundred_are_one_revision(run: Run, etcd: Etcd) -> None:
@@ -327,7 +360,7 @@ def test_what_makes_no_sense_is_refused(run: Run, args: list[str], message: str)
     ("args", "message"),
     [
         (["--add=a=1:1"], "invalid target '': the key 'a' needs one: write TARGET/NAME"),
-        (["--add=svc/a="], "the address is empty"),
+        (["--add=svc/a="], "the address is empty; --force stores it anyway"),
         (["--del=a"], "invalid target '': the key 'a' needs one: write TARGET/NAME"),
         (
             ["--del=svc/a", "--del=web/a", "--target=svc"],

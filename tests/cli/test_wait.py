@@ -229,6 +229,16 @@ def test_a_line_that_is_too_long_is_cut(terminal: Terminal) -> None:
     assert [line.replace("^C", "") for line in picture.lines] == [""]
 
 
+def test_wait_shows_what_is_missing_where_the_size_is_unknown(terminal: Terminal) -> None:
+    """Terminals of docker, expect and serial lines say 0 columns."""
+    picture = Picture(terminal("wait", "svc", size=(0, 0)))
+    picture.wait_for("waiting for svc: 0 of at least 1 endpoints")
+    picture.terminal.sendintr()
+    picture.finish()
+
+    assert [line.replace("^C", "") for line in picture.lines] == [""]
+
+
 def test_a_ctrl_c_leaves_no_half_a_line(terminal: Terminal, etcd: Etcd) -> None:
     """The prompt stands where the line was."""
     picture = Picture(terminal("wait", "svc"))

@@ -86,6 +86,51 @@ def test_it_runs_for_what_is_there_and_for_each_change(
     ]
 
 
+LARGE = 300_000
+"""Bytes, of which a pipe does not take half."""
+
+LEAVES_STDIN_TO_A_DAEMON = """
+import os, sys, time
+if os.fork():
+    with open(sys.argv[1], "a") as runs:
+        runs.write("run\\n")
+    os._exit(0)
+os.setsid()
+while os.path.exists(sys.argv[2]):
+    time.sleep(0.05)
+"""
+
+
+def test_handler_that_leaves_its_stdin_to_a_daemon_does_not_block_the_watch(
+    spawn: Spawn, etcd: Etcd, tmp_path: Path
+) -> None:
+    """The daemon never reads it; the next change runs the handler again."""
+    runs, lives = tmp_path / "runs", tmp_path / "lives"
+    runs.touch()
+    lives.touch()
+    etcd.put("svc/large", json.dumps({"Addr": "1:1", "Metadata": "m" * LARGE}))
+    handler = (sys.executable, "-c", LEAVES_STDIN_TO_A_DAEMON, str(runs), str(lives))
+    try:
+        spawn("watch", "svc", "--", *handler)
+        for number in (1, 2, 3):
+            wait_until(lambda number=number: len(runs.read_text().splitlines()) == number)  # type: ignore[misc]
+            put(etcd, e1=f"1:{number}")
+    finally:
+        lives.unlink()
+
+
+def test_handler_that_reads_slowly_is_given_all(spawn: Spawn, etcd: Etcd, tmp_path: Path) -> None:
+    """However much that is, a piece at a time."""
+    told = tmp_path / "told"
+    etcd.put("svc/large", json.dumps({"Addr": "1:1", "Metadata": "m" * LARGE}))
+    script = f"sleep 0.5; dd bs=1000 of={told}.part 2>/dev/null; mv {told}.part {told}"
+    spawn("watch", "svc", "--", "sh", "-c", script)
+    wait_until(told.exists)
+
+    [endpoint] = json.loads(told.read_text())["endpoints"]
+    assert endpoint["metadata"] == "m" * LARGE
+
+
 def test_it_runs_when_nothing_is_there(spawn: Spawn, etcd: Etcd, runs: Runs) -> None:
     """A list of backends that is empty has to be written too."""
     spawn("watch", "svc", "--", *runs.command)

@@ -223,6 +223,20 @@ def test_it_fits_any_terminal(watch: Watch, etcd: Etcd, size: tuple[int, int]) -
     assert all(len(line) < columns for line in picture.lines)
 
 
+@pytest.mark.parametrize("size", [(0, 0), (24, 0), (0, 80)])
+def test_watch_table_takes_80_by_24_where_the_size_is_unknown(
+    watch: Watch, etcd: Etcd, size: tuple[int, int]
+) -> None:
+    """Terminals of docker, expect and serial lines say 0."""
+    put(etcd, e1="10.0.0.1:80", e2="10.0.0.2:80")
+    picture = watch(size=size)
+    picture.wait_for("svc/e1", "svc/e2", "2 endpoints under svc", "connected to")
+    picture.terminal.sendintr()
+    picture.finish()
+
+    assert "svc/e1" in "\n".join(picture.lines)
+
+
 def test_another_size_is_another_picture(watch: Watch, etcd: Etcd) -> None:
     """At once, and with nothing left of the one before."""
     put(etcd, e1="10.0.0.1:80", e2="10.0.0.2:80", e3="10.0.0.3:80")

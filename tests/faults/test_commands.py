@@ -12,9 +12,9 @@ from harness import Cluster, Etcd, Run
 MOST = 2.0 + 5.0 + 1.0
 
 COMMANDS = (
-    ("add", "svc/e1", "--addr", "1.2.3.4"),
-    ("add", "svc/e2", "--addr", "1.2.3.5", "--ttl", "60"),
-    ("txn-update", "--add", "svc/e3=1.2.3.6", "--add", "svc/e4=1.2.3.7", "--del", "svc/e1"),
+    ("add", "svc/e1", "--addr", "1.2.3.4:80"),
+    ("add", "svc/e2", "--addr", "1.2.3.5:80", "--ttl", "60"),
+    ("txn-update", "--add", "svc/e3=1.2.3.6:80", "--add", "svc/e4=1.2.3.7:80", "--del", "svc/e1"),
     ("list", "svc"),
     ("list", "svc", "--count-only"),
     ("list", "--services", "svc/"),
@@ -48,7 +48,7 @@ def test_without_a_majority_a_write_says_that_its_fate_is_unknown(
     for member in others:
         member.freeze()
     start = time.monotonic()
-    result = run("--endpoints", asked.endpoint, "add", "svc/e1", "--addr", "1.2.3.4")
+    result = run("--endpoints", asked.endpoint, "add", "svc/e1", "--addr", "1.2.3.4:80")
     assert time.monotonic() - start < MOST
     assert (result.status, result.out) == (1, "")
     assert result.err.endswith("the change may have been applied\n")

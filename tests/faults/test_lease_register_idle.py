@@ -103,7 +103,7 @@ def test_a_thousand_endpoints_need_little_more(
 ) -> None:
     """At most 20 MiB."""
     file = tmp_path / "endpoints"
-    file.write_text("".join(f"add svc/many-{n} 10.0.0.1:{n}\n" for n in range(1000)))
+    file.write_text("".join(f"add svc/many-{n} 10.0.0.1:{n}\n" for n in range(1, 1001)))
     many = spawn("lease-register", "-f", file, "--", "sleep", "600")
     many.wait_for_err("OK\n")
     time.sleep(2)

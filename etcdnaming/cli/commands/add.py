@@ -12,6 +12,7 @@ from ...model import JSON, Condition, Endpoint, Update
 from .. import stderr
 from ..app import App, pass_app
 from ..grammar.options import (
+    FORCE,
     KEY,
     LEASE,
     METADATA_OPTIONS,
@@ -42,6 +43,7 @@ EXCLUSIVE = (METADATA_OPTIONS, ("lease", "no_lease", "ttl"), ("if_absent", "if_m
 @click.option("--if-mod-rev", type=REVISION, metavar="N", help="Only if KEY was last changed at N.")
 @flag("--prev-kv", "Print what KEY held before.")
 @target_option
+@FORCE
 @flag("--dry-run", "Only print what would be done.")
 @pass_app
 def command(
@@ -57,6 +59,7 @@ def command(
     if_mod_rev: int | None,
     prev_kv: bool,
     target: str | None,
+    force: bool,
     dry_run: bool,
 ) -> None:
     """
@@ -70,7 +73,7 @@ def command(
     """
     printer = app.printer()
     update = Update.add(key, Endpoint(addr, metadata), lease=0 if no_lease else lease)
-    check(update, target)
+    check(update, target, force=force)
     update = settle(update, app.local_address)
     revision = 0 if if_absent else if_mod_rev
     conditions = [] if revision is None else [Condition(update.key, revision)]

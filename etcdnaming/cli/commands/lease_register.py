@@ -20,6 +20,7 @@ from ..entrypoint.plan import OnLost, Plan, Start, Timing
 from ..entrypoint.specs import Spec, parse_spec
 from ..grammar.durations import parse_duration
 from ..grammar.options import (
+    FORCE,
     KEY,
     METADATA_OPTIONS,
     POSITIVE,
@@ -61,6 +62,7 @@ EXCLUSIVE = (
     help="Several endpoints: the add lines of an update file; - is stdin.",
 )
 @target_option
+@FORCE
 @click.option(
     "--ttl", type=TTL, default="10", metavar="TIME", help="How long they outlive us (10s)."
 )
@@ -127,6 +129,7 @@ def command(
     metadata: JSON,
     file: str | None,
     target: str | None,
+    force: bool,
     ttl: int,
     start: Start | None,
     on_conflict: OnConflict,
@@ -170,7 +173,7 @@ def command(
         ready_file=None if ready_file is None else Path(ready_file),
     )
     _check_plan(plan)
-    updates = _updates(key, addr, metadata, file, target)
+    updates = _updates(key, addr, metadata, file, partial(check, target=target, force=force))
     settings = {"ttl": ttl, "on_conflict": on_conflict, "on_delete": on_delete}
     return _run(app, plan, partial(_registration, app, updates, settings))
 
@@ -204,16 +207,20 @@ def _check_plan(plan: Plan) -> None:
 
 
 def _updates(
-    key: str | None, addr: str | None, metadata: JSON, file: str | None, target: str | None
+    key: str | None,
+    addr: str | None,
+    metadata: JSON,
+    file: str | None,
+    check: Callable[[Update], None],
 ) -> Sequence[Update]:
     if file is not None:
-        return read_file(file, target)
+        return read_file(file, check)
     if key is None:
         raise click.UsageError("nothing to register: name a KEY, or a file of several (-f)")
     if addr is None:
         raise click.UsageError("--addr is missing: what clients dial")
     update = Update.add(key, Endpoint(addr, metadata))
-    check(update, target)
+    check(update)
     return [update]
 
 
@@ -224,10 +231,12 @@ def _registration(
     tells: Tells,
     hear: Callable[[RegistrationEvent], None],
 ) -> Registration:
-    from ...registration.registration import Registration  # behind the door to gRPC
+    from ...log import silent  # behind the door to gRPC
+    from ...registration.registration import Registration
 
     endpoints = settled(updates, app.local_address, tells)
-    return Registration(app.client(), endpoints, on_state=hear, **settings)
+    with silent("etcdnaming.addresses"):  # `settled` has warned of them
+        return Registration(app.client(), endpoints, on_state=hear, **settings)
 
 
 def _run(app: App, plan: Plan, make: Callable[..., Registration]) -> int:

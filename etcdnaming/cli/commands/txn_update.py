@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import click
@@ -13,14 +13,14 @@ from ...model import Condition, Update, UpdateResult
 from .. import stderr
 from ..app import App, pass_app
 from ..files import name_of, read_bytes
-from ..grammar.options import KEY, LEASE, POSITIVE, flag, target_option
+from ..grammar.options import FORCE, KEY, LEASE, POSITIVE, flag, target_option
 from ..grammar.parsed import FILE
 from ..output.printers import Printer
 from ..output.spelling import lease_id
 from ..updates.batches import in_batches
 from ..updates.endpoint import check, check_place, settle
 from ..updates.file import parse
-from ..updates.options import ADD, AT_REVISION, DELETE, InOrder
+from ..updates.options import ADD, AT_REVISION, DELETE, InOrder, check_pair
 
 __all__ = ["command"]
 
@@ -44,6 +44,7 @@ EXCLUSIVE = tuple(("batch_size", name) for name in ("if_absent", "if_exists", "i
 )
 @click.option("--lease", type=LEASE, metavar="HEX", help="Hang all on this lease; 0 is none.")
 @target_option
+@FORCE
 @click.option(
     "--batch-size",
     type=POSITIVE,
@@ -69,6 +70,7 @@ def command(
     if_mod_rev: Sequence[Condition],
     lease: int | None,
     target: str | None,
+    force: bool,
     batch_size: int | None,
     max_txn_ops: int,
     dry_run: bool,
@@ -93,9 +95,8 @@ def command(
     conditions = [*absent, *existing, *if_mod_rev]
     for condition in conditions:
         check_place(condition.key, target)
-    updates = [
-        _on(lease, settle(update, app.local_address)) for update in _read(file, changes, target)
-    ]
+    found = _read(file, changes, partial(check, target=target, force=force), force=force)
+    updates = [_on(lease, settle(update, app.local_address)) for update in found]
     if dry_run:
         _plan(printer, updates, conditions, max_txn_ops if batch_size is None else None)
         return
@@ -109,14 +110,22 @@ def command(
     printer.transaction(results)
 
 
-def _read(file: str | None, changes: Sequence[Update], target: str | None) -> Sequence[Update]:
+def _read(
+    file: str | None,
+    changes: Sequence[Update],
+    check: Callable[[Update], None],
+    *,
+    force: bool,
+) -> Sequence[Update]:
     if file is None and not changes:
         raise click.UsageError("nothing to do: name a FILE (- is stdin), --add or --del")
     for update in changes:
-        check(update, target)
+        if not force:
+            check_pair(update)
+        check(update)
     if file is None:
         return changes
-    in_file = parse(read_bytes(file), name_of(file), partial(check, target=target))
+    in_file = parse(read_bytes(file), name_of(file), check)
     return [*in_file, *changes]
 
 

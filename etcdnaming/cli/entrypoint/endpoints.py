@@ -10,15 +10,15 @@ from ... import keys
 from ...model import Endpoint, Update
 from ..failures import InputError
 from ..files import name_of, read_bytes
-from ..updates.endpoint import Tells, check, settle
+from ..updates.endpoint import Tells, settle
 from ..updates.file import parse
 
 __all__ = ["read_file", "settled"]
 
 
-def read_file(file: str, target: str | None) -> Sequence[Update]:
+def read_file(file: str, check: Callable[[Update], None]) -> Sequence[Update]:
     """
-    Return the endpoints in *file*, of which there is one at least, and each is another one.
+    Return the endpoints in *file*: at least one, all under different keys, each of them checked.
 
     Raises:
         InputError: Its content is wrong.
@@ -29,7 +29,7 @@ def read_file(file: str, target: str | None) -> Sequence[Update]:
     def check_add(update: Update) -> None:
         if update.endpoint is None:
             raise ValueError("only what is added can be kept registered")
-        check(update, target)
+        check(update)
         key = keys.complete_key(update.key, update.endpoint.addr)
         if key in found:
             raise ValueError(f"{key} is named twice")

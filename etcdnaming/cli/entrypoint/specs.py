@@ -6,6 +6,8 @@ import shlex
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
+from ...addresses import HostPort, parse_address
+from ...errors import InvalidEndpointError
 from ..child import is_command
 from ..grammar.options import parse_text
 
@@ -55,12 +57,14 @@ def parse_spec(text: str) -> Spec:
     raise ValueError(f"{text!r} is not tcp://HOST:PORT, grpc://HOST:PORT[/SERVICE] or exec:CMD")
 
 
-def _address(text: str, address: str) -> tuple[str, int]:
-    host, _, port = address.rpartition(":")
-    valid = port.isascii() and port.isdecimal() and 0 < int(port) < 65536
-    if not host or not valid:
-        raise ValueError(f"{text!r} needs a HOST:PORT")
-    return host.removeprefix("[").removesuffix("]"), int(port)
+def _address(text: str, address: str) -> HostPort:
+    try:
+        found = parse_address(address)
+    except InvalidEndpointError as exc:
+        raise ValueError(f"{text!r} needs a HOST:PORT: {exc}") from exc
+    if not isinstance(found, HostPort):
+        raise ValueError(f"{text!r} needs a HOST:PORT")  # noqa: TRY004 - click's word for it
+    return found
 
 
 def _exec(words: str) -> ExecSpec:

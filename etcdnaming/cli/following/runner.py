@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import select
 import signal
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
 
 from ..child import start
+from ..signals import PULSE
 
 __all__ = ["Runner", "outcome"]
 
@@ -48,7 +51,10 @@ class Runner:
             environment = {**self._environment, **variables}
             process = start(self._command, environment, stdin=subprocess.PIPE)
             self._process = process
-        process.communicate(document)  # a command need not read it
+        if process.stdin:
+            with process.stdin:
+                _feed(process, process.stdin.fileno(), document)
+        process.wait()
         with self._lock:
             self._process = None
         return 128 - process.returncode if process.returncode < 0 else process.returncode
@@ -59,3 +65,22 @@ class Runner:
             self._is_over = True
             if self._process:
                 self._process.terminate()
+
+
+def _feed(process: subprocess.Popen[bytes], pipe: int, document: bytes) -> None:
+    """
+    Write *document* to *pipe*, the stdin of *process*, which need not read it.
+
+    When the process has ended, what is left is dropped. A process that it has left behind may keep
+    the pipe open for ever without reading, so no write may block.
+    """
+    os.set_blocking(pipe, False)
+    writable = select.poll()
+    writable.register(pipe, select.POLLOUT)
+    left = memoryview(document)
+    while left and process.poll() is None:
+        if writable.poll(PULSE * 1000):
+            try:
+                left = left[os.write(pipe, left) :]
+            except BrokenPipeError:  # it has closed its stdin
+                return

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-__all__ = ["opposite", "options_used", "parse_bool", "spell_out"]
+__all__ = ["opposite", "options_used", "parse_bool", "repeated", "spell_out"]
 
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
@@ -34,7 +34,9 @@ def spell_out(
     args: Sequence[str], params: Sequence[click.Parameter], *, interspersed: bool
 ) -> list[str]:
     """
-    Return *args* with every ``--flag=VALUE`` as ``--flag`` or its opposite, ``-w=x`` as ``-w x``.
+    Return *args* as click takes them.
+
+    That is ``--flag=VALUE`` as ``--flag`` or its opposite, ``-w=x`` and ``-wx`` as ``-w x``.
 
     Raises:
         ValueError: A flag has another value than true or false.
@@ -47,6 +49,8 @@ def spell_out(
             spelled.append(name if _parse(name, value) else opposite(name))
         elif equals and name in valued and not name.startswith("--"):
             spelled += [name, value]
+        elif words[0][:2] in valued and not name.startswith("--"):
+            spelled += [words[0][:2], *filter(None, [words[0][2:]]), *words[1:]]
         else:
             spelled += words
     return spelled
@@ -60,6 +64,24 @@ def options_used(
     groups = _grouped(args, params, interspersed=interspersed)
     used = (words[0].partition("=")[0] for words in groups)
     return [name for name in used if name in names]
+
+
+def repeated(args: Sequence[str], params: Sequence[click.Parameter], *, interspersed: bool) -> str:
+    """Return the first option in *args* that takes one value and is there again, or nothing."""
+    single = [
+        each
+        for each in params
+        if isinstance(each, click.Option) and not (each.is_flag or each.multiple)
+    ]
+    by_name = {name: each for each in single for name in each.opts}
+    seen: set[click.Option] = set()
+    for name in options_used(args, params, interspersed=interspersed):
+        option = by_name.get(name)
+        if option in seen:
+            return name
+        if option is not None:
+            seen.add(option)
+    return ""
 
 
 def _grouped(

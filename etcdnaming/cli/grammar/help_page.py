@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from inspect import cleandoc
 
 import click
+
+from ..output.terminal import UNKNOWN, size, wanted_width
 
 __all__ = ["Context", "with_examples", "write_options"]
 
@@ -44,6 +45,6 @@ class Context(click.Context):
 
 def _columns() -> int:
     try:
-        return int(os.environ.get("COLUMNS") or os.get_terminal_size(1).columns)
-    except (ValueError, OSError):
-        return 80
+        return wanted_width() or size(1).columns
+    except OSError:  # a pipe or a file
+        return UNKNOWN.columns

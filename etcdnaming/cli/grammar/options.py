@@ -12,6 +12,7 @@ import click
 from ... import keys, wire
 from ...errors import InvalidValueError
 from ...model import JSON
+from .. import stderr
 from ..completion.candidates import complete_keys, complete_prefixes, complete_targets
 from ..failures import InputError
 from ..files import name_of, read_bytes
@@ -20,6 +21,7 @@ from .lease import parse_lease, parse_ttl
 from .parsed import FILE, Parsed
 
 __all__ = [
+    "FORCE",
     "KEY",
     "LEASE",
     "METADATA_OPTIONS",
@@ -81,7 +83,8 @@ def _target(text: str) -> str:
 def _target_slash(text: str) -> str:
     target = _target(text)
     if not text.endswith("/"):
-        raise ValueError(f"it means all that is under it, so say {text}/")
+        example = "foo/bar/svc/" if text.startswith("-") else f"{text}/"
+        raise ValueError(f'{text!r} is not a target that ends in "/", e.g. {example}')
     return target
 
 
@@ -104,6 +107,9 @@ def flag(name: str, says: str) -> Callable[[Function], Function]:
     return lambda function: on(off(function))
 
 
+FORCE = flag("--force", "Accept an address that clients can't dial.")
+
+
 def metadata_options(command: Callable[..., Status]) -> Callable[..., Status]:
     """Add the three ways to give metadata, of which one makes the argument *metadata*."""
 
@@ -116,6 +122,8 @@ def metadata_options(command: Callable[..., Status]) -> Callable[..., Status]:
         **rest: Any,
     ) -> Status:
         value = metadata_json if metadata is None else metadata
+        if metadata is not None:
+            _warn_of_json(metadata)
         if metadata_file is not None:
             value = _read_metadata(metadata_file)
         return command(*args, metadata=value, **rest)
@@ -133,6 +141,17 @@ def metadata_options(command: Callable[..., Status]) -> Callable[..., Status]:
 
 METADATA_OPTIONS = ("metadata", "metadata_json", "metadata_file")
 """Of which only one may be used."""
+
+
+def _warn_of_json(text: str) -> None:
+    kind = {"{": "object", "[": "array"}.get(text.lstrip()[:1])
+    if kind is None:
+        return
+    try:
+        wire.loads(text)
+    except InvalidValueError:
+        return
+    stderr.warn(f"--metadata stores this JSON {kind} as text, --metadata-json as the {kind} it is")
 
 
 def _read_metadata(file: str) -> JSON:

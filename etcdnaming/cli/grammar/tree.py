@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -10,13 +10,28 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import click
 
 from ..settings.global_options import GLOBAL_OPTIONS
-from .arguments import spell_out
+from .arguments import repeated, spell_out
 from .help_page import Context, with_examples, write_options
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 __all__ = ["Command", "Entry", "Group"]
+
+HABITS = {
+    **dict.fromkeys(("get", "ls", "describe"), "list"),
+    **dict.fromkeys(("put", "set", "create"), "add"),
+    **dict.fromkeys(("delete", "remove", "rm"), "del"),
+    **dict.fromkeys(("txn", "apply"), "txn-update"),
+    **dict.fromkeys(("lease", "register"), "lease-register"),
+}
+"""What etcdctl and kubectl call it, and what it is called here."""
+
+LEAST = 3
+"""Characters of the beginning of a name that say which one is meant."""
+
+ALIKE = 0.75
+"""As `difflib` counts it; from 0.6 on, ``prefix`` and ``rev`` would be alike."""
 
 Entry: TypeAlias = tuple[str, str]
 """The module of a command, and the first sentence of its help."""
@@ -102,9 +117,8 @@ class Group(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Say which command may have been meant, if it is not one."""
         if args[0] not in self._entries and not ctx.resilient_parsing:
-            from difflib import get_close_matches  # only on the way to an error message
-
-            meant = get_close_matches(args[0], self._entries, 1)
+            habit = [each for each in [HABITS.get(args[0])] if each in self._entries]
+            meant = habit or _near_misses(args[0], self._entries)
             hint = f", did you mean {meant[0]!r}?" if meant else ""
             raise click.UsageError(f"no such command {args[0]!r}{hint}", ctx)
         return super().resolve_command(ctx, args)
@@ -135,16 +149,31 @@ def _suggesting_what_help_shows(params: Sequence[click.Parameter]) -> Iterator[N
     except click.NoSuchOption as exc:
         options = (param for param in params if isinstance(param, click.Option))
         shown = {name for option in options if not option.hidden for name in option.opts}
-        possibilities = [name for name in exc.possibilities or () if name in shown]
+        words = [name.removeprefix("--") for name in shown if name.startswith("--")]
+        meant = _near_misses(exc.option_name.removeprefix("--"), words)
+        possibilities = [f"--{word}" for word in meant]
         raise click.NoSuchOption(exc.option_name, None, possibilities, exc.ctx) from None
+
+
+def _near_misses(word: str, words: Iterable[str]) -> Sequence[str]:
+    """Return those of *words* that begin with *word*, or else differ by a slip of the finger."""
+    from difflib import get_close_matches  # only on the way to an error message
+
+    longer = sorted(each for each in words if each.startswith(word) and len(word) >= LEAST)
+    return longer or get_close_matches(word, words, cutoff=ALIKE)
 
 
 def _spelled(command: click.Command, ctx: click.Context, args: list[str]) -> list[str]:
     params = command.get_params(ctx)
+    interspersed = ctx.allow_interspersed_args
     try:
-        return spell_out(args, params, interspersed=ctx.allow_interspersed_args)
+        spelled = spell_out(args, params, interspersed=interspersed)
     except ValueError as exc:
         raise click.UsageError(str(exc), ctx) from exc
+    name = "" if ctx.resilient_parsing else repeated(spelled, params, interspersed=interspersed)
+    if name:
+        raise click.UsageError(f"{name} takes one value, and is given more than once", ctx)
+    return spelled
 
 
 def _spelled_names(params: Sequence[click.Parameter], names: Sequence[str]) -> list[str]:

@@ -7,8 +7,9 @@ import time
 from typing import NamedTuple
 
 from ...model import WatchState
+from ...printable import printable
 from .live_view import View
-from .spelling import counted, escape, printable
+from .spelling import counted, escape
 
 __all__ = ["Status"]
 

@@ -11,6 +11,7 @@ import sys
 import termios
 from contextlib import suppress
 
+from . import terminal
 from .stdout import write
 
 __all__ = ["Screen"]
@@ -53,7 +54,7 @@ class Screen:
 
     def size(self) -> os.terminal_size:
         """Return the columns and lines there are now, whatever there were when we were started."""
-        return os.get_terminal_size(sys.stdout.fileno())
+        return terminal.size(sys.stdout.fileno())
 
     def _echo(self, *, on: bool) -> None:
         """Let what is typed show, if it did: it would land anywhere in the table."""

@@ -1,22 +1,18 @@
 r"""
-How text from etcd is written: characters that Unicode does not call printable are escaped.
+How text from etcd is written: characters that are not printable are escaped.
 
-These are control characters (and so escape sequences and line ends), invisible characters, those
-that change the writing direction, unusual blanks, and bytes that are not UTF-8 (lone surrogates
-here, see `etcdnaming.keys`). Each format has its own escapes for them.
+`etcdnaming.printable` says which those are. Each format has its own escapes for them.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from json.encoder import encode_basestring_ascii
 
-__all__ = ["counted", "escape", "lease_id", "printable", "quote_go", "safe_json"]
+from ...printable import SHORT, is_byte, printable, replace_unprintable
 
-_NOT_ASCII_PRINTABLE = re.compile(r"[^ -~]+")
-_SHORT = {"\t": r"\t", "\n": r"\n", "\r": r"\r"}
-_SHORT_GO = _SHORT | {"\a": r"\a", "\b": r"\b", "\f": r"\f", "\v": r"\v"}
+__all__ = ["counted", "escape", "lease_id", "quote_go", "safe_json"]
+
+_SHORT_GO = SHORT | {"\a": r"\a", "\b": r"\b", "\f": r"\f", "\v": r"\v"}
 
 
 def escape(text: str) -> str:
@@ -31,11 +27,6 @@ def escape(text: str) -> str:
     return printable(text.replace("\\", r"\\"))
 
 
-def printable(text: str) -> str:
-    r"""Return *text* as `escape` does, but keep backslashes: for messages to people."""
-    return _replace(text, _bytewise)
-
-
 def safe_json(text: str) -> str:
     r"""
     Return JSON that means the same as *text*, with the escapes of JSON for what is not printable.
@@ -47,7 +38,7 @@ def safe_json(text: str) -> str:
     """
     if text.isascii() and "\x7f" not in text:  # JSON has no other control characters
         return text
-    return _replace(text, _json_character)
+    return replace_unprintable(text, _json_character)
 
 
 def quote_go(text: str) -> str:
@@ -57,7 +48,8 @@ def quote_go(text: str) -> str:
     >>> print(quote_go('a"\t\x7f\x9b\u202e\udcff'))
     "a\"\t\x7f\u009b\u202e\xff"
     """
-    return '"' + _replace(text.replace("\\", r"\\").replace('"', r"\""), _go_character) + '"'
+    quoted = text.replace("\\", r"\\").replace('"', r"\"")
+    return f'"{replace_unprintable(quoted, _go_character)}"'
 
 
 def lease_id(lease: int) -> str:
@@ -75,23 +67,6 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def _replace(text: str, spell: Callable[[str], str]) -> str:
-    if text.isprintable():
-        return text
-
-    def spelled(run: re.Match[str]) -> str:
-        return "".join(c if c.isprintable() else spell(c) for c in run[0])
-
-    return _NOT_ASCII_PRINTABLE.sub(spelled, text)
-
-
-def _bytewise(character: str) -> str:
-    if character in _SHORT:
-        return _SHORT[character]
-    errors = "surrogateescape" if _is_byte(character) else "surrogatepass"
-    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", errors))
-
-
 def _json_character(character: str) -> str:
     if _is_surrogate(character):
         return "\N{REPLACEMENT CHARACTER}"
@@ -102,7 +77,7 @@ def _go_character(character: str) -> str:
     code = ord(character)
     if character in _SHORT_GO:
         return _SHORT_GO[character]
-    if character.isascii() or _is_byte(character):
+    if character.isascii() or is_byte(character):
         return f"\\x{code & 0xFF:02x}"
     if _is_surrogate(character):
         return r"\ufffd"
@@ -111,8 +86,3 @@ def _go_character(character: str) -> str:
 
 def _is_surrogate(character: str) -> bool:
     return "\ud800" <= character <= "\udfff"
-
-
-def _is_byte(character: str) -> bool:
-    """Return whether *character* stands for a byte that is not UTF-8."""
-    return "\udc80" <= character <= "\udcff"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-from .spelling import printable
-from .terminal import can_animate
+from ...printable import printable
+from .terminal import can_animate, size
 
 __all__ = ["StatusLine"]
 
@@ -24,8 +24,8 @@ class StatusLine:
         if self._is_shown:
             # Not by Python's stream, which may be in the middle of something.
             descriptor = sys.stderr.fileno()
-            columns = os.get_terminal_size(descriptor).columns
-            line = f"\r{_fitted(printable(text), columns - 1)}{REST_OF_LINE}"
+            room = size(descriptor).columns - 1
+            line = f"\r{_fitted(printable(text), room)}{REST_OF_LINE}"
             os.write(descriptor, line.encode("utf-8", "replace"))
 
     def wipe(self) -> None:

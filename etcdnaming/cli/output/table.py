@@ -27,13 +27,14 @@ from ...model import (
     Update,
     UpdateResult,
 )
+from ...printable import printable
 from ...registration.event import RegistrationEvent
 from . import table_rows as rows
 from .changes import effect, subject
 from .grid import Grid, Row, draw
 from .printers import FoundEndpoints
 from .progress import progress
-from .spelling import counted, escape, lease_id, printable
+from .spelling import counted, escape, lease_id
 from .state_changes import StateChange
 from .stdout import write
 

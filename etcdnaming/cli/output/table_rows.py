@@ -12,9 +12,10 @@ from ...model import (
     StoredKey,
     Update,
 )
+from ...printable import printable
 from ...wire import dumps
 from .grid import Row
-from .spelling import escape, lease_id, printable, safe_json
+from .spelling import escape, lease_id, safe_json
 
 __all__ = [
     "CHANGES",

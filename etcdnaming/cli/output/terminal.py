@@ -6,7 +6,10 @@ import os
 import sys
 from typing import TextIO
 
-__all__ = ["can_animate", "is_terminal", "wants_colour", "width"]
+__all__ = ["UNKNOWN", "can_animate", "is_terminal", "size", "wanted_width", "wants_colour", "width"]
+
+UNKNOWN = os.terminal_size((80, 24))
+"""The size of a terminal that does not say how large it is."""
 
 
 def is_terminal(stream: TextIO | None) -> bool:
@@ -31,9 +34,23 @@ def wants_colour(stream: TextIO | None) -> bool:
 
 
 def width(stream: TextIO | None) -> int:
-    """Return the columns of *stream*; a pipe or a file has as many as it takes."""
-    if not is_terminal(stream):
+    """Return the columns for *stream*; a pipe or a file has as many as it takes."""
+    if stream is None or not is_terminal(stream):
         return sys.maxsize
-    from shutil import get_terminal_size  # brings compression of three kinds
+    return wanted_width() or size(stream.fileno()).columns
 
-    return get_terminal_size().columns
+
+def wanted_width() -> int:
+    """Return the columns that the user asks for in the environment; 0 for none."""
+    columns = os.environ.get("COLUMNS", "")
+    return int(columns) if columns.isascii() and columns.isdecimal() else 0
+
+
+def size(descriptor: int) -> os.terminal_size:
+    """
+    Return the columns and lines of the terminal at *descriptor* now.
+
+    Terminals of docker, expect and serial lines often say 0, which means that they don't know.
+    """
+    found = os.get_terminal_size(descriptor)
+    return os.terminal_size((found.columns or UNKNOWN.columns, found.lines or UNKNOWN.lines))

@@ -9,7 +9,8 @@ from typing import Protocol
 import click
 
 from ... import keys, wire
-from ...errors import InvalidEndpointError
+from ...addresses import parse_address
+from ...errors import InvalidEndpointError, MissingPortError
 from ...model import Endpoint, Update
 from .. import stderr
 
@@ -30,9 +31,11 @@ class Tells(Protocol):
         """Say what is odd."""
 
 
-def check(update: Update, target: str | None) -> None:
+def check(update: Update, target: str | None, *, force: bool = False) -> None:
     """
     Make sure that *update* can be made, as far as that can be seen without asking etcd.
+
+    With *force* an address may be one that clients can't dial; `settle` warns of it.
 
     Raises:
         InvalidKeyError, InvalidTargetError, InvalidEndpointError: It can't.
@@ -40,18 +43,24 @@ def check(update: Update, target: str | None) -> None:
     if update.endpoint is None:
         check_place(update.key, target)
         return
-    _check_addr(update.endpoint.addr)
+    _check_addr(update.endpoint.addr, force=force)
     check_place(keys.complete_key(update.key, update.endpoint.addr), target)
     wire.encode(update.endpoint)
 
 
-def _check_addr(addr: str) -> None:
-    if not addr:
-        raise InvalidEndpointError("the address is empty")
+def _check_addr(addr: str, *, force: bool) -> None:
     try:
         addr.encode()
     except UnicodeEncodeError as exc:
         raise InvalidEndpointError("the address is not UTF-8") from exc
+    if force:
+        return
+    try:
+        parse_address(addr, default_host="localhost" if _NO_HOST.fullmatch(addr) else "")
+    except MissingPortError:
+        return  # `settle` warns of it
+    except InvalidEndpointError as exc:
+        raise InvalidEndpointError(f"{exc}; --force stores it anyway") from exc
 
 
 def check_place(key: str, target: str | None) -> None:
@@ -74,6 +83,10 @@ def settle(update: Update, local_address: Callable[[], str], tells: Tells = stde
     if update.endpoint is None:
         return update
     addr = _settle_addr(update.endpoint.addr, local_address, tells)
+    try:
+        parse_address(addr)
+    except InvalidEndpointError as exc:
+        tells.warn(str(exc))
     endpoint = Endpoint(addr, update.endpoint.metadata)
     return update._replace(key=keys.complete_key(update.key, addr), endpoint=endpoint)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
+from ...errors import InvalidEndpointError
 from ...model import Condition, Endpoint, Update
 from ..completion.candidates import complete_keys
 from ..grammar.arguments import options_used
@@ -14,7 +16,9 @@ from ..grammar.tree import Command
 if TYPE_CHECKING:
     import click
 
-__all__ = ["ADD", "AT_REVISION", "DELETE", "InOrder"]
+__all__ = ["ADD", "AT_REVISION", "DELETE", "InOrder", "check_pair"]
+
+_NOT_OF_AN_ADDRESS = re.compile("[={ ]")
 
 
 def _add(text: str) -> Update:
@@ -38,6 +42,21 @@ def _at_revision(text: str) -> Condition:
 ADD = Parsed("add", _add)
 DELETE = Parsed("key", _delete, complete_keys)
 AT_REVISION = Parsed("condition", _at_revision)
+
+
+def check_pair(update: Update) -> None:
+    """
+    Make sure that the ADDR of a ``KEY=ADDR`` is all that was meant to be one.
+
+    Raises:
+        InvalidEndpointError: It looks as if metadata follows it.
+    """
+    addr = update.endpoint.addr if update.endpoint else ""
+    if found := _NOT_OF_AN_ADDRESS.search(addr):
+        raise InvalidEndpointError(
+            f"the address {addr!r} has a {found[0]!r}: KEY=ADDR takes no metadata, use a FILE; "
+            "--force stores it anyway"
+        )
 
 
 class InOrder(Command):

@@ -105,10 +105,10 @@ def printed(name: str, what: Printing, columns: int | None = None, **environment
     return stream.bytes.getvalue().decode()
 
 
-def on_terminal(program: str, *, columns: int = 80, term: str = "xterm") -> bytes:
+def on_terminal(program: str, *, lines: int = 24, columns: int = 80, term: str = "xterm") -> bytes:
     """Return what a terminal gets to see of a Python *program*, on stdout and stderr."""
     master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", lines, columns, 0, 0))
     environment = {"PATH": os.environ["PATH"], "TERM": term, "PYTHONPATH": str(TESTS)}
     with subprocess.Popen(
         [sys.executable, "-c", program], stdout=slave, stderr=slave, env=environment

@@ -33,6 +33,14 @@ def test_a_terminal_sees_a_bar_that_goes_away(name: str) -> None:
     assert seen.endswith(ERASED_LINE + b"True\n")
 
 
+def test_bar_is_drawn_where_the_size_is_unknown() -> None:
+    """Terminals of docker, expect and serial lines say 0."""
+    seen = on_terminal(WORK.format(name="json"), lines=0, columns=0)
+
+    assert b"3/10" in seen
+    assert seen.endswith(ERASED_LINE + b"True\n")
+
+
 def test_a_bar_goes_away_when_the_work_fails() -> None:
     """The message stands where it was, and the cursor is back."""
     seen = on_terminal(WORK.format(name="json").replace("done(10)", "sys.exit('no more')"))

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from etcdnaming.cli.output import FORMATS
-from etcdnaming.cli.output.spelling import escape, lease_id, printable, quote_go, safe_json
+from etcdnaming.cli.output.spelling import escape, lease_id, quote_go, safe_json
 from etcdnaming.errors import ConditionFailedError
 from etcdnaming.model import (
     Condition,
@@ -26,6 +26,7 @@ from etcdnaming.model import (
     Update,
     UpdateResult,
 )
+from etcdnaming.printable import printable
 
 HOSTILE = [
     "svc/\x1b[2J\x1b]0;title\x07",

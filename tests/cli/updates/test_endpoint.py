@@ -61,23 +61,60 @@ def test_says_that_our_address_is_unknown() -> None:
 @pytest.mark.parametrize(
     "addr",
     [
-        "1.2.3.4",
         "1.2.3.4:80",
         "svc.example:80",
         "[::1]:80",
-        "::1",
+        "[fe80::1%eth0]:80",
         "unix:/x",
         "dns:///a:80",
-        ":",
         "0.0.0.1:80",
     ],
 )
-def test_all_other_addresses_are_taken_as_they_are(
+def test_address_that_clients_can_dial_is_taken_as_it_is(
     capsys: pytest.CaptureFixture[str], addr: str
 ) -> None:
-    """What can be dialled is between servers and clients."""
+    """Without a word."""
+    check(add("svc/e1", addr), None)
     assert settle(add("svc/e1", addr), nobody) == add("svc/e1", addr)
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("addr", ["1.2.3.4", "localhost", "::1", "fe80::1%eth0"])
+def test_address_without_a_port_draws_a_warning(
+    capsys: pytest.CaptureFixture[str], addr: str
+) -> None:
+    """etcd's own guide has one."""
+    check(add("svc/e1", addr), None)
+    assert settle(add("svc/e1", addr), nobody) == add("svc/e1", addr)
+
+    example = f"[{addr}]" if ":" in addr else addr
+    warning = f"Warning: the address {addr!r} has no port: write {example}:PORT\n"
+    assert capsys.readouterr() == ("", warning)
+
+
+@pytest.mark.parametrize(
+    "addr",
+    ["http://a:1", "a:99999", "a:0", "a :1", " ", "a\n:1", ":", "a=b:1", ""],
+)
+def test_address_that_no_client_can_dial_is_refused_unless_forced(
+    capsys: pytest.CaptureFixture[str], addr: str
+) -> None:
+    """Forced, the reason is a warning."""
+    with pytest.raises(InvalidEndpointError) as caught:
+        check(add("svc/e1", addr), None)
+    reason, semicolon, hint = str(caught.value).rpartition("; ")
+    assert (semicolon, hint) == ("; ", "--force stores it anyway")
+
+    check(add("svc/e1", addr), None, force=True)
+    assert settle(add("svc/e1", addr), nobody) == add("svc/e1", addr)
+    assert capsys.readouterr() == ("", f"Warning: {reason}\n")
+
+
+@pytest.mark.parametrize("addr", [":0", ":99999", ":http", ": 80"])
+def test_port_without_a_host_is_checked(addr: str) -> None:
+    """Before this machine's own address is looked for."""
+    with pytest.raises(InvalidEndpointError, match=f"^the address '{addr}' "):
+        check(add("svc/e1", addr), None)
 
 
 def test_a_delete_has_nothing_to_settle() -> None:
@@ -85,14 +122,8 @@ def test_a_delete_has_nothing_to_settle() -> None:
     assert settle(Update.delete("svc/"), nobody) == Update.delete("svc/")
 
 
-@pytest.mark.parametrize(
-    ("addr", "message"),
-    [
-        ("", "the address is empty"),
-        ("\udcff", "the address is not UTF-8"),
-    ],
-)
-def test_an_address_is_text(addr: str, message: str) -> None:
-    """It becomes JSON."""
-    with pytest.raises(InvalidEndpointError, match=f"^{message}$"):
-        check(add("svc/e1", addr), None)
+@pytest.mark.parametrize("force", [False, True])
+def test_address_that_is_not_text_is_refused(force: bool) -> None:
+    """It can't become JSON."""
+    with pytest.raises(InvalidEndpointError, match=r"^the address is not UTF-8$"):
+        check(add("svc/e1", "\udcff"), None, force=force)

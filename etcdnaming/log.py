@@ -1,0 +1,43 @@
+"""
+The library's loggers: a log line stays one line, whatever etcd holds.
+
+Addresses, keys and messages of servers are other people's text. Written raw, a newline in one of
+them forges a log entry, and an escape code reaches the terminal on which the log is read.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .printable import printable
+
+__all__ = ["logger", "silent"]
+
+
+def logger(name: str) -> logging.Logger:
+    """Return the logger *name*, which escapes the arguments of its messages."""
+    found = logging.getLogger(name)
+    found.addFilter(_escape)
+    return found
+
+
+@contextmanager
+def silent(name: str) -> Iterator[None]:
+    """Let the logger *name* log nothing in the block, for a program that reports it otherwise."""
+    found = logger(name)
+    found.disabled = True
+    try:
+        yield
+    finally:
+        found.disabled = False
+
+
+def _escape(record: logging.LogRecord) -> bool:
+    # The message itself stays as it is: error trackers group log entries by it.
+    if isinstance(record.args, tuple):
+        record.args = tuple(
+            each if isinstance(each, (int, float)) else printable(str(each)) for each in record.args
+        )
+    return True

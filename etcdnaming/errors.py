@@ -21,6 +21,7 @@ Everything that can go wrong, in one tree. Each error is made from its facts and
         │   └── ClientClosedError   the program has closed the client, or the channel given to it
         ├── AuthenticationError     login refused
         ├── OutcomeUnknownError     a write that may or may not have been applied
+        │   └── NoSpaceError        etcd's database is full
         └── RefusedError            etcd answered, and the answer is no
             ├── PermissionDeniedError
             ├── LeaseNotFoundError
@@ -58,6 +59,7 @@ __all__ = [
     "LeaseNotFoundError",
     "MessageTooLargeError",
     "MissingPortError",
+    "NoSpaceError",
     "OutcomeUnknownError",
     "PermissionDeniedError",
     "RefusedError",
@@ -199,6 +201,14 @@ class OutcomeUnknownError(EtcdError):
     def __init__(self, endpoint: str, reason: str) -> None:
         super().__init__(f"{endpoint}: {reason}: the change may have been applied")
         self.endpoint = endpoint
+
+
+class NoSpaceError(OutcomeUnknownError):
+    """
+    etcd's database is full.
+
+    etcd checks its quota before and again after it applies a write, and its answer is the same.
+    """
 
 
 class RefusedError(EtcdError):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from ..endpoints.manager import EndpointManager
     from ..etcd import Client
+    from ..etcd.deadline import Deadline
     from ..model import Condition, Services, Update, UpdateResult
     from .debugging import Debugging
     from .output.printers import Printer
@@ -169,6 +170,20 @@ class App:
 
     def _found(self, settings: Iterable[Setting]) -> dict[str, Value]:
         return {each.key: find(each, self._flags, self._environ) for each in settings}
+
+    @contextmanager
+    def time_limit(self) -> Iterator[Deadline]:
+        """
+        Bound all calls of etcd in the block, together, by dial and command timeout.
+
+        Each operation has such a limit anyway; in the block they share one. A block that waits for
+        something else, as for a person's answer, renews it.
+        """
+        client = self.client()
+        from ..etcd import within  # behind the door to gRPC
+
+        with within(client.timeout) as deadline:
+            yield deadline
 
     def local_address(self) -> str:
         """Return this machine's address as etcd sees it."""

@@ -17,15 +17,19 @@ def clear(app: App, target: str, *, ask: bool, prev_kv: bool, dry_run: bool) -> 
     printer = app.printer()
     if ask and not dry_run and not prompt.is_answered():
         raise click.UsageError("--all asks first, and nobody can answer here: add --yes")
-    manager = app.manager(target)
-    found = manager.list_keys(leases=True)
-    if dry_run:
-        printer.plan([Update.delete(each.key) for each in found.keys], [])
-        return 0
-    if ask and found.count and not prompt.confirm(f"Delete {_summary(found)}?"):
-        stderr.say("nothing was deleted")
-        return 1
-    printer.deleted(manager.delete_all(previous=prev_kv), prev_kv)
+    with app.time_limit() as deadline:
+        manager = app.manager(target)
+        found = manager.list_keys(leases=True)
+        if dry_run:
+            printer.plan([Update.delete(each.key) for each in found.keys], [])
+            return 0
+        if ask and found.count:
+            if not prompt.confirm(f"Delete {_summary(found)}?"):
+                stderr.say("nothing was deleted")
+                return 1
+            deadline.renew()  # the time that the answer took is not etcd's
+        deletion = manager.delete_all(previous=prev_kv)
+    printer.deleted(deletion, prev_kv)
     if held := sum(1 for each in found.keys if each.lease):
         stderr.warn(f"{held} of them were held by leases; their holders may put them back")
     return 0

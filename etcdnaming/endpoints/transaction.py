@@ -4,11 +4,14 @@ Updates as one transaction of etcd: folded, all or nothing, every key on the lea
 The transaction is flat, never nested: older etcd does not check permissions inside a nested one
 (GHSA-rfx7-8w68-q57q). Keeping a lease depends on whether the key exists; that is guessed, compared
 in the same transaction, and guessed again from what etcd answers when it was wrong.
+
+A single delete without a condition is a DeleteRange: etcd 3.5.1 and older refuse every transaction
+when their database is full, but no DeleteRange.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 
 from .. import keys, wire
@@ -96,12 +99,17 @@ class _Transaction:
     def run(self, client: Client) -> UpdateResult:
         """Send it, as often as a guess is wrong."""
         if len(self._unsure) == 1 and not self._conditions and not self._is_large():
-            return self._result(client.txn(self._either_way(self._unsure[0])))
+            answer = client.txn(self._either_way(self._unsure[0]))
+            return self._result(answer.header, map(_before, answer.responses))
+        if len(self._updates) == 1 and not (self._values or self._conditions):
+            key = keys.encode(self._updates[0].key)
+            deleted = client.delete_range(rpc.DeleteRangeRequest(key=key, prev_kv=True))
+            return self._result(deleted.header, [_first(deleted)])
         existing: AbstractSet[str] = set()
         for _ in range(ATTEMPTS):
             answer = client.txn(self._if_as_guessed(existing))
             if answer.succeeded:
-                return self._result(answer)
+                return self._result(answer.header, map(_before, answer.responses))
             existing = self._look(answer)
         raise ConflictError(self._unsure, ATTEMPTS)
 
@@ -167,18 +175,20 @@ class _Transaction:
             raise ConditionFailedError(failed, header_of(answer.header))
         return found.keys()
 
-    def _result(self, answer: rpc.TxnResponse) -> UpdateResult:
+    def _result(
+        self, header: rpc.ResponseHeader, replaced: Iterable[rpc.KeyValue | None]
+    ) -> UpdateResult:
+        """Return what was done; *replaced* is what each key held before, as far as it is known."""
         previous: dict[str, StoredEndpoint | InvalidValue] = {}
         detached: dict[str, int] = {}
-        for each, response in zip(self._updates, answer.responses, strict=True):
-            before = _before(response)
+        for each, before in zip(self._updates, replaced, strict=True):
             if before is None:
                 continue
             if each.key in self._loosened and before.lease:
                 detached[each.key] = before.lease
             if self._previous or each.endpoint is None:
                 previous[each.key] = stored_endpoint(before)
-        return UpdateResult(header_of(answer.header), self._updates, previous, detached)
+        return UpdateResult(header_of(header), self._updates, previous, detached)
 
 
 def _compare(condition: Condition) -> rpc.Compare:
@@ -198,5 +208,8 @@ def _before(response: rpc.ResponseOp) -> rpc.KeyValue | None:
     if response.HasField("response_put"):
         put = response.response_put
         return put.prev_kv if put.HasField("prev_kv") else None
-    deleted = response.response_delete_range.prev_kvs
-    return deleted[0] if deleted else None
+    return _first(response.response_delete_range)
+
+
+def _first(deleted: rpc.DeleteRangeResponse) -> rpc.KeyValue | None:
+    return deleted.prev_kvs[0] if deleted.prev_kvs else None

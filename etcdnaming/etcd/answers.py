@@ -7,6 +7,7 @@ UNKNOWN. Texts are those of etcd's ``api/v3rpc/rpctypes/error.go``.
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import grpc
@@ -19,12 +20,21 @@ from ..errors import (
     FutureRevisionError,
     LeaseNotFoundError,
     MessageTooLargeError,
+    NoSpaceError,
     OutcomeUnknownError,
     PermissionDeniedError,
     RefusedError,
 )
 
-__all__ = ["Answer", "NotNowError", "TokenRefusedError", "understand", "understand_text"]
+__all__ = [
+    "Answer",
+    "InvalidAnswerError",
+    "NotNowError",
+    "TokenRefusedError",
+    "invalid",
+    "understand",
+    "understand_text",
+]
 
 
 class TokenRefusedError(AuthenticationError):
@@ -33,6 +43,14 @@ class TokenRefusedError(AuthenticationError):
 
 class NotNowError(RefusedError):
     """A member can't answer now. Another one may, or this one later."""
+
+
+class InvalidAnswerError(EtcdError):
+    """The answer is one that no etcd gives; *fault* says what is wrong with it."""
+
+    def __init__(self, fault: str, member: str = "etcd") -> None:
+        super().__init__(f"{member}: {_invalid(fault)}")
+        self.fault = fault
 
 
 class Answer(NamedTuple):
@@ -70,20 +88,27 @@ _ELSEWHERE = (
 # Said after a proposal was handed on, whose fate the member does not know.
 _UNKNOWN = ("request timed out", "server stopped", "applied index took too long")
 
+# etcd checks its quota before it proposes a write, and again after it has applied it. The words are
+# the same, so that only the database can tell which it was.
+_NO_SPACE = "database space exceeded"
+
 # How etcd's words begin, wherever a proxy has put its own before them.
 _ETCD = ("etcdserver: ", "raft proposal dropped", "auth: ")
+
+# What gRPC says of a message; of Go's words only the end is the same.
+_MESSAGE_SIZE = re.compile(r"larger than max \(([0-9]+) vs")
 
 _CODES = grpc.StatusCode
 
 
-def understand(exc: grpc.RpcError, member: str, *, writes: bool) -> Answer:
-    """Return what the failure *exc* of a call to *member* means."""
+def understand(exc: grpc.RpcError, member: str, *, writes: bool, sent: int = 0) -> Answer:
+    """Return what the failure *exc* of a call to *member* means; *sent* are its request's bytes."""
     code, details = exc.code(), exc.details() or ""
     said = _etcds_words(details)
     if said:
         return _etcd_said(said, member, writes=writes)
     if code is _CODES.RESOURCE_EXHAUSTED:
-        return Answer(MessageTooLargeError(f"{member}: {details}"))
+        return _too_large(member, details, writes=writes, sent=sent)
     if code is _CODES.UNIMPLEMENTED:
         return Answer(RefusedError(f"{member} does not speak etcd's v3 API"))
     if code is _CODES.UNAVAILABLE and _never_sent(details):
@@ -91,7 +116,14 @@ def understand(exc: grpc.RpcError, member: str, *, writes: bool) -> Answer:
     if code is _CODES.DEADLINE_EXCEEDED:
         return _unanswered(member, "no answer in time", writes=writes)
     why = details.rpartition(": ")[2].removeprefix("Stream removed ").strip("()")
-    return _unanswered(member, f"connection lost: {why}", writes=writes)
+    return _unanswered(member, f"connection lost: {why or code.name}", writes=writes)
+
+
+def invalid(fault: str, member: str, *, writes: bool) -> Answer:
+    """Return what an answer of *member* means that no etcd gives."""
+    if writes:
+        return Answer(OutcomeUnknownError(member, _invalid(fault)), leave=True)
+    return Answer(InvalidAnswerError(fault, member), leave=True)
 
 
 def understand_text(text: str, member: str) -> EtcdError:
@@ -118,7 +150,8 @@ def _etcd_said(text: str, member: str, *, writes: bool) -> Answer:
         return _elsewhere(NotNowError(text))
     if any(part in text for part in _UNKNOWN):
         return _unanswered(member, text, writes=writes)
-    return Answer(RefusedError(text))
+    no_space = writes and _NO_SPACE in text
+    return Answer(NoSpaceError(member, text) if no_space else RefusedError(text))
 
 
 def _elsewhere(error: EtcdError) -> Answer:
@@ -129,6 +162,26 @@ def _unanswered(member: str, reason: str, *, writes: bool) -> Answer:
     if writes:
         return Answer(OutcomeUnknownError(member, reason), leave=True)
     return Answer(ConnectionFailedError(f"{member}: {reason}"), leave=True, repeat=True)
+
+
+def _too_large(member: str, details: str, *, writes: bool, sent: int) -> Answer:
+    """
+    Tell a request that was too large to be taken from an answer that was too large to be received.
+
+    Both have the same code and, with some versions of gRPC, the same words. But the words hold the
+    size of the message. Headers have other words, which are the same for both sides, too.
+    """
+    if details.startswith("Stream removed ("):
+        details = details[len("Stream removed (") : -1]
+    why = details.partition(";")[0]  # what follows is a list of all headers
+    size = _MESSAGE_SIZE.search(details)
+    if writes and not (size and int(size[1]) == sent):
+        return Answer(OutcomeUnknownError(member, why))
+    return Answer(MessageTooLargeError(f"{member}: {why}"))
+
+
+def _invalid(fault: str) -> str:
+    return f"invalid answer, check any proxy in front of etcd: {fault}"
 
 
 def _never_sent(details: str) -> bool:

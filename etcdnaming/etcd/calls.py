@@ -14,9 +14,9 @@ from typing import Generic, Protocol, TypeAlias, TypeVar
 import grpc
 from google.protobuf.message import Message
 
-from ..errors import ClientClosedError, RefusedError
+from ..errors import ClientClosedError, ConnectionFailedError, RefusedError
 from . import rpc_pb2 as rpc
-from .answers import TokenRefusedError, understand
+from .answers import TokenRefusedError, invalid, understand
 from .deadline import Deadline, within
 from .idling import threads_of_a_call
 from .login import Login
@@ -47,13 +47,29 @@ class Answers(Protocol[Answer_co]):
         """End it."""
 
 
+def _no_fault(*_: object) -> str:
+    return ""
+
+
 class Method(Generic[Request, Response]):
-    """A method of etcd's API. *writes*: asking twice may not be the same as asking once."""
+    """
+    A method of etcd's API.
+
+    *writes*: asking twice may not be the same as asking once. *fault_of* returns what is wrong with
+    an answer that no etcd gives, see `answer_checks`.
+    """
 
     def __init__(
-        self, path: str, request: type[Request], response: type[Response], *, writes: bool = False
+        self,
+        path: str,
+        request: type[Request],
+        response: type[Response],
+        *,
+        writes: bool = False,
+        fault_of: Callable[[Request, Response], str] = _no_fault,
     ) -> None:
         self.path, self.request, self.response, self.writes = path, request, response, writes
+        self.fault_of = fault_of
 
 
 _AUTHENTICATE = Method(
@@ -155,14 +171,27 @@ class Caller:
         while True:
             member = self._members.current(deadline)
             timeout = share * min(self._command_timeout, deadline.left())
+            if not timeout:
+                # gRPC would report a deadline, which for a write can't be told from a lost answer.
+                raise ConnectionFailedError(
+                    f"{member.name}: no time is left of {deadline.seconds:g}s, nothing was sent"
+                )
+            cause: grpc.RpcError | None = None
             try:
-                return _send(member, method, request, token, timeout)
+                response = _send(member, method, request, token, timeout)
             except grpc.RpcError as exc:
-                answer = understand(exc, member.name, writes=method.writes)
-                if answer.leave:
-                    self._members.leave(member)
-                if not answer.repeat or deadline.left() < PAUSE:
-                    raise answer.error from exc
+                size = request.ByteSize()
+                answer = understand(exc, member.name, writes=method.writes, sent=size)
+                cause = exc
+            else:
+                fault = method.fault_of(request, response)
+                if not fault:
+                    return response
+                answer = invalid(fault, member.name, writes=method.writes)
+            if answer.leave:
+                self._members.leave(member)
+            if not answer.repeat or deadline.left() < PAUSE:
+                raise answer.error from cause
             self._pause()
             share = 1.0
 

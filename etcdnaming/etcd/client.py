@@ -11,8 +11,9 @@ from ..errors import InvalidSettingError, RefusedError
 from ..model import Lease
 from . import rpc_pb2 as rpc
 from .addresses import parse_addresses
+from .answer_checks import fault_of_delete, fault_of_grant, fault_of_range, fault_of_txn
 from .calls import Caller, Method
-from .deadline import Deadline
+from .deadline import within
 from .login import Login
 from .members import DialledMembers, GivenMember, Members
 from .security import Security
@@ -28,14 +29,26 @@ MIN_KEEPALIVE_TIME = 6.0
 LONGEST = 24 * 86400.0
 """Seconds; gRPC counts milliseconds in 32 bits. Whoever says more means that it shall not end."""
 
-_RANGE = Method("/etcdserverpb.KV/Range", rpc.RangeRequest, rpc.RangeResponse)
-_TXN = Method("/etcdserverpb.KV/Txn", rpc.TxnRequest, rpc.TxnResponse, writes=True)
-_READ = Method("/etcdserverpb.KV/Txn", rpc.TxnRequest, rpc.TxnResponse)
+_RANGE = Method(
+    "/etcdserverpb.KV/Range", rpc.RangeRequest, rpc.RangeResponse, fault_of=fault_of_range
+)
+_TXN = Method(
+    "/etcdserverpb.KV/Txn", rpc.TxnRequest, rpc.TxnResponse, writes=True, fault_of=fault_of_txn
+)
+_READ = Method("/etcdserverpb.KV/Txn", rpc.TxnRequest, rpc.TxnResponse, fault_of=fault_of_txn)
 _DELETE_RANGE = Method(
-    "/etcdserverpb.KV/DeleteRange", rpc.DeleteRangeRequest, rpc.DeleteRangeResponse, writes=True
+    "/etcdserverpb.KV/DeleteRange",
+    rpc.DeleteRangeRequest,
+    rpc.DeleteRangeResponse,
+    writes=True,
+    fault_of=fault_of_delete,
 )
 _LEASE_GRANT = Method(
-    "/etcdserverpb.Lease/LeaseGrant", rpc.LeaseGrantRequest, rpc.LeaseGrantResponse, writes=True
+    "/etcdserverpb.Lease/LeaseGrant",
+    rpc.LeaseGrantRequest,
+    rpc.LeaseGrantResponse,
+    writes=True,
+    fault_of=fault_of_grant,
 )
 _LEASE_REVOKE = Method(
     "/etcdserverpb.Lease/LeaseRevoke", rpc.LeaseRevokeRequest, rpc.LeaseRevokeResponse, writes=True
@@ -177,7 +190,8 @@ class Client:
 
     def local_address(self) -> str:
         """Return our IP address as etcd sees it; empty where etcd is not reached by IP."""
-        address = self._members.current(Deadline(self.timeout)).address
+        with within(self.timeout) as deadline:
+            address = self._members.current(deadline).address
         if address is None or address.target.startswith("unix:"):
             return ""
         host, _, port = address.target.removeprefix("dns:///").rpartition(":")

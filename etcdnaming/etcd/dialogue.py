@@ -11,7 +11,7 @@ import grpc
 from google.protobuf.message import Message
 
 from ..errors import AuthenticationError, ConnectionFailedError, EtcdError
-from .answers import TokenRefusedError, understand
+from .answers import InvalidAnswerError, TokenRefusedError, understand
 from .calls import Answers, Caller, Method
 from .deadline import Deadline
 from .members import Member
@@ -115,6 +115,9 @@ class Dialogue(Generic[Request, Response]):
                 self._listener.received(response)
         except grpc.RpcError as exc:
             raise self._end_of(call, exc) from exc
+        except InvalidAnswerError as exc:
+            self._caller.leave(call.member)
+            raise InvalidAnswerError(exc.fault, call.member.name) from exc
         finally:
             self._call = None
             call.end()

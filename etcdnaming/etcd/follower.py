@@ -25,7 +25,7 @@ from ..errors import (
     TLSError,
 )
 from . import rpc_pb2 as rpc
-from .answers import NotNowError
+from .answers import InvalidAnswerError, NotNowError
 from .beginning import begin
 from .deadline import Deadline
 from .history import AnotherHistoryError, History
@@ -208,7 +208,7 @@ class Follower:
             return True
         if self._begun:
             return False
-        passing = isinstance(exc, (ConnectionFailedError, NotNowError))
+        passing = isinstance(exc, (ConnectionFailedError, InvalidAnswerError, NotNowError))
         return not passing or isinstance(exc, TLSError)
 
     def _tell(self, news: Connected | Disconnected) -> None:

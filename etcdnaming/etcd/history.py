@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from ..errors import CompactedError, EtcdError, FutureRevisionError
 from . import rpc_pb2 as rpc
+from .answer_checks import LAST_REVISION
 from .client import Client
 from .deadline import within
 from .snapshot import Snapshot, read_snapshot
@@ -165,6 +166,8 @@ class History:
         held = self._known.get(kv.key)
         if kv.mod_revision < self.revision or (kv.mod_revision == self.revision and mark == held):
             return False
+        if kv.mod_revision > LAST_REVISION:  # of a broken proxy; no watch could resume after it
+            raise AnotherHistoryError
         if mark is None:
             self._known.pop(kv.key, None)
         else:

@@ -95,6 +95,8 @@ class KeyWatch:
     def _created(self, watch: int) -> None:
         with self._lock:
             key, self._asked = self._asked, None
+            if key is None:
+                return  # a broken proxy accepts a watch again that has begun long ago
             if key in self._followed:
                 self._watches[watch] = key
             else:

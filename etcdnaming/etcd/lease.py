@@ -22,7 +22,8 @@ from typing import TypeAlias
 from ..errors import EtcdError
 from ..model import Lease
 from . import rpc_pb2 as rpc
-from .answers import TokenRefusedError
+from .answer_checks import fault_of_ttl
+from .answers import InvalidAnswerError, TokenRefusedError
 from .calls import Method
 from .client import Client
 from .dialogue import Dialogue
@@ -117,6 +118,8 @@ class LeaseKeeper:
             kept = self._kept.get(response.ID)
             if kept is None or kept.asked is None:
                 return
+            if fault := fault_of_ttl(response.TTL, kept.ttl):
+                raise InvalidAnswerError(fault)  # no good answer, and no time to wait for
             if response.TTL <= 0:  # 0 from etcd itself, -1 from its proxy
                 del self._kept[response.ID]
                 kept.tell(LeaseState.GONE, "etcd does not know it any more")

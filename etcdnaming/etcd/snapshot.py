@@ -13,6 +13,7 @@ from typing import Generic, TypeAlias, TypeVar
 
 from ..errors import ClosedError, CompactedError, FutureRevisionError, MessageTooLargeError
 from . import rpc_pb2 as rpc
+from .answers import InvalidAnswerError
 from .client import Client
 from .deadline import within
 from .mailbox import Mailbox
@@ -155,6 +156,8 @@ def _following(
     """Return what to ask for after *page*, when so many were *read*."""
     if not page.more or (asked.limit and read >= asked.limit):
         return None
+    if read >= first.count:
+        raise InvalidAnswerError(f"it announces more than the {first.count} keys that it counts")
     request = rpc.RangeRequest()
     request.CopyFrom(asked)
     request.key = page.kvs[-1].key + b"\0"

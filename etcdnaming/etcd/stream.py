@@ -180,7 +180,9 @@ class WatchStream:
 
     def _receive(self, response: rpc.WatchResponse) -> None:
         with self._lock:
-            watch = self._created(response) if response.created else self._told(response)
+            # A broken proxy may accept a watch again that has begun long ago.
+            begins = response.created and self._asked is not None
+            watch = self._created(response) if begins else self._told(response)
         if watch and not watch.put(response):
             self.drop(watch)
 

@@ -54,7 +54,7 @@ class Leasehold:
         self.id = 0
         self._next = 0
         self._replaced: set[int] = set()
-        self._not_before = 0.0
+        self._not_before = self._proven_at = 0.0
         self._losses = 0
 
     @property
@@ -72,6 +72,7 @@ class Leasehold:
         self._next = self._next or _new_id()
         lease = self._client.lease_grant(ttl, lease=self._next)
         self.id, self._next = lease.id, 0
+        self._proven_at = time.monotonic() + lease.ttl
         self._trust.begin(lease.id)
         self._leases.keep(lease, partial(self._hear, lease.id))
         self._tell(RegistrationEvent("granted", lease=lease.id, ttl=lease.ttl))
@@ -85,6 +86,10 @@ class Leasehold:
         self._leases.forget(self.id)
         self._replaced.add(self.id)
         self.id = 0
+        # A lease that is older than its TTL was renewed. If each is lost as soon as it is granted,
+        # because of a broken proxy, there would be several a second without growing pauses.
+        if time.monotonic() >= self._proven_at:
+            self._losses = 0
         # After an outage everybody is here at once; else it was only ours.
         pause = random.uniform(0, SPREAD) if outage else full_jitter(self._losses)
         self._not_before = time.monotonic() + pause
@@ -99,7 +104,6 @@ class Leasehold:
             self._replaced.discard(lease)
         seconds = self._trust.regain()
         if seconds is not None:
-            self._losses = 0
             self._tell(RegistrationEvent("regained", lease=self.id, seconds=seconds))
 
     def release(self) -> None:

@@ -17,6 +17,7 @@ from ..errors import (
     EtcdnamingError,
     KeyHeldError,
     LeaseNotFoundError,
+    NoSpaceError,
     OutcomeUnknownError,
     PermissionDeniedError,
     TLSError,
@@ -174,6 +175,7 @@ class Registrant:
 
     def _is_news(self, exc: Exception) -> bool:
         passing = isinstance(exc, (ConnectionFailedError, OutcomeUnknownError))
+        passing = passing and not isinstance(exc, NoSpaceError)  # it lasts until space is made
         if passing and (self._is_registered or self._board.trust.lost):
             return False  # if it lasts it is told that the lease is lost, and why
         return str(exc) not in self._told

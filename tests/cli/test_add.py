@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from harness import Etcd, Result, Run, wait_until
 from harness.auth import READER, WRITER
+from harness.hostile import HostileProxy
+
+from etcdnaming.etcd import rpc
 
 LEASE_LINE = re.compile(r"lease ([0-9a-f]{16}) granted with TTL\((\d+)s\)\n")
 
@@ -226,6 +229,23 @@ def test_leaves_no_lease_behind(run: Run, etcd: Etcd) -> None:
 
     assert result == Result(8, "", "Error: condition not met: if svc/e1 is absent\n")
     assert etcd.leases() == []
+
+
+def test_add_with_ttl_keeps_the_lease_when_the_outcome_is_unknown(run: Run, etcd: Etcd) -> None:
+    """Revoking it would delete the endpoint that may have been stored."""
+
+    def spoil(answer: rpc.TxnResponse) -> None:
+        del answer.responses[:]
+
+    with HostileProxy(etcd.endpoint) as proxy:
+        proxy.changes["Txn"] = spoil
+        result = run("--endpoints", proxy.endpoint, "add", "svc/e1", "--addr", "1:1", "--ttl", "60")
+
+    warning, error = result.err.splitlines()
+    lease = etcd.lease_of("svc/e1")
+    assert result.status == 1
+    assert warning == f"Warning: lease {lease:016x} with TTL(60s) is left to expire"
+    assert error.endswith("the change may have been applied")
 
 
 def test_adds_only_what_is_absent(run: Run, etcd: Etcd) -> None:

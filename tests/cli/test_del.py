@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -211,6 +212,19 @@ def test_asks_before_it_deletes_all(
     screen.sendline("y")
     screen.expect_exact(f"{len(keys)}\r\n")
     screen.expect_exact("")
+    assert etcd.get("") == {}
+
+
+def test_time_limit_does_not_count_the_time_of_the_answer(terminal: Terminal, etcd: Etcd) -> None:
+    """A person may think longer than etcd may take."""
+    put(etcd, "svc/e1")
+    limits = ("--dial-timeout", "1s", "--command-timeout", "1s")
+    screen = terminal("-w", "simple", *limits, "del", "--all", "svc/")
+
+    screen.expect_exact("[y/N] ")
+    time.sleep(2.5)
+    screen.sendline("y")
+    screen.expect_exact("1\r\n")
     assert etcd.get("") == {}
 
 

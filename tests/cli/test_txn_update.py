@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from harness import Etcd, Result, Run, Terminal
 from harness.auth import READER, WRITER
+from harness.hostile import HostileProxy
+
+from etcdnaming.etcd import rpc
 
 SUCCESS = Result(0, "SUCCESS\n", "")
 
@@ -299,6 +302,28 @@ def test_says_how_far_the_batches_came(run: Run, etcd: Etcd) -> None:
         "Warning: 2 of 5 updates were written\nError: etcdserver: requested lease not found\n",
     )
     assert set(etcd.get("")) == {b"svc/e0", b"svc/e1"}
+
+
+def test_batch_with_an_unknown_outcome_may_be_among_the_written(run: Run, etcd: Etcd) -> None:
+    """So the number is the least there can be."""
+    answers = 0
+
+    def spoil(answer: rpc.TxnResponse) -> None:
+        nonlocal answers
+        answers += 1
+        if answers == 2:
+            del answer.responses[:]
+
+    with HostileProxy(etcd.endpoint) as proxy:
+        proxy.changes["Txn"] = spoil
+        updates = ("txn-update", "-", "--batch-size", "2")
+        result = run("--endpoints", proxy.endpoint, *updates, input=many(6))
+
+    warning, error = result.err.splitlines()
+    assert (result.status, result.out) == (1, "")
+    assert warning == "Warning: at least 2 of 6 updates were written"
+    assert error.endswith("the change may have been applied")
+    assert len(etcd.get("")) == 4
 
 
 def test_shows_how_far_the_batches_have_come(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import click
 
-from ...errors import EtcdnamingError
+from ...errors import EtcdnamingError, OutcomeUnknownError
 from ...model import JSON, Condition, Endpoint, Update
 from .. import stderr
 from ..app import App, pass_app
@@ -74,17 +74,22 @@ def command(
     printer = app.printer()
     update = Update.add(key, Endpoint(addr, metadata), lease=0 if no_lease else lease)
     check(update, target, force=force)
-    update = settle(update, app.local_address)
     revision = 0 if if_absent else if_mod_rev
-    conditions = [] if revision is None else [Condition(update.key, revision)]
     if dry_run:
+        update = settle(update, app.local_address)
         if ttl is not None:
             stderr.say(f"on a new lease with TTL({ttl}s)")
-        printer.plan([update], conditions)
+        printer.plan([update], _conditions(update, revision))
         return
-    with _on_new_lease(app, update, ttl) as update:
-        result = app.update([update], conditions, previous=prev_kv)
+    with app.time_limit():
+        update = settle(update, app.local_address)
+        with _on_new_lease(app, update, ttl) as update:
+            result = app.update([update], _conditions(update, revision), previous=prev_kv)
     printer.added(result, prev_kv)
+
+
+def _conditions(update: Update, revision: int | None) -> Sequence[Condition]:
+    return [] if revision is None else [Condition(update.key, revision)]
 
 
 @contextmanager
@@ -95,6 +100,11 @@ def _on_new_lease(app: App, update: Update, ttl: int | None) -> Iterator[Update]
     lease = app.client().lease_grant(ttl)
     try:
         yield update._replace(lease=lease.id)
+    except OutcomeUnknownError:
+        # If it was applied, revoking the lease would delete the endpoint, and with it what was
+        # stored at the key before.
+        stderr.warn(f"lease {lease_id(lease.id)} with TTL({lease.ttl}s) is left to expire")
+        raise
     except EtcdnamingError:
         _give_back(app, lease.id)
         raise

@@ -82,14 +82,15 @@ def command(
         serializable=consistency == "s",
         no_lease=no_lease,
     )
-    if services is not None:
-        number = _services(printer, query, where)
-    elif count_only:
-        number = _count(printer, query, where)
-    elif keys_only:
-        number = _keys(printer, query, where)
-    else:
-        number = _endpoints(printer, query, where, addrs_only=addrs_only, strict=strict)
+    with app.time_limit():
+        if services is not None:
+            number = _services(printer, query, where)
+        elif count_only:
+            number = _count(printer, query, where)
+        elif keys_only:
+            number = _keys(printer, query, where)
+        else:
+            number = _endpoints(printer, query, where, addrs_only=addrs_only, strict=strict)
     if fail_if_empty and not number:
         raise NotFoundError(f"nothing under {where}/")
 

@@ -96,14 +96,24 @@ def command(
     for condition in conditions:
         check_place(condition.key, target)
     found = _read(file, changes, partial(check, target=target, force=force), force=force)
-    updates = [_on(lease, settle(update, app.local_address)) for update in found]
+    updates = [_on(lease, update) for update in found]
     if dry_run:
-        _plan(printer, updates, conditions, max_txn_ops if batch_size is None else None)
+        settled = [settle(update, app.local_address) for update in updates]
+        _plan(printer, settled, conditions, max_txn_ops if batch_size is None else None)
         return
-    if batch_size is not None:
-        results = in_batches(app, printer, updates, batch_size, max_txn_ops)
-    else:
-        results = [_at_once(app, printer, updates, conditions, max_txn_ops)]
+    with app.time_limit() as deadline:
+        updates = [settle(update, app.local_address) for update in updates]
+        if batch_size is not None:
+            results = in_batches(
+                app,
+                printer,
+                updates,
+                size=batch_size,
+                max_txn_ops=max_txn_ops,
+                renew_time_limit=deadline.renew,
+            )
+        else:
+            results = [_at_once(app, printer, updates, conditions, max_txn_ops)]
     for result in results:
         for key, left in result.detached.items():
             stderr.warn(f"{key} leaves lease {lease_id(left)}: nothing removes it any more")

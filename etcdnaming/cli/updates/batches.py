@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
 
+from ...errors import OutcomeUnknownError
 from ...model import Update, UpdateResult
 from .. import stderr
 from ..app import App
@@ -16,12 +17,19 @@ __all__ = ["in_batches", "split"]
 
 
 def in_batches(
-    app: App, printer: Printer, updates: Sequence[Update], size: int, max_txn_ops: int
+    app: App,
+    printer: Printer,
+    updates: Sequence[Update],
+    *,
+    size: int,
+    max_txn_ops: int,
+    renew_time_limit: Callable[[], None],
 ) -> list[UpdateResult]:
     """
     Make *updates*, those of *size* keys at a time, and show how far that has come.
 
-    When one fails, or the user has enough, it says how many were made: they are not undone.
+    Each batch has the time of one command. When one fails, or the user has enough, it says how many
+    updates were made: they are not undone.
     """
     total = len({each.key for each in updates})
     written = 0
@@ -33,8 +41,10 @@ def in_batches(
                     results.append(app.update(batch, max_txn_ops=max_txn_ops))
                     written += len(results[-1].updates)
                     show(written)
-        except BaseException:
-            stderr.warn(f"{written} of {total} updates were written")
+                    renew_time_limit()
+        except BaseException as exc:
+            at_least = "at least " if isinstance(exc, OutcomeUnknownError) else ""
+            stderr.warn(f"{at_least}{written} of {total} updates were written")
             raise
     return results
 

@@ -1,0 +1,128 @@
+"""A proxy in front of etcd that gives answers no etcd gives."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Any
+
+import grpc
+
+from etcdnaming.etcd import rpc
+
+__all__ = ["HostileProxy"]
+
+Metadata = tuple[tuple[str, str], ...]
+
+_STREAMS = {"Watch", "LeaseKeepAlive"}
+
+
+class HostileProxy:
+    """
+    Passes calls on to the etcd at *endpoint*, and its answers back, changed on the way.
+
+    Requests may have *max_request* bytes, -1 is any number. All attributes have the last part of a
+    method as their key, ``LeaseGrant``.
+
+    `changes` are functions that change an answer in place, `headers` are sent before the answers,
+    `delays` are the seconds that an answer is kept back after etcd has given it. `remaining` lists
+    the seconds that each call had left when it arrived.
+    """
+
+    def __init__(self, endpoint: str, max_request: int = -1) -> None:
+        self.changes: dict[str, Callable[[Any], object]] = {}
+        self.headers: dict[str, Metadata] = {}
+        self.delays: dict[str, float] = {}
+        self.remaining: defaultdict[str, list[float]] = defaultdict(list)
+        limit = "grpc.max_receive_message_length"
+        self._behind = grpc.insecure_channel(endpoint, [(limit, -1)])
+        self._server = grpc.server(
+            ThreadPoolExecutor(30), [_Everything(self)], options=[(limit, max_request)]
+        )
+        self.endpoint = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        self._server.start()
+
+    def __enter__(self) -> HostileProxy:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._server.stop(0.1).wait()
+        self._behind.close()
+
+    def call(self, method: str, request: bytes, context: grpc.ServicerContext) -> bytes:
+        """Pass on one request, which etcd has handled before anything goes wrong."""
+        name = method.rpartition("/")[2]
+        self.remaining[name].append(context.time_remaining())
+        try:
+            answer = self._behind.unary_unary(method, bytes, bytes)(
+                request, metadata=_identity(context), timeout=30
+            )
+        except grpc.RpcError as exc:
+            context.abort(exc.code(), exc.details() or "")
+        time.sleep(self.delays.get(name, 0))
+        if headers := self.headers.get(name):
+            context.send_initial_metadata(headers)
+        return self._changed(name, answer)
+
+    def stream(
+        self, method: str, requests: Iterator[bytes], context: grpc.ServicerContext
+    ) -> Iterator[bytes]:
+        """Pass on a stream."""
+        call = self._behind.stream_stream(method, bytes, bytes)(
+            _until_canceled(requests), metadata=_identity(context)
+        )
+        context.add_callback(lambda: _cancel(call))
+        name = method.rpartition("/")[2]
+        try:
+            for answer in call:
+                yield self._changed(name, answer)
+        except grpc.RpcError as exc:
+            context.abort(exc.code(), exc.details() or "")
+
+    def _changed(self, name: str, answer: bytes) -> bytes:
+        change = self.changes.get(name)
+        if not change:
+            return answer
+        response = getattr(rpc, f"{name}Response").FromString(answer)
+        change(response)
+        changed: bytes = response.SerializeToString()
+        return changed
+
+
+class _Everything(grpc.GenericRpcHandler):
+    def __init__(self, proxy: HostileProxy) -> None:
+        self._proxy = proxy
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        method = handler_call_details.method
+        if method.rpartition("/")[2] in _STREAMS:
+            return grpc.stream_stream_rpc_method_handler(
+                lambda requests, context: self._proxy.stream(method, requests, context)
+            )
+        return grpc.unary_unary_rpc_method_handler(
+            lambda request, context: self._proxy.call(method, request, context)
+        )
+
+
+def _cancel(call: grpc.Call) -> None:
+    call.cancel()
+
+
+def _until_canceled(requests: Iterator[bytes]) -> Iterator[bytes]:
+    try:
+        yield from requests
+    except grpc.RpcError:  # with this gRPC reports that the caller has gone away
+        return
+
+
+def _identity(context: grpc.ServicerContext) -> tuple[tuple[str, str | bytes], ...]:
+    sent = context.invocation_metadata()
+    return tuple((key, value) for key, value in sent if key in {"token", "hasleader"})

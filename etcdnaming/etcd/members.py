@@ -11,6 +11,7 @@ import grpc
 from ..errors import ClientClosedError, ConnectionFailedError
 from ..forking import kept, told_after_fork
 from .addresses import Address
+from .channel_state import is_connected
 from .deadline import Deadline
 from .dial import Attempt, dial
 from .security import Security
@@ -36,11 +37,21 @@ QUIET = (("grpc.http2.bdp_probe", 0),)
 class Member:
     """Who answers: a name for people, the channel, and the address if we dialled it."""
 
-    __slots__ = ("_calls", "address", "channel", "name")
+    __slots__ = ("_calls", "address", "channel", "name", "tls")
 
-    def __init__(self, name: str, channel: grpc.Channel, address: Address | None = None) -> None:
-        self.name, self.channel, self.address = name, channel, address
+    def __init__(
+        self, name: str, channel: grpc.Channel, address: Address | None = None, *, tls: bool = False
+    ) -> None:
+        self.name, self.channel, self.address, self.tls = name, channel, address, tls
         self._calls: dict[str, grpc.UnaryUnaryMultiCallable[Any, Any]] = {}
+
+    def is_stale(self) -> bool:
+        """
+        Return whether the next call would make gRPC connect again with the certificates of old.
+
+        A new channel reads the files again.
+        """
+        return self.tls and not is_connected(self.channel)
 
     def unary(
         self, path: str, serialize: Callable[[Any], bytes], deserialize: Callable[[bytes], Any]
@@ -93,7 +104,6 @@ class DialledMembers:
         quiet: bool,
     ) -> None:
         self._addresses = list(addresses)
-        self._quiet = quiet
         self._security = security
         self._options = (*OPTIONS, *single_threaded(), *options, *(QUIET if quiet else ()))
         self._dial_timeout = dial_timeout
@@ -106,11 +116,10 @@ class DialledMembers:
         self._lock, self._woken = threading.Lock(), threading.Condition()
         self._patience = Deadline(0)
         self._member: Member | None = None
-        self._watchdog: _Watchdog | None = None
 
     def after_fork(self) -> None:
         """Dial anew, in a child: see `forking`."""
-        kept.append((self._member, self._watchdog))
+        kept.append(self._member)
         self._begin()
 
     def current(self, deadline: Deadline) -> Member:
@@ -124,6 +133,8 @@ class DialledMembers:
         with self._lock:
             if self._closed:
                 raise ClientClosedError
+            if self._member and self._member.is_stale():
+                self._leave()
             if self._member is None:
                 self._patience = Deadline(min(deadline.left(), self._dial_timeout))
                 self._member = self._use(self._dial())
@@ -137,8 +148,11 @@ class DialledMembers:
         """
         with self._lock:
             if self._member is member:
-                self._forget()
-                self._addresses.append(self._addresses.pop(0))
+                self._leave()
+
+    def _leave(self) -> None:
+        self._member = None
+        self._addresses.append(self._addresses.pop(0))
 
     def close(self) -> None:
         """Give the connection up; it ends with the last call that is under way on it."""
@@ -147,7 +161,7 @@ class DialledMembers:
             self._patience.cut()
             self._woken.notify_all()
         with self._lock:
-            self._forget()
+            self._member = None
 
     def _dial(self) -> Attempt:
         try:
@@ -173,32 +187,7 @@ class DialledMembers:
         # The endpoint in use stands first: `leave` moves it to the end.
         position = self._addresses.index(attempt.address)
         self._addresses = self._addresses[position:] + self._addresses[:position]
-        member = Member(attempt.address.text, attempt.channel, attempt.address)
-        if attempt.tls and not self._quiet:
-            self._watchdog = _Watchdog(self.leave, member)
-            attempt.channel.subscribe(self._watchdog)
-        return member
-
-    def _forget(self) -> None:
-        # A channel that is listened to is polled by a thread, and never freed.
-        if self._watchdog and self._member:
-            self._member.channel.unsubscribe(self._watchdog)
-        self._member = self._watchdog = None
-
-
-class _Watchdog:
-    """
-    Leaves a TLS member whose connection is lost.
-
-    gRPC would reconnect the same channel with the certificates of old; a new one reads the files.
-    """
-
-    def __init__(self, leave: Callable[[Member], None], member: Member) -> None:
-        self._leave, self._member = leave, member
-
-    def __call__(self, state: grpc.ChannelConnectivity) -> None:
-        if state is not grpc.ChannelConnectivity.READY:
-            self._leave(self._member)
+        return Member(attempt.address.text, attempt.channel, attempt.address, tls=attempt.tls)
 
 
 Members: TypeAlias = GivenMember | DialledMembers

@@ -40,11 +40,13 @@ class Answer(NamedTuple):
     What a failed call means.
 
     *error* is raised unless the call can be made again (*repeat*); *leave*: not from this member.
+    *sent*: the request may have reached it.
     """
 
     error: EtcdError
     leave: bool = False
     repeat: bool = False
+    sent: bool = True
 
 
 _REFUSED: tuple[tuple[str, type[RefusedError]], ...] = (
@@ -87,7 +89,8 @@ def understand(exc: grpc.RpcError, member: str, *, writes: bool) -> Answer:
     if code is _CODES.UNIMPLEMENTED:
         return Answer(RefusedError(f"{member} does not speak etcd's v3 API"))
     if code is _CODES.UNAVAILABLE and _never_sent(details):
-        return _elsewhere(ConnectionFailedError(f"{member}: connection lost"))
+        error = ConnectionFailedError(f"{member}: connection lost")
+        return Answer(error, leave=True, repeat=True, sent=False)
     if code is _CODES.DEADLINE_EXCEEDED:
         return _unanswered(member, "no answer in time", writes=writes)
     why = details.rpartition(": ")[2].removeprefix("Stream removed ").strip("()")

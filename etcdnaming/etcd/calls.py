@@ -14,9 +14,9 @@ from typing import Generic, Protocol, TypeAlias, TypeVar
 import grpc
 from google.protobuf.message import Message
 
-from ..errors import ClientClosedError, RefusedError
-from . import rpc_pb2 as rpc
+from ..errors import ClientClosedError
 from .answers import TokenRefusedError, understand
+from .authenticate import Authenticator
 from .deadline import Deadline, within
 from .idling import threads_of_a_call
 from .login import Login
@@ -56,11 +56,6 @@ class Method(Generic[Request, Response]):
         self.path, self.request, self.response, self.writes = path, request, response, writes
 
 
-_AUTHENTICATE = Method(
-    "/etcdserverpb.Auth/Authenticate", rpc.AuthenticateRequest, rpc.AuthenticateResponse
-)
-
-
 class Caller:
     """Makes calls for any number of threads; what they share belongs to *members* and *login*."""
 
@@ -68,6 +63,9 @@ class Caller:
         self, members: Members, login: Login, *, dial_timeout: float, command_timeout: float
     ) -> None:
         self._members, self._login = members, login
+        self._authenticator = Authenticator(
+            members, dial_timeout=dial_timeout, command_timeout=command_timeout
+        )
         self._command_timeout = command_timeout
         self._total = dial_timeout + command_timeout
         self._closing = threading.Event()
@@ -80,12 +78,13 @@ class Caller:
             EtcdError: Any of its kinds; `OutcomeUnknownError` for writes only.
         """
         with within(self._total) as deadline:
-            token = self._login.token(self._authenticate)
+            token = self._login.token(deadline, self._authenticator)
             try:
                 return self._ask(method, request, token, deadline)
             except TokenRefusedError as exc:
                 self._login.renew(token, exc)
-            return self._ask(method, request, self._login.token(self._authenticate), deadline)
+            token = self._login.token(deadline, self._authenticator)
+            return self._ask(method, request, token, deadline)
 
     def stream(
         self, method: Method[Request, Response], requests: Iterable[Request]
@@ -121,22 +120,12 @@ class Caller:
     def close(self) -> None:
         """Let nobody pause any longer."""
         self._closing.set()
+        self._login.close()
 
     def _beginning(self) -> tuple[Member, _Metadata]:
         with within(self._total) as deadline:
-            token = self._login.token(self._authenticate)
+            token = self._login.token(deadline, self._authenticator)
             return self._members.current(deadline), (*_identity(token), REQUIRE_LEADER)
-
-    def _authenticate(self, user: str, password: str) -> str:
-        request = rpc.AuthenticateRequest(name=user, password=password)
-        with within(self._total) as deadline:
-            try:
-                return self._ask(_AUTHENTICATE, request, None, deadline).token
-            except RefusedError as exc:
-                # As for etcdctl: who says his name where nobody asks for it is let in.
-                if "authentication is not enabled" in exc.text:
-                    return ""
-                raise
 
     def _pause(self) -> None:
         from random import uniform  # is not wanted by calls that go well

@@ -24,6 +24,8 @@ from ..forking import kept, told_after_fork
 
 __all__ = ["Listener", "close", "is_connected", "unsubscribe"]
 
+_Kept: TypeAlias = "tuple[grpc.Channel, float, Callable[[], None]]"
+
 Listener: TypeAlias = Callable[[grpc.ChannelConnectivity], None]
 
 _log = logging.getLogger(__name__)
@@ -70,7 +72,7 @@ class _Keeper:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: list[tuple[grpc.Channel, float, Callable[[], None]]] = []
+        self._kept: list[_Kept] = []
         self._runs = False
         told_after_fork(self)
 
@@ -100,7 +102,8 @@ class _Keeper:
         """Drop what is no longer needed; return whether anything is left."""
         now = time.monotonic()
         with self._lock:
-            over, needed = [], []
+            over: list[_Kept] = []
+            needed: list[_Kept] = []
             for each in self._kept:
                 (needed if _is_polled(each[0]) and now < each[1] else over).append(each)
             self._kept, self._runs = needed, bool(needed)

@@ -30,6 +30,14 @@ OPTIONS = (
     ("grpc.http2.max_pings_without_data", 0),  # an idle watch is pinged for ever
 )
 
+PATIENT = (
+    # No ping while a call lasts. That there are any makes the kernel end a connection whose
+    # packets nobody has acknowledged for the time-out: a dead machine, not a busy process.
+    ("grpc.keepalive_time_ms", 3_600_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+)
+"""Options of a connection on which a slow answer is waited for."""
+
 QUIET = (("grpc.http2.bdp_probe", 0),)
 """Answers are not followed by pings that find out how large the next ones may be."""
 
@@ -78,6 +86,10 @@ class GivenMember:
         """Return the channel; gRPC connects it."""
         return self._member
 
+    def patient(self, member: Member) -> Member:
+        """Return it: its settings are the program's."""
+        return member
+
     def leave(self, member: Member) -> None:
         """Stay: there is no other."""
 
@@ -105,7 +117,7 @@ class DialledMembers:
     ) -> None:
         self._addresses = list(addresses)
         self._security = security
-        self._options = (*OPTIONS, *single_threaded(), *options, *(QUIET if quiet else ()))
+        self._options = (*single_threaded(), *options, *(QUIET if quiet else ()))
         self._dial_timeout = dial_timeout
         self._closed = False
         self._begin()
@@ -140,6 +152,18 @@ class DialledMembers:
                 self._member = self._use(self._dial())
             return self._member
 
+    def patient(self, member: Member) -> Member:
+        """
+        Return *member* with a connection of its own, which a slow answer does not end.
+
+        The others are ended, with all calls on them, when a ping is not answered in time; but an
+        overloaded etcd does not answer pings either.
+        """
+        if member.address is None:
+            return member
+        channel = self._channel(member.address, PATIENT, tls=member.tls)
+        return Member(member.name, channel, member.address, tls=member.tls)
+
     def leave(self, member: Member) -> None:
         """
         Begin with the next endpoint from now on.
@@ -173,15 +197,18 @@ class DialledMembers:
 
     def _attempt(self, address: Address, woken: threading.Condition) -> Attempt:
         tls = self._security.is_tls(address)
-        channel = self._channel(address, tls=tls)
+        channel = self._channel(address, self._options, tls=tls)
         return Attempt(address, channel, tls=tls, woken=woken)
 
-    def _channel(self, address: Address, *, tls: bool) -> grpc.Channel:
+    def _channel(
+        self, address: Address, options: Sequence[tuple[str, int]], *, tls: bool
+    ) -> grpc.Channel:
+        options = (*OPTIONS, *options)
         if tls:
             return grpc.secure_channel(
-                address.target, self._security.credentials(), options=self._options
+                address.target, self._security.credentials(), options=options
             )
-        return grpc.insecure_channel(address.target, options=self._options)
+        return grpc.insecure_channel(address.target, options=options)
 
     def _use(self, attempt: Attempt) -> Member:
         # The endpoint in use stands first: `leave` moves it to the end.

@@ -24,7 +24,14 @@ from ..errors import (
     RefusedError,
 )
 
-__all__ = ["Answer", "NotNowError", "TokenRefusedError", "understand", "understand_text"]
+__all__ = [
+    "Answer",
+    "LearnerError",
+    "NotNowError",
+    "TokenRefusedError",
+    "understand",
+    "understand_text",
+]
 
 
 class TokenRefusedError(AuthenticationError):
@@ -33,6 +40,16 @@ class TokenRefusedError(AuthenticationError):
 
 class NotNowError(RefusedError):
     """A member can't answer now. Another one may, or this one later."""
+
+
+class LearnerError(NotNowError):
+    """A member does not vote yet, and until then serves nothing that we need."""
+
+    def __init__(self, member: str) -> None:
+        super().__init__(
+            f"{member}: this member is a learner, which serves no requests: "
+            "promote it, or use the endpoint of a voting member"
+        )
 
 
 class Answer(NamedTuple):
@@ -59,13 +76,15 @@ _REFUSED: tuple[tuple[str, type[RefusedError]], ...] = (
 
 _LOGIN = ("invalid auth token", "revision of auth store is old", "user name is empty")
 
+_LEARNER = "rpc not supported for learner"
+
 # Said before anything is proposed, or because a proposal was dropped.
 _ELSEWHERE = (
     "no leader",
     "leader changed",
     "not capable",
     "too many requests",
-    "rpc not supported for learner",
+    _LEARNER,
     "raft proposal dropped",
 )
 
@@ -118,7 +137,7 @@ def _etcd_said(text: str, member: str, *, writes: bool) -> Answer:
     if any(part in text for part in _LOGIN):
         return Answer(TokenRefusedError(f"{member}: {text}"))
     if any(part in text for part in _ELSEWHERE):
-        return _elsewhere(NotNowError(text))
+        return _elsewhere(LearnerError(member) if _LEARNER in text else NotNowError(text))
     if any(part in text for part in _UNKNOWN):
         return _unanswered(member, text, writes=writes)
     return Answer(RefusedError(text))

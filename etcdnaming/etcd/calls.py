@@ -15,7 +15,7 @@ import grpc
 from google.protobuf.message import Message
 
 from ..errors import ClientClosedError
-from .answers import TokenRefusedError, understand
+from .answers import LearnerError, TokenRefusedError, understand
 from .authenticate import Authenticator
 from .deadline import Deadline, within
 from .idling import threads_of_a_call
@@ -66,7 +66,7 @@ class Caller:
         self._authenticator = Authenticator(
             members, dial_timeout=dial_timeout, command_timeout=command_timeout
         )
-        self._command_timeout = command_timeout
+        self._dial_timeout, self._command_timeout = dial_timeout, command_timeout
         self._total = dial_timeout + command_timeout
         self._closing = threading.Event()
 
@@ -141,6 +141,8 @@ class Caller:
     ) -> Response:
         # A member that froze after it was ready must leave a reader time to ask another one.
         share = 1.0 if method.writes or self._members.alone else 0.5
+        # A learner that is reached is as good as no endpoint: the search for another one ends, too.
+        search = Deadline(self._dial_timeout)
         while True:
             member = self._members.current(deadline)
             timeout = share * min(self._command_timeout, deadline.left())
@@ -150,7 +152,8 @@ class Caller:
                 answer = understand(exc, member.name, writes=method.writes)
                 if answer.leave:
                     self._members.leave(member)
-                if not answer.repeat or deadline.left() < PAUSE:
+                in_vain = isinstance(answer.error, LearnerError) and not search.left()
+                if not answer.repeat or in_vain or deadline.left() < PAUSE:
                     raise answer.error from exc
             self._pause()
             share = 1.0

@@ -29,6 +29,7 @@ from ..errors import (
 __all__ = [
     "Answer",
     "InvalidAnswerError",
+    "LearnerError",
     "NotNowError",
     "TokenRefusedError",
     "invalid",
@@ -53,16 +54,28 @@ class InvalidAnswerError(EtcdError):
         self.fault = fault
 
 
+class LearnerError(NotNowError):
+    """A member does not vote yet, and until then serves nothing that we need."""
+
+    def __init__(self, member: str) -> None:
+        super().__init__(
+            f"{member}: this member is a learner, which serves no requests: "
+            "promote it, or use the endpoint of a voting member"
+        )
+
+
 class Answer(NamedTuple):
     """
     What a failed call means.
 
     *error* is raised unless the call can be made again (*repeat*); *leave*: not from this member.
+    *sent*: the request may have reached it.
     """
 
     error: EtcdError
     leave: bool = False
     repeat: bool = False
+    sent: bool = True
 
 
 _REFUSED: tuple[tuple[str, type[RefusedError]], ...] = (
@@ -75,13 +88,15 @@ _REFUSED: tuple[tuple[str, type[RefusedError]], ...] = (
 
 _LOGIN = ("invalid auth token", "revision of auth store is old", "user name is empty")
 
+_LEARNER = "rpc not supported for learner"
+
 # Said before anything is proposed, or because a proposal was dropped.
 _ELSEWHERE = (
     "no leader",
     "leader changed",
     "not capable",
     "too many requests",
-    "rpc not supported for learner",
+    _LEARNER,
     "raft proposal dropped",
 )
 
@@ -112,7 +127,8 @@ def understand(exc: grpc.RpcError, member: str, *, writes: bool, sent: int = 0) 
     if code is _CODES.UNIMPLEMENTED:
         return Answer(RefusedError(f"{member} does not speak etcd's v3 API"))
     if code is _CODES.UNAVAILABLE and _never_sent(details):
-        return _elsewhere(ConnectionFailedError(f"{member}: connection lost"))
+        error = ConnectionFailedError(f"{member}: connection lost")
+        return Answer(error, leave=True, repeat=True, sent=False)
     if code is _CODES.DEADLINE_EXCEEDED:
         return _unanswered(member, "no answer in time", writes=writes)
     why = details.rpartition(": ")[2].removeprefix("Stream removed ").strip("()")
@@ -147,7 +163,7 @@ def _etcd_said(text: str, member: str, *, writes: bool) -> Answer:
     if any(part in text for part in _LOGIN):
         return Answer(TokenRefusedError(f"{member}: {text}"))
     if any(part in text for part in _ELSEWHERE):
-        return _elsewhere(NotNowError(text))
+        return _elsewhere(LearnerError(member) if _LEARNER in text else NotNowError(text))
     if any(part in text for part in _UNKNOWN):
         return _unanswered(member, text, writes=writes)
     no_space = writes and _NO_SPACE in text

@@ -14,9 +14,9 @@ from typing import Generic, Protocol, TypeAlias, TypeVar
 import grpc
 from google.protobuf.message import Message
 
-from ..errors import ClientClosedError, ConnectionFailedError, RefusedError
-from . import rpc_pb2 as rpc
-from .answers import TokenRefusedError, invalid, understand
+from ..errors import ClientClosedError, ConnectionFailedError
+from .answers import LearnerError, TokenRefusedError, invalid, understand
+from .authenticate import Authenticator
 from .deadline import Deadline, within
 from .idling import threads_of_a_call
 from .login import Login
@@ -72,11 +72,6 @@ class Method(Generic[Request, Response]):
         self.fault_of = fault_of
 
 
-_AUTHENTICATE = Method(
-    "/etcdserverpb.Auth/Authenticate", rpc.AuthenticateRequest, rpc.AuthenticateResponse
-)
-
-
 class Caller:
     """Makes calls for any number of threads; what they share belongs to *members* and *login*."""
 
@@ -84,7 +79,10 @@ class Caller:
         self, members: Members, login: Login, *, dial_timeout: float, command_timeout: float
     ) -> None:
         self._members, self._login = members, login
-        self._command_timeout = command_timeout
+        self._authenticator = Authenticator(
+            members, dial_timeout=dial_timeout, command_timeout=command_timeout
+        )
+        self._dial_timeout, self._command_timeout = dial_timeout, command_timeout
         self._total = dial_timeout + command_timeout
         self._closing = threading.Event()
 
@@ -96,12 +94,13 @@ class Caller:
             EtcdError: Any of its kinds; `OutcomeUnknownError` for writes only.
         """
         with within(self._total) as deadline:
-            token = self._login.token(self._authenticate)
+            token = self._login.token(deadline, self._authenticator)
             try:
                 return self._ask(method, request, token, deadline)
             except TokenRefusedError as exc:
                 self._login.renew(token, exc)
-            return self._ask(method, request, self._login.token(self._authenticate), deadline)
+            token = self._login.token(deadline, self._authenticator)
+            return self._ask(method, request, token, deadline)
 
     def stream(
         self, method: Method[Request, Response], requests: Iterable[Request]
@@ -137,22 +136,12 @@ class Caller:
     def close(self) -> None:
         """Let nobody pause any longer."""
         self._closing.set()
+        self._login.close()
 
     def _beginning(self) -> tuple[Member, _Metadata]:
         with within(self._total) as deadline:
-            token = self._login.token(self._authenticate)
+            token = self._login.token(deadline, self._authenticator)
             return self._members.current(deadline), (*_identity(token), REQUIRE_LEADER)
-
-    def _authenticate(self, user: str, password: str) -> str:
-        request = rpc.AuthenticateRequest(name=user, password=password)
-        with within(self._total) as deadline:
-            try:
-                return self._ask(_AUTHENTICATE, request, None, deadline).token
-            except RefusedError as exc:
-                # As for etcdctl: who says his name where nobody asks for it is let in.
-                if "authentication is not enabled" in exc.text:
-                    return ""
-                raise
 
     def _pause(self) -> None:
         from random import uniform  # is not wanted by calls that go well
@@ -168,6 +157,8 @@ class Caller:
     ) -> Response:
         # A member that froze after it was ready must leave a reader time to ask another one.
         share = 1.0 if method.writes or self._members.alone else 0.5
+        # A learner that is reached is as good as no endpoint: the search for another one ends, too.
+        search = Deadline(self._dial_timeout)
         while True:
             member = self._members.current(deadline)
             timeout = share * min(self._command_timeout, deadline.left())
@@ -190,7 +181,8 @@ class Caller:
                 answer = invalid(fault, member.name, writes=method.writes)
             if answer.leave:
                 self._members.leave(member)
-            if not answer.repeat or deadline.left() < PAUSE:
+            in_vain = isinstance(answer.error, LearnerError) and not search.left()
+            if not answer.repeat or in_vain or deadline.left() < PAUSE:
                 raise answer.error from cause
             self._pause()
             share = 1.0

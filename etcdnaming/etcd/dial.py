@@ -15,6 +15,7 @@ import grpc
 
 from ..errors import ConnectionFailedError, TLSError
 from .addresses import Address
+from .channel_state import unsubscribe
 from .deadline import Deadline
 from .diagnosis import explain
 
@@ -60,7 +61,7 @@ class Attempt:
 
     def release(self) -> None:
         """Stop listening to the state; the channel is the caller's."""
-        self.channel.unsubscribe(self._changed)
+        unsubscribe(self.channel, self._changed)
 
     def _changed(self, state: grpc.ChannelConnectivity) -> None:
         failure = self._explain() if state is _FAILED else self._failure
@@ -98,7 +99,7 @@ def dial(
         chosen = _first_ready(addresses, connect, deadline, woken, attempts)
     finally:
         for attempt in attempts:
-            # Dropped, not closed: closing waits for gRPC's thread that watches the state.
+            # Dropped, not closed: gRPC's thread that watches the state would end with a traceback.
             attempt.release()
     if chosen is None:
         raise _failure(attempts, deadline.seconds)

@@ -1,22 +1,109 @@
-"""The token that says who we are: fetched once, renewed when etcd refuses it."""
+"""The token that says who we are: one login for all threads of a client, renewed when refused."""
 
 from __future__ import annotations
 
+import math
+import random
 import threading
-from collections.abc import Callable
+import time
+from typing import Protocol
 
-from ..errors import AuthenticationError, InvalidSettingError
+from ..errors import (
+    AuthenticationError,
+    ClientClosedError,
+    ConnectionFailedError,
+    EtcdError,
+    InvalidSettingError,
+    RefusedError,
+)
 from ..forking import told_after_fork
+from .deadline import Deadline
+from .members import Member
 
-__all__ = ["Login"]
+__all__ = ["Login", "LoginPostponedError", "Server", "is_sendable"]
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 60.0
+"""Seconds, at most, before the login after one that had no result: doubled each time."""
+
+FIRST_REFUSED_PAUSE, LONGEST_REFUSED_PAUSE = 1.0, 20.0
+"""
+Seconds, at most, before a refused password is sent again: doubled each time.
+
+Streams and registrations ask again after 30 s, and that is to reach etcd.
+"""
+
+AT_ONCE = 2
+"""Logins under way: the second one is asked for when the member of the first one is slow."""
+
+
+class LoginPostponedError(Exception):
+    """
+    A login had no result, and another one may have.
+
+    *costly*: etcd has worked for it, or still does, so that the next one must wait.
+    """
+
+    def __init__(self, error: EtcdError, *, costly: bool) -> None:
+        super().__init__(str(error))
+        self.error, self.costly = error, costly
+
+
+class Server(Protocol):
+    """What logs in; its methods are called by a thread that has nothing else to do."""
+
+    patience: float
+    """Seconds without an answer after which a second member is asked; infinite if there is none."""
+
+    def reach(self) -> Member:
+        """
+        Return a connected member.
+
+        Raises:
+            EtcdError: There is none.
+        """
+
+    def log_in(self, member: Member, user: str, password: str) -> str:
+        """
+        Return the token that *member* gives, ``""`` if it wants none.
+
+        Raises:
+            LoginPostponedError: There was no result, and another login may have one.
+            EtcdError: It refused.
+        """
+
+    def leave(self, member: Member) -> None:
+        """Reach another member from now on."""
+
+
+class _Attempt:
+    """A login under way: where, since when, and when it is slow."""
+
+    def __init__(self) -> None:
+        self.member: Member | None = None
+        self.begun = time.monotonic()
+        self.slow_at = math.inf  # counts from when there is a connection
+
+    def asks(self, member: Member, patience: float) -> None:
+        self.member = member
+        self.slow_at = time.monotonic() + patience
 
 
 class Login:
     """
     One user's token, shared by all calls of a client.
 
-    A password file is read again for every login. The token belongs to `_lock`; *authenticate*
-    (user, password -> token) is called under it, so that many refused calls make one login.
+    A login costs etcd more than any other request (the hash of a password takes 70 ms of a core),
+    whether or not the client still waits for the answer. If each caller began its own, and gave it
+    up at its own deadline, an etcd that has lost the tokens of many clients would never catch up:
+
+    - One login is under way for all threads, in a thread of its own. A caller whose deadline is
+      over fails, but the login goes on, and its late answer is the token of the callers after it.
+    - It is never given up for another member. If it is slow, a second one is begun elsewhere.
+    - After a login without a result the next one waits, with full jitter: up to a minute, and for
+      as long as the last one has taken if that is more. Callers that can't wait so long fail.
+    - A refused password fails at once; for some time it is not sent again, but refused here.
+
+    `_changed` guards everything. A password file is read again for every login.
     """
 
     def __init__(
@@ -29,25 +116,50 @@ class Login:
     ) -> None:
         if user and password is None and password_file is None and not auth_jwt_token:
             raise InvalidSettingError(f"the user {user!r} needs a password")
+        for name, text in (("user", user), ("password", password)):
+            if text is not None and not _is_utf8(text):
+                raise InvalidSettingError(f"{name}: not UTF-8")
+        if auth_jwt_token and not is_sendable(auth_jwt_token):
+            raise InvalidSettingError(
+                "auth_jwt_token: a character that can't be sent: only printable ASCII is allowed"
+            )
         if password_file is not None:
             _read_password(password_file)
         self._user, self._password, self._password_file = user, password, password_file
         self._fixed = auth_jwt_token or None
         self._token = self._fixed
-        self._lock = threading.Lock()
+        self._closed = False
+        self._begin_anew()
         told_after_fork(self)
+
+    def _begin_anew(self) -> None:
+        self._changed = threading.Condition()
+        self._under_way: list[_Attempt] = []
+        self._failure: Exception = ConnectionFailedError("no login was tried")
+        self._final_failures = 0
+        self._reset()
+
+    def _reset(self) -> None:
+        self._refused_password: str | None = None
+        self._failures_in_a_row = 0
+        self._not_before = 0.0
 
     def after_fork(self) -> None:
         """Log in without waiting for a thread that is not here: see `forking`."""
-        self._lock = threading.Lock()
+        self._begin_anew()
 
-    def token(self, authenticate: Callable[[str, str], str]) -> str | None:
-        """Return the token to send; ``None`` when there is no user, ``""`` when etcd wants none."""
-        if self._token is None and self._user:
-            with self._lock:
-                if self._token is None:
-                    self._token = authenticate(self._user, self._read())
-        return self._token
+    def token(self, deadline: Deadline, server: Server) -> str | None:
+        """
+        Return the token to send; ``None`` when there is no user, ``""`` when etcd wants none.
+
+        Raises:
+            AuthenticationError: The login was refused.
+            EtcdError: It has no result before *deadline*.
+        """
+        token = self._token
+        if token is None and self._user:
+            return self._wait_for_token(self._user, deadline, server)
+        return token
 
     def renew(self, refused: str | None, why: AuthenticationError) -> None:
         """
@@ -60,9 +172,125 @@ class Login:
             raise AuthenticationError(f"{why}: the token given is not valid") from why
         if not self._user:
             raise AuthenticationError(f"{why}: etcd wants to know who you are (--user)") from why
-        with self._lock:
+        with self._changed:
             if self._token == refused:
                 self._token = None
+
+    def close(self) -> None:
+        """Let no caller wait any longer."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _wait_for_token(self, user: str, deadline: Deadline, server: Server) -> str:
+        with self._changed:
+            final_failures = self._final_failures
+            while self._token is None:
+                if self._closed:
+                    raise ClientClosedError
+                if self._final_failures != final_failures:
+                    raise self._failure.with_traceback(None)
+                self._begin_or_wait(user, deadline, server)
+            return self._token
+
+    def _begin_or_wait(self, user: str, deadline: Deadline, server: Server) -> None:
+        left, pause = deadline.left(), self._pause()
+        if left and pause <= 0:
+            self._begin(user, server)
+        elif self._under_way and left:
+            self._changed.wait(min(left, pause))
+        elif self._under_way:
+            raise self._not_answered(deadline)
+        elif self._refused_password is None and pause < left:
+            self._changed.wait(pause)
+        else:
+            raise self._failure.with_traceback(None)
+
+    def _pause(self) -> float:
+        """Return the seconds until a login may begin."""
+        if len(self._under_way) >= AT_ONCE:
+            return math.inf
+        if self._under_way:
+            return self._under_way[-1].slow_at - time.monotonic()
+        if self._refused_password not in {None, self._read()}:
+            return 0.0
+        return self._not_before - time.monotonic()
+
+    def _begin(self, user: str, server: Server) -> None:
+        attempt = _Attempt()
+        slow = self._under_way[-1].member if self._under_way else None
+        thread = threading.Thread(
+            target=self._run,
+            args=(attempt, slow, user, self._read(), server),
+            name="etcdnaming-login",
+            daemon=True,
+        )
+        try:
+            thread.start()
+        except RuntimeError as exc:  # the process has as many threads as it may have
+            raise ConnectionFailedError(f"the login could not begin: {exc}") from exc
+        self._under_way.append(attempt)
+
+    def _run(
+        self, attempt: _Attempt, slow: Member | None, user: str, password: str, server: Server
+    ) -> None:
+        try:
+            member = _reach(server, slow)
+            with self._changed:
+                attempt.asks(member, server.patience)
+                self._changed.notify_all()
+            token = server.log_in(member, user, password)
+        except Exception as exc:  # noqa: BLE001 - a bug, too, must not leave callers waiting
+            self._fail(attempt, password, exc)
+        else:
+            self._succeed(token)
+
+    def _succeed(self, token: str) -> None:
+        with self._changed:
+            if self._token is None:
+                self._token = token
+            self._under_way.clear()  # an answer to another one still counts if no token is left
+            self._reset()
+            self._changed.notify_all()
+
+    def _fail(self, attempt: _Attempt, password: str, exc: Exception) -> None:
+        with self._changed:
+            if attempt not in self._under_way:
+                return
+            self._under_way.remove(attempt)
+            refused = isinstance(exc, (AuthenticationError, RefusedError))
+            if self._under_way and not refused:
+                self._under_way[0].slow_at = math.inf  # callers wait for that one, and no other
+                return
+            self._refused_password = password if refused else None
+            if isinstance(exc, LoginPostponedError):
+                self._failure = exc.error
+                took = time.monotonic() - attempt.begun
+                pause = random.uniform(0, self._longest_pause(took) if exc.costly else FIRST_PAUSE)
+            else:
+                self._failure = exc
+                self._final_failures += 1
+                pause = self._refused_pause() if refused else 0.0
+            self._not_before = time.monotonic() + pause
+            self._changed.notify_all()
+
+    def _longest_pause(self, took: float) -> float:
+        return min(LONGEST_PAUSE, max(FIRST_PAUSE * self._doubled(), took))
+
+    def _refused_pause(self) -> float:
+        longest = min(LONGEST_REFUSED_PAUSE, FIRST_REFUSED_PAUSE * self._doubled())
+        return longest * random.uniform(0.5, 1.0)
+
+    def _doubled(self) -> float:
+        self._failures_in_a_row += 1
+        return 2.0 ** min(self._failures_in_a_row - 1, 10)
+
+    def _not_answered(self, deadline: Deadline) -> EtcdError:
+        member = self._under_way[0].member
+        if member is None:
+            return ConnectionFailedError("no etcd endpoint reached in time")
+        seconds = round(deadline.seconds, 1) or deadline.seconds
+        return ConnectionFailedError(f"{member.name}: login not answered within {seconds:g}s")
 
     def _read(self) -> str:
         if self._password_file is None:
@@ -71,6 +299,29 @@ class Login:
             return _read_password(self._password_file)
         except InvalidSettingError as exc:
             raise AuthenticationError(str(exc)) from exc
+
+
+def is_sendable(token: str) -> bool:
+    """Return whether *token* can be sent: gRPC takes printable ASCII in a header, and no more."""
+    return token.isascii() and token.isprintable()
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _reach(server: Server, slow: Member | None) -> Member:
+    """Return a member that is not *slow*, which is left."""
+    if slow:
+        server.leave(slow)
+    member = server.reach()
+    if slow and member.name == slow.name:
+        raise ConnectionFailedError(f"{slow.name}: no other endpoint can be reached")
+    return member
 
 
 def _read_password(name: str) -> str:

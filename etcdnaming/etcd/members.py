@@ -11,6 +11,7 @@ import grpc
 from ..errors import ClientClosedError, ConnectionFailedError
 from ..forking import kept, told_after_fork
 from .addresses import Address
+from .channel_state import is_connected
 from .deadline import Deadline
 from .dial import Attempt, dial
 from .security import Security
@@ -29,6 +30,14 @@ OPTIONS = (
     ("grpc.http2.max_pings_without_data", 0),  # an idle watch is pinged for ever
 )
 
+PATIENT = (
+    # No ping while a call lasts. That there are any makes the kernel end a connection whose
+    # packets nobody has acknowledged for the time-out: a dead machine, not a busy process.
+    ("grpc.keepalive_time_ms", 3_600_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+)
+"""Options of a connection on which a slow answer is waited for."""
+
 QUIET = (("grpc.http2.bdp_probe", 0),)
 """Answers are not followed by pings that find out how large the next ones may be."""
 
@@ -36,11 +45,21 @@ QUIET = (("grpc.http2.bdp_probe", 0),)
 class Member:
     """Who answers: a name for people, the channel, and the address if we dialled it."""
 
-    __slots__ = ("_calls", "address", "channel", "name")
+    __slots__ = ("_calls", "address", "channel", "name", "tls")
 
-    def __init__(self, name: str, channel: grpc.Channel, address: Address | None = None) -> None:
-        self.name, self.channel, self.address = name, channel, address
+    def __init__(
+        self, name: str, channel: grpc.Channel, address: Address | None = None, *, tls: bool = False
+    ) -> None:
+        self.name, self.channel, self.address, self.tls = name, channel, address, tls
         self._calls: dict[str, grpc.UnaryUnaryMultiCallable[Any, Any]] = {}
+
+    def is_stale(self) -> bool:
+        """
+        Return whether the next call would make gRPC connect again with the certificates of old.
+
+        A new channel reads the files again.
+        """
+        return self.tls and not is_connected(self.channel)
 
     def unary(
         self, path: str, serialize: Callable[[Any], bytes], deserialize: Callable[[bytes], Any]
@@ -66,6 +85,10 @@ class GivenMember:
     def current(self, deadline: Deadline) -> Member:
         """Return the channel; gRPC connects it."""
         return self._member
+
+    def patient(self, member: Member) -> Member:
+        """Return it: its settings are the program's."""
+        return member
 
     def leave(self, member: Member) -> None:
         """Stay: there is no other."""
@@ -93,9 +116,8 @@ class DialledMembers:
         quiet: bool,
     ) -> None:
         self._addresses = list(addresses)
-        self._quiet = quiet
         self._security = security
-        self._options = (*OPTIONS, *single_threaded(), *options, *(QUIET if quiet else ()))
+        self._options = (*single_threaded(), *options, *(QUIET if quiet else ()))
         self._dial_timeout = dial_timeout
         self._closed = False
         self._begin()
@@ -106,11 +128,10 @@ class DialledMembers:
         self._lock, self._woken = threading.Lock(), threading.Condition()
         self._patience = Deadline(0)
         self._member: Member | None = None
-        self._watchdog: _Watchdog | None = None
 
     def after_fork(self) -> None:
         """Dial anew, in a child: see `forking`."""
-        kept.append((self._member, self._watchdog))
+        kept.append(self._member)
         self._begin()
 
     def current(self, deadline: Deadline) -> Member:
@@ -124,10 +145,24 @@ class DialledMembers:
         with self._lock:
             if self._closed:
                 raise ClientClosedError
+            if self._member and self._member.is_stale():
+                self._leave()
             if self._member is None:
                 self._patience = Deadline(min(deadline.left(), self._dial_timeout))
                 self._member = self._use(self._dial())
             return self._member
+
+    def patient(self, member: Member) -> Member:
+        """
+        Return *member* with a connection of its own, which a slow answer does not end.
+
+        The others are ended, with all calls on them, when a ping is not answered in time; but an
+        overloaded etcd does not answer pings either.
+        """
+        if member.address is None:
+            return member
+        channel = self._channel(member.address, PATIENT, tls=member.tls)
+        return Member(member.name, channel, member.address, tls=member.tls)
 
     def leave(self, member: Member) -> None:
         """
@@ -137,8 +172,11 @@ class DialledMembers:
         """
         with self._lock:
             if self._member is member:
-                self._forget()
-                self._addresses.append(self._addresses.pop(0))
+                self._leave()
+
+    def _leave(self) -> None:
+        self._member = None
+        self._addresses.append(self._addresses.pop(0))
 
     def close(self) -> None:
         """Give the connection up; it ends with the last call that is under way on it."""
@@ -147,7 +185,7 @@ class DialledMembers:
             self._patience.cut()
             self._woken.notify_all()
         with self._lock:
-            self._forget()
+            self._member = None
 
     def _dial(self) -> Attempt:
         try:
@@ -159,46 +197,24 @@ class DialledMembers:
 
     def _attempt(self, address: Address, woken: threading.Condition) -> Attempt:
         tls = self._security.is_tls(address)
-        channel = self._channel(address, tls=tls)
+        channel = self._channel(address, self._options, tls=tls)
         return Attempt(address, channel, tls=tls, woken=woken)
 
-    def _channel(self, address: Address, *, tls: bool) -> grpc.Channel:
+    def _channel(
+        self, address: Address, options: Sequence[tuple[str, int]], *, tls: bool
+    ) -> grpc.Channel:
+        options = (*OPTIONS, *options)
         if tls:
             return grpc.secure_channel(
-                address.target, self._security.credentials(), options=self._options
+                address.target, self._security.credentials(), options=options
             )
-        return grpc.insecure_channel(address.target, options=self._options)
+        return grpc.insecure_channel(address.target, options=options)
 
     def _use(self, attempt: Attempt) -> Member:
         # The endpoint in use stands first: `leave` moves it to the end.
         position = self._addresses.index(attempt.address)
         self._addresses = self._addresses[position:] + self._addresses[:position]
-        member = Member(attempt.address.text, attempt.channel, attempt.address)
-        if attempt.tls and not self._quiet:
-            self._watchdog = _Watchdog(self.leave, member)
-            attempt.channel.subscribe(self._watchdog)
-        return member
-
-    def _forget(self) -> None:
-        # A channel that is listened to is polled by a thread, and never freed.
-        if self._watchdog and self._member:
-            self._member.channel.unsubscribe(self._watchdog)
-        self._member = self._watchdog = None
-
-
-class _Watchdog:
-    """
-    Leaves a TLS member whose connection is lost.
-
-    gRPC would reconnect the same channel with the certificates of old; a new one reads the files.
-    """
-
-    def __init__(self, leave: Callable[[Member], None], member: Member) -> None:
-        self._leave, self._member = leave, member
-
-    def __call__(self, state: grpc.ChannelConnectivity) -> None:
-        if state is not grpc.ChannelConnectivity.READY:
-            self._leave(self._member)
+        return Member(attempt.address.text, attempt.channel, attempt.address, tls=attempt.tls)
 
 
 Members: TypeAlias = GivenMember | DialledMembers

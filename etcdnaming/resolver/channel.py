@@ -9,8 +9,8 @@ from weakref import finalize
 import grpc
 
 from ..etcd import Client
+from ..etcd.channel_state import Listener
 from .calls import StreamStream, StreamUnary, Switchboard, UnaryStream, UnaryUnary
-from .connectivity import Listener
 from .current import Current
 from .informed import Informed
 from .inner import Method

@@ -3,36 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from functools import partial
-from typing import TypeAlias
 
 import grpc
 
+from ..etcd.channel_state import Listener, unsubscribe
 from ..log import logger
 from .inner import Inner
 
-__all__ = ["LINGER", "Connectivity", "Listener", "unsubscribe"]
-
-Listener: TypeAlias = Callable[[grpc.ChannelConnectivity], None]
-
-LINGER = 1.0
-"""Seconds for which a channel is kept after nobody subscribes to it any more, five times enough."""
+__all__ = ["Connectivity"]
 
 _log = logger(__name__)
-
-
-def unsubscribe(channel: grpc.Channel, listener: Listener) -> None:
-    """
-    Tell *listener* no more of *channel*.
-
-    gRPC's thread looks for that every 0.2 s. Were the channel gone by then, the thread would end
-    with an exception that is printed; so a timer keeps the channel.
-    """
-    channel.unsubscribe(listener)
-    keeper = threading.Timer(LINGER, id, (channel,))
-    keeper.daemon = True
-    keeper.start()
 
 
 class Connectivity:

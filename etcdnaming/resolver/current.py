@@ -10,8 +10,9 @@ from functools import partial
 import grpc
 
 from ..etcd import Client
+from ..etcd.channel_state import close, unsubscribe
 from ..forking import kept, told_after_fork
-from .connectivity import LINGER, Connectivity, unsubscribe
+from .connectivity import Connectivity
 from .following import follow, unfollow
 from .inner import Inner, View
 from .outlook import Outlook
@@ -59,10 +60,8 @@ class Current:
         """Refuse calls from now on, and soon end those that somebody blocks for."""
         inner = self.view.inner
         self.abandon()
-        if inner:  # not at once: see `unsubscribe`
-            closer = threading.Timer(LINGER, inner.channel.close)
-            closer.daemon = True
-            closer.start()
+        if inner:
+            close(inner.channel)
 
     def abandon(self) -> None:
         """Refuse calls from now on; those under way go on to their ends."""

@@ -114,7 +114,21 @@ def test_a_time_may_be_for_ever(run: Run, one: Etcd, name: str) -> None:
     assert run("list", "svc", f"--{name}=2562047h") == Result(0, LINE, "")
 
 
-@pytest.mark.parametrize("name", ["USER", "PASSWORD", "AUTH_JWT_TOKEN"])
+UNSENDABLE = "a character that can't be sent: only printable ASCII is allowed"
+
+
+@pytest.mark.parametrize("text", ["hush\nhush", "hush\x7f", "hush \xe4", "hush\udcff"])
+def test_token_that_cant_be_sent_is_refused_by_name(run: Run, text: str) -> None:
+    """At once, and without showing it; gRPC fails every call with "Invalid metadata"."""
+    result = run("list", "svc", f"--auth-jwt-token={text}")
+    message = f"Invalid value for '--auth-jwt-token': {UNSENDABLE} (see etcdnaming list --help)"
+    assert result == Result(128, "", f"Error: {message}\n")
+
+    result = run("list", "svc", env={"ETCDCTL_AUTH_JWT_TOKEN": text})
+    assert result == Result(128, "", f"Error: ETCDCTL_AUTH_JWT_TOKEN: {UNSENDABLE}\n")
+
+
+@pytest.mark.parametrize("name", ["USER", "PASSWORD"])
 def test_a_secret_that_is_wrong_stays_secret(run: Run, name: str) -> None:
     """Logs are read by many."""
     result = run("list", "svc", env={f"ETCDCTL_{name}": "hush\udcff"})

@@ -6,10 +6,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from urllib.request import urlopen
 
 import pytest
 from harness import WRITER, Cluster, Etcd, Proxy, wait_until
+from harness.metrics import metric
 
 from etcdnaming.errors import LeaseNotFoundError
 from etcdnaming.etcd import Client
@@ -40,25 +40,14 @@ def kept(client: Client, ttl: int) -> Iterator[tuple[Lease, Told]]:
         yield lease, told
 
 
-def metric(etcd: Etcd, name: str) -> float:
-    """Return what *etcd* has counted, for the keep-alive call."""
-    with urlopen(f"http://{etcd.endpoint}/metrics", timeout=10) as page:
-        lines = page.read().decode().splitlines()
-    return sum(
-        float(line.rpartition(" ")[2])
-        for line in lines
-        if line.startswith(f"{name}{{") and '"LeaseKeepAlive"' in line
-    )
-
-
 def asked(etcd: Etcd) -> float:
     """Return how often *etcd* was asked to keep a lease alive."""
-    return metric(etcd, "grpc_server_msg_received_total")
+    return metric(etcd, "grpc_server_msg_received_total", "LeaseKeepAlive")
 
 
 def streams(etcd: Etcd) -> float:
     """Return how many streams for that *etcd* has seen."""
-    return metric(etcd, "grpc_server_started_total")
+    return metric(etcd, "grpc_server_started_total", "LeaseKeepAlive")
 
 
 def threads() -> set[str]:

@@ -192,6 +192,22 @@ def test_a_token_that_was_given_is_sent_as_it_is(
     assert "not-a-token" not in str(refused.value)
 
 
+@pytest.mark.parametrize("token", ["hush\nhush", "hush\x7f", "hush \xe4"])
+def test_token_that_cant_be_sent_is_refused_before_anything_is_dialled(token: str) -> None:
+    """Without showing it."""
+    with pytest.raises(InvalidSettingError, match=r"auth_jwt_token: a character .* ASCII") as exc:
+        Client(auth_jwt_token=token)
+    assert "hush" not in str(exc.value)
+
+
+def test_user_or_password_that_is_not_utf8_is_refused_before_anything_is_dialled() -> None:
+    """Without showing it. A command line in another encoding has such text."""
+    with pytest.raises(InvalidSettingError, match="user: not UTF-8"):
+        Client(user="m\udcfcller", password="x")
+    with pytest.raises(InvalidSettingError, match="password: not UTF-8"):
+        Client(user="root", password="hush\udcff")
+
+
 def test_a_user_without_a_password_is_refused_before_anything_is_dialled(
     tmp_path: Path,
 ) -> None:

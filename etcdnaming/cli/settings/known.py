@@ -18,6 +18,13 @@ def _text(text: str) -> str:
     return text
 
 
+def _token(text: str) -> str:
+    # Must not repeat *text* in an error, either.
+    if not (text.isascii() and text.isprintable()):
+        raise ValueError("a character that can't be sent: only printable ASCII is allowed")
+    return text
+
+
 def _path(text: str) -> str:
     if not text:
         raise ValueError("an empty file name")
@@ -79,7 +86,7 @@ CREDENTIALS: tuple[Setting, ...] = (
     ),
     Setting("password", "TEXT", _text, None, "The password. Everyone sees it in ps."),
     Setting("password-file", "FILE", _path, None, "Where the password is; read for every login."),
-    Setting("auth-jwt-token", "TEXT", _text, None, "A token, instead of a user."),
+    Setting("auth-jwt-token", "TEXT", _token, None, "A token, instead of a user."),
 )
 
 # Flags of etcdctl that can't be had. They are known, so that nobody thinks they had an effect.

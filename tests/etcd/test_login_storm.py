@@ -1,0 +1,250 @@
+"""Logins that a busy etcd is slow to answer: how many are begun, and what becomes of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from harness import WRITER, Etcd, wait_until
+from harness.logins import LoginServer, begun, busy, token
+
+from etcdnaming import Client, Endpoint, EndpointManager, Registration
+from etcdnaming.errors import (
+    AuthenticationError,
+    ClientClosedError,
+    ConnectionFailedError,
+    EtcdError,
+    RefusedError,
+)
+
+USER, _, PASSWORD = WRITER.partition(":")
+
+
+def client_of(*endpoints: str, dial: float = 1.0, command: float = 0.5) -> Client:
+    """Return a client of `WRITER` that does not wait for long."""
+    return Client(
+        endpoints, user=USER, password=PASSWORD, dial_timeout=dial, command_timeout=command
+    )
+
+
+def listed(client: Client) -> list[str]:
+    """Return the keys of a target that has none."""
+    return [each.key for each in EndpointManager(client, "svc").list().endpoints]
+
+
+def lists(client: Client) -> bool:
+    """Return whether a call of *client* succeeds."""
+    with suppress(ConnectionFailedError):
+        return listed(client) == []
+    return False
+
+
+def in_threads(number: int, work: Callable[[], object]) -> list[EtcdError]:
+    """Do *work* in so many threads at the same time, and return the errors."""
+    errors: list[EtcdError] = []
+
+    def run() -> None:
+        try:
+            work()
+        except EtcdError as exc:
+            errors.append(exc)
+
+    threads = [threading.Thread(target=run) for _ in range(number)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return errors
+
+
+@contextmanager
+def connected(etcd: Etcd, number: int) -> Iterator[list[Client]]:
+    """Yield so many clients of *etcd* that have a connection, and no token yet."""
+    with ExitStack() as stack:
+        clients = [stack.enter_context(client_of(etcd.endpoint)) for _ in range(number)]
+        for client in clients:
+            client.local_address()
+        yield clients
+
+
+@pytest.mark.server
+def test_login_is_begun_once_when_etcd_answers_after_its_callers_have_failed(
+    auth_etcd: Callable[..., Etcd],
+) -> None:
+    """Several threads of several clients call again and again; the late answer is for all calls."""
+    etcd = auth_etcd()
+    with connected(etcd, 5) as clients:
+        before = begun(etcd)
+        etcd.freeze()
+        errors = []
+        for _ in range(2):
+            work = [client for client in clients for _ in range(3)]
+            errors += in_threads(len(work), lambda work=work: listed(work.pop()))  # type: ignore[misc]
+        etcd.thaw()
+        for client in clients:
+            wait_until(lambda client=client: lists(client), timeout=30)  # type: ignore[misc]
+        assert begun(etcd) - before == len(clients)
+    assert [str(each) for each in errors] == 30 * [
+        f"{etcd.endpoint}: login not answered within 1.5s"
+    ]
+
+
+@pytest.mark.long
+def test_login_outlives_pings_that_are_not_answered(auth_etcd: Callable[..., Etcd]) -> None:
+    """An etcd that hashes passwords has no time for them: by default they end a connection."""
+    etcd = auth_etcd()
+    with connected(etcd, 1) as [client]:
+        before = begun(etcd)
+        etcd.freeze()
+        for _ in range(10):
+            with pytest.raises(ConnectionFailedError, match="login not answered"):
+                listed(client)
+        etcd.thaw()
+        wait_until(lambda: lists(client), timeout=30)
+        assert begun(etcd) - before == 1
+
+
+@pytest.mark.server
+def test_login_is_begun_on_a_second_member_when_the_first_is_slow(
+    auth_etcd: Callable[..., Etcd],
+) -> None:
+    """Beside the first, which is not given up: its answer would have counted, too."""
+    etcd = auth_etcd()
+    before = begun(etcd)
+    with (
+        LoginServer(token("late")) as slow,
+        client_of(slow.endpoint, etcd.endpoint, command=4) as client,
+    ):
+        assert listed(client) == []
+        slow.released.set()
+        assert (slow.begun, begun(etcd) - before, slow.given_up) == (1, 1, 0)
+
+
+@pytest.mark.server
+def test_login_waits_for_the_first_member_when_there_is_no_other(
+    auth_etcd: Callable[..., Etcd],
+) -> None:
+    """The second endpoint refuses connections."""
+    etcd = auth_etcd()
+    with client_of(etcd.endpoint, "127.0.0.1:1", command=2) as client:
+        client.local_address()
+        before = begun(etcd)
+        etcd.freeze()
+        thawing = threading.Timer(2, etcd.thaw)
+        thawing.start()
+        wait_until(lambda: lists(client), timeout=30)
+        thawing.join()
+        assert begun(etcd) - before == 1
+
+
+def test_login_backs_off_when_etcd_has_no_time_for_it() -> None:
+    """Each pause may be twice as long as the one before."""
+    with LoginServer(busy) as server, client_of(server.endpoint, command=2) as client:
+        server.released.set()
+        start = time.monotonic()
+        with pytest.raises(RefusedError, match="too many requests"):
+            listed(client)
+        assert time.monotonic() - start < 30
+        assert 2 <= server.begun <= 12
+
+
+def test_call_fails_with_the_last_reason_when_no_login_may_begin_before_its_deadline() -> None:
+    """It begins none that would be given up."""
+    with LoginServer(busy) as server, client_of(server.endpoint, dial=0.5) as client:
+        server.released.set()
+        begun_before = -1
+        while server.begun != begun_before:  # until the pause is longer than a call may take
+            begun_before = server.begun
+            with pytest.raises(RefusedError, match="too many requests"):
+                listed(client)
+        assert server.begun <= 20
+
+
+@pytest.mark.server
+def test_refused_password_fails_at_once_and_is_not_sent_with_every_call(
+    auth_etcd: Callable[..., Etcd], tmp_path: Path
+) -> None:
+    """Another password in the file is."""
+    etcd = auth_etcd()
+    file = tmp_path / "password"
+    file.write_text("wrong")
+    before = begun(etcd)
+    with Client([etcd.endpoint], user=USER, password_file=str(file)) as client:
+        for _ in range(5):
+            errors = in_threads(4, lambda: listed(client))
+            assert [type(each) for each in errors] == [AuthenticationError] * 4
+        assert 1 <= begun(etcd) - before <= 3
+        file.write_text(PASSWORD)
+        assert listed(client) == []
+
+
+def test_close_ends_calls_that_wait_for_a_login() -> None:
+    """At once, however long the login takes."""
+    with LoginServer(token("late")) as server:
+        client = client_of(server.endpoint, command=60)
+        closing = threading.Timer(0.2, client.close)
+        closing.start()
+        with pytest.raises(ClientClosedError):
+            listed(client)
+        closing.join()
+
+
+def test_token_that_cant_be_sent_is_an_error_of_the_login() -> None:
+    """Not one of every call after it, which would be "connection lost: Invalid metadata"."""
+    with LoginServer(token("two\nlines")) as server, client_of(server.endpoint) as client:
+        server.released.set()
+        with pytest.raises(RefusedError, match="a token that can't be sent"):
+            listed(client)
+        assert server.begun == 1
+
+
+class Throttle:
+    """Gives *etcd* a *share* of a core, by stopping it most of the time."""
+
+    def __init__(self, etcd: Etcd, share: float) -> None:
+        self._pid, self._share = etcd.pid, share
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        while not self._over.wait(0.05 * self._share):
+            os.kill(self._pid, signal.SIGSTOP)
+            time.sleep(0.05 * (1 - self._share))
+            os.kill(self._pid, signal.SIGCONT)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_eighty_clients_recover_when_etcd_has_a_fifth_of_a_core(
+    auth_etcd: Callable[..., Etcd],
+) -> None:
+    """etcd has lost their tokens, and hashes passwords at its usual price: 70 ms of a core each."""
+    etcd = auth_etcd("--bcrypt-cost=10")
+    with ExitStack() as stack:
+        clients = [
+            stack.enter_context(Client([etcd.endpoint], user=USER, password=PASSWORD))
+            for _ in range(80)
+        ]
+        registrations = [
+            stack.enter_context(Registration(client, {f"svc/e{n}": Endpoint(f"10.0.0.1:{n}")}))
+            for n, client in enumerate(clients)
+        ]
+        etcd.kill()
+        wait_until(lambda: not any(each.registered for each in registrations), timeout=60)
+        etcd.start()
+        with Throttle(etcd, 0.2):
+            wait_until(lambda: all(each.registered for each in registrations), timeout=300)
+        assert begun(etcd) <= 80 * 2

@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable, Sequence
 
 import pytest
-from harness import Etcd, EtcdctlError, Run
+from harness import Etcd, EtcdctlError, Run, wait_until
 
-from etcdnaming import Client, Endpoint, EndpointManager
+from etcdnaming import Client, Endpoint, EndpointManager, Registration, RegistrationEvent
 from etcdnaming.errors import EtcdnamingError, NoSpaceError, OutcomeUnknownError
 from etcdnaming.model import Update
 
@@ -25,12 +25,17 @@ def full_etcd(own_etcd: Callable[..., Etcd]) -> Etcd:
     etcd = own_etcd()
     for key in ("svc/e1", "svc/e2"):
         etcd.put(key, ONE)
+    fill(etcd)
+    return etcd
+
+
+def fill(etcd: Etcd) -> None:
+    """Start it again with less space than it uses."""
     etcd.stop()
     etcd.server_flags = ("--quota-backend-bytes=1",)
     etcd.start()
     with pytest.raises(EtcdctlError, match="database space exceeded"):
         etcd.put("svc/e3", ONE)
-    return etcd
 
 
 def crossed(etcd: Etcd, write: Callable[[Client, int], object]) -> dict[int, EtcdnamingError]:
@@ -93,6 +98,22 @@ def test_grant_is_not_reported_as_refused_when_there_is_no_space(full_etcd: Etcd
         pytest.raises(NoSpaceError, match="may have been applied"),
     ):
         client.lease_grant(60)
+
+
+def test_registration_reports_that_there_is_no_space_for_a_lost_lease(
+    own_etcd: Callable[..., Etcd],
+) -> None:
+    """It lasts until an operator makes space, unlike other unknown outcomes."""
+    etcd = own_etcd()
+    events: list[RegistrationEvent] = []
+    with (
+        Client([etcd.endpoint]) as client,
+        Registration(client, {"svc/e1": Endpoint("1:1")}, ttl=10, on_state=events.append) as held,
+    ):
+        fill(etcd)
+        etcd.revoke(held.lease)
+        wait_until(lambda: any(isinstance(event.error, NoSpaceError) for event in events), 30)
+        assert [event.kind for event in events].index("lost") < len(events) - 1
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import click
 
 from ..settings.global_options import GLOBAL_OPTIONS
 from .arguments import spell_out
-from .help_page import Context, with_examples, write_options
+from .help_page import Context, show_help, with_examples, write_options
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -39,6 +39,10 @@ class Command(click.Command):
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return the global options too."""
         return [*super().get_params(ctx), *GLOBAL_OPTIONS]
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """Return the one that shows our page."""
+        return _with_our_page(super().get_help_option(ctx))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse what Go would understand, and refuse options that contradict each other."""
@@ -80,6 +84,10 @@ class Group(click.Group):
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return the global options too."""
         return [*super().get_params(ctx), *GLOBAL_OPTIONS]
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """Return the one that shows our page."""
+        return _with_our_page(super().get_help_option(ctx))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse what Go would understand."""
@@ -137,6 +145,12 @@ def _suggesting_what_help_shows(params: Sequence[click.Parameter]) -> Iterator[N
         shown = {name for option in options if not option.hidden for name in option.opts}
         possibilities = [name for name in exc.possibilities or () if name in shown]
         raise click.NoSuchOption(exc.option_name, None, possibilities, exc.ctx) from None
+
+
+def _with_our_page(option: click.Option | None) -> click.Option | None:
+    if option is not None:
+        option.callback = show_help
+    return option
 
 
 def _spelled(command: click.Command, ctx: click.Context, args: list[str]) -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import NamedTuple, Protocol, TextIO
 
 from ...registration.event import RegistrationEvent
+from .stdout import blaming_stdout
 
 __all__ = [
     "Lines",
@@ -64,7 +65,7 @@ class RegistrationPrinter:
         Print *change*.
 
         Raises:
-            OSError: It can't be written.
+            OutputError, BrokenPipeError: It can't be written.
         """
         self._write(self._lines.changed(change))
 
@@ -77,8 +78,9 @@ class RegistrationPrinter:
             return
         # Not into the stream's buffer, which nobody else could flush while the reader is stuck.
         rest = "".join(lines).encode()
-        while rest:
-            rest = rest[os.write(self._stream.fileno(), rest) :]
+        with blaming_stdout():
+            while rest:
+                rest = rest[os.write(self._stream.fileno(), rest) :]
 
 
 def registration_printer(name: str, stream: TextIO | None) -> RegistrationPrinter:

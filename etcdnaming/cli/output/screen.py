@@ -11,7 +11,7 @@ import sys
 import termios
 from contextlib import suppress
 
-from .stdout import write
+from .stdout import flush, write
 
 __all__ = ["Screen"]
 
@@ -70,4 +70,4 @@ class Screen:
 
 def _write(text: str) -> None:
     write([text])
-    sys.stdout.flush()
+    flush()

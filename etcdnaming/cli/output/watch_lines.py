@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping
 
 from ...model import ChangeBatch, StoredEndpoint, WatchState
-from .stdout import write
+from .stdout import flush, write
 
 __all__ = ["WatchLines"]
 
@@ -22,7 +21,7 @@ class WatchLines:
         """Write what is there, or has changed."""
         if batch.first or batch.changes or batch.invalid:
             write(self.lines(batch, endpoints))
-            sys.stdout.flush()
+            flush()
 
     def state(self, state: WatchState) -> None:
         """Stderr is told."""

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from ..child import start
 
@@ -58,4 +59,5 @@ class Runner:
         with self._lock:
             self._is_over = True
             if self._process:
-                self._process.terminate()
+                with suppress(PermissionError):  # it has become another user
+                    self._process.terminate()

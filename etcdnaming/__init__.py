@@ -21,9 +21,7 @@ the logger ``etcdnaming``.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # as `typing` has it, which takes longer to load than all this
 if TYPE_CHECKING:
     from .endpoints.manager import EndpointManager, services
     from .errors import EtcdnamingError
@@ -77,6 +75,8 @@ _ROOMS = {
 def __getattr__(name: str) -> object:
     if name not in _ROOMS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # not for those who only start the command line
+
     return getattr(import_module(f".{_ROOMS[name]}", __name__), name)
 
 

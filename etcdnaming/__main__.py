@@ -3,8 +3,25 @@
 from __future__ import annotations
 
 import os
-import signal
-from typing import NoReturn
+
+# Not `signal` and `typing`: while they are loaded, which takes longer than all of Python's own
+# start after it has begun to handle SIGINT, a Ctrl-C is a traceback.
+from _signal import (  # type: ignore[import-not-found]
+    SIG_DFL,
+    SIG_IGN,
+    SIGHUP,
+    SIGINT,
+    SIGPIPE,
+    SIGQUIT,
+    SIGTERM,
+    default_int_handler,
+    getsignal,
+    signal,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 __all__ = ["main"]
 
@@ -12,8 +29,8 @@ __all__ = ["main"]
 def main() -> NoReturn:
     """Run the command line, and end as it says."""
     # Before anything takes time: from here on a Ctrl-C ends us as it ends any program, in silence.
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if getsignal(SIGINT) is default_int_handler:
+        signal(SIGINT, SIG_DFL)
     if os.getpid() == 1:
         _let_signals_end_us()
     _keep_standard_descriptors()
@@ -26,21 +43,30 @@ def main() -> NoReturn:
     except BrokenPipeError:
         from .cli.signals import die_by
 
-        die_by(signal.SIGPIPE)
+        die_by(SIGPIPE)
 
 
 def _let_signals_end_us() -> None:
     """Do what the kernel does to all but PID 1, on which a signal without a handler is lost."""
-    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
-        if signal.getsignal(each) is not signal.SIG_IGN:
-            signal.signal(each, lambda number, _: os._exit(128 + number))
+    for each in (SIGINT, SIGTERM, SIGHUP, SIGQUIT):
+        if getsignal(each) is not SIG_IGN:
+            signal(each, lambda number, _: os._exit(128 + number))
 
 
 def _keep_standard_descriptors() -> None:
     """Let no file of ours get a number that is stdin's, stdout's or stderr's to others."""
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
-        pass
-    os.close(descriptor)
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:  # it is closed: the next file that is opened gets its number
+            _open_nothing()
+
+
+def _open_nothing() -> None:
+    try:
+        os.open(os.devnull, os.O_RDWR)
+    except OSError:  # in a container it may be missing
+        os.open("/", os.O_RDONLY)
 
 
 if __name__ == "__main__":

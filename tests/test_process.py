@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -34,6 +36,19 @@ signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1, signal.SIGCHLD})
 os.execvp(sys.argv[1], sys.argv[1:])
 """
 
+# Says whether its group has the terminal, and then reads from it.
+TERMINAL_GROUPS = """
+import os, signal
+heard = []
+signal.signal(signal.SIGINT, lambda *_: heard.append(1))
+print({True: 'foreground', False: 'background'}[os.tcgetpgrp(0) == os.getpgrp()], flush=True)
+while not heard:
+    signal.pause()
+print('heard', flush=True)
+line = input()
+print({True: 'foreground', False: 'background'}[os.tcgetpgrp(0) == os.getpgrp()], line)
+"""
+
 FORWARDED = [
     *(signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1),
     *(signal.SIGUSR2, signal.SIGWINCH, signal.SIGCONT, signal.SIGTSTP, signal.SIGALRM),
@@ -46,6 +61,11 @@ Opener = Callable[[list[str]], "pexpect.spawn[str]"]
 def program(name: str, *args: str) -> list[str]:
     """Return the command that runs one of the programs beside this file."""
     return [sys.executable, str(PROGRAMS / name), *args]
+
+
+ON_DEMAND = pytest.mark.parametrize(
+    "how", [[], ["--on-demand"]], ids=["with the terminal", "with the terminal on demand"]
+)
 
 
 def wrapped(*command: str) -> list[str]:
@@ -203,15 +223,38 @@ def test_an_ignored_and_blocked_child_signal_does_not_deafen_us() -> None:
     assert run([sys.executable, "-c", IGNORE_AND_BLOCK, *wrapped("sh", "-c", "exit 3")])[0] == 3
 
 
-def test_command_inherits_three_descriptors() -> None:
-    """Neither ours, nor what we were given."""
-    command = ["sh", "-c", "ls /proc/self/fd"]
+@pytest.mark.parametrize("prefix", [[], ["bash", "-c", 'exec "$@" <&- >&2', "bash"]])
+def test_command_inherits_the_descriptors_of_an_unwrapped_run(prefix: list[str]) -> None:
+    """All that the wrapper was given, closed ones included, and none of the wrapper's own."""
+    command = ["sh", "-c", "ls -l /proc/$$/fd >&2"]
     read, write = os.pipe()
+    given = {read, write, far := fcntl.fcntl(read, fcntl.F_DUPFD, 700)}
     try:
-        assert run(wrapped(*command), pass_fds=(read, write)) == run(command)
+        plain, ours = (
+            dict(re.findall(rb"(\d+) -> (.*)", run(args, pass_fds=tuple(given))[2]))
+            for args in ([*prefix, *command], [*prefix, *wrapped(*command)])
+        )
     finally:
-        os.close(read)
-        os.close(write)
+        for each in given:
+            os.close(each)
+    assert [*ours] == [*plain]
+    assert {plain[b"%d" % each] for each in given} == {plain[b"%d" % far]}
+    assert all(ours[b"%d" % each] == plain[b"%d" % each] for each in given)
+
+
+def test_command_is_named_by_listen_pid_when_it_named_the_wrapper() -> None:
+    """As a socket unit of systemd has it; one that names another process stays."""
+    exports = 'export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=http LISTEN_PIDFDID=7; exec "$@"'
+    show = ["sh", "-c", "test $LISTEN_PID = $$ && env | grep ^LISTEN | sort | tail -n +1; echo $?"]
+    script = ["sh", "-c", exports, "sh", *wrapped(*show)]
+
+    out = run(script)[1].decode()
+    assert re.sub("PID=[0-9]+", "PID=its", out) == (
+        "LISTEN_FDNAMES=http\nLISTEN_FDS=1\nLISTEN_PID=its\n0\n"
+    )
+    other = {**os.environb, b"LISTEN_PID": b"1", b"LISTEN_PIDFDID": b"7"}
+    kept = run(wrapped("sh", "-c", "echo $LISTEN_PID $LISTEN_PIDFDID"), other)
+    assert kept == (0, b"1 7\n", b"")
 
 
 def test_output_is_that_of_an_unwrapped_run() -> None:
@@ -321,10 +364,36 @@ def test_ctrl_c_reaches_the_command_once(open_terminal: Opener) -> None:
     assert "2\r\n" not in (terminal.before or "")
 
 
-def test_terminal_is_given_back(open_terminal: Opener) -> None:
+def test_ctrl_c_is_the_wrappers_until_the_command_uses_the_terminal(open_terminal: Opener) -> None:
+    """A shell, as a command, uses it at once, and is as interactive as without the wrapper."""
+    terminal = open_terminal(wrapped("--on-demand", sys.executable, "-c", TERMINAL_GROUPS))
+    terminal.expect_exact("background\r\n")
+
+    terminal.sendintr()  # which the wrapper passes on
+    terminal.expect_exact("^Cheard\r\n")
+    terminal.sendline("yes")
+    terminal.expect_exact("foreground yes\r\n")
+    terminal.expect(pexpect.EOF)
+
+    shell = open_terminal(wrapped("--on-demand", *BASH))
+    shell.expect_exact("$ ")
+    shell.sendline("sh -c 'echo begun; exec sleep 60'")
+    shell.expect_exact("\nbegun\r\n")
+    shell.sendintr()
+    shell.expect_exact("$ ")
+    shell.sendline("set -o | grep monitor")
+    shell.expect_exact("on\r\n")
+    shell.sendline("exit 3")
+    shell.expect(pexpect.EOF)
+    shell.wait()
+    assert shell.exitstatus == 3
+
+
+@ON_DEMAND
+def test_terminal_is_given_back(open_terminal: Opener, how: list[str]) -> None:
     """To a script that reads from it afterwards, whether the command could be run or not."""
     script = '"$@" cat; echo $?; read line; echo got $line; "$@" nope; read line; echo got $line'
-    terminal = open_terminal(["sh", "-c", script, "sh", *wrapped()])
+    terminal = open_terminal(["sh", "-c", script, "sh", *wrapped(*how)])
 
     terminal.sendline("one")
     terminal.expect_exact("one\r\none\r\n")
@@ -337,16 +406,17 @@ def test_terminal_is_given_back(open_terminal: Opener) -> None:
     terminal.expect_exact("got three\r\n")
 
 
+@ON_DEMAND
 @pytest.mark.parametrize(
     ("job", "status"), [("{}", 130), ("{} | cat", 0)], ids=["alone", "in a pipeline"]
 )
 def test_ctrl_z_stops_the_job_and_fg_continues_it(
-    open_terminal: Opener, job: str, status: int
+    open_terminal: Opener, job: str, status: int, how: list[str]
 ) -> None:
     """The shell sees all of it stop, and the command has the terminal again afterwards."""
     terminal = open_terminal(BASH)
     terminal.expect_exact("$ ")
-    terminal.sendline(job.format(" ".join(wrapped("cat"))))
+    terminal.sendline(job.format(" ".join(wrapped(*how, "cat"))))
     terminal.sendline("one")
     terminal.expect_exact("one\r\none\r\n")
 
@@ -365,11 +435,12 @@ def test_ctrl_z_stops_the_job_and_fg_continues_it(
     terminal.expect_exact(f"status {status}\r\n")
 
 
-def test_bg_continues_it_without_the_terminal(open_terminal: Opener) -> None:
+@ON_DEMAND
+def test_bg_continues_it_without_the_terminal(open_terminal: Opener, how: list[str]) -> None:
     """As it does with any job."""
     terminal = open_terminal(BASH)
     terminal.expect_exact("$ ")
-    terminal.sendline(" ".join(wrapped("bash", "-c", f"'{GO_ON}'")))
+    terminal.sendline(" ".join(wrapped(*how, "bash", "-c", f"'{GO_ON}'")))
     terminal.expect_exact("on\r\non\r\n")
 
     terminal.sendcontrol("z")
@@ -381,25 +452,27 @@ def test_bg_continues_it_without_the_terminal(open_terminal: Opener) -> None:
     terminal.expect_exact("\nthe shell reads\r\n")
 
 
-def test_job_stops_that_reads_in_the_background(open_terminal: Opener) -> None:
+@ON_DEMAND
+def test_job_stops_that_reads_in_the_background(open_terminal: Opener, how: list[str]) -> None:
     """The terminal is never taken from whoever has it."""
     terminal = open_terminal(BASH)
     terminal.expect_exact("$ ")
-    terminal.sendline(" ".join([*wrapped("cat"), "&", "wait", "%1;", "jobs"]))
+    terminal.sendline(" ".join([*wrapped(*how, "cat"), "&", "wait", "%1;", "jobs"]))
     terminal.expect_exact("Stopped")
 
     terminal.sendline("fg")
-    terminal.expect_exact("wrap.py cat\r\n")
+    terminal.expect_exact("cat\r\n")
     terminal.sendline("one")
     terminal.expect_exact("one\r\none\r\n")
 
 
+@ON_DEMAND
 @pytest.mark.parametrize("session", [[], ["setsid", "--ctty"]])
 def test_ctrl_z_does_not_stop_what_no_shell_could_continue(
-    open_terminal: Opener, namespace: list[str], session: list[str]
+    open_terminal: Opener, namespace: list[str], session: list[str], how: list[str]
 ) -> None:
     """A container with a terminal has nobody to type ``fg`` at."""
-    terminal = open_terminal([*namespace, *session, *wrapped("cat")])
+    terminal = open_terminal([*namespace, *session, *wrapped(*how, "cat")])
     terminal.sendline("one")
     terminal.expect_exact("one\r\none\r\n")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -13,7 +14,8 @@ from .. import __version__, errors
 from . import failures, stderr
 from .commands import COMMANDS
 from .grammar.tree import Group
-from .output.stdout import check_open
+from .output.stdout import flush, write
+from .system_errors import describe
 
 __all__ = ["cli", "main"]
 
@@ -39,34 +41,50 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
     (failures.CommandNotRunError, 126),
     (failures.CommandNotFoundError, 127),
     (errors.EtcdnamingError, 1),
-    # Files are read, and commands are started, where their errors are understood. What is left
-    # is stdout.
-    (OSError, 6),
+    (failures.OutputError, 6),
+    (OSError, 1),
 )
 
 
+def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        write([f"etcdnaming {__version__}\n"])
+        ctx.exit()
+
+
+HELP = """
+Register and find gRPC services in etcd, as Go's client/v3/naming does.
+
+$ etcdnaming add foo/bar/svc/e1 --addr 1.2.3.4:80
+OK
+$ etcdnaming list foo/bar/svc
+foo/bar/svc/e1  1.2.3.4:80  null
+
+Options stand before or after the command, or in the environment: --endpoints is also
+ETCDNAMING_ENDPOINTS and, as for etcdctl, ETCDCTL_ENDPOINTS. A flag is switched off by =false.
+"""
+
+
 @click.group(
+    help=HELP,
     cls=Group,
     entries=COMMANDS,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@click.version_option(__version__, message="%(prog)s %(version)s", help="Print the version.")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Print the version.",
+)
 @click.pass_context
 def cli(ctx: click.Context) -> None:
-    """
-    Register and find gRPC services in etcd, as Go's client/v3/naming does.
-
-    $ etcdnaming add foo/bar/svc/e1 --addr 1.2.3.4:80
-    OK
-    $ etcdnaming list foo/bar/svc
-    foo/bar/svc/e1  1.2.3.4:80  null
-
-    Options stand before or after the command, or in the environment: --endpoints is also
-    ETCDNAMING_ENDPOINTS and, as for etcdctl, ETCDCTL_ENDPOINTS. A flag is switched off by =false.
-    """
+    """Show the help, if there is no command."""
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
+        write([ctx.get_help(), "\n"])
         ctx.exit()
 
 
@@ -80,8 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             return _run(sys.argv[1:] if argv is None else [*argv])
         finally:
-            if sys.stdout is not None:
-                sys.stdout.flush()  # before an error is told, and a full disk is one
+            flush()  # before an error is told, and a full disk is one
     except BrokenPipeError:
         raise
     except Exception as exc:  # noqa: BLE001 - everything that can go wrong has an exit code
@@ -98,11 +115,12 @@ def _run(args: list[str]) -> int:
         with cli.make_context("etcdnaming", args) as ctx:
             return cli.invoke(ctx) or 0
     except Exit as exc:
-        check_open()  # click shows its page to nobody without a word
         return exc.exit_code
 
 
 def _fail(exc: Exception) -> int:
+    if isinstance(exc, RuntimeError) and "start new thread" in str(exc):
+        exc = BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))  # as for a process
     for kind, status in STATUS:
         if isinstance(exc, kind):
             stderr.error(_message(exc))
@@ -117,7 +135,7 @@ def _fail(exc: Exception) -> int:
 
 def _message(exc: Exception) -> str:
     if isinstance(exc, OSError):
-        return f"stdout: {exc.strerror or exc}"
+        return describe(exc)
     if not isinstance(exc, click.ClickException):
         return str(exc)
     text = " ".join(exc.format_message().split()).rstrip(".")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import _thread
+import errno
 import functools
 import os
 import sys
@@ -35,6 +37,9 @@ Arguments = ParamSpec("Arguments")
 Status = TypeVar("Status")
 
 
+NEEDED = 8
+"""How many descriptors, and how many threads, one call of gRPC takes on a small machine."""
+
 # gRPC looks at these once, when it is imported. Its own log lines would stand between ours, and
 # its way to deal with a fork has crashed the commands that we start.
 GRPC = {"GRPC_VERBOSITY": "NONE", "GRPC_ENABLE_FORK_SUPPORT": "0"}
@@ -62,6 +67,32 @@ def _debugging() -> Debugging:
     from .debugging import Debugging  # brings traceback
 
     return Debugging()
+
+
+def _check_limits() -> None:
+    """
+    Make sure that gRPC can begin: without descriptors it aborts, without threads it hangs.
+
+    Raises:
+        OSError: A limit of this process, of its user or of its container is too low.
+    """
+    opened, end = list[int](), _thread.allocate_lock()
+    try:
+        while len(opened) < NEEDED:
+            opened.extend(os.pipe())
+        with end:  # they live until then
+            for _ in range(NEEDED):
+                _thread.start_new_thread(_pass, (end,))
+    except RuntimeError as exc:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from exc
+    finally:
+        for each in opened:
+            os.close(each)
+
+
+def _pass(gate: _thread.LockType) -> None:
+    with gate:
+        pass
 
 
 class App:
@@ -159,6 +190,7 @@ class App:
         login = self.log_in()
         if self._debugging is not None:
             self._debugging.settings(found, login)
+        _check_limits()
         with _unless_set(GRPC):
             from ..etcd import Client  # the door to gRPC
         from .settings.variables import check_variables

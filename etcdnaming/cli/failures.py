@@ -10,6 +10,7 @@ __all__ = [
     "InputError",
     "LeaseLostError",
     "NotFoundError",
+    "OutputError",
     "TimedOutError",
     "UnsupportedFormatError",
     "WatchCanceledError",
@@ -26,6 +27,10 @@ class LeaseLostError(Exception):
 
 class NotFoundError(Exception):
     """What the user asked to be there is not."""
+
+
+class OutputError(OSError):
+    """Stdout can't be written."""
 
 
 class TimedOutError(Exception):

@@ -26,7 +26,11 @@ they only note the number and wake `Supervisor.wait`, which hands it to the call
 signal means is for the caller to say.
 
 Who has the terminal. The command's process group, if it was ours to give: so a Ctrl-C is the
-command's and not ours. When a Ctrl-Z stops the command we stop too, for the shell whose job we are.
+command's and not ours. A command "on demand" gets it when it first uses it: until then Ctrl-C is
+ours. When a Ctrl-Z stops the command we stop too, for the shell whose job we are.
+
+Which descriptors. A command in the foreground has all that we were started with. Those that this
+process opens are close-on-exec.
 
 What Linux alone has: orphans for one who is not PID 1; commands that are killed when we are (not
 those that have become another user, as by a setuid program); a vfork of `subprocess`, without which
@@ -36,7 +40,7 @@ a launcher should be made before gRPC is imported. macOS has the rest.
 from __future__ import annotations
 
 from .command import Command
-from .launcher import Launcher
+from .launcher import Launcher, given_descriptors
 from .supervisor import Event, Exited, Signalled, Supervisor
 from .terminal import stop_with_our_job
 
@@ -47,5 +51,6 @@ __all__ = [
     "Launcher",
     "Signalled",
     "Supervisor",
+    "given_descriptors",
     "stop_with_our_job",
 ]

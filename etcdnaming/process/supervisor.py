@@ -74,18 +74,21 @@ class Supervisor:
         if os.getpid() != 1:
             _adopt_orphans()
 
-    def launcher(self, *, output: int | None = None) -> Launcher:
+    def launcher(self, *, output: int | None = None, on_demand: bool = False) -> Launcher:
         """
         Return a process that waits to become a command.
 
         Args:
             output: A descriptor that becomes stdout and stderr of a command in the background,
-                which has no stdin and no claim to the terminal. Without it the command has ours.
+                which has no stdin, no other descriptor and no claim to the terminal. Without it the
+                command has ours, and all descriptors that we were started with.
+
+            on_demand: As for `Command`, of one in the foreground.
 
         Raises:
             OSError: There can't be another process.
         """
-        return Launcher(self._inheritance, output, self._begun)
+        return Launcher(self._inheritance, output, self._begun, on_demand=on_demand)
 
     def wait(self, timeout: float | None = None) -> Event | None:
         """
@@ -135,7 +138,7 @@ class Supervisor:
                 command.follow_stop(os.WSTOPSIG(status))
             else:
                 del self._running[pid]
-                command.leave_terminal()
+                command.note_end()
                 self._ended.append(Exited(command, os.waitstatus_to_exitcode(status)))
 
 

@@ -6,7 +6,7 @@ import os
 import signal
 from contextlib import suppress
 
-__all__ = ["hand_over", "stop_with_our_job", "take_back"]
+__all__ = ["hand_over", "is_ours", "stop_with_our_job", "take_back"]
 
 
 def hand_over(group: int) -> None:
@@ -17,6 +17,11 @@ def hand_over(group: int) -> None:
 def take_back(group: int) -> bool:
     """Take the terminal from *group*, if it has it; return whether it had."""
     return _move(group, os.getpgrp())
+
+
+def is_ours() -> bool:
+    """Return whether there is a terminal, and our process group has it."""
+    return _move(os.getpgrp(), os.getpgrp())
 
 
 def stop_with_our_job() -> None:

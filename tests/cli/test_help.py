@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pexpect
@@ -51,6 +53,28 @@ def examples(name: str) -> list[tuple[str, str]]:
     line = re.compile(r"^\$ (.*<<END\n(?:.*\n)*?END|.*)\n", re.MULTILINE)
     found = [part for block in blocks for part in line.split(f"{block}\n")[1:]]
     return list(zip(found[::2], found[1::2], strict=True))
+
+
+HELPS = """
+import sys
+from etcdnaming.cli import main
+from etcdnaming.cli.commands import COMMANDS
+for args in (["--help"], *([name, "--help"] for name in COMMANDS)):
+    main(args)
+"""
+
+
+def test_help_has_its_text_when_python_leaves_docstrings_out() -> None:
+    """PYTHONOPTIMIZE=2 is set in images that are to be small."""
+    in_full, optimized = (
+        subprocess.run(
+            [sys.executable, *options, "-c", HELPS], capture_output=True, check=True
+        ).stdout
+        for options in ([], ["-OO"])
+    )
+
+    assert optimized == in_full
+    assert in_full.count(b"$ etcdnaming") > len(COMMANDS)
 
 
 # Those of completion are for their own shells.

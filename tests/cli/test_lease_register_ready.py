@@ -12,10 +12,13 @@ from pathlib import Path
 
 import pytest
 from harness import Etcd, Spawn, wait_until
+from harness.pids import child_of
 from harness.registering import KEY, REGISTER, hearing, is_empty, kinds, times
 from harness.timeline import Timeline
 
 from etcdnaming.sandbox import free_port
+
+BEGUN = ("--", "sh", "-c", "echo begun; exec sleep 60")
 
 NOWHERE = ("--endpoints", "127.0.0.1:1", "--dial-timeout", "500ms")
 
@@ -130,6 +133,116 @@ def test_a_file_comes_back_when_nobody_else_has_noticed(
     wait_until(lambda: file.exists() and etcd.get(KEY))
 
 
+@pytest.fixture
+def planted(tmp_path: Path) -> Path:
+    """A directory in which another process puts things."""
+    directory = tmp_path / "run"
+    directory.mkdir()
+    return directory
+
+
+def test_ready_file_replaces_what_is_planted_in_its_place(
+    spawn: Spawn, etcd: Etcd, planted: Path, tmp_path: Path
+) -> None:
+    """A symlink is not followed, a fifo not waited for; nothing else is left in the directory."""
+    file, port, victim = planted / "ready", free_port(), tmp_path / "victim"
+    victim.write_text("precious")
+    check = ("--check", f"tcp://127.0.0.1:{port}", "--check-interval", "200ms")
+    process = spawn(*REGISTER, *check, "--check-failures", "1", "--ready-file", file, *BEGUN)
+    process.wait_for_out("begun")
+    plants: list[Callable[[], object]] = [
+        lambda: file.symlink_to(victim),
+        lambda: os.mkfifo(file),
+        file.touch,
+    ]
+    for plant in plants:
+        plant()
+        with socket.create_server(("127.0.0.1", port)):
+            wait_until(lambda: file.is_file() and not file.is_symlink() and file.stat().st_size > 0)
+            assert file.read_text() == f"{process.pid}\n"
+            assert file.stat().st_mode & 0o777 == 0o666 & ~umask()
+            assert [*planted.iterdir()] == [file]
+        wait_until(lambda: not os.path.lexists(file))
+    assert victim.read_text() == "precious"
+    os.mkfifo(file)
+    process.signal(signal.SIGTERM)
+    assert process.finish().status == 143
+    assert file.is_fifo()
+
+
+def umask() -> int:
+    """Return the mask of the modes of new files."""
+    os.umask(mask := os.umask(0o077))
+    return mask
+
+
+def test_ready_file_of_another_process_stays_when_we_end(
+    spawn: Spawn, etcd: Etcd, planted: Path
+) -> None:
+    """As that of the next version, which has begun to be ready under the same name."""
+    file = planted / "ready"
+    process = spawn(*REGISTER, "--ready-file", file)
+    wait_until(file.exists)
+    (planted / "next").write_text("12345\n")
+    (planted / "next").replace(file)
+    process.signal(signal.SIGTERM)
+
+    assert process.finish().status == 0
+    assert file.read_text() == "12345\n"
+
+
+def test_ready_file_that_can_not_be_replaced_is_reported(
+    spawn: Spawn, etcd: Etcd, planted: Path
+) -> None:
+    """A directory is in its place: nothing is left beside it."""
+    file, port = planted / "ready", free_port()
+    check = ("--check", f"tcp://127.0.0.1:{port}", "--check-interval", "200ms")
+    process = spawn(*REGISTER, *check, "--ready-file", file, *BEGUN)
+    process.wait_for_out("begun")
+    file.mkdir()
+    with socket.create_server(("127.0.0.1", port)):
+        process.wait_for_err(f"Warning: --ready-file {file}: Is a directory\n")
+    assert [*planted.iterdir()] == [file]
+
+
+@pytest.mark.parametrize("cmd", [(), ("--", "sleep", "60")], ids=["alone", "with CMD"])
+def test_watchdog_of_systemd_is_answered_as_long_as_we_run(
+    spawn: Spawn, etcd: Etcd, systemd: tuple[str, socket.socket], cmd: tuple[str, ...]
+) -> None:
+    """Whatever happens to etcd or to the check."""
+    name, listener = systemd
+    env = {"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "400000"}
+    check = ("--check", "tcp://127.0.0.1:1", "--check-timeout", "0")
+    process = spawn(*REGISTER, *NOWHERE, *check, *cmd, env=env)
+    assert {listener.recv(100) for _ in range(6)} == {b"WATCHDOG=1"}
+    if cmd:
+        os.kill(child_of(process.pid), signal.SIGKILL)
+        assert process.finish().status == 137
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"WATCHDOG_USEC": None},
+        {"WATCHDOG_USEC": "0"},
+        {"WATCHDOG_USEC": "nonsense"},
+        {"WATCHDOG_USEC": "9" * 5000},
+        {"WATCHDOG_USEC": "400000", "WATCHDOG_PID": "1"},
+    ],
+    ids=["none", "0", "nonsense", "too large", "for another process"],
+)
+def test_watchdog_of_systemd_is_not_answered_when_it_is_not_ours(
+    spawn: Spawn, etcd: Etcd, systemd: tuple[str, socket.socket], env: dict[str, str | None]
+) -> None:
+    """The first word is that all is registered."""
+    name, listener = systemd
+    process = spawn(*REGISTER, env={"NOTIFY_SOCKET": name, **env})
+    assert listener.recv(100) == b"READY=1"
+    process.signal(signal.SIGTERM)
+    assert listener.recv(100) == b"STOPPING=1"
+    assert process.finish().status == 0
+
+
 def test_a_file_that_can_not_be_written_after_all_is_told(
     spawn: Spawn, etcd: Etcd, tmp_path: Path
 ) -> None:
@@ -137,8 +250,7 @@ def test_a_file_that_can_not_be_written_after_all_is_told(
     port, directory = free_port(), tmp_path / "run"
     directory.mkdir()
     check = ("--check", f"tcp://127.0.0.1:{port}", "--check-interval", "200ms")
-    cmd = ("--", "sh", "-c", "echo begun; exec sleep 60")
-    process = spawn(*REGISTER, *check, "--ready-file", directory / "ready", *cmd)
+    process = spawn(*REGISTER, *check, "--ready-file", directory / "ready", *BEGUN)
     process.wait_for_out("begun")
     directory.rmdir()
     with socket.create_server(("127.0.0.1", port)):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 
+import pexpect
 import pytest
 from harness import Etcd, Process, Spawn, Terminal, wait_until
 from harness.process import command
@@ -166,9 +168,63 @@ def test_a_command_that_waits_for_the_registration_never_begins(
     assert len(etcd.leases()) == 1
 
 
-def test_ctrl_c_is_the_commands(terminal: Terminal, etcd: Etcd) -> None:
+def test_ctrl_c_drains_before_the_command_gets_it(terminal: Terminal, etcd: Etcd) -> None:
+    """As SIGTERM does."""
+    with Timeline(etcd) as timeline:
+        process = terminal(*REGISTER, "--drain", f"{DRAIN:g}s", "--", *hearing("SIGINT"))
+        process.expect_exact("begun")
+        process.expect_exact("registered")
+        sent = time.time()
+        process.sendintr()
+        process.expect(r"SIGINT ([0-9.]+)\r\n")
+        assert isinstance(process.match, re.Match)
+        told = float(process.match[1])
+        assert timeline.when("DELETE") > sent - 0.1
+        assert told - timeline.when("DELETE") > DRAIN - 0.1
+        process.expect(pexpect.EOF)
+        process.wait()
+
+    assert process.exitstatus == 0
+    assert is_empty(etcd)
+
+
+def test_second_ctrl_c_skips_the_drain(terminal: Terminal, etcd: Etcd) -> None:
+    """Whoever types it does not want to wait."""
+    process = terminal(*REGISTER, "--drain", "1h", "--", *hearing("SIGINT"))
+    process.expect_exact("begun")
+    process.expect_exact("registered")
+    process.sendintr()
+    wait_until(lambda: is_empty(etcd))
+    time.sleep(0.2)  # sooner it would be the same one, sent twice
+    process.sendintr()
+    process.expect_exact("SIGINT ")
+    process.expect(pexpect.EOF)
+    process.wait()
+
+    assert process.exitstatus == 0
+
+
+def test_ctrl_c_is_the_commands_when_that_uses_the_terminal(terminal: Terminal, etcd: Etcd) -> None:
+    """A shell is as interactive with a drain as without; its end needs none."""
+    bash = ("bash", "--norc", "--noprofile", "-i")
+    process = terminal(*REGISTER, "--drain", "1h", "--", *bash, env={"PS1": "$ ", "TERM": "dumb"})
+    process.expect_exact("registered")
+    process.sendline("sh -c 'echo begun; exec sleep 60'")
+    process.expect_exact("\nbegun\r\n")
+    process.sendintr()
+    process.expect_exact("$ ")
+    assert etcd.get(KEY)
+    process.sendline("exit 3")
+    process.expect(pexpect.EOF)
+    process.wait()
+
+    assert process.exitstatus == 3
+    assert is_empty(etcd)
+
+
+def test_ctrl_c_is_the_commands_when_there_is_no_drain(terminal: Terminal, etcd: Etcd) -> None:
     """It ends by it, and nothing is left."""
-    process = terminal(*REGISTER, "--drain", "1m", "--", "sh", "-c", "echo begun; sleep 60")
+    process = terminal(*REGISTER, "--", "sh", "-c", "echo begun; sleep 60")
     process.expect_exact("begun\r\n")
     process.expect_exact("registered")  # a table, on a terminal
     process.sendintr()

@@ -127,23 +127,38 @@ def test_a_way_to_etcd_that_can_not_be_is_refused(
     assert words in result.err
 
 
+EXISTS = "it exists and is not a ready file: remove it, or choose another"
+
+
 @pytest.mark.parametrize(
     ("file", "words"),
     [
-        ("{tmp}", "it is there, and not a file"),
-        ("{tmp}/pipe", "it is there, and not a file"),
+        ("{tmp}", EXISTS),
+        ("{tmp}/pipe", EXISTS),
+        ("{tmp}/link", EXISTS),
+        ("{tmp}/nowhere", EXISTS),
+        ("{tmp}/precious", EXISTS),
+        ("/dev/null", EXISTS),
+        ("/dev/stdout", EXISTS),
         ("{tmp}/none/ready", "it can't be written"),
     ],
 )
-def test_a_ready_file_that_can_not_be_is_refused(
+def test_ready_file_is_refused_when_something_else_is_there(
     spawn: Spawn, etcd: Etcd, tmp_path: Path, file: str, words: str
 ) -> None:
-    """Before CMD runs; and what is there, as /dev/null may be, is not removed."""
+    """Before CMD runs; and what is there is neither removed nor changed."""
     path = Path(file.format(tmp=tmp_path))
     os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / "stale").write_text("1\n")
+    (tmp_path / "link").symlink_to("stale")
+    (tmp_path / "nowhere").symlink_to("nonexistent")
+    before = {*tmp_path.iterdir()}
     result = spawn(*REGISTER, "--ready-file", path, "--", "echo", "ran").finish()
 
     assert (result.status, result.out) == (128, "")
     assert result.err.startswith(f"Error: --ready-file {path}: {words} (see etcdnaming lease-")
-    assert (tmp_path / "pipe").is_fifo()
+    assert {*tmp_path.iterdir()} == before
+    assert (tmp_path / "precious").read_text() == "precious"
+    assert Path("/dev/null").is_char_device()
     assert is_empty(etcd)

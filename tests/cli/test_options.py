@@ -78,8 +78,8 @@ def test_a_flag_beside_its_variable_is_no_error(run: Run, one: Etcd) -> None:
     [
         (
             "ETCDCTL_COMMAND_TIMEOUT",
-            "5",
-            "'5' is not a duration such as 500ms, 5s or 1m30s",
+            "5x",
+            "'5x' is not a duration such as 500ms, 5s or 1m30s",
         ),
         ("ETCDNAMING_DIAL_TIMEOUT", "0s", "a timeout must be more than 0"),
         ("ETCDNAMING_INSECURE_TRANSPORT", "no", "'no' is neither true nor false"),

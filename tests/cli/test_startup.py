@@ -102,6 +102,17 @@ def test_who_sees_no_table_does_not_pay_for_one(etcd: Etcd, args: list[str]) -> 
     assert not found & {"rich", "msgspec", "dataclasses", "importlib.metadata"}
 
 
+def test_hardly_a_module_is_loaded_when_a_ctrl_c_would_still_be_a_traceback() -> None:
+    """That is until `main` runs; Python's own start comes before, and that of the installer."""
+    show = "import sys; print(*sys.modules)"
+    before, after = (
+        set(subprocess.check_output([sys.executable, "-c", code], text=True).split())
+        for code in (show, f"import etcdnaming.__main__; {show}")
+    )
+
+    assert after - before <= {"__future__", "etcdnaming", "etcdnaming.__main__"}
+
+
 def test_a_command_says_of_itself_what_the_list_of_commands_says() -> None:
     """The list is made without loading any."""
     context = cli.make_context("etcdnaming", [], resilient_parsing=True)

@@ -31,6 +31,7 @@ CODES = {
     "InvalidValueError": 3,
     "LeaseLostError": 5,
     "NotFoundError": 7,
+    "OutputError": 6,
     "TimedOutError": 124,
     "TooManyOperationsError": 128,
     "UnsupportedFormatError": 4,

@@ -25,6 +25,8 @@ OTHERS = {
     "NO_COLOR",
     "TTY_COMPATIBLE",
     "TTY_INTERACTIVE",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
 }
 
 

@@ -1,7 +1,9 @@
 """
 Run a command, pass every signal on to it, and end as it ends.
 
-    python wrap.py COMMAND ARGUMENTS...
+    python wrap.py [--on-demand] COMMAND ARGUMENTS...
+
+With --on-demand, the command gets the terminal when it uses it.
 """
 
 from __future__ import annotations
@@ -15,8 +17,9 @@ from etcdnaming.process import Exited, Signalled, Supervisor
 def main(argv: list[str]) -> int:
     """Return what a shell would say of *argv*."""
     supervisor = Supervisor()
+    on_demand = argv[:1] == ["--on-demand"]
     try:
-        command = supervisor.launcher().run(argv, os.environ)
+        command = supervisor.launcher(on_demand=on_demand).run(argv[on_demand:], os.environ)
     except OSError as exc:
         sys.stderr.write(f"{exc}\n")
         return 127 if isinstance(exc, FileNotFoundError) else 126

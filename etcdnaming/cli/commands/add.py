@@ -32,7 +32,18 @@ __all__ = ["command"]
 EXCLUSIVE = (METADATA_OPTIONS, ("lease", "no_lease", "ttl"), ("if_absent", "if_mod_rev"))
 
 
-@click.command(cls=Command, exclusive=EXCLUSIVE)
+HELP = """
+Store an endpoint.
+
+$ etcdnaming add foo/bar/svc/e1 --addr 1.2.3.4:80 --metadata zone-a
+OK
+
+A KEY that ends in / is completed with the address. An address without a host, as :80, gets
+the one by which this machine reaches etcd.
+"""
+
+
+@click.command(cls=Command, exclusive=EXCLUSIVE, help=HELP)
 @click.argument("key", type=KEY)
 @click.option("--addr", type=TEXT, required=True, metavar="HOST:PORT", help="What clients dial.")
 @metadata_options
@@ -62,15 +73,7 @@ def command(
     force: bool,
     dry_run: bool,
 ) -> None:
-    """
-    Store an endpoint.
-
-    $ etcdnaming add foo/bar/svc/e1 --addr 1.2.3.4:80 --metadata zone-a
-    OK
-
-    A KEY that ends in / is completed with the address. An address without a host, as :80, gets
-    the one by which this machine reaches etcd.
-    """
+    """Run ``etcdnaming add``."""
     printer = app.printer()
     update = Update.add(key, Endpoint(addr, metadata), lease=0 if no_lease else lease)
     check(update, target, force=force)

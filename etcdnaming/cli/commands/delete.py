@@ -22,7 +22,17 @@ __all__ = ["command"]
 EXCLUSIVE = tuple((name, "all_of") for name in ("key", "must_exist", "if_mod_rev", "target"))
 
 
-@click.command(cls=Command, exclusive=EXCLUSIVE)
+HELP = """
+Delete endpoints.
+
+$ etcdnaming del foo/bar/svc/e1 foo/bar/svc/e2
+2
+
+Several KEYs are one transaction: all are deleted at once, or none is.
+"""
+
+
+@click.command(cls=Command, exclusive=EXCLUSIVE, help=HELP)
 @click.argument("key", type=KEY, nargs=-1, metavar="KEY...")
 @click.option(
     "--all",
@@ -55,14 +65,7 @@ def command(
     target: str | None,
     dry_run: bool,
 ) -> int:
-    """
-    Delete endpoints.
-
-    $ etcdnaming del foo/bar/svc/e1 foo/bar/svc/e2
-    2
-
-    Several KEYs are one transaction: all are deleted at once, or none is.
-    """
+    """Run ``etcdnaming del``."""
     if all_of is not None:
         return clear(app, all_of, ask=not yes, prev_kv=prev_kv, dry_run=dry_run)
     keys = list(dict.fromkeys(key))

@@ -49,7 +49,23 @@ EXCLUSIVE = (
 )
 
 
-@click.command(cls=WrappingCommand, exclusive=EXCLUSIVE)
+HELP = """
+Keep endpoints registered while we run, or a command does.
+
+$ etcdnaming lease-register foo/bar/svc/e1 --addr 10.0.0.1:80 -- server
+lease 7ffaa20539177e6e granted with TTL(10s)
+OK
+
+The entrypoint of a container: CMD has our stdin, stdout and stderr, gets our signals, and its
+exit code is ours. SIGTERM and SIGINT first delete the endpoints and revoke the lease, and reach
+CMD after --drain; a second one skips that, a third kills. With --drain so does Ctrl-C at a
+terminal, until CMD reads from it; otherwise Ctrl-C reaches CMD at once. Nothing that happens to
+etcd stops CMD; the endpoints are registered again when it is back. What we say is on stderr if
+there is a CMD; -w json says every change of state in a line.
+"""
+
+
+@click.command(cls=WrappingCommand, exclusive=EXCLUSIVE, help=HELP)
 @click.argument("key", type=KEY, required=False)
 @click.argument("cmd", nargs=-1, type=click.UNPROCESSED, metavar="[-- CMD ARGS...]")
 @click.option("--addr", type=TEXT, metavar="HOST:PORT", help="What clients dial.")
@@ -143,19 +159,7 @@ def command(
     stop_timeout: float | None,
     ready_file: str | None,
 ) -> int:
-    """
-    Keep endpoints registered while we run, or a command does.
-
-    $ etcdnaming lease-register foo/bar/svc/e1 --addr 10.0.0.1:80 -- server
-    lease 7ffaa20539177e6e granted with TTL(10s)
-    OK
-
-    The entrypoint of a container: CMD has our stdin, stdout and stderr, gets our signals, and its
-    exit code is ours. SIGTERM and SIGINT first delete the endpoints and revoke the lease, and reach
-    CMD after --drain; a second one skips that, a third kills. Nothing that happens to etcd stops
-    CMD; the endpoints are registered again when it is back. What we say is on stderr if there is a
-    CMD; -w json says every change of state in a line.
-    """
+    """Run ``etcdnaming lease-register``."""
     _refuse_alone(cmd, "a command: -- CMD", start=start, drain=drain, stop_timeout=stop_timeout)
     times = {"check_interval": check_interval, "check_failures": check_failures}
     _refuse_alone(spec, "a --check", **times, check_timeout=check_timeout)

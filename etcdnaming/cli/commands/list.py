@@ -27,7 +27,15 @@ EXCLUSIVE = (
 )
 
 
-@click.command(cls=Command, exclusive=EXCLUSIVE)
+HELP = """
+List the endpoints of a target.
+
+$ etcdnaming list foo/bar/svc
+foo/bar/svc/e1  1.2.3.4:80  {"zone":"a"}
+"""
+
+
+@click.command(cls=Command, exclusive=EXCLUSIVE, help=HELP)
 @click.argument("target", type=TARGET, required=False, metavar="TARGET")
 @flag("--keys-only", "Only the keys; values are not read.")
 @flag("--addrs-only", "Only the addresses.")
@@ -65,12 +73,7 @@ def command(
     strict: bool,
     fail_if_empty: bool,
 ) -> None:
-    """
-    List the endpoints of a target.
-
-    $ etcdnaming list foo/bar/svc
-    foo/bar/svc/e1  1.2.3.4:80  {"zone":"a"}
-    """
+    """Run ``etcdnaming list``."""
     where = target if services is None else services
     if where is None:
         raise click.UsageError("Missing argument 'TARGET', or --services PREFIX/")

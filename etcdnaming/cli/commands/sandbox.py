@@ -11,7 +11,7 @@ import click
 from ...sandbox import Sandbox
 from .. import stderr
 from ..app import App, pass_app
-from ..child import run
+from ..child import environment, run
 from ..grammar.tree import Command
 from ..signals import unwinding
 
@@ -20,20 +20,23 @@ __all__ = ["command"]
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-@click.command(cls=Command, context_settings={"allow_interspersed_args": False})
+HELP = """
+Run a command, or a shell, with a throwaway etcd.
+
+$ etcdnaming sandbox -- sh -c 'etcdctl put foo bar && etcdctl get foo'
+OK
+foo
+bar
+
+CMD sees this etcd in its environment, and no other. When it ends, everything is gone.
+"""
+
+
+@click.command(cls=Command, context_settings={"allow_interspersed_args": False}, help=HELP)
 @click.argument("cmd", nargs=-1, type=click.UNPROCESSED, metavar="[-- CMD ARGS...]")
 @pass_app
 def command(app: App, cmd: Sequence[str]) -> int:
-    """
-    Run a command, or a shell, with a throwaway etcd.
-
-    $ etcdnaming sandbox -- sh -c 'etcdctl put foo bar && etcdctl get foo'
-    OK
-    foo
-    bar
-
-    CMD sees this etcd in its environment, and no other. When it ends, everything is gone.
-    """
+    """Run ``etcdnaming sandbox``."""
     if app.flags.keys() - {"debug"}:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in app.flags)
         raise click.UsageError(
@@ -44,4 +47,4 @@ def command(app: App, cmd: Sequence[str]) -> int:
             shell = os.environ.get("SHELL") or "/bin/sh"
             stderr.say(f"etcd is at {sandbox.endpoint}; leave with exit, and it is gone")
             cmd = [shell]
-        return run(cmd, sandbox.environment(os.environ))
+        return run(cmd, sandbox.environment(environment()))

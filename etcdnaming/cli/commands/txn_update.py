@@ -27,7 +27,21 @@ __all__ = ["command"]
 EXCLUSIVE = tuple(("batch_size", name) for name in ("if_absent", "if_exists", "if_mod_rev"))
 
 
-@click.command(cls=InOrder, exclusive=EXCLUSIVE)
+HELP = """
+Add and delete endpoints in one transaction.
+
+$ etcdnaming txn-update - <<END
+del foo/bar/svc/e1
+add foo/bar/svc/e2 1.2.3.4:80 {"zone":"a"}
+END
+SUCCESS
+
+All of it is done, or none. FILE (- is stdin) holds an update a line, or JSON objects such as
+{"op":"add","key":"foo/bar/svc/e2","addr":"1.2.3.4:80"}.
+"""
+
+
+@click.command(cls=InOrder, exclusive=EXCLUSIVE, help=HELP)
 @click.argument("file", type=FILE, required=False, metavar="[FILE|-]")
 @click.option("--add", type=ADD, multiple=True, metavar="KEY=ADDR", help="Store an endpoint.")
 @click.option("--del", "delete", type=DELETE, multiple=True, metavar="KEY", help="Delete one.")
@@ -75,18 +89,7 @@ def command(
     max_txn_ops: int,
     dry_run: bool,
 ) -> None:
-    """
-    Add and delete endpoints in one transaction.
-
-    $ etcdnaming txn-update - <<END
-    del foo/bar/svc/e1
-    add foo/bar/svc/e2 1.2.3.4:80 {"zone":"a"}
-    END
-    SUCCESS
-
-    All of it is done, or none. FILE (- is stdin) holds an update a line, or JSON objects such as
-    {"op":"add","key":"foo/bar/svc/e2","addr":"1.2.3.4:80"}.
-    """
+    """Run ``etcdnaming txn-update``."""
     if batch_size and batch_size > max_txn_ops:
         raise click.UsageError("--batch-size is more than --max-txn-ops")
     printer = app.printer()

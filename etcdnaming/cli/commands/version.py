@@ -15,16 +15,19 @@ __all__ = ["command"]
 RESTS_ON = ("grpcio", "protobuf", "click", "rich")
 
 
-@click.command(cls=Command)
+HELP = """
+Print the version of etcdnaming and of what it rests on.
+
+$ etcdnaming version
+etcdnaming  0.1.0
+python      3.13.0
+"""
+
+
+@click.command(cls=Command, help=HELP)
 @pass_app
 def command(app: App) -> None:
-    """
-    Print the version of etcdnaming and of what it rests on.
-
-    $ etcdnaming version
-    etcdnaming  0.1.0
-    python      3.13.0
-    """
+    """Run ``etcdnaming version``."""
     from importlib.metadata import version  # costs more than all the rest
 
     versions = {"etcdnaming": __version__, "python": platform.python_version()}

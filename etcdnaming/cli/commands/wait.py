@@ -25,7 +25,19 @@ from ..signals import ENDING, ending
 __all__ = ["command"]
 
 
-@click.command(cls=Command)
+HELP = """
+Wait until a target has the endpoints it should have.
+
+$ etcdnaming wait foo/bar/svc --min 2 --gone 1.2.3.4:80 --timeout 5m
+foo/bar/svc/e2  1.2.3.5:80  null
+foo/bar/svc/e3  1.2.3.6:80  null
+
+All conditions must be met at the same time. What is there then is printed, as list does it.
+If they are not met in time, the exit code is 124, and stderr says what is missing.
+"""
+
+
+@click.command(cls=Command, help=HELP)
 @click.argument("target", type=TARGET)
 @click.option(
     "--min",
@@ -59,16 +71,7 @@ def command(
     gone: Sequence[str],
     timeout: float,
 ) -> None:
-    """
-    Wait until a target has the endpoints it should have.
-
-    $ etcdnaming wait foo/bar/svc --min 2 --gone 1.2.3.4:80 --timeout 5m
-    foo/bar/svc/e2  1.2.3.5:80  null
-    foo/bar/svc/e3  1.2.3.6:80  null
-
-    All conditions must be met at the same time. What is there then is printed, as list does it.
-    If they are not met in time, the exit code is 124, and stderr says what is missing.
-    """
+    """Run ``etcdnaming wait``."""
     wanted = _conditions(at_least, at_most, addr, gone)
     printer = app.printer()
     found = _wait(app, target, wanted, timeout) if timeout else _look(app, target, wanted)

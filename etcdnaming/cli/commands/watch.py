@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -12,7 +11,7 @@ import click
 from ...errors import ClosedError, PermissionDeniedError, RefusedError
 from ...model import ChangeBatch, StoredEndpoint, WatchState
 from ..app import App, pass_app
-from ..child import check_command
+from ..child import check_command, environment
 from ..failures import WatchCanceledError
 from ..following.follow import follow
 from ..following.handler import Handler, Policy
@@ -30,7 +29,22 @@ from ..signals import ENDING, ending
 __all__ = ["command"]
 
 
-@click.command(cls=WrappingCommand)
+HELP = """
+Follow the endpoints of a target: what is there, then every change.
+
+$ etcdnaming watch foo/bar/svc
+PUT  foo/bar/svc/e1  1.2.3.4:80  {"zone":"a"}
+
+$ etcdnaming watch foo/bar/svc -- sh -c 'cat > endpoints.json'
+
+It goes on through outages and says so on stderr. CMD runs for what is there and then for
+changes, never twice at the same time, with {"revision":N,"events":[...],"endpoints":[...]} on
+stdin, and about the last event ETCDNAMING_WATCH_EVENT, _KEY, _ADDR, _METADATA, _COUNT,
+_REVISION and _TARGET in its environment, and etcdctl's ETCD_WATCH_*.
+"""
+
+
+@click.command(cls=WrappingCommand, help=HELP)
 @click.argument("target", type=TARGET)
 @click.argument("cmd", nargs=-1, type=click.UNPROCESSED, metavar="[-- CMD ARGS...]")
 @flag("--watch-only", "Leave out what is there at first.")
@@ -66,19 +80,7 @@ def command(
     debounce: float | None,
     on_error: str | None,
 ) -> int:
-    """
-    Follow the endpoints of a target: what is there, then every change.
-
-    $ etcdnaming watch foo/bar/svc
-    PUT  foo/bar/svc/e1  1.2.3.4:80  {"zone":"a"}
-
-    $ etcdnaming watch foo/bar/svc -- sh -c 'cat > endpoints.json'
-
-    It goes on through outages and says so on stderr. CMD runs for what is there and then for
-    changes, never twice at the same time, with {"revision":N,"events":[...],"endpoints":[...]} on
-    stdin, and about the last event ETCDNAMING_WATCH_EVENT, _KEY, _ADDR, _METADATA, _COUNT,
-    _REVISION and _TARGET in its environment, and etcdctl's ETCD_WATCH_*.
-    """
+    """Run ``etcdnaming watch``."""
     _check(cmd, debounce, on_error)
     live = app.format() == "table" and can_animate(sys.stdout) and not cmd
     manager = app.manager(target)
@@ -93,7 +95,7 @@ def command(
         reader = Reader(watch.close)
         if cmd:
             policy = Policy(debounce or 0.0, on_error != "continue")
-            handler = Handler(Runner(cmd, os.environ), target, policy, watch.close)
+            handler = Handler(Runner(cmd, environment()), target, policy, watch.close)
             audience.handler = stack.enter_context(handler)
         with _told_why_it_ends(reader):
             follow(watch, audience, first=not watch_only, count=count, timeout=timeout)

@@ -99,6 +99,8 @@ class Ending:
     def _kill(self) -> None:
         if self._program:
             self._program.kill()
+            if self._program.is_gone:
+                self._look()
         self._loop.later(ABANDON, self._abandon)
 
     def _abandon(self) -> None:

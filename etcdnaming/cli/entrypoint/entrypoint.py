@@ -71,6 +71,8 @@ class Entrypoint:
         """
         self._telling.begin(lambda exc: self._loop.post(partial(self._be_unheard, exc)))
         self._loop.post(self._begin)
+        if self._readiness.watchdog:
+            self._loop.post(self._answer_watchdog)
         return self._loop.run(self._hear)
 
     def _begin(self) -> None:
@@ -91,10 +93,20 @@ class Entrypoint:
             )
             self._checker.begin()
 
+    def _answer_watchdog(self) -> None:
+        """Answer now and from now on: as long as the loop goes on, and so until CMD has ended."""
+        self._readiness.alive()
+        self._loop.later(self._readiness.watchdog, self._answer_watchdog)
+
     def _launch(self) -> None:
         try:
             self._program = Program(
-                self._loop, self._plan.cmd, self._command_ended, self._telling.warn
+                self._loop,
+                self._plan.cmd,
+                self._command_ended,
+                self._telling.warn,
+                # With a drain, Ctrl-C begins it; the command is signalled after it.
+                on_demand=self._plan.drain > 0,
             )
         except Exception as exc:  # noqa: BLE001 - whatever it is, nothing may stay registered
             self._end(exc)

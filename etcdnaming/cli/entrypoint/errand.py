@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 
-from .loop import Loop
+from .loop import Loop, in_thread
 from .program import environment
 
 __all__ = ["Errand"]
@@ -36,7 +36,7 @@ class Errand:
             launched = loop.launch(argv, environment(), self._end, output=self._output.writer)
         finally:
             os.close(self._output.writer)
-        self._kill: Callable[[], None] | None = launched.kill
+        self._kill: Callable[[], object] | None = launched.kill
 
     def stop(self) -> None:
         """Kill it, if it still runs."""
@@ -59,10 +59,12 @@ class _LastWords:
     def __init__(self) -> None:
         reader, self.writer = os.pipe()
         self._end = b""
-        self._thread = threading.Thread(
-            target=self._read, args=[reader], name="etcdnaming-errand", daemon=True
-        )
-        self._thread.start()
+        try:
+            self._thread = in_thread("errand", partial(self._read, reader))
+        except BlockingIOError:
+            os.close(reader)
+            os.close(self.writer)
+            raise
 
     def line(self) -> str:
         """Return the last line that is not empty."""

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from ...errors import ClosedError, ConnectionFailedError, TLSError
-from .loop import Loop
+from .loop import Loop, in_thread
 
 if TYPE_CHECKING:
     from ...registration.registration import Registration
@@ -54,7 +54,10 @@ class Holder:
 
     def begin(self, *, strict: bool) -> None:
         """Begin; *strict*: what does not heal by waiting is the end, as long as it is new."""
-        self._in_thread(partial(self._begin, strict))
+        try:
+            in_thread("holder", partial(self._begin, strict))
+        except BlockingIOError:  # later there may be fewer processes
+            self._loop.later(AGAIN, partial(self.begin, strict=strict))
 
     def want(self, *, wanted: bool) -> None:
         """Withdraw the endpoints, or restore them."""
@@ -67,7 +70,10 @@ class Holder:
         """Delete what is ours, and call *then* in the loop with whether etcd has confirmed it."""
         with self._lock:
             self._leaving.set()
-        self._in_thread(partial(self._leave, then))
+        try:
+            in_thread("holder", partial(self._leave, then))
+        except BlockingIOError:  # then the loop waits for etcd
+            self._leave(then)
 
     def _begin(self, strict: bool) -> None:
         try:
@@ -106,9 +112,6 @@ class Holder:
     def _leave(self, then: Callable[[bool], None]) -> None:
         clean = self._registration is None or self._registration.close(LEAVE)
         self._loop.post(partial(then, clean))
-
-    def _in_thread(self, work: Callable[[], None]) -> None:
-        threading.Thread(target=work, name="etcdnaming-holder", daemon=True).start()
 
 
 def _want(registration: Registration, wanted: bool) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import heapq
 import itertools
+import os
 import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
 from ...process import Command, Exited, Signalled, Supervisor
 
-__all__ = ["Loop", "signal_name"]
+__all__ = ["Loop", "in_thread", "signal_name"]
 
 
 class Loop:
@@ -46,16 +49,18 @@ class Loop:
         ended: Callable[[int], None],
         *,
         output: int | None = None,
+        on_demand: bool = False,
     ) -> Command:
         """
         Run *argv*, and call *ended* with its exit code, 128 + n for signal n.
 
-        With *output*, a descriptor for what it prints, it runs in the background.
+        With *output*, a descriptor for what it prints, it runs in the background; else it has the
+        terminal: if *on_demand*, only from the time when it uses it.
 
         Raises:
             OSError, ValueError: As `Launcher.run`.
         """
-        launcher = self._supervisor.launcher(output=output)
+        launcher = self._supervisor.launcher(output=output, on_demand=on_demand)
         command = launcher.run(argv, env)
         self._running[command] = ended
         return command
@@ -89,6 +94,21 @@ class Loop:
                 return left
             heapq.heappop(self._timers)[2]()
         return None if self._result is None else 0
+
+
+def in_thread(name: str, work: Callable[[], object]) -> threading.Thread:
+    """
+    Have *work* done in a thread of its own, which ends with this process.
+
+    Raises:
+        BlockingIOError: There are too many processes and threads.
+    """
+    thread = threading.Thread(target=work, name=f"etcdnaming-{name}", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError as exc:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from exc
+    return thread
 
 
 def signal_name(number: int) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Protocol, TypeAlias
 
+from ..child import beginning
+from ..failures import CommandNotFoundError, CommandNotRunError
+from ..system_errors import describe
 from .errand import Errand
-from .loop import Loop
+from .loop import Loop, in_thread
 from .specs import ExecSpec, GrpcSpec, Spec, TcpSpec
 
 __all__ = ["Done", "Probe", "probe"]
@@ -55,7 +57,10 @@ class _ThreadProbe:
             trouble = self._ask(timeout)
             self._loop.post(partial(done, trouble))
 
-        threading.Thread(target=work, name="etcdnaming-probe", daemon=True).start()
+        try:
+            in_thread("probe", work)
+        except BlockingIOError as exc:
+            done(describe(exc))
 
     def stop(self) -> None:
         """It ends by itself."""
@@ -70,9 +75,10 @@ class _ExecProbe:
 
     def look(self, timeout: float, done: Done) -> None:
         try:
-            self._errand = Errand(self._loop, self._argv, done)
-        except OSError as exc:
-            done(f"{self._argv[0]}: {exc.strerror}")
+            with beginning(self._argv[0]):
+                self._errand = Errand(self._loop, self._argv, done)
+        except (CommandNotFoundError, CommandNotRunError) as exc:
+            done(str(exc))
 
     def stop(self) -> None:
         if self._errand is not None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from queue import SimpleQueue
+
+from .loop import in_thread
 
 __all__ = ["Voice"]
 
@@ -20,10 +23,7 @@ class Voice:
 
     def begin(self, failed: Callable[[OSError], None]) -> None:
         """Begin to speak; *failed* is called, in this thread, when that can't be done."""
-        speak = threading.Thread(
-            target=self._speak, args=[failed], name="etcdnaming-voice", daemon=True
-        )
-        speak.start()
+        in_thread("voice", partial(self._speak, failed))
 
     def say(self, words: Callable[[], None]) -> None:
         """Have *words* called."""

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from ..child import start
 from ..signals import PULSE
@@ -64,7 +65,8 @@ class Runner:
         with self._lock:
             self._is_over = True
             if self._process:
-                self._process.terminate()
+                with suppress(PermissionError):  # it has become another user
+                    self._process.terminate()
 
 
 def _feed(process: subprocess.Popen[bytes], pipe: int, document: bytes) -> None:

@@ -7,9 +7,10 @@ from inspect import cleandoc
 
 import click
 
+from ..output.stdout import write
 from ..output.terminal import UNKNOWN, size, wanted_width
 
-__all__ = ["Context", "with_examples", "write_options"]
+__all__ = ["Context", "show_help", "with_examples", "write_options"]
 
 
 def with_examples(text: str | None) -> str:
@@ -26,6 +27,13 @@ def write_options(
     records = [option.get_help_record(ctx) for option in options]
     with formatter.section("Options"):
         formatter.write_dl([record for record in records if record is not None])
+
+
+def show_help(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    """Do what click does for ``--help``, but blame stdout for what is stdout's."""
+    if wanted and not ctx.resilient_parsing:
+        write([ctx.get_help(), "\n"])
+        ctx.exit()
 
 
 class _Formatter(click.HelpFormatter):

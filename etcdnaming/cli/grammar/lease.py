@@ -26,12 +26,12 @@ def parse_lease(text: str) -> int:
 
 def parse_ttl(text: str) -> int:
     """
-    Return the whole seconds that *text* stands for: a bare number, or a duration.
+    Return the whole seconds that *text* stands for.
 
     >>> parse_ttl("30"), parse_ttl("1m30s")
     (30, 90)
     """
-    seconds = parse_duration(text + "s" if text.isascii() and text.isdecimal() else text)
+    seconds = parse_duration(text)
     if not (seconds.is_integer() and 1 <= seconds <= MAX_TTL):
         raise ValueError(f"a TTL is a whole number of seconds from 1 to {MAX_TTL}")
     return int(seconds)

@@ -11,7 +11,7 @@ import click
 
 from ..settings.global_options import GLOBAL_OPTIONS
 from .arguments import repeated, spell_out
-from .help_page import Context, with_examples, write_options
+from .help_page import Context, show_help, with_examples, write_options
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -55,6 +55,10 @@ class Command(click.Command):
         """Return the global options too."""
         return [*super().get_params(ctx), *GLOBAL_OPTIONS]
 
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """Return the one that shows our page."""
+        return _with_our_page(super().get_help_option(ctx))
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse what Go would understand, and refuse options that contradict each other."""
         with _suggesting_what_help_shows(self.get_params(ctx)):
@@ -95,6 +99,10 @@ class Group(click.Group):
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return the global options too."""
         return [*super().get_params(ctx), *GLOBAL_OPTIONS]
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """Return the one that shows our page."""
+        return _with_our_page(super().get_help_option(ctx))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse what Go would understand."""
@@ -161,6 +169,12 @@ def _near_misses(word: str, words: Iterable[str]) -> Sequence[str]:
 
     longer = sorted(each for each in words if each.startswith(word) and len(word) >= LEAST)
     return longer or get_close_matches(word, words, cutoff=ALIKE)
+
+
+def _with_our_page(option: click.Option | None) -> click.Option | None:
+    if option is not None:
+        option.callback = show_help
+    return option
 
 
 def _spelled(command: click.Command, ctx: click.Context, args: list[str]) -> list[str]:

@@ -12,7 +12,7 @@ import termios
 from contextlib import suppress
 
 from . import terminal
-from .stdout import write
+from .stdout import flush, write
 
 __all__ = ["Screen"]
 
@@ -71,4 +71,4 @@ class Screen:
 
 def _write(text: str) -> None:
     write([text])
-    sys.stdout.flush()
+    flush()

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from ...registration.event import RegistrationEvent
+from .stdout import blaming_stdout
 
 if TYPE_CHECKING:
     from .printers import Printer
@@ -50,7 +51,7 @@ class RegistrationPrinter:
         Print *change*.
 
         Raises:
-            OSError: The stream can't be written.
+            OutputError, BrokenPipeError: The stream can't be written.
         """
         self._write(self._printer.state_lines(change))
 
@@ -63,5 +64,6 @@ class RegistrationPrinter:
             return
         # Bypasses the stream's buffer, which would block other writers while the reader is stuck.
         rest = "".join(lines).encode()
-        while rest:
-            rest = rest[os.write(self._stream.fileno(), rest) :]
+        with blaming_stdout():
+            while rest:
+                rest = rest[os.write(self._stream.fileno(), rest) :]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from .printers import printer
-from .stdout import write
+from .stdout import flush, write
 
 if TYPE_CHECKING:
     from ...model import ChangeBatch, StoredEndpoint, WatchState
@@ -41,7 +40,7 @@ class LinePrinter:
         """Write the lines of *batch*, unless it is empty."""
         if batch.first or batch.changes or batch.invalid:
             write(self._printer.batch_lines(self._target, batch, endpoints))
-            sys.stdout.flush()
+            flush()
 
     def print_state(self, state: WatchState) -> None:
         """Nothing: the state is reported on stderr."""

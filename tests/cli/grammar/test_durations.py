@@ -1,4 +1,4 @@
-"""Spans of time, as Go reads them."""
+"""Spans of time: as Go reads them, and bare seconds."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ from etcdnaming.cli.grammar.lease import parse_lease, parse_ttl
     ("text", "seconds"),
     [
         ("0", 0),
+        ("5", 5),
+        ("2.5", 2.5),
+        (".5", 0.5),
+        ("+5", 5),
         ("5s", 5),
         ("500ms", 0.5),
         ("1m30s", 90),
@@ -25,21 +29,25 @@ from etcdnaming.cli.grammar.lease import parse_lease, parse_ttl
         ("1000000ns", 0.001),
     ],
 )
-def test_a_duration_has_units(text: str, seconds: float) -> None:
-    """All of Go's."""
+def test_duration_has_units_of_go_or_is_bare_seconds(text: str, seconds: float) -> None:
+    """Go and so etcdctl refuse a bare number: it can't mean anything else to them."""
     assert parse_duration(text) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "5", "-5s", "s", ".s", "5 s", "5s ", "5x", "1e3s", "5s\n", "\u0665s"]
+    "text",
+    [
+        *("", "-5s", "-5", "s", ".", ".s", "5 s", "5s ", "5x", "1m5", "51m5", "1e3", "1e3s"),
+        *("5s\n", "5\n", "\u0665", "\u0665s", "1_0", "inf", "nan", "0x5"),
+    ],
 )
-def test_all_else_is_no_duration(text: str) -> None:
-    """Least of all a number without a unit."""
+def test_duration_is_refused_when_it_is_anything_else(text: str) -> None:
+    """A number without a unit after one with a unit, for one."""
     with pytest.raises(ValueError, match=r"is not a duration such as 500ms, 5s or 1m30s$"):
         parse_duration(text)
 
 
-@pytest.mark.parametrize("text", ["2562048h", "9223372037s", f"{'9' * 400}s"])
+@pytest.mark.parametrize("text", ["2562048h", "9223372037s", "9223372037", f"{'9' * 400}s"])
 def test_a_duration_ends_where_go_s_does(text: str) -> None:
     """Nothing here could wait longer either."""
     with pytest.raises(ValueError, match=r"is longer than the 292 years that a duration may be$"):

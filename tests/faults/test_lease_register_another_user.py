@@ -1,0 +1,153 @@
+"""`etcdnaming lease-register` when it may not signal its command, which became another user."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from harness import Etcd, Process, wait_until
+from harness.environment import pointing_at
+from harness.pids import NAMESPACE, child_of, has_ended
+from harness.process import command
+from harness.registering import REGISTER, is_empty
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+
+# What `cap_drop: ALL` means for signals.
+WITHOUT_CAP_KILL = ["setpriv", "--bounding-set", "-kill", "--inh-caps", "-kill"]
+
+NOBODY = 65534
+ANOTHER_USER = ["setpriv", "--reuid", f"{NOBODY}", "--regid", f"{NOBODY}", "--clear-groups"]
+
+SLEEP = [*ANOTHER_USER, "sleep", "1000"]
+
+REFUSED = "the command can't be killed: it runs as another user; not waiting for its end\n"
+
+
+class Wrapped(NamedTuple):
+    """A wrapper, and its command, by their process ids outside of any namespace."""
+
+    process: Process
+    wrapper: int
+    cmd: int
+
+    def finish(self) -> tuple[int, int]:
+        """Return the exit code, and how often it was said that CMD can't be killed."""
+        wait_until(lambda: has_ended(self.wrapper))
+        with suppress(ProcessLookupError):
+            os.kill(self.cmd, signal.SIGKILL)  # it holds the output
+        result = self.process.finish()
+        return result.status, result.err.count(REFUSED)
+
+
+Begin = Callable[..., Wrapped]
+
+
+@pytest.fixture(params=[False, True], ids=["any process", "PID 1"])
+def is_pid_1(request: pytest.FixtureRequest) -> bool:
+    """Whether the wrapper is what a container runs."""
+    if request.param:
+        request.getfixturevalue("namespace")
+    return bool(request.param)
+
+
+@pytest.fixture
+def begin(etcd: Etcd, is_pid_1: bool) -> Iterator[Begin]:
+    """``begin(*options, cmd=SLEEP)``: a registered wrapper that may not signal its command."""
+    started: list[Process] = []
+    found: list[int] = []
+    prefix = [*(NAMESPACE if is_pid_1 else ()), *WITHOUT_CAP_KILL]
+
+    def begin(*options: str, cmd: Sequence[str] = SLEEP) -> Wrapped:
+        args = [*prefix, *command(*REGISTER, *options, "--", *cmd)]
+        process = Process(args, pointing_at(etcd.endpoint, {}))
+        started.append(process)
+        process.wait_for_err("OK\n")
+        wrapper = child_of(process.pid) if is_pid_1 else process.pid
+        pid = child_of(wrapper)
+        found.append(pid)
+        wait_until(lambda: Path(f"/proc/{pid}").stat().st_uid == NOBODY)
+        return Wrapped(process, wrapper, pid)
+
+    yield begin
+    for pid in found:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    for process in started:
+        process.close()
+
+
+def test_wrapper_ends_in_time_when_its_command_can_not_be_killed(
+    begin: Begin, etcd: Etcd, is_pid_1: bool
+) -> None:
+    """That ends the command too where the wrapper is PID 1; else it goes on."""
+    wrapped = begin("--drain", "200ms", "--stop-timeout", "500ms")
+    os.kill(wrapped.wrapper, signal.SIGTERM)
+    sent = time.monotonic()
+    wait_until(lambda: has_ended(wrapped.wrapper))
+    assert time.monotonic() - sent < 0.2 + 0.5 + 2
+    if is_pid_1:
+        wait_until(lambda: has_ended(wrapped.cmd))
+    else:
+        assert not has_ended(wrapped.cmd)
+
+    assert "SIGTERM can't be sent: it runs as another user\n" in wrapped.process.err
+    assert wrapped.finish() == (137, 1)
+    assert is_empty(etcd)
+
+
+def test_second_signal_skips_the_drain_when_the_command_can_not_be_signalled(
+    begin: Begin, etcd: Etcd
+) -> None:
+    """The third ends the wrapper, however long the command would have had."""
+    wrapped = begin("--drain", "1h", "--stop-timeout", "1h")
+    os.kill(wrapped.wrapper, signal.SIGTERM)
+    wait_until(lambda: is_empty(etcd))
+    os.kill(wrapped.wrapper, signal.SIGINT)
+    wrapped.process.wait_for_err("SIGTERM can't be sent")
+    assert not has_ended(wrapped.wrapper)
+    os.kill(wrapped.wrapper, signal.SIGTERM)
+
+    assert wrapped.finish() == (137, 1)
+
+
+def test_wrapper_ends_when_only_others_of_the_group_can_be_killed(begin: Begin) -> None:
+    """The system says that a signal was sent to the group, although it did not reach CMD."""
+    script = 'sleep 1000 >/dev/null 2>&1 & exec "$@"'
+    wrapped = begin("--stop-timeout", "300ms", cmd=["sh", "-c", script, "sh", *SLEEP])
+    os.kill(wrapped.wrapper, signal.SIGTERM)
+
+    assert wrapped.finish() == (137, 1)
+
+
+def test_command_that_can_not_be_signalled_is_waited_for_when_it_ends_in_time(
+    begin: Begin,
+) -> None:
+    """Its exit code is the wrapper's."""
+    cmd = [*ANOTHER_USER, "sh", "-c", "read line; exit 7"]
+    wrapped = begin("--stop-timeout", "1m", cmd=cmd)
+    os.kill(wrapped.wrapper, signal.SIGTERM)
+    wrapped.process.wait_for_err("SIGTERM can't be sent")
+    wrapped.process.stdin.close()
+
+    assert wrapped.finish() == (7, 0)
+
+
+def test_check_that_can_not_be_killed_ends_nothing(etcd: Etcd) -> None:
+    """It hangs, and became another user: the check fails, and the wrapper goes on."""
+    check = f"exec:{' '.join([*ANOTHER_USER, 'sleep', '5'])}"
+    options = ("--check", check, "--check-interval", "1s", "--check-timeout", "3s")
+    args = [*WITHOUT_CAP_KILL, *command(*REGISTER, *options)]
+    process = Process(args, pointing_at(etcd.endpoint, {}))
+
+    assert process.finish(30) == (
+        124,
+        "",
+        "Error: the check did not pass in 3s: no answer in 1s\n",
+    )

@@ -33,7 +33,7 @@ KNOWS: dict[str, set[str]] = {
     "wire/": {"errors", "model", "wire"},
     "endpoints/": {"addresses", "endpoints", "errors", "etcd", "keys", "model", "wire"},
     "forking.py": set(),
-    "etcd/": {"errors", "etcd", "forking", "model"},
+    "etcd/": {"errors", "etcd", "forking", "log", "model"},
     "process/": {"process"},
     "probing/": {"probing"},
 }

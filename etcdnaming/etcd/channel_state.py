@@ -12,7 +12,6 @@ is kept for `LONGEST`, and counts as connected.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from typing import Any, TypeAlias
 import grpc
 
 from ..forking import kept, told_after_fork
+from ..log import logger
 
 __all__ = ["Listener", "close", "is_connected", "unsubscribe"]
 
@@ -28,7 +28,7 @@ _Kept: TypeAlias = "tuple[grpc.Channel, float, Callable[[], None]]"
 
 Listener: TypeAlias = Callable[[grpc.ChannelConnectivity], None]
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 LOOK = 0.2
 """Seconds between two looks for threads that are over, as gRPC's between two of its own."""

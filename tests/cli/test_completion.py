@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pexpect
 import pytest
-from harness import READER, Etcd, Run, Spawn
+from harness import AT_ONCE, READER, TIMEOUT, Etcd, Run, Spawn
 from harness.auth import ROOT
 from harness.environment import Changes, pointing_at
 from harness.process import command
@@ -28,9 +28,17 @@ def filled(etcd: Etcd) -> Etcd:
 
 @pytest.fixture
 def tab(spawn: Spawn) -> Callable[..., list[str]]:
-    """``tab("etcdnaming list fo")``: what bash is offered for the last word of a line."""
+    """
+    ``tab("etcdnaming list fo")``: what bash is offered for the last word of a line.
+
+    Tries three times while nothing is offered: on a busy machine the time for a completion may not
+    be enough.
+    """
 
     def offers(line: str, env: Changes | None = None) -> list[str]:
+        return next(filter(None, (offers_once(line, env) for _ in range(3))), [])
+
+    def offers_once(line: str, env: Changes | None) -> list[str]:
         words = line.split(" ")
         asked = {
             "_ETCDNAMING_COMPLETE": "bash_complete",
@@ -151,11 +159,12 @@ def test_is_silent_within_a_second(spawn: Spawn, filled: Etcd, option: str) -> N
             "_ETCDNAMING_COMPLETE": "bash_complete",
             "COMP_WORDS": "\n".join(words),
             "COMP_CWORD": str(len(words) - 1),
+            "ETCDNAMING_DIAL_TIMEOUT": "60s",
         }
     ).finish()
 
     assert (result.out.strip(), result.err) == ("", "")
-    assert time.monotonic() - start < 1.5  # on a machine that does other things as well
+    assert time.monotonic() - start < AT_ONCE
 
 
 def test_is_silent_when_etcd_is_frozen(tab: Tab, own_etcd: Callable[..., Etcd]) -> None:
@@ -211,7 +220,7 @@ def test_bash_completes_in_the_middle_of_an_address(filled: Etcd, tmp_path: Path
         ["--norc", "--noprofile"],
         env=pointing_at(filled.endpoint, {"PATH": path, "PS1": "ready> ", "TERM": "dumb"}),
         encoding="utf-8",
-        timeout=10,
+        timeout=TIMEOUT,
         dimensions=(24, 200),
     )
     bash.expect_exact("ready> ")

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from typing import IO
+from typing import IO, NoReturn
 
 from .cli import Result, Word
 from .environment import Changes, pointing_at
@@ -98,7 +98,10 @@ class Process:
     def finish(self, timeout: float = TIMEOUT) -> Result:
         """Close its stdin and wait for its end. A status below 0 is a signal's number."""
         self.stdin.close()
-        status = self._process.wait(timeout)
+        try:
+            status = self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self._fail(f"it still runs after {timeout:g} s")
         return Result(status, self._out.all(), self._err.all())
 
     def close(self) -> None:
@@ -108,9 +111,11 @@ class Process:
         self.finish()
 
     def _wait_for(self, reader: _Reader, text: str, timeout: float) -> None:
-        assert reader.wait_for(text, timeout), (
-            f"no {text!r} in {timeout:g} s; stdout: {self.out!r}, stderr: {self.err!r}"
-        )
+        if not reader.wait_for(text, timeout):
+            self._fail(f"no {text!r} in {timeout:g} s")
+
+    def _fail(self, why: str) -> NoReturn:
+        raise AssertionError(f"{why}; stdout: {self.out!r}, stderr: {self.err!r}")
 
 
 class _Reader:

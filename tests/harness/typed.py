@@ -53,9 +53,9 @@ class Typed:
         """
         Press *keys*, and check that the line is *expected*; then clear it.
 
-        Tries three times: on a busy machine the time for a completion may not be enough.
+        Tries several times: on a busy machine the time for a completion may not be enough.
         """
-        lines = (self._line_after(keys) for _ in range(3))
+        lines = (self._line_after(keys) for _ in range(20))
         assert expected in lines, f"the line was never {expected!r}"
 
     def _line_after(self, keys: str) -> str:

@@ -54,7 +54,7 @@ matrix: $(VENV)/installed-test
 lint: $(VENV)/installed-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/shellcheck .ci/run examples/*.sh tools/*.sh
+	$(BIN)/shellcheck .ci/run .ci/twice examples/*.sh tools/*.sh
 	$(BIN)/kubernetes-validate --strict --quiet examples/kubernetes/*.yaml
 
 types: $(VENV)/installed-lint $(VENV)/installed-test

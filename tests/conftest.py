@@ -14,6 +14,7 @@ from harness import auth, environment, tls
 from harness.cli import Run
 from harness.cluster import Cluster
 from harness.etcd import Etcd
+from harness.failed import Failed
 from harness.pids import NAMESPACE
 from harness.process import Spawn
 from harness.programs import Programs
@@ -23,22 +24,32 @@ from harness.shell import Shell
 from harness.terminal import Terminal
 from harness.tls import Certificates
 from harness.tried import Tried
+from hypothesis import HealthCheck, settings
 
 from etcdnaming.etcd import Client
+
+# No deadline for an example, and slow generation is no error: the machine may be busy.
+settings.register_profile(
+    "busy", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("busy")
 
 # What tests stand on and what they start: some of it is run, none of it is imported for doctests.
 collect_ignore_glob = ["harness/*", "process_programs/*"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--tried=FILE``: see `harness.tried`."""
+    """``--tried=FILE``, ``--failed=FILE``: see `harness.tried`, `harness.failed`."""
     parser.addoption("--tried", type=Path, help="append to it what was tried against which etcd")
+    parser.addoption("--failed", type=Path, help="write to it which tests have failed")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Do what the option says."""
+    """Do what the options say."""
     if file := config.getoption("tried"):
         config.pluginmanager.register(Tried(file, Programs.find(os.environ)))
+    if (file := config.getoption("failed")) and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Failed(file))
 
 
 @pytest.fixture(scope="session")

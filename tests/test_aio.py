@@ -289,7 +289,7 @@ async def test_after_a_wipe_endpoints_have_time_to_come_back(
     with Client([etcd.endpoint]) as client:
         manager = EndpointManager(client, "foo/svc")
         await asyncio.to_thread(update, manager, staying, leaving)
-        async with insecure_channel("foo/svc", client, resync_hold=3) as channel:
+        async with insecure_channel("foo/svc", client, resync_hold=6) as channel:
             await wait_until(lambda: len(channel.endpoints) == 2)
             async with aio_load(channel) as outcome:
                 await asyncio.to_thread(etcd.wipe)

@@ -41,7 +41,9 @@ print(status, len(modules), file=sys.stderr)
 
 def calls(work: Callable[[], object]) -> int:
     """Return how many calls *work* makes of functions of ours, and from them of those in C."""
-    gc.collect()  # generators that another test has left suspended are called once more, to end
+    # Generators that other tests left suspended run once more when they are collected: not now.
+    gc.collect()
+    gc.disable()
     counted = 0
 
     def count(frame: FrameType, event: str, _: object) -> None:
@@ -55,6 +57,7 @@ def calls(work: Callable[[], object]) -> int:
         work()
     finally:
         sys.setprofile(before)
+        gc.enable()
     return counted
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pexpect
 import pytest
-from harness import wait_until
+from harness import TIMEOUT, wait_until
 from harness.pids import child_of, has_ended
 from harness.process import Process
 
@@ -128,7 +128,7 @@ def open_terminal() -> Iterator[Opener]:
                 command[1:],
                 env={**os.environ, "PS1": "$ ", "TERM": "dumb"},
                 encoding="utf-8",
-                timeout=10,
+                timeout=TIMEOUT,
             )
         opened.append(terminal)
         return terminal
@@ -326,7 +326,7 @@ def test_everything_dies_with_pid_1(start: Starter, namespace: list[str]) -> Non
         pytest.param(
             "many.py",
             id="200 commands leave nothing behind",
-            marks=[pytest.mark.long, pytest.mark.timeout(120)],
+            marks=[pytest.mark.long],
         ),
     ],
 )

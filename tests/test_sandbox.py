@@ -142,6 +142,30 @@ def test_it_goes_when_the_block_fails(programs: Programs, temporary: Path) -> No
     assert list(temporary.iterdir()) == []
 
 
+def test_sandbox_leaves_nothing_when_a_signal_comes_while_it_makes_its_directory(
+    programs: Programs, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The handler may raise only when the removal is registered, too."""
+    really = tempfile.mkdtemp
+
+    def with_a_signal(**named: str) -> str:
+        directory = really(**named)
+        signal.raise_signal(signal.SIGUSR1)
+        return directory
+
+    def end(number: int, _: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(tempfile, "mkdtemp", with_a_signal)
+    before = signal.signal(signal.SIGUSR1, end)
+    try:
+        with pytest.raises(ZeroDivisionError), Sandbox(etcd=str(programs.etcd)):
+            pass
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert list(temporary.iterdir()) == []
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=lambda number: number.name)
 def test_it_goes_when_its_owner_is_killed(
     programs: Programs, temporary: Path, number: signal.Signals

@@ -231,7 +231,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None, print_blob=True)
+@settings(max_examples=100)
 @given(before=steps, steps=steps)
 def test_a_folded_transaction_does_what_its_updates_do_one_after_another(
     _shared_etcd: Etcd,

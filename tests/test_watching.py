@@ -13,7 +13,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from harness import Etcd, wait_until
+from harness import AT_ONCE, TIMEOUT, Etcd, wait_until
 from harness.resources import descriptors
 from harness.watcher import Watcher, brief, put, stored
 
@@ -43,7 +43,7 @@ def watcher(etcd: Etcd, client: Client) -> Iterator[Watcher]:
 def test_an_empty_target_is_told_with_its_revision(etcd: Etcd, manager: EndpointManager) -> None:
     """Silence would not say whether there is nothing, or nothing is known."""
     with manager.watch() as watch:
-        assert watch.get(5) == ChangeBatch(etcd.revision(), [], [], first=True)
+        assert watch.get(TIMEOUT) == ChangeBatch(etcd.revision(), [], [], first=True)
 
 
 @pytest.mark.server
@@ -54,7 +54,7 @@ def test_first_comes_all_there_is(etcd: Etcd, manager: EndpointManager) -> None:
     put(etcd, e1="1")
     etcd.put("svc/bad", "10.0.0.1:80")
     with manager.watch() as watch:
-        batch = watch.get(5)
+        batch = watch.get(TIMEOUT)
         listing = manager.list()
         assert batch is not None
         assert batch.first
@@ -298,7 +298,7 @@ def test_a_compacted_revision_is_refused_with_the_one_that_is_not(
             watch = Watch(client, "svc", revision=revision)
             for _ in range(2):  # it does not go silent after the first time
                 with pytest.raises(CompactedError, match="the compact revision is 4"):
-                    watch.get(5)
+                    watch.get(TIMEOUT)
         with Watcher(client, revision=4) as watcher:
             watcher.wait_for_addresses(e1="5")
             assert [brief(each)[2] for each in watcher.changes] == ["3", "4", "5"]
@@ -321,16 +321,16 @@ def test_the_iterator_ends_when_it_is_closed(etcd: Etcd, manager: EndpointManage
 def test_get_returns_nothing_in_time(watcher: Watcher, client: Client, timeout: float) -> None:
     """Although states come in between."""
     with EndpointManager(client, "svc").watch() as watch:
-        assert watch.get(5)
+        assert watch.get(TIMEOUT)
         start = time.monotonic()
         assert watch.get(timeout) is None
-        assert timeout <= time.monotonic() - start < timeout + 1
+        assert timeout <= time.monotonic() - start < timeout + AT_ONCE
 
 
 @pytest.mark.server
 def test_closing_ends_at_once_while_nothing_happens(watcher: Watcher) -> None:
     """From another thread than the one that takes."""
-    watcher.wait_until_connected().close(timeout=0.5)
+    watcher.wait_until_connected().close()
     assert watcher.ended.is_set()
     assert watcher.error is None
 
@@ -341,7 +341,7 @@ def test_closing_ends_at_once_before_anything_was_read(etcd: Etcd, client: Clien
     for n in range(30):
         watcher = Watcher(client)
         time.sleep(n / 3000)  # somewhere between the dialling and the first event
-        watcher.close(timeout=0.5)
+        watcher.close()
 
 
 @pytest.mark.server
@@ -350,13 +350,13 @@ def test_closing_ends_at_once_with_much_that_nobody_took(
 ) -> None:
     """More than is kept for a slow taker: the threads behind wait for room."""
     watch = manager.watch()
-    assert watch.get(5)
+    assert watch.get(TIMEOUT)
     for n in range(600):
         manager.add_endpoint("svc/e1", Endpoint(str(n)))
     threads = threading.active_count()
     start = time.monotonic()
     watch.close()
-    assert time.monotonic() - start < 0.5
+    assert time.monotonic() - start < AT_ONCE
     wait_until(lambda: threading.active_count() < threads)
     with pytest.raises(ClosedError):
         watch.get()
@@ -446,7 +446,7 @@ def test_a_channel_of_4_mib_carries_more_than_that(own_etcd: Callable[..., Etcd]
                 [Update.add(f"svc/{each}", Endpoint("1", metadata)) for each in range(n, n + 20)]
             )
         with Watcher(client, revision=2) as late:
-            late.wait_until(lambda late: len(late.replayed) == 160, 20)
+            late.wait_until(lambda late: len(late.replayed) == 160)
             assert not any(batch.resync for batch in late.batches)
             assert all(each.endpoint == Endpoint("1", metadata) for each in late.changes)
 
@@ -463,7 +463,7 @@ def test_a_transaction_that_no_channel_can_carry_is_read(own_etcd: Callable[...,
         watcher.wait_until_connected()
         manager = EndpointManager(client, "svc")
         manager.update([Update.add(f"svc/{n}", Endpoint("1", "x" * 60_000)) for n in range(128)])
-        watcher.wait_until(lambda watcher: len(watcher.replayed) == 128, 20)
+        watcher.wait_until(lambda watcher: len(watcher.replayed) == 128)
         etcd.put("svc/0", stored("2"))
         watcher.wait_until(lambda watcher: watcher.replayed["svc/0"] == Endpoint("2"))
         assert [batch.resync for batch in watcher.batches] == [False, True, False]
@@ -471,20 +471,20 @@ def test_a_transaction_that_no_channel_can_carry_is_read(own_etcd: Callable[...,
 
 
 @pytest.mark.parametrize("at_once", [pytest.param(1, marks=pytest.mark.long), 10, 50])
-def test_50_000_changes_at_full_speed_are_told_within_a_second(
+def test_50_000_changes_at_full_speed_are_all_told(
     own_etcd: Callable[..., Etcd], at_once: int
 ) -> None:
-    """Counted from the answer to the last write."""
+    """Each once, over one connection; benchmarks/watch_flood.py measures how soon."""
     etcd, count = own_etcd(), 50_000
     command = [sys.executable, WRITE_FAST, etcd.endpoint, str(count), str(at_once)]
     with Client([etcd.endpoint]) as client, Watcher(client) as watcher:
         watcher.wait_until_connected()
-        writer = subprocess.Popen(command, stdout=subprocess.PIPE)
-        watcher.wait_until(lambda watcher: watcher.count == count, 50)
-        seen = time.monotonic()
-        written = float(writer.communicate(timeout=10)[0])
-        assert seen - written < 1
-        assert len(watcher.changes) == count
+        subprocess.run(command, check=True, timeout=120)
+        watcher.wait_until(lambda watcher: watcher.count == count, 60)
+        told = [int(each.endpoint.addr) for each in watcher.changes if each.endpoint]
+        assert sorted(told) == list(range(count))
+        assert not any(batch.resync for batch in watcher.batches)
+        assert watcher.connections == [True]
 
 
 def connections(port: int) -> int:

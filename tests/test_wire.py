@@ -29,7 +29,7 @@ DATA = Path(__file__).parent / "data"
 Vector: TypeAlias = dict[str, Any]
 Reader: TypeAlias = Callable[[bytes], Endpoint]
 
-thorough = settings(deadline=None, max_examples=300, print_blob=True)
+thorough = settings(max_examples=300)
 
 
 def vectors(name: str) -> list[Vector]:

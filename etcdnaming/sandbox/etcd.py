@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import signal
 import socket
 import tempfile
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -90,14 +91,30 @@ class Sandbox:
 
     def _start(self, etcd: str) -> str:
         with ExitStack() as opened:
-            directory = Path(tempfile.mkdtemp(prefix="etcdnaming-"))
-            opened.callback(shutil.rmtree, directory, ignore_errors=True)
+            with _signals_held():
+                directory = Path(tempfile.mkdtemp(prefix="etcdnaming-"))
+                opened.callback(shutil.rmtree, directory, ignore_errors=True)
             port = free_port()
             command = etcd_command(etcd, directory, port, free_port())
             server = opened.enter_context(Server([*command, *self._flags], directory))
             server.wait_until(lambda: _is_serving(port, directory.name), self._timeout)
             self._opened = opened.pop_all()
         return f"{HOST}:{port}"
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """
+    Deliver signals to this thread after the block.
+
+    A handler may raise between the creation of a directory and the registration of its removal, and
+    within tempfile, which creates a file to try whether it can: either would stay for ever.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def etcd_command(etcd: str, directory: Path, client_port: int, peer_port: int) -> list[str]:

@@ -11,12 +11,15 @@ from pathlib import Path
 
 import pexpect
 import pytest
-from harness import READER, Etcd, Run, Spawn
+from harness import AT_ONCE, READER, TIMEOUT, Etcd, Run, Spawn
 from harness.auth import ROOT
 from harness.environment import Changes, pointing_at
 from harness.process import command
 
 KEYS = ["foo/svc/10.0.0.1:80", "foo/svc/10.0.0.2:80", "foo/web/e1", "foo/web/z/e1", "bar/e1"]
+
+
+TRIES = 20
 
 
 @pytest.fixture
@@ -28,9 +31,17 @@ def filled(etcd: Etcd) -> Etcd:
 
 @pytest.fixture
 def tab(spawn: Spawn) -> Callable[..., list[str]]:
-    """``tab("etcdnaming list fo")``: what bash is offered for the last word of a line."""
+    """
+    ``tab("etcdnaming list fo")``: what bash is offered for the last word of a line.
 
-    def offers(line: str, env: Changes | None = None) -> list[str]:
+    Asks again while nothing is offered, `TRIES` times: on a busy machine the time for a completion
+    may not be enough. Where nothing is right, ``tries=1`` is.
+    """
+
+    def offers(line: str, env: Changes | None = None, tries: int = TRIES) -> list[str]:
+        return next(filter(None, (offers_once(line, env) for _ in range(tries))), [])
+
+    def offers_once(line: str, env: Changes | None) -> list[str]:
         words = line.split(" ")
         asked = {
             "_ETCDNAMING_COMPLETE": "bash_complete",
@@ -63,7 +74,7 @@ def test_completes_options(tab: Tab) -> None:
     ]
     assert tab("etcdnaming --deb") == ["plain,--debug"]
     assert tab("etcdnaming list --no-") == ["plain,--no-lease"]
-    assert tab("etcdnaming list --hex") == []
+    assert tab("etcdnaming list --hex", tries=1) == []
 
 
 def test_a_flag_is_not_waiting_for_a_value(tab: Tab, filled: Etcd) -> None:
@@ -87,7 +98,7 @@ def test_completes_targets(tab: Tab, filled: Etcd) -> None:
     assert tab("etcdnaming list foo/web/") == ["plain,foo/web/z"]
     assert tab("etcdnaming del --all foo/s") == ["plain,foo/svc/"]
     assert tab("etcdnaming add x/y --target ba") == ["plain,bar"]
-    assert tab("etcdnaming list none") == []
+    assert tab("etcdnaming list none", tries=1) == []
 
 
 def test_completes_keys(tab: Tab, filled: Etcd) -> None:
@@ -151,11 +162,12 @@ def test_is_silent_within_a_second(spawn: Spawn, filled: Etcd, option: str) -> N
             "_ETCDNAMING_COMPLETE": "bash_complete",
             "COMP_WORDS": "\n".join(words),
             "COMP_CWORD": str(len(words) - 1),
+            "ETCDNAMING_DIAL_TIMEOUT": "60s",
         }
     ).finish()
 
     assert (result.out.strip(), result.err) == ("", "")
-    assert time.monotonic() - start < 1.5  # on a machine that does other things as well
+    assert time.monotonic() - start < AT_ONCE
 
 
 def test_is_silent_when_etcd_is_frozen(tab: Tab, own_etcd: Callable[..., Etcd]) -> None:
@@ -163,7 +175,7 @@ def test_is_silent_when_etcd_is_frozen(tab: Tab, own_etcd: Callable[..., Etcd]) 
     etcd = own_etcd()
     etcd.freeze()
 
-    assert tab("etcdnaming list fo", {"ETCDNAMING_ENDPOINTS": etcd.endpoint}) == []
+    assert tab("etcdnaming list fo", {"ETCDNAMING_ENDPOINTS": etcd.endpoint}, 1) == []
 
 
 def test_uses_the_flags_before_the_word(tab: Tab, auth_etcd: Callable[..., Etcd]) -> None:
@@ -175,8 +187,8 @@ def test_uses_the_flags_before_the_word(tab: Tab, auth_etcd: Callable[..., Etcd]
 
     assert tab(f"etcdnaming --user {ROOT} del o", there) == ["plain,other/e1"]
     assert tab(f"etcdnaming --user {READER} del svc/", there) == ["plain,svc/e1"]
-    assert tab(f"etcdnaming --user {READER} del o", there) == []
-    assert tab("etcdnaming del o", there) == []
+    assert tab(f"etcdnaming --user {READER} del o", there, 1) == []
+    assert tab("etcdnaming del o", there, 1) == []
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -211,7 +223,7 @@ def test_bash_completes_in_the_middle_of_an_address(filled: Etcd, tmp_path: Path
         ["--norc", "--noprofile"],
         env=pointing_at(filled.endpoint, {"PATH": path, "PS1": "ready> ", "TERM": "dumb"}),
         encoding="utf-8",
-        timeout=10,
+        timeout=TIMEOUT,
         dimensions=(24, 200),
     )
     bash.expect_exact("ready> ")

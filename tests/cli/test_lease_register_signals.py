@@ -8,14 +8,14 @@ import time
 
 import pexpect
 import pytest
-from harness import Etcd, Process, Spawn, Terminal, wait_until
+from harness import AT_ONCE, Etcd, Process, Spawn, Terminal, wait_until
 from harness.process import command
 from harness.registering import KEY, REGISTER, hearing, is_empty, times
 from harness.timeline import Timeline
 
 NOWHERE = ("--endpoints", "127.0.0.1:1", "--dial-timeout", "500ms")
 FORWARDED = ("HUP", "QUIT", "USR1", "USR2", "WINCH")
-DRAIN = 1.0
+DRAIN = 2.0
 
 
 def number(name: str) -> int:
@@ -80,9 +80,9 @@ def test_the_endpoint_leaves_before_the_command_is_told(
 
         assert process.finish().status == 0
         told = times(process)[f"SIG{name}"]
-        assert timeline.when("DELETE") - sent < 0.5
-        assert told - timeline.when("DELETE") > DRAIN - 0.1
-        assert told - sent < DRAIN + 0.7
+        assert timeline.when("DELETE") - sent < AT_ONCE
+        assert timeline.when("DELETE") < told
+        assert DRAIN < told - sent < DRAIN + AT_ONCE
         assert is_empty(etcd)
 
 
@@ -97,7 +97,7 @@ def test_a_second_signal_skips_the_drain(spawn: Spawn, etcd: Etcd) -> None:
         process.signal(signal.SIGINT)
 
         assert process.finish().status == 0
-        assert times(process)["SIGTERM"] - second < 0.5
+        assert times(process)["SIGTERM"] - second < AT_ONCE
         assert "SIGINT" not in times(process)
 
 
@@ -112,18 +112,20 @@ def test_a_third_signal_kills(spawn: Spawn, etcd: Etcd) -> None:
     process.signal(signal.SIGTERM)
 
     assert process.finish().status == 137
-    assert time.monotonic() - begin < 1
+    assert time.monotonic() - begin < AT_ONCE
 
 
 def test_who_does_not_end_is_killed(spawn: Spawn, etcd: Etcd) -> None:
     """After the time it has for it."""
     process = begun(spawn, "--stop-timeout", "500ms", ends="SIGUSR1")
+    sent = time.time()
     process.signal(signal.SIGTERM)
 
     result = process.finish()
     killed = time.time()
     assert result.status == 137
-    assert 0.4 < killed - times(process)["SIGTERM"] < 1.5
+    assert sent < times(process)["SIGTERM"] < killed
+    assert 0.5 < killed - sent < AT_ONCE  # and less than what it has by default
 
 
 def test_a_command_that_ends_while_clients_take_notice_is_not_waited_for(
@@ -137,7 +139,7 @@ def test_a_command_that_ends_while_clients_take_notice_is_not_waited_for(
     process.signal(signal.SIGUSR1)
 
     assert process.finish().status == 0
-    assert time.monotonic() - begin < 1
+    assert time.monotonic() - begin < AT_ONCE
 
 
 def test_what_was_never_registered_has_nothing_to_drain(spawn: Spawn) -> None:
@@ -148,7 +150,7 @@ def test_what_was_never_registered_has_nothing_to_drain(spawn: Spawn) -> None:
     process.signal(signal.SIGTERM)
 
     assert process.finish().status == 0
-    assert time.monotonic() - begin < 2.5
+    assert time.monotonic() - begin < AT_ONCE
 
 
 @pytest.mark.parametrize("name", ["TERM", "INT", "HUP"])
@@ -247,7 +249,6 @@ def test_ctrl_c_without_a_command_is_ours(terminal: Terminal, etcd: Etcd) -> Non
     assert is_empty(etcd)
 
 
-@pytest.mark.timeout(90)
 def test_ctrl_z_stops_both_and_fg_goes_on(terminal: Terminal, etcd: Etcd) -> None:
     """However long that takes: the endpoint is registered again."""
     process = terminal("sandbox", "--", "bash", "--norc", "--noprofile", "-i", env={"PS1": "$ "})

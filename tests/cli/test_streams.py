@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
 import pytest
-from harness import Etcd, Shell, Spawn
+from harness import Etcd, Shell, Spawn, wait_until
 
 FULL = "Error: stdout: No space left on device\n"
 CLOSED = "Error: stdout: closed\n"
@@ -96,9 +97,10 @@ def test_a_closed_stdin_holds_no_updates(shell: Shell) -> None:
 
 def test_a_ctrl_c_is_quiet(spawn: Spawn, etcd: Etcd) -> None:
     """While etcd does not answer, for one."""
-    own = spawn("txn-update", "-")  # waits for its stdin
+    own = spawn("txn-update", "-")
     frozen = spawn("--debug", *FOR_LONG)
     frozen.wait_for_err("--keepalive-timeout")
+    wait_until(lambda: "pipe" in Path(f"/proc/{own.pid}/wchan").read_text())  # it reads its stdin
 
     own.signal(signal.SIGINT)
     frozen.signal(signal.SIGINT)

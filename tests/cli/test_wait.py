@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from harness import READER, Etcd, Result, Run, Spawn, Terminal
+from harness import AT_ONCE, READER, Etcd, Result, Run, Spawn, Terminal
 from harness.picture import Picture
 from harness.watcher import put
 
@@ -38,7 +38,7 @@ def test_it_ends_as_soon_as_all_is_there(spawn: Spawn, etcd: Etcd) -> None:
 
     result = wait.finish()
 
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < AT_ONCE
     assert result.status == 0
     found = json.loads(result.out)
     assert (found["target"], found["revision"], found["count"]) == ("svc", etcd.revision(), 2)
@@ -67,10 +67,10 @@ def test_what_is_missing_is_said(run: Run, etcd: Etcd, args: list[str], missing:
     """When the time is over, and not later."""
     start = time.monotonic()
 
-    result = run("wait", "svc", *args, "--timeout=300ms")
+    result = run("wait", "svc", *args, "--timeout=1500ms")
 
-    assert result == Result(124, "", f"Error: timed out after 0.3s: {missing}\n")
-    assert 0.3 <= time.monotonic() - start < 1.5
+    assert result == Result(124, "", f"Error: timed out after 1.5s: {missing}\n")
+    assert 1.5 <= time.monotonic() - start < 1.5 + AT_ONCE
 
 
 @pytest.mark.parametrize(
@@ -110,14 +110,14 @@ def test_no_time_means_one_look(run: Run, etcd: Etcd) -> None:
 def test_an_etcd_that_does_not_come_is_said(run: Run) -> None:
     """Once when it is missed, and once when the time is over, with its exit code."""
     result = run(
-        *("wait", "svc", "--timeout=1s"), "--endpoints=127.0.0.1:1", "--dial-timeout=300ms"
+        *("wait", "svc", "--timeout=2s"), "--endpoints=127.0.0.1:1", "--dial-timeout=300ms"
     )
 
     why = "no etcd endpoint reached within 0.3s: 127.0.0.1:1: connection refused"
     assert result == Result(
         124,
         "",
-        f"Warning: not connected yet: {why}\nError: timed out after 1s: not connected: {why}\n",
+        f"Warning: not connected yet: {why}\nError: timed out after 2s: not connected: {why}\n",
     )
 
 
@@ -200,7 +200,7 @@ def test_a_signal_ends_it_at_once(spawn: Spawn, etcd: Etcd, number: int) -> None
         said, start = wait.err, time.monotonic()
         wait.signal(number)
         assert wait.finish() == (-number, "", said)
-        assert time.monotonic() - start < 1
+        assert time.monotonic() - start < AT_ONCE
 
 
 def test_a_terminal_sees_what_is_missing(terminal: Terminal, etcd: Etcd) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import Etcd, Process, Result, Run, Shell, Spawn, wait_until
+from harness import AT_ONCE, TIMEOUT, Etcd, Process, Result, Run, Shell, Spawn, wait_until
 from harness.watcher import put, stored
 
 NASTY = '{"Addr":"\\u001b[31m1:1","Metadata":"\\u009b\\u202e\\n"}'
@@ -207,7 +207,7 @@ def test_watch_only_leaves_out_the_first_set(spawn: Spawn, etcd: Etcd) -> None:
 
 def _put_until_seen(etcd: Etcd, watch: Process) -> None:
     """Change e1 until it is told, because nothing tells when it begins to be watched."""
-    end = time.monotonic() + 10
+    end = time.monotonic() + TIMEOUT
     while not watch.out and time.monotonic() < end:
         put(etcd, e1="2:2")
 
@@ -254,15 +254,15 @@ def test_a_timeout_ends_it(run: Run, etcd: Etcd) -> None:
     put(etcd, e1="1:1")
     start = time.monotonic()
 
-    assert run("watch", "svc", "--timeout=500ms") == Result(
-        124, "PUT\tsvc/e1\t1:1\tnull\n", "Error: timed out after 0.5s\n"
+    assert run("watch", "svc", "--timeout=1500ms") == Result(
+        124, "PUT\tsvc/e1\t1:1\tnull\n", "Error: timed out after 1.5s\n"
     )
-    counting = run("watch", "svc", f"--rev={etcd.revision()}", "--count=2", "--timeout=500ms")
+    counting = run("watch", "svc", f"--rev={etcd.revision()}", "--count=2", "--timeout=1500ms")
     assert (counting.status, counting.err) == (
         124,
-        "Error: timed out after 0.5s: 1 of 2 changes\n",
+        "Error: timed out after 1.5s: 1 of 2 changes\n",
     )
-    assert 1.0 <= time.monotonic() - start < 2.0
+    assert 3.0 <= time.monotonic() - start < 3.0 + AT_ONCE
 
 
 def test_a_timeout_does_not_matter_when_the_count_is_met(run: Run, etcd: Etcd) -> None:
@@ -270,7 +270,7 @@ def test_a_timeout_does_not_matter_when_the_count_is_met(run: Run, etcd: Etcd) -
     put(etcd, e1="1:1")
     revision = etcd.revision()
 
-    assert run("watch", "svc", f"--rev={revision}", "--count=1", "--timeout=5s").status == 0
+    assert run("watch", "svc", f"--rev={revision}", "--count=1", "--timeout=1h").status == 0
 
 
 @pytest.mark.parametrize(
@@ -313,7 +313,7 @@ def test_a_signal_ends_it_at_once(spawn: Spawn, etcd: Etcd, number: int) -> None
         start = time.monotonic()
         watch.signal(number)
         assert watch.finish().status == -number
-        assert time.monotonic() - start < 1
+        assert time.monotonic() - start < AT_ONCE
     assert connected.err == ""
 
 
@@ -325,7 +325,7 @@ def test_it_ends_when_nobody_reads_any_more(shell: Shell, etcd: Etcd) -> None:
     result = shell("etcdnaming watch svc | head -1; echo ${PIPESTATUS[0]}")
 
     assert result == (0, "PUT\tsvc/e1\t1:1\tnull\n141\n", "")
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 2 * AT_ONCE
 
 
 def test_a_full_disk_ends_it(shell: Shell, etcd: Etcd) -> None:

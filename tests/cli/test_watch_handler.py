@@ -15,7 +15,7 @@ from typing import Any
 
 import pexpect
 import pytest
-from harness import Etcd, Process, Result, Run, Spawn, Terminal, wait_until
+from harness import AT_ONCE, TIMEOUT, Etcd, Process, Result, Run, Spawn, Terminal, wait_until
 from harness.process import command
 from harness.watcher import put, stored
 
@@ -261,29 +261,28 @@ def test_what_comes_while_it_runs_is_one_run(spawn: Spawn, etcd: Etcd, runs: Run
 
 def test_debouncing_waits_for_a_pause(spawn: Spawn, etcd: Etcd, runs: Runs) -> None:
     """But not for what is there at first."""
-    start = time.monotonic()
-    watch = spawn("watch", "svc", "--debounce=1s", "--", *runs.command)
+    spawn("watch", "svc", "--debounce=1h", "--", "echo", "first").wait_for_out("first\n")
+    spawn("watch", "svc", "--debounce=2s", "--", *runs.command)
     runs.wait_for(1)
-    assert time.monotonic() - start < 1
-    put(etcd, e1="1:1", e2="2:2", e3="3:3")
-    watch.wait_for_out("3:3")
     start = time.monotonic()
+    for n in (1, 2, 3):
+        etcd.put_all({f"svc/e{n}".encode(): stored(f"{n}:{n}").encode()})
     _, told = runs.wait_for(2)
 
-    assert 0.9 < time.monotonic() - start < 1.5
+    assert 2 < time.monotonic() - start < 2 + AT_ONCE
     assert addresses(told) == [("PUT", "1:1"), ("PUT", "2:2"), ("PUT", "3:3")]
 
 
 def test_debouncing_does_not_wait_for_ever(spawn: Spawn, etcd: Etcd, runs: Runs) -> None:
     """A service that is never quiet has news too: after ten times that."""
-    spawn("watch", "svc", "--debounce=200ms", "--", *runs.command)
+    spawn("watch", "svc", "--debounce=500ms", "--", *runs.command)
     runs.wait_for(1)
     start, number = time.monotonic(), 0
     while len(runs.told()) == 1:
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < TIMEOUT
         etcd.put_all({b"svc/e1": stored(f"{(number := number + 1)}").encode()})
 
-    assert time.monotonic() - start > 1.8
+    assert time.monotonic() - start > 5
 
 
 def test_what_waits_is_run_before_the_end(run: Run, etcd: Etcd, runs: Runs) -> None:
@@ -295,7 +294,7 @@ def test_what_waits_is_run_before_the_end(run: Run, etcd: Etcd, runs: Runs) -> N
     assert run("watch", "svc", *args, "--", *runs.command).status == 0
 
     assert [addresses(told) for told in runs.told()] == [[("PUT", "1:1")]]
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < AT_ONCE
 
 
 @pytest.mark.parametrize(
@@ -420,7 +419,7 @@ def test_a_signal_ends_us_when_nothing_runs(
     watch.signal(number)
 
     assert watch.finish() == Result(-number, "", "")
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < AT_ONCE
 
 
 def test_a_signal_ends_us_when_nobody_takes_our_lines(etcd: Etcd) -> None:
@@ -430,26 +429,26 @@ def test_a_signal_ends_us_when_nobody_takes_our_lines(etcd: Etcd) -> None:
     with subprocess.Popen(watching, stdout=subprocess.PIPE) as watch:
         wait_until(lambda: "pipe" in Path(f"/proc/{watch.pid}/wchan").read_text())
         watch.terminate()
-        assert watch.wait(2) == -signal.SIGTERM
+        assert watch.wait(AT_ONCE) == -signal.SIGTERM
 
 
 def test_it_can_not_keep_us(spawn: Spawn, etcd: Etcd) -> None:
     """A signal ends us within 2 s, whatever the command makes of it."""
     watch = spawn(
-        "watch", "svc", "--", "sh", "-c", "trap '' TERM; echo run; exec sleep 5 <&- >&- 2>&-"
+        "watch", "svc", "--", "sh", "-c", "trap '' TERM; echo run; exec sleep 60 <&- >&- 2>&-"
     )
     watch.wait_for_out("run\n")
     start = time.monotonic()
     watch.signal(signal.SIGTERM)
 
     assert watch.finish().status == -signal.SIGTERM
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 2 + AT_ONCE
 
 
 def test_a_ctrl_c_reaches_both(terminal: Terminal, etcd: Etcd, tmp_path: Path) -> None:
     """Once, from the terminal; the command may take its time over it, up to a second."""
     script = (
-        f"trap 'echo INT >> {tmp_path}/file; sleep 0.3; exit 1' INT TERM; echo run; sleep 9 & wait"
+        f"trap 'echo INT >> {tmp_path}/file; sleep 0.1; exit 1' INT TERM; echo run; sleep 9 & wait"
     )
     screen = terminal("watch", "svc", "--", "sh", "-c", script)
     screen.expect("run")

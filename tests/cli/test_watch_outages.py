@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from harness import READER, Certificates, Etcd, Process, Result, Spawn, wait_until
+from harness import AT_ONCE, READER, Certificates, Etcd, Process, Result, Spawn
 from harness.watcher import put
 
 
@@ -63,7 +63,7 @@ def test_an_etcd_that_comes_later_is_waited_for(
     watch = spawn("watch", "svc", f"--endpoints={etcd.endpoint}", "--dial-timeout=300ms")
     watch.wait_for_err("not connected yet")
     etcd.start()
-    watch.wait_for_out("\n", timeout=20)
+    watch.wait_for_out("\n")
     watch.wait_for_err(f"\nconnected to {etcd.endpoint}\n")
 
     assert watch.out == "PUT\tsvc/e1\t1\tnull\n"
@@ -83,7 +83,7 @@ def test_what_can_not_be_told_is_found_by_reading_again(
     put(etcd, e2="2")
     watch.wait_for_out('"addr":"2"')  # it is connected
     etcd.wipe()
-    watch.wait_for_out('"DELETE"', timeout=20)
+    watch.wait_for_out('"DELETE"')
     watch.wait_for_err("reconnected")
     put(etcd, e3="3")
     watch.wait_for_out('"addr":"3"')
@@ -126,7 +126,7 @@ def test_rights_that_are_taken_away_end_it(spawn: Spawn, auth_etcd: Callable[...
     etcd.kill()
     etcd.start()
 
-    result = watch.finish(timeout=20)
+    result = watch.finish()
 
     assert result.status == 1
     assert result.err.splitlines()[-1] == "Error: etcdserver: permission denied"
@@ -149,7 +149,6 @@ def test_trouble_with_tls_ends_it(
 
 @pytest.mark.long
 @pytest.mark.server
-@pytest.mark.timeout(90)
 def test_a_frozen_etcd_is_noticed(spawn: Spawn, own_etcd: Callable[..., Etcd]) -> None:
     """Within 15 s, although its connection stays open; afterwards everything is told."""
     etcd = own_etcd()
@@ -157,12 +156,13 @@ def test_a_frozen_etcd_is_noticed(spawn: Spawn, own_etcd: Callable[..., Etcd]) -
     watch = watching(spawn, etcd)
     etcd.freeze()
     start = time.monotonic()
-    watch.wait_for_err("disconnected", timeout=15)
-    wait_until(lambda: time.monotonic() - start > 20, timeout=25)
+    watch.wait_for_err("disconnected")
+    assert time.monotonic() - start < 15 + AT_ONCE
+    time.sleep(5)
     etcd.thaw()
     put(etcd, e2="2")
     etcd.delete("svc/e1")
-    watch.wait_for_out('"DELETE"', timeout=20)
+    watch.wait_for_out('"DELETE"')
     watch.wait_for_err("reconnected")
 
     assert told(watch) == [("PUT", "2", False), ("DELETE", "1", False)]
@@ -170,7 +170,6 @@ def test_a_frozen_etcd_is_noticed(spawn: Spawn, own_etcd: Callable[..., Etcd]) -
 
 
 @pytest.mark.long
-@pytest.mark.timeout(120)
 def test_an_etcd_that_is_down_costs_next_to_nothing(
     spawn: Spawn, own_etcd: Callable[..., Etcd]
 ) -> None:
@@ -180,11 +179,11 @@ def test_an_etcd_that_is_down_costs_next_to_nothing(
     etcd.kill()
     watch.wait_for_err("disconnected")
     start, used = time.monotonic(), cpu_seconds(watch.pid)
-    wait_until(lambda: time.monotonic() - start > 60, timeout=65)
+    time.sleep(60)
     share = (cpu_seconds(watch.pid) - used) / (time.monotonic() - start)
     etcd.start()
     put(etcd, e1="1")
-    watch.wait_for_out('"addr":"1"', timeout=20)
+    watch.wait_for_out('"addr":"1"')
     watch.wait_for_err("reconnected")
 
     assert share < 0.05
@@ -192,7 +191,6 @@ def test_an_etcd_that_is_down_costs_next_to_nothing(
 
 
 @pytest.mark.long
-@pytest.mark.timeout(90)
 def test_a_stopped_watch_catches_up(spawn: Spawn, own_etcd: Callable[..., Etcd]) -> None:
     """What was changed and compacted away while it slept is told once, however it was found."""
     etcd = own_etcd()
@@ -206,7 +204,7 @@ def test_a_stopped_watch_catches_up(spawn: Spawn, own_etcd: Callable[..., Etcd])
     etcd.start()
     watch.signal(signal.SIGCONT)
     put(etcd, e4="4")
-    watch.wait_for_out('"addr":"4"', timeout=20)
+    watch.wait_for_out('"addr":"4"')
 
     changes = sorted((kind, addr) for kind, addr, _ in told(watch))
     assert changes == [("DELETE", "2"), ("PUT", "3"), ("PUT", "4"), ("PUT", "9")]

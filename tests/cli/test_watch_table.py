@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 import pexpect
 import pytest
-from harness import Etcd, Terminal, wait_until
+from harness import AT_ONCE, Etcd, Terminal, wait_until
 from harness.environment import Changes, pointing_at
 from harness.picture import Picture
 from harness.process import command
@@ -107,7 +107,7 @@ def test_what_has_changed_stands_out_for_a_while_only(watch: Watch, etcd: Etcd) 
     put(etcd, e1="1:2")
     etcd.delete("svc/e2")
     picture.wait_until(lambda: row(picture, "svc/e2").startswith("-"))
-    picture.wait_until(lambda: not row(picture, "svc/e2"), timeout=18)
+    picture.wait_until(lambda: not row(picture, "svc/e2"))
 
     assert re.fullmatch(r"   svc/e1  1:2 +- +- +\d\d:\d\d:\d\d", row(picture, "svc/e1"))
     assert style(picture, "svc/e1") == ""
@@ -156,7 +156,7 @@ def test_it_says_that_it_was_read_again(watch: Watch, own_etcd: Callable[..., Et
     picture = watch(f"--endpoints={etcd.endpoint}")
     picture.wait_for("connected to")
     etcd.wipe()
-    picture.wait_until(lambda: row(picture, "svc/e1").startswith("-"), timeout=20)
+    picture.wait_until(lambda: row(picture, "svc/e1").startswith("-"))
     picture.wait_for("0 endpoints under svc, revision 1, resynced at ", "connected to")
 
 
@@ -194,7 +194,7 @@ def test_many_endpoints_show_what_fits(watch: Watch, etcd: Etcd) -> None:
 
 
 def test_a_watch_of_many_that_do_not_change_costs_nothing(watch: Watch, etcd: Etcd) -> None:
-    """It draws when there is something to draw."""
+    """It draws when something has changed; ten times a second would take a tenth of a core."""
     put(etcd, e1="1:1")
     picture = watch()
     picture.wait_for("connected to")
@@ -203,7 +203,7 @@ def test_a_watch_of_many_that_do_not_change_costs_nothing(watch: Watch, etcd: Et
     end = time.monotonic() + 2
     wait_until(lambda: time.monotonic() > end)
 
-    assert _cpu_ticks(pid) - before <= 2
+    assert _cpu_ticks(pid) - before <= 20
 
 
 def _cpu_ticks(pid: int | None) -> int:
@@ -298,7 +298,7 @@ def test_the_terminal_is_given_back(watch: Watch, etcd: Etcd, number: int) -> No
     picture.terminal.kill(number)
     picture.finish()
 
-    assert time.monotonic() - start < 1.5
+    assert time.monotonic() - start < AT_ONCE
     assert picture.terminal.signalstatus == number
     assert not picture.is_own
     assert picture.has_cursor
@@ -307,7 +307,6 @@ def test_the_terminal_is_given_back(watch: Watch, etcd: Etcd, number: int) -> No
 
 
 @pytest.mark.long
-@pytest.mark.timeout(90)
 def test_the_terminal_is_given_back_whenever_it_ends(watch: Watch, etcd: Etcd) -> None:
     """A signal may come while it is taken, or while we are being told something."""
     for n in range(40):
@@ -327,13 +326,13 @@ def _is_past(end: float) -> bool:
 def test_the_end_is_told_below_the_table(watch: Watch, etcd: Etcd) -> None:
     """On the screen that everything else is on."""
     put(etcd, e1="1:1")
-    picture = watch("--timeout=1s")
+    picture = watch("--timeout=3s")
     picture.finish()
 
     assert picture.terminal.exitstatus == 124
     assert [line for line in picture.lines if line][-2:] == [
         f"1 endpoint under svc, revision {etcd.revision()}",
-        "Error: timed out after 1s",
+        "Error: timed out after 3s",
     ]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
 import pytest
-from harness import WRITER, Cluster, Etcd, Proxy, wait_until
+from harness import AT_ONCE, WRITER, Cluster, Etcd, Proxy, wait_until
 from harness.metrics import metric
 
 from etcdnaming.errors import LeaseNotFoundError
@@ -64,34 +64,34 @@ def remaining(etcd: Etcd, lease: Lease) -> int:
 def test_a_lease_is_asked_for_three_times_in_a_ttl(etcd: Etcd, client: Client) -> None:
     """And is never close to its end."""
     before = asked(etcd)
-    with kept(client, 3) as (lease, told):
+    with kept(client, 6) as (lease, told):
         wait_until(lambda: asked(etcd) > before)
-        before = asked(etcd)
-        time.sleep(2 * lease.ttl)
-        assert 5 <= asked(etcd) - before <= 7
+        before, begin = asked(etcd), time.monotonic()
+        time.sleep(lease.ttl)
+        expected = 3 * (time.monotonic() - begin) / lease.ttl
+        assert expected - 1.5 <= asked(etcd) - before <= expected + 1.5
         assert told == []
         assert remaining(etcd, lease) >= 1
 
 
 @pytest.mark.long
-@pytest.mark.timeout(120)
 def test_a_minute_has_as_many_questions_as_it_should(etcd: Etcd, client: Client) -> None:
-    """Within a tenth; what jitter adds here it takes away there."""
+    """At most a tenth more; some less if the machine is busy."""
     with kept(client, 3):
         time.sleep(1)
         before = asked(etcd)
         time.sleep(60)
-        assert 54 <= asked(etcd) - before <= 66
+        assert 48 <= asked(etcd) - before <= 66
 
 
 def test_nobody_is_asked_twice_at_a_time(own_etcd: Callable[..., Etcd]) -> None:
     """A question that waits is not asked again on the same stream, and once on the next."""
     etcd = own_etcd()
-    with Client([etcd.endpoint]) as client, kept(client, 6) as (_, told):
+    with Client([etcd.endpoint]) as client, kept(client, 10) as (_, told):
         wait_until(lambda: asked(etcd))
         before, streams_before = asked(etcd), streams(etcd)
         etcd.freeze()
-        time.sleep(4)
+        time.sleep(7)  # two thirds of a TTL, after which it would be asked again
         etcd.thaw()
         time.sleep(0.5)
         new_streams = streams(etcd) - streams_before
@@ -104,14 +104,17 @@ def test_a_lease_is_lost_without_an_answer_for_a_ttl_and_found_again(
 ) -> None:
     """Etcd that was stopped still has it: it is told when that is known."""
     etcd = own_etcd()
-    with Client([etcd.endpoint]) as client, kept(client, 2) as (lease, told):
+    with Client([etcd.endpoint]) as client, kept(client, 3) as (lease, told):
         wait_until(lambda: asked(etcd))
+        stopping = time.monotonic()
         etcd.stop()
         stopped = time.monotonic()
         wait_until(lambda: told)
+        silent = time.monotonic()
         assert told == [SILENT]
-        assert lease.ttl / 3 < time.monotonic() - stopped < lease.ttl + 0.5
-        assert told.why.startswith("no answer for 2 s: ")
+        assert lease.ttl / 3 < silent - stopping
+        assert silent - stopped < lease.ttl + AT_ONCE
+        assert told.why.startswith("no answer for 3 s: ")
         time.sleep(lease.ttl)
         etcd.start()
         wait_until(lambda: len(told) > 1)
@@ -123,7 +126,7 @@ def test_an_etcd_that_is_away_for_less_is_not_worth_a_word(
 ) -> None:
     """A restart, for one."""
     etcd = own_etcd()
-    with Client([etcd.endpoint]) as client, kept(client, 10) as (_, told):
+    with Client([etcd.endpoint]) as client, kept(client, 30) as (_, told):
         for _ in range(3):
             wait_until(lambda: asked(etcd))  # it counts from its start
             etcd.stop()
@@ -200,7 +203,7 @@ def test_a_thousand_leases_share_a_stream(own_etcd: Callable[..., Etcd]) -> None
         wait_until(lambda: asked(etcd) >= 1000)
         before, used = asked(etcd), time.process_time()
         time.sleep(20)
-        assert 9_000 < asked(etcd) - before < 11_000
+        assert 8_000 < asked(etcd) - before < 12_000
         assert time.process_time() - used < 20 * 0.3
         assert told == []
         assert streams(etcd) == 1
@@ -229,8 +232,8 @@ def test_it_ends_at_once_also_when_etcd_does_not_answer(own_etcd: Callable[..., 
             wait_until(lambda: asked(etcd))
             etcd.freeze()
             start = time.monotonic()
-        assert time.monotonic() - start < 0.2
-        wait_until(lambda: not threads(), timeout=1)
+        assert time.monotonic() - start < AT_ONCE
+        wait_until(lambda: not threads())
 
 
 @pytest.mark.long

@@ -8,12 +8,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import pytest
+from harness import AT_ONCE
 
 from etcdnaming.errors import ClosedError
 from etcdnaming.etcd.mailbox import Mailbox
-
-SOON = 5
-"""Seconds within which something that is done at once has been done."""
 
 
 @pytest.fixture
@@ -42,7 +40,7 @@ def test_who_gets_waits_for_who_puts(elsewhere: Callable[..., Future[object]]) -
     got = elsewhere(box.get)
     assert waits(got)
     box.put(1)
-    assert got.result(SOON) == 1
+    assert got.result(AT_ONCE) == 1
 
 
 def test_who_puts_waits_while_it_is_full(elsewhere: Callable[..., Future[object]]) -> None:
@@ -53,7 +51,7 @@ def test_who_puts_waits_while_it_is_full(elsewhere: Callable[..., Future[object]
     put = elsewhere(box.put, 3)
     assert waits(put)
     assert box.get() == 1
-    put.result(SOON)
+    put.result(AT_ONCE)
     assert [box.get(), box.get()] == [2, 3]
 
 
@@ -62,7 +60,7 @@ def test_nothing_comes_in_time(timeout: float) -> None:
     """That is no error."""
     start = time.monotonic()
     assert Mailbox[int](1).get(timeout) is None
-    assert timeout <= time.monotonic() - start < timeout + SOON
+    assert timeout <= time.monotonic() - start < timeout + AT_ONCE
 
 
 def test_what_is_there_needs_no_time() -> None:
@@ -79,7 +77,7 @@ def test_closing_wakes_who_gets(elsewhere: Callable[..., Future[object]]) -> Non
     assert all(map(waits, got))
     box.close()
     for each in got:
-        assert isinstance(each.exception(SOON), ClosedError)
+        assert isinstance(each.exception(AT_ONCE), ClosedError)
 
 
 def test_closing_wakes_who_puts(elsewhere: Callable[..., Future[object]]) -> None:
@@ -89,7 +87,7 @@ def test_closing_wakes_who_puts(elsewhere: Callable[..., Future[object]]) -> Non
     put = elsewhere(box.put, 2)
     assert waits(put)
     box.close()
-    assert isinstance(put.exception(SOON), ClosedError)
+    assert isinstance(put.exception(AT_ONCE), ClosedError)
 
 
 def test_a_closed_one_gives_and_takes_nothing() -> None:
@@ -113,5 +111,5 @@ def test_nothing_is_lost_between_busy_threads() -> None:
     taker.start()
     for item in range(5000):
         box.put(item)
-    taker.join(30)
+    taker.join()
     assert got == list(range(5000))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from harness import Cluster, Etcd
+from harness import AT_ONCE, Cluster, Etcd, wait_until
 
 from etcdnaming.endpoints import transaction
 from etcdnaming.endpoints.manager import EndpointManager
@@ -20,7 +20,7 @@ from etcdnaming.model import Endpoint, Update
 
 ADD = [Update.add("svc/e1", Endpoint("1.2.3.4"))]
 NOWHERE = "127.0.0.1:1"
-DIAL, COMMAND, SLACK = 2.0, 5.0, 1.0
+DIAL, COMMAND = 2.0, 5.0
 
 
 def listed(client: Client) -> list[str]:
@@ -41,7 +41,7 @@ def test_no_etcd_is_told_within_the_dial_timeout_naming_what_was_tried() -> None
         start = time.monotonic()
         with pytest.raises(ConnectionFailedError) as refused:
             listed(client)
-        assert time.monotonic() - start < 0.5 + SLACK
+        assert time.monotonic() - start < 0.5 + AT_ONCE
     assert str(refused.value) == (
         "no etcd endpoint reached within 0.5s: 127.0.0.1:1: connection refused; "
         "no-such-host.invalid:2379: host name not found"
@@ -49,17 +49,18 @@ def test_no_etcd_is_told_within_the_dial_timeout_naming_what_was_tried() -> None
 
 
 def test_an_endpoint_that_refuses_costs_nothing(etcd: Etcd) -> None:
-    """The next one is tried at once."""
-    with Client([NOWHERE, etcd.endpoint]) as client:
-        assert took(lambda: listed(client)) < 1.0
+    """The next one is tried at once: ten that took a second each would show."""
+    refusing = [f"127.0.0.{n}:1" for n in range(1, 11)]
+    with Client([*refusing, etcd.endpoint], dial_timeout=60) as client:
+        assert took(lambda: listed(client)) < AT_ONCE
 
 
 def test_an_endpoint_that_is_silent_costs_a_second(etcd: Etcd) -> None:
     """It accepts, and never says a word: a frozen process looks like this."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         name = f"127.0.0.1:{silent.getsockname()[1]}"
-        with Client([name, etcd.endpoint]) as client:
-            assert 0.9 < took(lambda: listed(client)) < 1.9
+        with Client([name, etcd.endpoint], dial_timeout=60) as client:
+            assert 0.9 < took(lambda: listed(client)) < 1 + AT_ONCE
 
 
 def test_an_etcd_that_starts_within_the_dial_timeout_is_found(
@@ -90,7 +91,7 @@ def test_a_new_client_gets_by_without_one_member_of_three(
             transaction.update(client, ADD)
             assert listed(client) == ["svc/e1"]
 
-    assert took(add_and_list) < DIAL + COMMAND
+    assert took(add_and_list) < DIAL + COMMAND + AT_ONCE
 
 
 @pytest.mark.parametrize("leads", [True, False])
@@ -104,7 +105,7 @@ def test_a_client_at_work_reads_on_when_its_member_goes(
     with Client([member.endpoint, *(each.endpoint for each in others)]) as client:
         transaction.update(client, ADD)
         member.kill() if sign is signal.SIGKILL else member.freeze()
-        assert took(lambda: listed(client)) < DIAL + COMMAND + SLACK
+        assert took(lambda: listed(client)) < DIAL + COMMAND + AT_ONCE
         cluster.leader()
         transaction.update(client, ADD)
 
@@ -133,7 +134,12 @@ def test_a_write_on_a_connection_that_breaks_may_have_been_applied(
     with Client([etcd.endpoint]) as client:
         transaction.update(client, ADD)
         etcd.freeze()
-        dying = threading.Timer(0.5, etcd.kill)
+
+        def kill_when_asked() -> None:
+            wait_until(lambda: unread(etcd.port) > 100)  # longer than a ping
+            etcd.kill()
+
+        dying = threading.Thread(target=kill_when_asked)
         dying.start()
         with pytest.raises(OutcomeUnknownError, match="connection lost"):
             transaction.update(client, ADD)
@@ -165,7 +171,7 @@ def test_without_a_majority_a_read_and_a_write_end_in_time(cluster: Cluster) -> 
             transaction.update(client, ADD)
         with pytest.raises(ConnectionFailedError):
             listed(client)
-        assert time.monotonic() - start < 2 * (DIAL + COMMAND + SLACK)
+        assert time.monotonic() - start < 2 * (DIAL + COMMAND + AT_ONCE)
 
 
 def test_http_proxy_is_ignored(etcd: Etcd, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,7 +219,7 @@ def test_a_closed_client_says_so(etcd: Etcd) -> None:
 
 def test_closing_does_not_wait_for_a_dial() -> None:
     """Whoever waits for it is told at once."""
-    client = Client([NOWHERE], dial_timeout=20)
+    client = Client([NOWHERE], dial_timeout=600)
     refused: list[Exception] = []
 
     def ask() -> None:
@@ -227,8 +233,8 @@ def test_closing_does_not_wait_for_a_dial() -> None:
     thread.join(0.3)
     assert thread.is_alive()
 
-    assert took(client.close) < SLACK
-    thread.join(SLACK)
+    assert took(client.close) < AT_ONCE
+    thread.join(AT_ONCE)
     assert [str(exc) for exc in refused] == ["the client is closed"]
 
 
@@ -247,6 +253,15 @@ def test_many_threads_share_one_connection(own_etcd: Callable[..., Etcd]) -> Non
 
 def connections(port: int) -> int:
     """Return how many established connections *port* of this machine has on the server's side."""
+    return len(established(port))
+
+
+def unread(port: int) -> int:
+    """Return the most bytes that the server at *port* has not read of a connection."""
+    return max((int(row[4].partition(":")[2], 16) for row in established(port)), default=0)
+
+
+def established(port: int) -> list[list[str]]:
+    """Return the rows of /proc/net/tcp for connections that the server at *port* has."""
     rows = [line.split() for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]]
-    established = "01"
-    return sum(row[1].endswith(f":{port:04X}") and row[3] == established for row in rows)
+    return [row for row in rows if row[1].endswith(f":{port:04X}") and row[3] == "01"]

@@ -92,7 +92,6 @@ def test_a_certificate_for_another_name_is_refused(
 
 
 @pytest.mark.server
-@pytest.mark.timeout(120)
 def test_files_are_read_again_for_every_new_connection(
     secure_etcd: Callable[..., Etcd], certificates: Certificates
 ) -> None:

@@ -29,12 +29,12 @@ from harness.examples import (
     seconds_to_stop,
 )
 from harness.pids import child_of
+from harness.ports import free_port
 from harness.process import Process
 from harness.programs import Programs
 from harness.servers import Servers
 
 from etcdnaming.cli.grammar.durations import parse_duration
-from etcdnaming.sandbox import free_port
 
 CONTAINER = EXAMPLES / "container"
 

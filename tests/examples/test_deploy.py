@@ -10,13 +10,9 @@ from pathlib import Path
 import pytest
 from harness import Etcd, wait_until
 from harness.examples import EXAMPLES, KEYS, SERVER, endpoints
+from harness.ports import free_port
 from harness.process import Process
 from harness.watcher import stored
-
-from etcdnaming.sandbox import free_port
-
-# Eight programs one after another, with a client beside them, on a machine that may be busy.
-pytestmark = pytest.mark.timeout(120)
 
 TARGET = KEYS.rstrip("/")
 

@@ -29,9 +29,8 @@ from harness.examples import (
     seconds_to_stop,
 )
 from harness.pids import child_of
+from harness.ports import free_port
 from harness.process import Process
-
-from etcdnaming.sandbox import free_port
 
 FILE = EXAMPLES / "kubernetes" / "pod.yaml"
 

@@ -7,10 +7,9 @@ from collections.abc import Callable
 
 from harness import Etcd
 from harness.examples import EXAMPLES, KEYS, SERVER
+from harness.ports import free_port
 from harness.process import Process
 from harness.watcher import stored
-
-from etcdnaming.sandbox import free_port
 
 
 def test_it_calls_whatever_is_there(etcd: Etcd, start: Callable[..., Process]) -> None:

@@ -22,10 +22,10 @@ import pytest
 from harness import Etcd
 from harness.auth import WRITER
 from harness.examples import EXAMPLES, SERVER, endpoints, leave_in_order, replaced, seconds_to_stop
+from harness.ports import free_port
 from harness.process import Process
 
 from etcdnaming.cli.grammar.durations import parse_duration
-from etcdnaming.sandbox import free_port
 
 UNIT = EXAMPLES / "systemd" / "etcdnaming-server.service"
 

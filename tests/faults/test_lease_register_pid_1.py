@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from harness import Etcd, Process, wait_until
+from harness import AT_ONCE, Etcd, Process, wait_until
 from harness.environment import Changes, pointing_at
 from harness.process import command
 from harness.registering import KEY, REGISTER, children_of, hearing, is_empty, times
@@ -52,7 +52,7 @@ def test_orphans_are_reaped_and_the_exit_code_is_right(contain: Contain, etcd: E
     check = ("--check", "exec:true", "--check-interval", "100ms")
     process = contain(*REGISTER, *check, "--", sys.executable, str(ORPHANS), "200")
 
-    result = process.finish(30)
+    result = process.finish()
     assert (result.status, result.out) == (7, "200 adopted, 0 left\n")
     assert is_empty(etcd)
 
@@ -70,7 +70,7 @@ def test_all_signals_reach_the_command(contain: Contain, etcd: Etcd) -> None:
     send(process, signal.SIGTERM)
 
     assert process.finish().status == 0
-    assert 0.3 < times(process)["SIGTERM"] - begin < 1.3
+    assert 0.3 < times(process)["SIGTERM"] - begin < 0.3 + AT_ONCE
     assert is_empty(etcd)
 
 
@@ -129,4 +129,4 @@ def test_everything_goes_with_it(contain: Contain, etcd: Etcd) -> None:
     process = contain(*REGISTER, "--", "sh", "-c", "setsid sleep 60 & sleep 0.5; exit 6")
 
     assert process.finish().status == 6  # it waits until nobody holds the output
-    wait_until(lambda: is_empty(etcd), timeout=1)
+    wait_until(lambda: is_empty(etcd))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import WRITER, Certificates, Cluster, Etcd, Proxy, wait_until
+from harness import AT_ONCE, TIMEOUT, WRITER, Certificates, Cluster, Etcd, Proxy, wait_until
 from harness.registrations import Told, holds
 from harness.wire import Wire
 
@@ -18,8 +18,6 @@ from etcdnaming import Client, Endpoint, Registration, wire
 KEY = "svc/e1"
 HERE, THERE = Endpoint("1.2.3.4:80"), Endpoint("5.6.7.8:80")
 TTL = 2
-BACK = 6.0
-"""Seconds after which it is registered again when etcd is back."""
 
 
 @contextmanager
@@ -54,8 +52,8 @@ def away(etcd: Etcd, seconds: float) -> None:
 
 
 def check_return(etcd: Etcd, registration: Registration, told: Told) -> None:
-    """Check that it was lost once, and that all is as it should be within `BACK` seconds."""
-    wait_until(lambda: "regained" in told.kinds, timeout=BACK)
+    """Check that it was lost once, and that all is as it should be again."""
+    wait_until(lambda: "regained" in told.kinds)
     assert holds(etcd, KEY, HERE, registration.lease)
     assert etcd.leases() == [registration.lease]
     assert told.kinds.count("lost") == told.kinds.count("regained") == 1
@@ -90,7 +88,7 @@ def test_a_loss_is_told_in_time_whatever_is_waited_for(own_etcd: Callable[..., E
     """A call that etcd leaves without an answer, and a callback that takes its time."""
     etcd = own_etcd()
     lost: list[float] = []
-    with Client([etcd.endpoint]) as client:
+    with Client([etcd.endpoint], dial_timeout=60, command_timeout=60) as client:
         registration = Registration(
             client, {KEY: HERE}, ttl=TTL, on_lost=lambda _: lost.append(time.monotonic())
         )
@@ -99,10 +97,10 @@ def test_a_loss_is_told_in_time_whatever_is_waited_for(own_etcd: Callable[..., E
             frozen = time.monotonic()
             registration.set(KEY, THERE)  # is sent, and waited for
             wait_until(lambda: lost)
-            assert lost[0] - frozen < TTL + 0.5
+            assert lost[0] - frozen < TTL + AT_ONCE
             assert not registration.registered
             etcd.thaw()
-            assert registration.wait(BACK)
+            assert registration.wait(TIMEOUT)
             assert holds(etcd, KEY, THERE, registration.lease)
 
 
@@ -114,7 +112,7 @@ def test_it_comes_back_twenty_times_in_a_row(own_etcd: Callable[..., Etcd]) -> N
     with Client([etcd.endpoint]) as client, registered(client) as (registration, told):
         for _ in range(20):
             told.clear()
-            away(etcd, 3 * TTL)
+            away(etcd, 1.5 * TTL)
             check_return(etcd, registration, told)
 
 
@@ -145,7 +143,6 @@ def test_a_wiped_etcd_gets_everything_again(own_etcd: Callable[..., Etcd], secon
 
 @pytest.mark.server
 @pytest.mark.long
-@pytest.mark.timeout(120)
 def test_a_wiped_etcd_behind_a_proxy_gets_everything_again(
     own_etcd: Callable[..., Etcd], grpc_proxy: Callable[..., Proxy]
 ) -> None:
@@ -154,10 +151,10 @@ def test_a_wiped_etcd_behind_a_proxy_gets_everything_again(
     proxy = grpc_proxy(etcd)
     with Client([proxy.endpoint]) as client, registered(client, ttl=3) as (registration, told):
         etcd.wipe()
-        wait_until(lambda: "regained" in told.kinds, timeout=20)
+        wait_until(lambda: "regained" in told.kinds, timeout=60)
         assert holds(etcd, KEY, HERE, registration.lease)
         etcd.delete(KEY)
-        wait_until(lambda: holds(etcd, KEY, HERE, registration.lease), timeout=40)
+        wait_until(lambda: holds(etcd, KEY, HERE, registration.lease), timeout=60)
         assert etcd.leases() == [registration.lease]
 
 
@@ -170,7 +167,7 @@ def test_what_was_taken_over_in_an_outage_stays_taken(own_etcd: Callable[..., Et
         another = etcd.grant(60)
         etcd.put(KEY, wire.encode(THERE).decode(), another)
         relay.mend()
-        wait_until(lambda: "taken_over" in told.kinds, timeout=BACK)
+        wait_until(lambda: "taken_over" in told.kinds)
         assert told.of("taken_over").holder == another
         assert holds(etcd, KEY, THERE, another)
     assert holds(etcd, KEY, THERE, another)
@@ -193,7 +190,7 @@ def test_a_client_that_is_cut_off_for_less_than_a_ttl_says_nothing(
         assert registration.registered
         assert registration.lease == lease
         etcd.delete(KEY)
-        wait_until(lambda: holds(etcd, KEY, HERE, lease), timeout=BACK)
+        wait_until(lambda: holds(etcd, KEY, HERE, lease))
 
 
 def test_a_grant_without_an_answer_is_one_lease(own_etcd: Callable[..., Etcd]) -> None:
@@ -209,7 +206,7 @@ def test_a_grant_without_an_answer_is_one_lease(own_etcd: Callable[..., Etcd]) -
             assert "may have been applied" in told.of("error").reason
             (lease,) = etcd.leases()
             relay.mend()
-            assert registration.wait(BACK)
+            assert registration.wait(TIMEOUT)
             assert registration.lease == lease
             assert etcd.leases() == [lease]
         assert etcd.leases() == []
@@ -252,7 +249,7 @@ def test_writes_that_are_refused_leak_no_lease(auth_etcd: Callable[..., Etcd]) -
         assert len(etcd.leases()) == 1
         etcd.ctl("role", "grant-permission", name, "readwrite", "other/", "--prefix")
         registration.set("other/e1", HERE)
-        assert registration.wait(BACK)
+        assert registration.wait(TIMEOUT)
         assert holds(etcd, "other/e1", HERE, registration.lease)
     assert etcd.leases() == []
 
@@ -275,7 +272,7 @@ def test_that_a_key_can_not_be_put_back_is_told(auth_etcd: Callable[..., Etcd]) 
                 assert "permission denied" in told.of("error").reason
                 wait_until(lambda: not registration.registered)
         registration.set(KEY, THERE)  # else it is tried every 30 s
-        assert registration.wait(BACK)
+        assert registration.wait(TIMEOUT)
         assert holds(etcd, KEY, THERE, registration.lease)
         assert told.kinds == ["error", "registered"]
 
@@ -292,13 +289,13 @@ def test_a_password_that_was_rotated_is_read_from_its_file(
         Client([etcd.endpoint], user=name, password_file=str(file)) as client,
         registered(client) as (registration, told),
     ):
+        file.write_text("rotated")  # first: from the next line on the old one is refused
         etcd.ctl("user", "passwd", "--interactive=false", name, input="rotated\n")
-        file.write_text("rotated")
         etcd.stop()
         etcd.start()
         time.sleep(TTL)
         etcd.delete(KEY)
-        wait_until(lambda: holds(etcd, KEY, HERE, registration.lease), timeout=BACK)
+        wait_until(lambda: holds(etcd, KEY, HERE, registration.lease))
         assert "error" not in told.kinds, told.of("error")
 
 
@@ -319,9 +316,9 @@ def test_certificates_that_were_rotated_are_read_from_their_files(
         etcd.stop()
         certificates.renew()
         etcd.start()
-        wait_until(lambda: registration.registered, timeout=BACK)
+        wait_until(lambda: registration.registered)
         etcd.delete(KEY)
-        wait_until(lambda: holds(etcd, KEY, HERE, registration.lease), timeout=BACK)
+        wait_until(lambda: holds(etcd, KEY, HERE, registration.lease))
 
 
 @pytest.mark.long
@@ -346,7 +343,6 @@ def test_a_member_that_freezes_or_dies_costs_nothing(cluster: Cluster) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(120)
 def test_a_cluster_without_a_majority_gets_everything_again(cluster: Cluster) -> None:
     """Two of three stand still, then all are started again."""
     endpoints = [each.endpoint for each in cluster.members]
@@ -356,12 +352,12 @@ def test_a_cluster_without_a_majority_gets_everything_again(cluster: Cluster) ->
         time.sleep(6)
         assert told.kinds[0] == "lost"
         cluster.start()
-        wait_until(lambda: registration.registered, timeout=2 * BACK)
+        wait_until(lambda: registration.registered, timeout=2 * TIMEOUT)
         assert holds(cluster, KEY, HERE, registration.lease)
         for member in cluster.members:
             member.kill()
         time.sleep(1)
         cluster.start()
-        wait_until(lambda: registration.registered, timeout=2 * BACK)
-        wait_until(lambda: holds(cluster, KEY, HERE, registration.lease), timeout=BACK)
-        wait_until(lambda: cluster.leases() == [registration.lease], timeout=BACK)
+        wait_until(lambda: registration.registered, timeout=2 * TIMEOUT)
+        wait_until(lambda: holds(cluster, KEY, HERE, registration.lease))
+        wait_until(lambda: cluster.leases() == [registration.lease])

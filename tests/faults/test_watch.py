@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import grpc
 import pytest
-from harness import Certificates, Cluster, Etcd, wait_until
+from harness import AT_ONCE, Certificates, Cluster, Etcd, wait_until
 from harness.relay import (
     Answers,
     Relay,
@@ -43,10 +43,10 @@ def black_hole() -> Iterator[str]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever follows asks etcd every second, and believes nobody for longer."""
+    """A follower checks its stream every second, and waits two seconds for what is missing."""
     monkeypatch.setattr(follower, "IDLE", 1)
-    monkeypatch.setattr(follower, "LATE", 1)
-    monkeypatch.setattr(stream, "LATE", 1)
+    monkeypatch.setattr(follower, "LATE", 2)
+    monkeypatch.setattr(stream, "LATE", 2)
 
 
 @pytest.mark.server
@@ -110,7 +110,7 @@ def test_a_watch_may_begin_while_etcd_is_unwell(etcd: Etcd, excuse: str) -> None
 def test_what_is_no_etcd_ends_it_at_once() -> None:
     """A wrong port does not become right."""
     with some_other_server() as endpoint, Client([endpoint]) as client, Watcher(client) as watcher:
-        assert isinstance(watcher.wait_for_error(1), RefusedError)
+        assert isinstance(watcher.wait_for_error(), RefusedError)
 
 
 @contextmanager
@@ -143,7 +143,7 @@ def test_new_certificates_are_used_when_etcd_comes_back(
         certificates.renew()
         etcd.start()
         put(etcd, e1="1")
-        watcher.wait_for_addresses(20, e1="1")
+        watcher.wait_for_addresses(e1="1")
         assert watcher.wait_until_connected().connections == [True, False, True]
 
 
@@ -160,10 +160,10 @@ def test_a_channel_without_keepalive_is_not_believed_in_for_ever(
     ):
         watcher.wait_until_connected()
         etcd.freeze()
-        watcher.wait_until(lambda watcher: not watcher.connected, 5)
+        watcher.wait_until(lambda watcher: not watcher.connected)
         etcd.thaw()
         put(etcd, e1="1")
-        watcher.wait_for_addresses(15, e1="1")
+        watcher.wait_for_addresses(e1="1")
 
 
 def test_an_etcd_that_is_away_costs_next_to_nothing(own_etcd: Callable[..., Etcd]) -> None:
@@ -177,7 +177,7 @@ def test_an_etcd_that_is_away_costs_next_to_nothing(own_etcd: Callable[..., Etcd
         time.sleep(4)  # what is measured
         share = (time.process_time() - used) / (time.monotonic() - start)
         etcd.start()
-        watcher.wait_until_connected(15)
+        watcher.wait_until_connected()
         assert watcher.connections == [True, False, True]
         assert share < 0.05
 
@@ -186,11 +186,11 @@ def test_an_etcd_that_is_away_costs_next_to_nothing(own_etcd: Callable[..., Etcd
 def test_closing_ends_at_once_where_nobody_answers(
     own_etcd: Callable[..., Etcd], black_hole: str, where: str
 ) -> None:
-    """Whatever it waits for; and its threads end soon."""
+    """Whatever it waits for; and its threads end with the client."""
     etcd = own_etcd()
     endpoint = {"refused": NOWHERE, "black hole": black_hole}.get(where, etcd.endpoint)
     threads = threading.active_count()
-    with Client([endpoint]) as client:
+    with Client([endpoint], dial_timeout=60, command_timeout=60) as client:
         if where == "frozen":
             etcd.freeze()
         watcher = Watcher(client)
@@ -198,19 +198,32 @@ def test_closing_ends_at_once_where_nobody_answers(
             watcher.wait_until_connected()
             etcd.freeze()
         time.sleep(0.5)  # somewhere in an attempt
-        watcher.close(timeout=0.3)
+        watcher.close()
         assert watcher.ended.is_set()
-        wait_until(lambda: threading.active_count() <= threads, 10)
+    wait_until(lambda: threading.active_count() <= threads)
 
 
-def test_closing_ends_a_pause() -> None:
-    """Which lasts seconds after some failures."""
+def test_closing_ends_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it would last."""
+    pauses = note_pauses(monkeypatch, 600)
     threads = threading.active_count()
     with Client([NOWHERE], dial_timeout=0.1) as client:
         watcher = Watcher(client)
-        time.sleep(2)
-        watcher.close(timeout=0.3)
-    wait_until(lambda: threading.active_count() <= threads, 3)
+        wait_until(lambda: pauses)
+        watcher.close()
+    wait_until(lambda: threading.active_count() <= threads)
+
+
+def note_pauses(monkeypatch: pytest.MonkeyPatch, seconds: float) -> list[float]:
+    """Return a list that gets the limit of every pause; each pause lasts *seconds*."""
+    limits: list[float] = []
+
+    def uniform(_: float, limit: float) -> float:
+        limits.append(limit)
+        return seconds
+
+    monkeypatch.setattr("random.uniform", uniform)
+    return limits
 
 
 @pytest.mark.server
@@ -246,7 +259,8 @@ def test_a_stream_that_fails_again_and_again_makes_no_hot_loop(
     ):
         watcher.wait_until(lambda watcher: watcher.states)
         time.sleep(3)  # what is counted
-        assert 2 < relay.streams < 25
+        wait_until(lambda: relay.streams > 2)
+        assert relay.streams < 25
         put(etcd, e1="1")
         etcd.delete("svc/e1")
         relay.treatments[:] = [passed_on]
@@ -263,9 +277,8 @@ def test_the_first_break_after_a_steady_stream_costs_no_pause(
     etcd: Etcd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever was before: the pauses begin again."""
-    monkeypatch.setattr(follower, "FIRST_PAUSE", 0.001)
+    pauses = note_pauses(monkeypatch, 0.01)
     monkeypatch.setattr(follower, "STEADY", 0.2)
-    monkeypatch.setattr("random.uniform", lambda _, longest: longest)
     cut = threading.Event()
     with (
         Relay(etcd.endpoint, *[broken] * 12, cut_off_when(cut), passed_on) as relay,
@@ -275,10 +288,11 @@ def test_the_first_break_after_a_steady_stream_costs_no_pause(
         watcher.wait_until_connected()
         put(etcd, e1="1")
         time.sleep(0.3)
-        start = time.monotonic()
+        assert pauses[-1] == follower.LONGEST_PAUSE
+        pauses.clear()
         cut.set()
-        watcher.wait_for_addresses(e1="1")
-        assert time.monotonic() - start < 0.8  # the last pause was longer than a second
+        watcher.wait_for_addresses(e1="1").wait_until_connected()
+        assert pauses == []
 
 
 @pytest.mark.usefixtures("impatient")
@@ -294,7 +308,7 @@ def test_a_stream_that_is_silent_is_left_when_there_is_something_to_tell(etcd: E
         time.sleep(2.5)
         assert relay.streams == 1
         put(etcd, e1="1")
-        watcher.wait_for_addresses(20, e1="1")
+        watcher.wait_for_addresses(e1="1")
         assert watcher.told == [("ADD", "svc/e1", "1")]
         assert not watcher.batches[-1].resync
         assert relay.streams == 2
@@ -312,11 +326,11 @@ def test_what_no_stream_delivers_is_read(etcd: Etcd) -> None:
         watcher.wait_until_connected()
         for streams, addr in (2, "1"), (3, "2"):
             put(etcd, e1=addr)
-            watcher.wait_for_addresses(20, e1=addr)
+            watcher.wait_for_addresses(e1=addr)
             assert relay.streams in {streams, streams + 1}  # the next one may have begun
             assert watcher.batches[-1].resync
         put(etcd, e2="1")
-        watcher.wait_for_addresses(20, e1="2", e2="1")
+        watcher.wait_for_addresses(e1="2", e2="1")
         assert "are not delivered" in watcher.states[1][1].detail
 
 
@@ -418,7 +432,7 @@ def test_what_was_told_before_is_not_told_again(etcd: Etcd) -> None:
 
 @pytest.mark.parametrize(
     "times",
-    [300, pytest.param(3000, marks=[pytest.mark.long, pytest.mark.timeout(200)])],
+    [100, pytest.param(3000, marks=[pytest.mark.long, pytest.mark.timeout(400)])],
 )
 def test_reconnecting_again_and_again_leaves_nothing_behind(
     etcd: Etcd, monkeypatch: pytest.MonkeyPatch, times: int
@@ -434,11 +448,11 @@ def test_reconnecting_again_and_again_leaves_nothing_behind(
         Client([relay.endpoint]) as client,
         Watcher(client),
     ):
-        wait_until(lambda: relay.streams == 101, 20)
+        wait_until(lambda: relay.streams == 101, 60)
         time.sleep(1)  # connections that were left take a moment to end
         threads, files, memory = threading.active_count(), descriptors(), resident()
         cut.set()
-        wait_until(lambda: relay.streams == times + 102, times / 10)
+        wait_until(lambda: relay.streams == times + 102, max(60, times / 10))
         wait_until(lambda: threading.active_count() <= threads + 5 and descriptors() <= files + 5)
         assert resident() - memory < 3 << 20
 
@@ -467,7 +481,6 @@ def watched(manager: EndpointManager, times: int) -> None:
 
 @pytest.mark.server
 @pytest.mark.long
-@pytest.mark.timeout(120)
 def test_a_frozen_etcd_is_told_and_costs_no_change(own_etcd: Callable[..., Etcd]) -> None:
     """For 20 s its connections stay open and it says nothing."""
     etcd = own_etcd()
@@ -479,13 +492,13 @@ def test_a_frozen_etcd_is_told_and_costs_no_change(own_etcd: Callable[..., Etcd]
         etcd.freeze()
         write = threading.Thread(target=put, args=(etcd,), kwargs={"e2": "2"})
         write.start()
-        watcher.wait_until(lambda watcher: not watcher.connected, 15)
-        assert watcher.states[-1][0] - frozen < 15
-        time.sleep(frozen + 20 - time.monotonic())
+        watcher.wait_until(lambda watcher: not watcher.connected)
+        assert watcher.states[-1][0] - frozen < 15 + AT_ONCE
+        time.sleep(max(0, frozen + 20 - time.monotonic()))
         etcd.thaw()
         write.join()
         put(etcd, e3="3")
-        watcher.wait_for_addresses(15, e1="1", e2="2", e3="3")
+        watcher.wait_for_addresses(e1="1", e2="2", e3="3")
         assert watcher.told == [("ADD", f"svc/e{n}", str(n)) for n in (1, 2, 3)]
         assert watcher.connections == [True, False, True]
 
@@ -518,15 +531,14 @@ def test_another_member_takes_over_within_15_s(
         new = cluster.leader()
         put(new, e2="2")
         new.delete("svc/e1")
-        watcher.wait_for_addresses(15, e2="2")
-        assert time.monotonic() - start < 15
+        watcher.wait_for_addresses(e2="2")
+        assert time.monotonic() - start < 15 + AT_ONCE
         assert watcher.told[1:] == [("ADD", "svc/e2", "2"), ("DELETE", "svc/e1", "1")]
         assert watcher.wait_until_connected().connections == [True, False, True]
 
 
 @pytest.mark.server
 @pytest.mark.long
-@pytest.mark.timeout(120)
 def test_a_cluster_that_has_no_leader_comes_back(cluster: Cluster) -> None:
     """Also for a watch that begins while there is none."""
     mine, *others = cluster.members
@@ -534,12 +546,12 @@ def test_a_cluster_that_has_no_leader_comes_back(cluster: Cluster) -> None:
         watcher.wait_until_connected()
         for member in others:
             member.freeze()
-        watcher.wait_until(lambda watcher: not watcher.connected, 15)
+        watcher.wait_until(lambda watcher: not watcher.connected)
         with Watcher(client) as late:
-            late.wait_until(lambda late: late.connections == [False], 15)
+            late.wait_until(lambda late: late.connections == [False])
             for member in others:
                 member.thaw()
             cluster.leader()
             put(cluster, e1="1")
             for each in (watcher, late):
-                each.wait_for_addresses(15, e1="1")
+                each.wait_for_addresses(e1="1")

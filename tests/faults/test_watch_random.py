@@ -10,6 +10,7 @@ import time
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import TypeAlias
 
 import pytest
@@ -37,13 +38,22 @@ def seed(monkeypatch: pytest.MonkeyPatch) -> int:
 
 def killed(etcd: Etcd) -> Trouble:
     """Return what kills *etcd* and starts it again after a while."""
+    return partial(_away, etcd, etcd.kill)
 
-    def trouble(chance: random.Random) -> None:
-        etcd.kill()
-        time.sleep(chance.uniform(0, 0.5))
-        etcd.start()
 
-    return trouble
+def away(etcd: Etcd) -> Trouble:
+    """Return what ends *etcd* without the loss of an acknowledged write, and starts it again."""
+    version = etcd.ctl_json("endpoint", "status")[0]["Status"]["version"]
+    # These may lose an acknowledged write when they are killed (etcd-io/etcd#13766): three in 150
+    # kills under load.
+    loses = version in {"3.5.0", "3.5.1", "3.5.2"}
+    return partial(_away, etcd, etcd.stop if loses else etcd.kill)
+
+
+def _away(etcd: Etcd, end: Callable[[], None], chance: random.Random) -> None:
+    end()
+    time.sleep(chance.uniform(0, 0.5))
+    etcd.start()
 
 
 def frozen(etcd: Etcd) -> Trouble:
@@ -130,7 +140,7 @@ def events_of(etcd: Etcdctl) -> list[tuple[Operation, str, int]]:
     command = [str(etcd.programs.etcdctl), f"--endpoints={etcd.endpoints}"]
     watch = [*command, "watch", "--prefix", "svc/", "--rev=1", "-w", "json"]
     with closing(Process(watch, {"ETCDCTL_API": "3"})) as process:
-        process.wait_for_out(f'"mod_revision":{last}', 20)
+        process.wait_for_out(f'"mod_revision":{last}')
         wait_until(lambda: process.out.endswith("\n"))
         lines = process.out.splitlines()
     events = [event for line in lines for event in json.loads(line)["Events"]]
@@ -159,9 +169,9 @@ def test_every_change_is_told_once(own_etcd: Callable[..., Etcd], seed: int, tim
     with Client([etcd.endpoint]) as client, Watcher(client) as watcher:
         watcher.wait_until_connected()
         with changing([etcd.endpoint], random.Random(seed)):
-            go_through([killed(etcd), frozen(etcd)], times, chance)
+            go_through([away(etcd), frozen(etcd)], times, chance)
         events = events_of(etcd)
-        watcher.wait_until(lambda watcher: "svc/end" in watcher.replayed, 20)
+        watcher.wait_until(lambda watcher: "svc/end" in watcher.replayed)
         assert [batch for batch in watcher.batches if batch.resync] == []
         assert [(each.op, each.key, each.revision) for each in watcher.changes] == events
         assert len(events) > 20 * times
@@ -195,7 +205,7 @@ def test_what_a_cluster_tells_adds_up(cluster: Cluster, seed: int) -> None:
 def check(watcher: Watcher, client: Client, etcd: Etcdctl) -> None:
     """See that replaying all that was told leads to what is there."""
     etcd.put("svc/end", stored("0"))
-    wait_until(lambda: watcher.error or "svc/end" in watcher.replayed, 20)
+    wait_until(lambda: watcher.error or "svc/end" in watcher.replayed)
     assert watcher.error is None
     assert watcher.replayed == EndpointManager(client, "svc").list().by_key()
     assert sorted(watcher.watch.endpoints) == sorted(watcher.replayed)

@@ -10,11 +10,13 @@ from .proxy import Proxy
 from .shell import Shell
 from .terminal import Terminal
 from .tls import Certificates
-from .waiting import wait_until
+from .waiting import AT_ONCE, TIMEOUT, wait_until
 
 __all__ = [
+    "AT_ONCE",
     "READER",
     "ROOT",
+    "TIMEOUT",
     "WRITER",
     "Certificates",
     "Cluster",

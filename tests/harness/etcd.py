@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from etcdnaming.sandbox import Server, etcd_command, free_port
+from etcdnaming.sandbox import Server, etcd_command
 
 from . import gateway
 from .etcdctl import Etcdctl
+from .ports import free_port
 from .programs import Programs
 from .servers import last_lines
 from .waiting import TIMEOUT, listens, wait_until

@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import pexpect
 
+from .waiting import TIMEOUT
+
 __all__ = ["Picture"]
 
 PARTS = re.compile(r"\x1b\[(\??[0-9;]*)([A-Za-z])|(\r)|(\n)|([^\x1b\r\n]+)")
@@ -66,11 +68,11 @@ class Picture:
         """What can be read, without blanks at the ends."""
         return [line.rstrip() for line in self._sheet.lines]
 
-    def wait_for(self, *texts: str, timeout: float = 10) -> None:
+    def wait_for(self, *texts: str, timeout: float = TIMEOUT) -> None:
         """Return when all *texts* can be read at the same time; fail the test after that."""
         self.wait_until(lambda: all(text in "\n".join(self.lines) for text in texts), timeout)
 
-    def wait_until(self, predicate: Callable[[], bool], timeout: float = 10) -> None:
+    def wait_until(self, predicate: Callable[[], bool], timeout: float = TIMEOUT) -> None:
         """Return when that is true of what is drawn; fail the test after *timeout* seconds."""
         end = time.monotonic() + timeout
         while not predicate():

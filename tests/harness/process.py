@@ -8,10 +8,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from typing import IO
+from typing import IO, NoReturn
 
 from .cli import Result, Word
 from .environment import Changes, pointing_at
+from .waiting import TIMEOUT
 
 __all__ = ["Process", "Spawn", "command"]
 
@@ -82,11 +83,11 @@ class Process:
         """What it has said on stderr so far."""
         return self._err.text()
 
-    def wait_for_out(self, text: str, timeout: float = 10) -> None:
+    def wait_for_out(self, text: str, timeout: float = TIMEOUT) -> None:
         """Return when it has printed *text*; fail the test after *timeout* seconds."""
         self._wait_for(self._out, text, timeout)
 
-    def wait_for_err(self, text: str, timeout: float = 10) -> None:
+    def wait_for_err(self, text: str, timeout: float = TIMEOUT) -> None:
         """Return when it has said *text* on stderr; fail the test after *timeout* seconds."""
         self._wait_for(self._err, text, timeout)
 
@@ -94,10 +95,13 @@ class Process:
         """Send it a signal."""
         self._process.send_signal(number)
 
-    def finish(self, timeout: float = 10) -> Result:
+    def finish(self, timeout: float = TIMEOUT) -> Result:
         """Close its stdin and wait for its end. A status below 0 is a signal's number."""
         self.stdin.close()
-        status = self._process.wait(timeout)
+        try:
+            status = self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self._fail(f"it still runs after {timeout:g} s")
         return Result(status, self._out.all(), self._err.all())
 
     def close(self) -> None:
@@ -107,9 +111,11 @@ class Process:
         self.finish()
 
     def _wait_for(self, reader: _Reader, text: str, timeout: float) -> None:
-        assert reader.wait_for(text, timeout), (
-            f"no {text!r} in {timeout:g} s; stdout: {self.out!r}, stderr: {self.err!r}"
-        )
+        if not reader.wait_for(text, timeout):
+            self._fail(f"no {text!r} in {timeout:g} s")
+
+    def _fail(self, why: str) -> NoReturn:
+        raise AssertionError(f"{why}; stdout: {self.out!r}, stderr: {self.err!r}")
 
 
 class _Reader:
@@ -133,7 +139,7 @@ class _Reader:
             self._changed.wait_for(lambda: wanted in self._data or self._ended, timeout)
             return wanted in self._data
 
-    def all(self, timeout: float = 10) -> str:
+    def all(self, timeout: float = TIMEOUT) -> str:
         self._thread.join(timeout)
         assert not self._thread.is_alive(), "its children still hold its output open"
         self._pipe.close()

@@ -7,9 +7,10 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from etcdnaming.sandbox import Server, free_port
+from etcdnaming.sandbox import Server
 
 from .etcdctl import Etcdctl
+from .ports import free_port
 from .servers import last_lines
 from .waiting import TIMEOUT, listens
 

@@ -30,7 +30,7 @@ class Shell:
         stand_in.write_text(f'#!/bin/sh\nexec {" ".join(map(quote, command()))} "$@"\n')
         stand_in.chmod(0o755)
 
-    def __call__(self, script: str, *, env: Changes | None = None, timeout: float = 30) -> Result:
+    def __call__(self, script: str, *, env: Changes | None = None, timeout: float = 60) -> Result:
         """Run *script* to its end in bash, with nothing on its stdin."""
         ours = {"ETCDCTL_API": "3", "ETCDCTL_ENDPOINTS": self._endpoints, "PATH": self._path}
         done = subprocess.run(

@@ -10,6 +10,7 @@ import pexpect
 from .cli import Word
 from .environment import Changes, pointing_at
 from .process import command
+from .waiting import TIMEOUT
 
 __all__ = ["Terminal"]
 
@@ -39,7 +40,7 @@ class Terminal:
                 env=pointing_at(self._endpoints, env),
                 dimensions=size,
                 encoding="utf-8",
-                timeout=10,
+                timeout=TIMEOUT,
             )
         self._opened.append(terminal)
         return terminal

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from .etcdctl import Etcdctl
-from .waiting import wait_until
+from .waiting import TIMEOUT, wait_until
 
 __all__ = ["Moment", "Timeline"]
 
@@ -37,7 +37,7 @@ class Timeline:
         )
         threading.Thread(target=self._read, daemon=True).start()
 
-    def when(self, kind: str, key: str = "svc/e1", timeout: float = 10) -> float:
+    def when(self, kind: str, key: str = "svc/e1", timeout: float = TIMEOUT) -> float:
         """Return when *key* was last ``PUT`` or ``DELETE``d, once it was."""
         wait_until(lambda: self._found(kind, key), timeout)
         return self._found(kind, key)[-1].at

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 import pexpect
 
+from .waiting import TIMEOUT
+
 __all__ = ["Typed"]
 
 _PROMPT = "ready> "
@@ -35,7 +37,7 @@ class Typed:
                 [*args, "-i"],
                 env={**env, **_PLAIN},
                 encoding="utf-8",
-                timeout=10,
+                timeout=TIMEOUT,
                 dimensions=(24, 200),
             )
         self._shell.expect_exact(_PROMPT)
@@ -48,11 +50,21 @@ class Typed:
         self._shell.expect_exact(_PROMPT)
 
     def types(self, keys: str, expected: str) -> None:
-        """Press *keys*, and return when the line is *expected*; then clear it."""
+        """
+        Press *keys*, and check that the line is *expected*; then clear it.
+
+        Tries several times: on a busy machine the time for a completion may not be enough.
+        """
+        lines = (self._line_after(keys) for _ in range(20))
+        assert expected in lines, f"the line was never {expected!r}"
+
+    def _line_after(self, keys: str) -> str:
         self._shell.send(keys)
         self._shell.sendcontrol("g")
-        self._shell.expect_exact(f"<{expected}>")
+        self._shell.expect(r"<([^<>]*)>")
+        line = self._shell.match.group(1)
         self._shell.sendcontrol("u")
+        return str(line)
 
     def close(self) -> None:
         """Hang up."""

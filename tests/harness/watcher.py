@@ -13,6 +13,7 @@ from etcdnaming.etcd import Client
 from etcdnaming.model import Change, ChangeBatch, Endpoint, InvalidValue, Operation, WatchState
 
 from .etcdctl import Etcdctl
+from .waiting import AT_ONCE, TIMEOUT
 
 __all__ = ["Watcher", "brief", "put", "stored"]
 
@@ -94,7 +95,9 @@ class Watcher:
         """The last of them."""
         return bool(self.states) and self.states[-1][1].connected
 
-    def wait_until(self, predicate: Callable[[Watcher], object], timeout: float = 10) -> Watcher:
+    def wait_until(
+        self, predicate: Callable[[Watcher], object], timeout: float = TIMEOUT
+    ) -> Watcher:
         """Return as soon as *predicate* holds of this; fail after *timeout* seconds."""
         with self._changed:
             in_time = self._changed.wait_for(lambda: self.error or predicate(self), timeout)
@@ -103,22 +106,22 @@ class Watcher:
         assert in_time, f"not so in {timeout:g} s: {self}"
         return self
 
-    def wait_until_connected(self, timeout: float = 10) -> Watcher:
+    def wait_until_connected(self, timeout: float = TIMEOUT) -> Watcher:
         """Return when changes are delivered."""
         return self.wait_until(lambda watcher: watcher.connected, timeout)
 
-    def wait_for_error(self, timeout: float = 10) -> EtcdnamingError | AssertionError:
+    def wait_for_error(self, timeout: float = TIMEOUT) -> EtcdnamingError | AssertionError:
         """Return what ended it."""
         assert self.ended.wait(timeout), f"it goes on: {self}"
         assert self.error, f"it ended without an error: {self}"
         return self.error
 
-    def wait_for_addresses(self, timeout: float = 10, /, **addresses: str) -> Watcher:
+    def wait_for_addresses(self, timeout: float = TIMEOUT, /, **addresses: str) -> Watcher:
         """Return when these are the endpoints, named as for `put`."""
         wanted = _endpoints(addresses)
         return self.wait_until(lambda watcher: watcher.replayed == wanted, timeout)
 
-    def close(self, timeout: float = 1) -> None:
+    def close(self, timeout: float = AT_ONCE) -> None:
         """Close the watch from this thread, and see the other one end."""
         self.watch.close()
         self._thread.join(timeout)

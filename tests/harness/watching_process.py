@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 from .process import Process
-from .waiting import wait_until
+from .waiting import TIMEOUT, wait_until
 
 __all__ = ["WatchingProcess"]
 
@@ -52,7 +52,7 @@ class WatchingProcess:
         """Let it go on."""
         self._process.signal(signal.SIGCONT)
 
-    def told_until(self, last: str, timeout: float = 20) -> list[str]:
+    def told_until(self, last: str, timeout: float = TIMEOUT) -> list[str]:
         """Return the lines that are new, up to *last*; states are left out."""
         wait_until(lambda: last in self._lines()[self._read :], timeout)
         lines = self._lines()[self._read :]
@@ -60,7 +60,7 @@ class WatchingProcess:
         self._read += len(new)
         return list(_without_states(new))
 
-    def states_until(self, last: str, timeout: float = 20) -> list[str]:
+    def states_until(self, last: str, timeout: float = TIMEOUT) -> list[str]:
         """Return the new states, up to *last* which is one of them."""
         wait_until(lambda: last in self._lines()[self._read :], timeout)
         lines = self._lines()[self._read :]

@@ -6,6 +6,8 @@ import contextlib
 import socket
 import threading
 
+from .ports import free_port
+
 __all__ = ["Wire"]
 
 
@@ -23,9 +25,9 @@ class Wire:
         self._open: set[socket.socket] = set()
         self._listener: socket.socket | None = None
         self._deaf = self._mute = False
-        self._port = 0
-        self.mend()
+        self._port = free_port()
         self.endpoint = f"127.0.0.1:{self._port}"
+        self.mend()
 
     def cut(self) -> None:
         """Break every connection, and refuse new ones."""
@@ -57,7 +59,6 @@ class Wire:
             self._changed.notify_all()
             if self._listener is None:
                 self._listener = socket.create_server(("127.0.0.1", self._port))
-                self._port = self._listener.getsockname()[1]
                 self._start(self._accept, self._listener)
 
     def close(self) -> None:

@@ -8,16 +8,17 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
-from harness import Etcd
+from harness import AT_ONCE, Etcd
 from harness.environment import Changes
 from harness.installed import Installed
 from harness.typed import Typed
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.long
 
 KEYS = ["foo/svc/10.0.0.1:80", "foo/svc/10.0.0.2:80", "foo/web/e1", "bar/e1"]
-DEAD = {"ETCDNAMING_ENDPOINTS": "127.0.0.1:1"}
-UNREACHABLE = {"ETCDNAMING_ENDPOINTS": "192.0.2.1:2379"}
+FOR_LONG = {"ETCDNAMING_DIAL_TIMEOUT": "60s"}
+DEAD = {"ETCDNAMING_ENDPOINTS": "127.0.0.1:1", **FOR_LONG}
+UNREACHABLE = {"ETCDNAMING_ENDPOINTS": "192.0.2.1:2379", **FOR_LONG}
 
 Typing = Callable[..., Typed]
 
@@ -109,4 +110,4 @@ def test_without_an_etcd_a_shell_stays_silent(
 
     start = time.monotonic()
     typed.types("etcdnaming list fo\t|end", "etcdnaming list fo|end")
-    assert time.monotonic() - start < 1.5  # on a machine that does other things as well
+    assert time.monotonic() - start < AT_ONCE

@@ -13,7 +13,7 @@ from harness.installed import Installed, succeed
 
 from etcdnaming.errors import EtcdNotFoundError
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.long
 
 
 def test_help_and_version_need_nothing(installed: Installed, tmp_path: Path) -> None:

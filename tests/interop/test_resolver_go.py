@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 from harness import Etcd, wait_until
+from harness.ports import free_port
 from harness.process import command
 
 from etcdnaming import Endpoint, aio, insecure_channel
 from etcdnaming.etcd import Client
-from etcdnaming.sandbox import free_port
 
 pytestmark = [
     pytest.mark.interop,

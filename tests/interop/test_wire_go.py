@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.timeout(600),  # the first build of Go's client takes a minute or more
 ]
 
-thorough = settings(deadline=None, max_examples=500, print_blob=True)
+thorough = settings(max_examples=500)
 
 
 class Go:

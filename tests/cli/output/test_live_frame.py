@@ -6,6 +6,7 @@ import sys
 import warnings
 
 import pexpect
+from harness import TIMEOUT
 
 SCRIPT = """
 import sys
@@ -23,6 +24,6 @@ def test_who_draws_imports_nothing() -> None:
     """A signal may keep another thread in an import for good, and with it all who need its lock."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # as of `Terminal`
-        terminal = pexpect.spawn(sys.executable, ["-c", SCRIPT], encoding="utf-8", timeout=10)
+        terminal = pexpect.spawn(sys.executable, ["-c", SCRIPT], encoding="utf-8", timeout=TIMEOUT)
     assert terminal.read() == "imported: set()"
     terminal.close()

@@ -18,7 +18,7 @@ import sys, time
 from etcdnaming.cli.output.printers import printer
 with printer({name!r}).progress(10) as done:
     done(3)
-    time.sleep(0.3)
+    time.sleep(1)  # it draws ten times a second
     done(10)
 print("rich" in sys.modules)
 """

@@ -1,0 +1,20 @@
+"""Ports for servers that may be away for a while, and have to find theirs free when they return."""
+
+from __future__ import annotations
+
+import os
+
+from etcdnaming.sandbox import free_port as _free_port
+
+__all__ = ["free_port"]
+
+# Of pytest-xdist, which sets neither if there is one process only.
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody uses; no other worker of this run is ever given it."""
+    while (port := _free_port()) % WORKERS != WORKER:
+        pass
+    return port

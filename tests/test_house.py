@@ -19,6 +19,7 @@ DOORS = {
     "msgspec": ("wire_reading.py", "gojson/rewriting.py"),
     "etcdnaming.cli": ("cli/", "__main__.py"),
     "etcdnaming.etcd.rpc_pb2": ("etcd/",),
+    "etcdnaming.xds.xds_pb2": ("xds/",),
 }
 
 # What a room of the core may know of the others.
@@ -34,6 +35,7 @@ KNOWS: dict[str, set[str]] = {
     "etcd/": {"errors", "etcd", "forking", "model"},
     "process/": {"process"},
     "probing/": {"probing"},
+    "xds/": {"errors", "etcd", "keys", "model", "resolver", "watching", "xds"},
 }
 
 

@@ -14,7 +14,8 @@ PACKAGE = TOP / "etcdnaming"
 # Who may import it, by the beginning of its path.
 DOORS = {
     "click": ("cli/",),
-    "grpc": ("etcd/", "resolver/", "aio/", "probing/health.py"),
+    "grpc": ("etcd/", "resolver/", "aio/", "probing/health.py", "xds/bridge/"),
+    "prometheus_client": ("xds/bridge/metrics.py",),
     "rich": ("cli/output/",),
     "msgspec": ("wire_reading.py", "gojson/rewriting.py"),
     "etcdnaming.cli": ("cli/", "__main__.py"),

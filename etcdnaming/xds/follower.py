@@ -55,7 +55,7 @@ class Follower:
         self._again: float | None = None
         self._changed = threading.Condition()
         self._watch: Watch | None = None
-        self._stopped = False
+        self._stopped = self._lost = False
 
     @property
     def held(self) -> int:
@@ -150,11 +150,11 @@ class Follower:
             self._known.wait_anew()  # those who are missing could not come back meanwhile
         if self.connected:
             self._confirmed = time.monotonic()
-        changed = state.connected != self.connected
         self.connected, self.detail = state.connected, state.detail
-        if changed and self.was_read:
-            event = "etcd-connected" if state.connected else "etcd-lost"
-            word = "connected to" if state.connected else "lost"
+        if self.was_read and state.connected == self._lost:
+            self._lost = not state.connected
+            event = "etcd-lost" if self._lost else "etcd-connected"
+            word = "lost" if self._lost else "connected to"
             text = f"{self.prefix}: {word} etcd: {state.detail}"
             self._notify(Notice(event, text, {"prefix": self.prefix, "detail": state.detail}))
         self._tell()
@@ -167,7 +167,7 @@ class Follower:
         self.failure = exc
         if self.connected:
             self._confirmed = time.monotonic()
-        self.connected, self.detail = False, str(exc)
+        self.connected, self.detail, self._lost = False, str(exc), True
         self._tell()
         with self._changed:
             self._changed.wait_for(lambda: self._stopped, RETRY)

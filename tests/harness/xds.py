@@ -24,7 +24,7 @@ from etcdnaming.xds.bridge.server import STREAM
 from etcdnaming.xds.names import Kind
 
 from .process import Process, Spawn
-from .waiting import TIMEOUT, wait_until
+from .waiting import TIMEOUT, listens, wait_until
 
 __all__ = ["Ads", "Bridge", "Call", "Caller", "Language", "Xds", "addresses"]
 
@@ -100,6 +100,10 @@ class Caller:
         wanted = len(self.calls) + number
         wait_until(lambda: len(self.calls) >= wanted, timeout)
 
+    def still_works(self, *answers: str) -> bool:
+        """Say whether all calls so far were answered, by just these."""
+        return {call.answer for call in self.calls} == set(answers) and not self.errors
+
     def finish(self, timeout: float = TIMEOUT) -> list[Call]:
         """Return all calls when it has made as many as it should."""
         self._process.finish(timeout)
@@ -144,6 +148,11 @@ class Bridge:
         """End it by a signal."""
         self.process.signal(number)
         self.process.finish(TIMEOUT)
+
+    @property
+    def listens(self) -> bool:
+        """Whether its port is open."""
+        return listens(self.address)
 
     def page(self, path: str, method: str = "GET") -> tuple[int, str]:
         """Return the status and the text of a page for operators."""
@@ -194,9 +203,10 @@ class Xds:
         *args: str,
         interval: int = 20,
         env: dict[str, str] | None = None,
+        before: Sequence[str] = (),
         **settings: str,
     ) -> Caller:
-        """Start a client that calls *target* every *interval* milliseconds."""
+        """Start a client that calls *target* again and again; *before* is put before its command."""
         wanted = Bootstrap(server, node_id="test-node", **settings)
         self._files += 1
         file = self._directory / f"xds-{self._files}.json"
@@ -204,7 +214,7 @@ class Xds:
         environment = {**os.environ, "GRPC_XDS_BOOTSTRAP": str(file), **(env or {})}
         words = [target, str(interval)]
         ordered = [*args, *words] if language.name == "go" else [*words, *args]
-        caller = Caller(Process([*language.command(), *ordered], environment))
+        caller = Caller(Process([*before, *language.command(), *ordered], environment))
         self._stack.callback(caller.close)
         return caller
 

@@ -23,6 +23,7 @@ from etcdnaming.xds.bootstrap import Bootstrap, bootstrap
 from etcdnaming.xds.bridge.server import STREAM
 from etcdnaming.xds.names import Kind
 
+from .etcdctl import Etcdctl
 from .process import Process, Spawn
 from .waiting import TIMEOUT, listens, wait_until
 
@@ -154,6 +155,10 @@ class Bridge:
         """Whether its port is open."""
         return listens(self.address)
 
+    def catch_up(self, etcd: Etcdctl) -> None:
+        """Return when it has seen the last change of *etcd*, which was below its prefixes."""
+        wait_until(lambda: self.json("/names")["revision"] == etcd.revision(), TIMEOUT)
+
     def page(self, path: str, method: str = "GET") -> tuple[int, str]:
         """Return the status and the text of a page for operators."""
         url = f"http://127.0.0.1:{self.admin_port}{path}"
@@ -206,7 +211,7 @@ class Xds:
         before: Sequence[str] = (),
         **settings: str,
     ) -> Caller:
-        """Start a client that calls *target* again and again; *before* is put before its command."""
+        """Start a client that calls *target* for ever; *before* is put before its command."""
         wanted = Bootstrap(server, node_id="test-node", **settings)
         self._files += 1
         file = self._directory / f"xds-{self._files}.json"

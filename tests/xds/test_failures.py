@@ -146,7 +146,7 @@ def test_etcd_that_is_wiped_costs_no_call(
     with Client([etcd.endpoint]) as client:
         service = Service(client)
         service.add(first)
-        bridge = xds.bridge("foo", "--resync-hold=4s")
+        bridge = xds.bridge("foo", "--resync-hold=8s")
         caller = xds.call(language, bridge.address, TARGET)
         caller.wait_for(first.addr)
         etcd.wipe()
@@ -172,7 +172,7 @@ def test_compaction_while_the_bridge_is_cut_off_costs_no_call(
     cut = threading.Event()
     with Relay(etcd.endpoint, cut_off_when(cut), passed_on) as relay:
         xds = xds_of(relay)  # type: ignore[arg-type]  # it has an endpoint, too
-        bridge = xds.bridge("foo", "--resync-hold=3s")
+        bridge = xds.bridge("foo", "--resync-hold=8s")
         caller = xds.call(language, bridge.address, TARGET)
         caller.wait_for(stays.addr, leaves.addr)
         service.remove(leaves)

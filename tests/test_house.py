@@ -14,12 +14,14 @@ PACKAGE = TOP / "etcdnaming"
 # Who may import it, by the beginning of its path.
 DOORS = {
     "click": ("cli/",),
-    "grpc": ("etcd/", "resolver/", "aio/", "probing/health.py"),
+    "grpc": ("etcd/", "resolver/", "aio/", "probing/health.py", "xds/bridge/"),
+    "prometheus_client": ("xds/bridge/metrics.py",),
     "rich": ("cli/output/",),
     "logging": ("log.py",),
     "msgspec": ("wire/decoding.py", "wire/json_rewriter.py"),
     "etcdnaming.cli": ("cli/", "__main__.py"),
     "etcdnaming.etcd.rpc_pb2": ("etcd/",),
+    "etcdnaming.xds.xds_pb2": ("xds/",),
 }
 
 # What a room of the core may know of the others.
@@ -36,6 +38,7 @@ KNOWS: dict[str, set[str]] = {
     "etcd/": {"errors", "etcd", "forking", "log", "model"},
     "process/": {"process"},
     "probing/": {"probing"},
+    "xds/": {"errors", "etcd", "keys", "model", "resolver", "watching", "xds"},
 }
 
 

@@ -16,11 +16,16 @@ import warnings
 with warnings.catch_warnings():
     warnings.simplefilter("error")
     import etcdnaming.etcd.rpc_pb2 as rpc
+    import etcdnaming.xds.xds_pb2 as xds
 {after}
 kv = rpc.KeyValue(key=b"svc/e1", value=b"{{}}", lease=7)
 assert rpc.RangeResponse.FromString(rpc.RangeResponse(kvs=[kv]).SerializeToString()).kvs[0] == kv
 assert rpc.DESCRIPTOR.name == "etcdnaming/etcd/rpc.proto"
 assert rpc.DESCRIPTOR.package == "etcdnaming.etcd"
+node = xds.Node(id="n", locality=xds.Locality(zone="a"))
+assert xds.Node.FromString(node.SerializeToString()) == node
+assert xds.DESCRIPTOR.name == "etcdnaming/xds/xds.proto"
+assert xds.DESCRIPTOR.package == "etcdnaming.xds"
 import google.protobuf
 print(google.protobuf.__version__)
 """

@@ -1,5 +1,5 @@
 """
-Write etcdnaming/etcd/rpc_pb2.py and its types from rpc.proto.
+Write etcdnaming/etcd/rpc_pb2.py and etcdnaming/xds/xds_pb2.py, and their types, from the protos.
 
 Run from the top of the tree, in an environment of its own (``make generate``), with a compiler old
 enough that what it writes runs on every protobuf from 3.20.3 on.
@@ -12,11 +12,11 @@ import sys
 from grpc_tools import protoc
 
 # The path below the top of the tree becomes the registered file name, which must be ours.
-PROTO = "etcdnaming/etcd/rpc.proto"
+PROTOS = ("etcdnaming/etcd/rpc.proto", "etcdnaming/xds/xds.proto")
 
 
 def main() -> int:
-    return int(protoc.main(["protoc", "--proto_path=.", "--python_out=.", "--pyi_out=.", PROTO]))
+    return int(protoc.main(["protoc", "--proto_path=.", "--python_out=.", "--pyi_out=.", *PROTOS]))
 
 
 if __name__ == "__main__":

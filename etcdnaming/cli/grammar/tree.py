@@ -41,15 +41,22 @@ class Command(click.Command):
     """
     A command that takes the global options too, and Go's ``--flag=false``.
 
-    *exclusive* are the names of options of which only one may be used.
+    *exclusive* are the names of options of which only one may be used. Help does not point to the
+    global options if it does not *use_etcd*.
     """
 
     context_class = Context
 
-    def __init__(self, *args: Any, exclusive: Sequence[Sequence[str]] = (), **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        exclusive: Sequence[Sequence[str]] = (),
+        use_etcd: bool = True,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.help = with_examples(self.help)
-        self._exclusive = exclusive
+        self._exclusive, self._use_etcd = exclusive, use_etcd
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return the global options too."""
@@ -73,7 +80,7 @@ class Command(click.Command):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Say where the others are. A command without any of its own asks etcd nothing."""
-        if not any(isinstance(each, click.Option) for each in self.params):
+        if not self._use_etcd or not any(isinstance(each, click.Option) for each in self.params):
             return
         formatter.write_paragraph()
         formatter.write_text("For --endpoints, --user, -w and more: etcdnaming --help")

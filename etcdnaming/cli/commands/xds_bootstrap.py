@@ -1,0 +1,122 @@
+"""The command ``etcdnaming xds-bootstrap``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+import click
+
+from ...xds.bootstrap import LANGUAGES, Bootstrap, bootstrap, warnings
+from ...xds.bridge.listening import parse_listen_address
+from .. import stderr
+from ..app import App, pass_app
+from ..grammar.options import TARGET, TEXT
+from ..grammar.parsed import FILE, Parsed
+from ..grammar.tree import Command
+from ..output.stdout import check_open
+
+__all__ = ["command"]
+
+
+def _server(text: str) -> str:
+    if "," not in text:  # several are refused with a better reason
+        parse_listen_address(text)
+    return text
+
+
+@click.command(cls=Command, use_etcd=False)
+@click.argument("server", type=Parsed("address", _server))
+@click.option(
+    "--node-id", type=TEXT, metavar="ID", help="Name of the client (default: the host name)."
+)
+@click.option("--zone", type=TEXT, default="", metavar="ZONE", help="Zone of the client.")
+@click.option(
+    "--authority",
+    type=TEXT,
+    default="",
+    metavar="NAME",
+    help="Serve names of this authority, too: xds://NAME/foo/bar/svc.",
+)
+@click.option(
+    "--strip",
+    type=TARGET,
+    default=None,
+    metavar="PREFIX",
+    help="Put PREFIX/ before every name, so that clients dial xds:///svc.",
+)
+@click.option("--ca", type=FILE, default="", metavar="FILE", help="CA of the server (use TLS).")
+@click.option(
+    "--for",
+    "language",
+    type=click.Choice(LANGUAGES),
+    help="Write it for this language, and warn of what it can't do.",
+)
+@click.option(
+    "--output",
+    "-o",
+    type=FILE,
+    metavar="FILE",
+    help="Write to FILE, replacing it at once, instead of stdout.",
+)
+@pass_app
+def command(
+    app: App,
+    *,
+    server: str,
+    node_id: str | None,
+    zone: str,
+    authority: str,
+    strip: str | None,
+    ca: str,
+    language: str | None,
+    output: str | None,
+) -> None:
+    """
+    Print the file that xDS clients start with, for the xds-bridge at SERVER.
+
+    $ etcdnaming xds-bootstrap 127.0.0.1:18000 > xds.json
+
+    Clients read the file that GRPC_XDS_BOOTSTRAP names, and dial xds:///foo/bar/svc. SERVER is
+    HOST:PORT or unix:PATH. One file is for all languages but Rust and Envoy. With --ca, --cert and
+    --key are the client's certificate. Several bridges are reached by one DNS name: clients do not
+    move from a first to a second server.
+    """
+    import socket  # only for the name of this host
+
+    if others := sorted(app.flags.keys() - {"cert", "key", "debug"}):
+        raise click.UsageError(f"--{others[0].replace('_', '-')}: this command does not use etcd")
+    wanted = Bootstrap(
+        server=server,
+        node_id=node_id or socket.gethostname(),
+        zone=zone,
+        authority=authority,
+        strip=strip or "",
+        ca=ca,
+        cert=app.flags.get("cert", ""),
+        key=app.flags.get("key", ""),
+        language=language or "",
+    )
+    text = bootstrap(wanted)
+    for warning in warnings(wanted):
+        stderr.warn(warning)
+    if output is None:
+        check_open()
+        sys.stdout.write(text)
+    else:
+        _replace(Path(output), text)
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file beside *path*, and rename it: a client never reads half of it."""
+    try:
+        with NamedTemporaryFile(
+            "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8"
+        ) as file:
+            file.write(text)
+        beside = Path(file.name)
+        beside.chmod(0o644)
+        beside.replace(path)
+    except OSError as exc:
+        raise click.UsageError(f"{path}: {exc.strerror}") from exc

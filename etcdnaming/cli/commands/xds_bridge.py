@@ -1,0 +1,284 @@
+"""The command ``etcdnaming xds-bridge``."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from ...xds.bridge.listening import ListenAddress, parse_listen_address
+from .. import stderr
+from ..app import App, pass_app
+from ..grammar.durations import parse_duration
+from ..grammar.options import POSITIVE, REVISION, TARGET, TEXT, flag
+from ..grammar.parsed import FILE, Parsed
+from ..grammar.tree import Command
+from ..signals import die_by
+
+if TYPE_CHECKING:
+    from ...etcd import Client
+    from ...xds.bridge.bridge import BridgeSettings
+    from ...xds.notice import Notify
+
+__all__ = ["command"]
+
+ADDRESS = Parsed("address", parse_listen_address)
+DURATION = Parsed("duration", parse_duration)
+
+DEFAULT = "127.0.0.1:18000"
+
+
+@click.command(cls=Command)
+@click.argument("prefixes", type=TARGET, nargs=-1, required=True, metavar="PREFIX...")
+@click.option(
+    "--listen",
+    type=ADDRESS,
+    multiple=True,
+    metavar="ADDR",
+    help=f"Listen on HOST:PORT, [IPV6]:PORT or unix:PATH (default {DEFAULT}); may be repeated.",
+)
+@click.option("--tls-cert", type=FILE, metavar="FILE", help="The server's certificate (PEM).")
+@click.option("--tls-key", type=FILE, metavar="FILE", help="The key of the certificate (PEM).")
+@click.option(
+    "--tls-client-ca",
+    type=FILE,
+    metavar="FILE",
+    help="Accept only clients with a certificate of this CA (PEM).",
+)
+@flag("--plaintext", "Allow addresses that other machines can reach without TLS.")
+@click.option(
+    "--zones",
+    type=click.Choice(["off", "spread", "prefer"]),
+    default="off",
+    help="Ignore zones (off, the default), make each a locality (spread), or send calls to the "
+    "client's own zone first (prefer).",
+)
+@click.option(
+    "--weight-key",
+    type=TEXT,
+    default="weight",
+    metavar="KEY",
+    help="Metadata member with the weight (default weight).",
+)
+@click.option(
+    "--zone-key",
+    type=TEXT,
+    default="zone",
+    metavar="KEY",
+    help="Metadata member with the zone (default zone).",
+)
+@click.option(
+    "--drain-key",
+    type=TEXT,
+    default="draining",
+    metavar="KEY",
+    help="Metadata member that is true while the endpoint drains (default draining).",
+)
+@click.option(
+    "--retry",
+    type=REVISION,
+    default="0",
+    metavar="N",
+    help="Let clients retry a call that fails as UNAVAILABLE up to N times (default 0).",
+)
+@click.option(
+    "--resync-hold",
+    type=DURATION,
+    default="30s",
+    metavar="TIME",
+    help="Keep endpoints that a re-read of etcd does not find for this time (default 30s).",
+)
+@click.option(
+    "--settle",
+    type=DURATION,
+    default="10ms",
+    metavar="TIME",
+    help="Minimum time between two changes of a service (default 10ms).",
+)
+@click.option(
+    "--max-streams",
+    type=POSITIVE,
+    default="10000",
+    metavar="N",
+    help="Maximum number of open streams (default 10000).",
+)
+@click.option(
+    "--max-names",
+    type=POSITIVE,
+    default="1000",
+    metavar="N",
+    help="Maximum number of names of a type on one stream (default 1000).",
+)
+@click.option(
+    "--max-age",
+    type=DURATION,
+    default="30m",
+    metavar="TIME",
+    help="Ask clients to reconnect after this time (default 30m); 0 is never.",
+)
+@click.option(
+    "--drain",
+    type=DURATION,
+    default="5s",
+    metavar="TIME",
+    help="Time for clients to leave after SIGTERM (default 5s).",
+)
+@click.option(
+    "--admin",
+    type=ADDRESS,
+    metavar="ADDR",
+    help="Serve /metrics, /healthz, /readyz, /streams and /names by HTTP on this address.",
+)
+@flag("--admin-public", "Allow an --admin address that other machines can reach.")
+@click.option(
+    "--log",
+    type=click.Choice(["nacks", "streams", "all"]),
+    default="nacks",
+    help="Log refused responses (nacks, the default), also streams, or also every response (all).",
+)
+@pass_app
+def command(
+    app: App,
+    *,
+    prefixes: Sequence[str],
+    listen: Sequence[ListenAddress],
+    tls_cert: str | None,
+    tls_key: str | None,
+    tls_client_ca: str | None,
+    plaintext: bool,
+    zones: Literal["off", "spread", "prefer"],
+    weight_key: str,
+    zone_key: str,
+    drain_key: str,
+    retry: int,
+    resync_hold: float,
+    settle: float,
+    max_streams: int,
+    max_names: int,
+    max_age: float,
+    drain: float,
+    admin: ListenAddress | None,
+    admin_public: bool,
+    log: Literal["nacks", "streams", "all"],
+) -> None:
+    """
+    Serve endpoints to gRPC clients in any language, and to Envoy, as an xDS server.
+
+    $ etcdnaming xds-bridge foo
+    serving 12 services with 40 endpoints below foo, as of ...
+
+    Clients start with the file that xds-bootstrap prints, and dial xds:///foo/bar/svc. They see the
+    targets at and below each PREFIX, and every change as it happens. While etcd is away they keep
+    the endpoints they have. It listens once etcd was read, and not before. Messages are on stderr,
+    one line each; with -w json, one object each.
+    """
+    listen = listen or [parse_listen_address(DEFAULT)]
+    _check_tls(tls_cert, tls_key, tls_client_ca, plaintext=plaintext)
+    if not (tls_cert or plaintext):
+        _refuse_public(listen, "--listen", "use --tls-cert and --tls-key, or --plaintext")
+    if admin and not admin_public:
+        _refuse_public([admin], "--admin", "use --admin-public")
+    as_json = app.format_of(None) == "json"
+    client = app.client()
+
+    # Behind the door to gRPC.
+    from ...xds.attributes import AttributeKeys
+    from ...xds.bridge.bridge import BridgeSettings
+    from ...xds.bridge.server import Limits
+    from ...xds.bridge.tls import ServerFiles
+
+    files = ServerFiles(tls_cert, tls_key, tls_client_ca) if tls_cert and tls_key else None
+    settings = BridgeSettings(
+        listen=listen,
+        files=files,
+        admin=admin,
+        attribute_keys=AttributeKeys(weight_key, zone_key, drain_key),
+        zones=zones,
+        retries=retry,
+        resync_hold=resync_hold,
+        settle=settle,
+        drain=drain,
+        limits=Limits(max_streams, max_names, max_age),
+        log=log,
+    )
+    _run(client, prefixes, settings, as_json=as_json)
+
+
+def _check_tls(
+    cert: str | None, key: str | None, client_ca: str | None, *, plaintext: bool
+) -> None:
+    if bool(cert) != bool(key):
+        raise click.UsageError("--tls-cert and --tls-key go together: one of them is missing")
+    if client_ca and not cert:
+        raise click.UsageError("--tls-client-ca needs --tls-cert and --tls-key")
+    if plaintext and cert:
+        raise click.UsageError("--plaintext and --tls-cert can't be combined")
+
+
+def _refuse_public(addresses: Sequence[ListenAddress], option: str, hint: str) -> None:
+    for address in addresses:
+        if not address.private:
+            raise click.UsageError(
+                f"{option} {address.text}: other machines could read the endpoints there: {hint}"
+            )
+
+
+def _run(
+    client: Client, prefixes: Sequence[str], settings: BridgeSettings, *, as_json: bool
+) -> None:
+    """Run until a signal, and end by that."""
+    import asyncio
+
+    from ...xds.bridge.bridge import Bridge  # behind the door to gRPC
+
+    notify = _reporter(as_json=as_json)
+    came: list[int] = []
+
+    async def serve() -> None:
+        stop, hurry = asyncio.Event(), asyncio.Event()
+
+        def end(number: int) -> None:
+            (hurry if came else stop).set()
+            came.append(number)
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                asyncio.get_running_loop().add_signal_handler(number, end, number)
+        await Bridge(client, prefixes, settings, notify).run(stop, hurry)
+
+    asyncio.run(serve())
+    die_by(came[0])
+
+
+def _reporter(*, as_json: bool) -> Notify:
+    """Return what writes notices to stderr; the package's own log goes there, too."""
+    import json
+    import logging
+    from datetime import datetime, timezone
+
+    from ...xds.notice import Notice
+    from ..output.spelling import safe_json
+
+    def report(notice: Notice) -> None:
+        text = notice.text
+        if as_json:
+            now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+            fields = {"time": now, "event": notice.event, "text": text, **notice.fields}
+            text = safe_json(json.dumps(fields, default=list))
+        _say(text)
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            report(Notice("warning", record.getMessage()))
+
+    logging.getLogger("etcdnaming").addHandler(Handler(logging.WARNING))
+    return report
+
+
+def _say(text: str) -> None:
+    try:
+        stderr.say(text)
+    except BrokenPipeError:  # a server goes on when its log is closed
+        return

@@ -1,0 +1,1 @@
+"""The xDS server that follows etcd for clients on this and other machines."""

@@ -1,0 +1,237 @@
+"""
+The rules of one ADS stream ("state of the world", xDS v3), without I/O.
+
+A server hands every request to `Stream.receive`, every change to `Stream.push`, and writes what
+they return, in that order, one after another.
+
+Four things make the rules more than "answer what is asked":
+
+- A restarted server may have other contents at the version that a client reports. So the first
+  request of a type on a stream is always answered, and versions are never compared.
+- What an answer with listeners or clusters omits is deleted by the client. So such answers hold
+  all names that the client asks for.
+- A request that was sent before our last answer arrived carries an old nonce. The client sends its
+  current names again with the acknowledgement of that answer, so the old request is ignored.
+- gRPC's C-core, with a request under way, merges "unsubscribe X, subscribe X" into the next one,
+  which then looks like a mere acknowledgement. It waits for an answer, and after 15 s reports that
+  X does not exist. So where an acknowledgement may hide that, everything of its type is sent once
+  more, a moment later; content the client knows is ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple, Protocol
+
+from . import xds_pb2 as xds
+from .names import Kind
+
+__all__ = ["Receipt", "Response", "Source", "Stream", "Subscription"]
+
+RESEND_DELAY, MAX_RESEND_DELAY = 0.1, 1.0
+"""
+Seconds without a request until something is sent once more; and how long to wait for them at most.
+"""
+
+UNDER_WAY = 0.08
+"""
+Seconds for which a request that has arrived may still count as under way at the client.
+
+Less than `RESEND_DELAY`: what is sent once more meets no such request.
+"""
+
+WHOLE = (Kind.LISTENER, Kind.CLUSTER)
+"""Types of which an answer holds all names: what it omits is deleted."""
+
+KINDS: Mapping[str, Kind] = {kind.type_url: kind for kind in Kind}
+
+NEVER = float("-inf")
+
+MERGING = "gRPC C-core"
+"""How the user agents begin that merge requests."""
+
+
+class Source(Protocol):
+    """Where the resources come from."""
+
+    def version(self) -> str:
+        """Return the version that answers carry now. It informs people; nothing compares it."""
+
+    def resource(self, kind: Kind, name: str, node: xds.Node) -> bytes | None:
+        """
+        Return what the client *node* gets, packed; the same object while nothing has changed.
+
+        ``None``: it is not known yet, and is pushed when it is.
+        """
+
+
+class Response(NamedTuple):
+    """What to write."""
+
+    kind: Kind
+    version: str
+    nonce: str
+    resources: list[bytes]
+
+    def encoded(self) -> bytes:
+        """Return the DiscoveryResponse."""
+        return xds.DiscoveryResponse(
+            version_info=self.version,
+            resources=self.resources,
+            type_url=self.kind.type_url,
+            nonce=self.nonce,
+        ).SerializeToString()
+
+
+class Receipt(NamedTuple):
+    """
+    What became of a request: the answer, if there is one.
+
+    *stale*: it was ignored, as older than our last answer. *refused*: why the client does not
+    accept our last answer. *unknown*: it was ignored, as of a type that no resource here has.
+    """
+
+    response: Response | None = None
+    stale: bool = False
+    refused: str = ""
+    unknown: bool = False
+
+
+class Subscription:
+    """What a client asks for of one type, and has received."""
+
+    def __init__(self) -> None:
+        self.names: frozenset[str] = frozenset()
+        self.sent: dict[str, bytes] = {}
+        self.sent_version = self.accepted_version = self.error = ""
+        self.nonce = ""
+        self.sent_at = NEVER
+
+
+class Stream:
+    """
+    One stream. All of it belongs to one thread.
+
+    Times are seconds of any clock that only goes forward.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.node = xds.Node()
+        self.subscriptions: dict[Kind, Subscription] = {}
+        self._source = source
+        self._started = self._merging = False
+        self._nonce = 0
+        self._last_request = self._last_resend = NEVER
+        self._doubtful: dict[Kind, float] = {}
+
+    @property
+    def resend_at(self) -> float | None:
+        """When to call `resend`; ``None``: there is no need."""
+        if not self._doubtful:
+            return None
+        quiet = max(self._last_request, self._last_resend) + RESEND_DELAY
+        return min(quiet, min(self._doubtful.values()) + MAX_RESEND_DELAY)
+
+    def names(self, kind: Kind) -> frozenset[str]:
+        """Return the names of *kind* that the client asks for."""
+        subscription = self.subscriptions.get(kind)
+        return subscription.names if subscription else frozenset()
+
+    def receive(self, request: xds.DiscoveryRequest, now: float) -> Receipt:
+        """Take *request*, which came at *now*."""
+        if not self._started:
+            self._started = True
+            self.node.CopyFrom(request.node)
+            self._merging = self.node.user_agent_name.startswith(MERGING)
+        before, self._last_request = self._last_request, now
+        kind = KINDS.get(request.type_url)
+        if kind is None:
+            return Receipt(unknown=True)  # an empty answer would delete what the client has
+        subscription = self.subscriptions.setdefault(kind, Subscription())
+        nonce, wanted = request.response_nonce, frozenset(request.resource_names)
+        if self._may_hide_something(subscription, nonce, before):
+            self._doubtful.setdefault(kind, now)
+        if self._is_stale(subscription, nonce, wanted):
+            return Receipt(stale=True)
+        refused = self._acknowledge(subscription, request)
+        return Receipt(self._answer(kind, subscription, request, now), refused=refused)
+
+    def push(self, kind: Kind, names: Collection[str], now: float) -> Response | None:
+        """Return an answer with those of *names* that the client asks for and has otherwise."""
+        subscription = self.subscriptions.get(kind)
+        if subscription is None:
+            return None
+        found = self._found(kind, subscription.names.intersection(names))
+        changed = {
+            name: body for name, body in found.items() if subscription.sent.get(name) != body
+        }
+        if changed and kind in WHOLE:
+            changed = self._found(kind, subscription.names)
+        return self._respond(kind, changed, now) if changed else None
+
+    def resend(self, now: float) -> Response | None:
+        """
+        Return once more all of the type of which a request may have hidden something first.
+
+        One type at a time, so that no acknowledgement is under way when the next one arrives.
+        """
+        if not self._doubtful:
+            return None
+        kind = min(self._doubtful, key=self._doubtful.__getitem__)
+        del self._doubtful[kind]
+        self._last_resend = now
+        found = self._found(kind, self.subscriptions[kind].names)
+        return self._respond(kind, found, now) if found else None
+
+    def _may_hide_something(self, subscription: Subscription, nonce: str, before: float) -> bool:
+        """
+        Say whether a request may stand for more than it shows; the last one came at *before*.
+
+        It does not if no other request was under way when our answer arrived.
+        """
+        alone = nonce == subscription.nonce and before < subscription.sent_at - UNDER_WAY
+        return self._merging and not alone
+
+    def _is_stale(self, subscription: Subscription, nonce: str, wanted: frozenset[str]) -> bool:
+        if not nonce or nonce == subscription.nonce:
+            return False
+        # Older Javas forget the nonce of a type when they ask for nothing of it any more, and come
+        # back with an older one (grpc-java#11232).
+        return not (wanted and not subscription.names)
+
+    def _acknowledge(self, subscription: Subscription, request: xds.DiscoveryRequest) -> str:
+        """Note what the client says of our last answer; return why it refuses that, if it does."""
+        if not request.response_nonce:
+            return ""
+        if request.HasField("error_detail"):
+            subscription.error = request.error_detail.message or "no reason given"
+            return subscription.error
+        subscription.error, subscription.accepted_version = "", request.version_info
+        return ""
+
+    def _answer(
+        self, kind: Kind, subscription: Subscription, request: xds.DiscoveryRequest, now: float
+    ) -> Response | None:
+        first, wanted = not request.response_nonce, frozenset(request.resource_names)
+        added = wanted if first else wanted - subscription.names
+        subscription.names = wanted
+        for name in subscription.sent.keys() - wanted:
+            del subscription.sent[name]
+        if kind in WHOLE:
+            # A client that asks for no name in its first request means all there are (Envoy), and
+            # has to be answered. There are none that are not asked for by name.
+            return self._respond(kind, self._found(kind, wanted), now) if added or first else None
+        found = self._found(kind, added)
+        return self._respond(kind, found, now) if found else None
+
+    def _found(self, kind: Kind, names: Iterable[str]) -> dict[str, bytes]:
+        found = ((name, self._source.resource(kind, name, self.node)) for name in sorted(names))
+        return {name: body for name, body in found if body is not None}
+
+    def _respond(self, kind: Kind, bodies: dict[str, bytes], now: float) -> Response:
+        self._nonce += 1
+        subscription = self.subscriptions[kind]
+        subscription.nonce, subscription.sent_at = str(self._nonce), now
+        subscription.sent.update(bodies)
+        subscription.sent_version = self._source.version()
+        return Response(kind, subscription.sent_version, subscription.nonce, [*bodies.values()])

@@ -1,0 +1,364 @@
+"""The xDS bridge as a process, and its clients: real ones in several languages, and a bare one."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import threading
+import urllib.error
+import urllib.request
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import grpc
+
+from etcdnaming.sandbox import free_port
+from etcdnaming.xds import xds_pb2 as xds
+from etcdnaming.xds.bootstrap import Bootstrap, bootstrap
+from etcdnaming.xds.bridge.server import STREAM
+from etcdnaming.xds.names import Kind
+
+from .etcdctl import Etcdctl
+from .process import Process, Spawn
+from .waiting import TIMEOUT, listens, wait_until
+
+__all__ = ["Ads", "Bridge", "Call", "Caller", "Language", "Xds", "addresses"]
+
+CLIENTS = Path(__file__).parent.parent / "interop" / "xds"
+
+
+class Language(NamedTuple):
+    """A language and, where there are several to try, the version of its gRPC."""
+
+    name: str
+    version: str = ""
+
+    def command(self) -> list[str]:
+        """Return what runs its client, which is built if it was not."""
+        return list(_BUILD[self.name](self.version))
+
+
+class Call(NamedTuple):
+    """
+    One call: when it began (seconds since the epoch), how long it took, and what came of it.
+
+    *answer* is who answered; empty if it failed, with *error*.
+    """
+
+    at: float
+    seconds: float
+    answer: str
+    error: str
+
+
+class Caller:
+    """A client in a process of its own, that calls again and again."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    @property
+    def calls(self) -> list[Call]:
+        """All calls that have ended."""
+        lines = self._process.out.rpartition("\n")[0].splitlines()
+        found = [json.loads(line) for line in lines if line.startswith("{")]
+        return [
+            Call(each["t"] / 1000, each["d"] / 1000, each.get("p", ""), each.get("e", ""))
+            for each in found
+            if "d" in each
+        ]
+
+    @property
+    def errors(self) -> list[str]:
+        """What went wrong so far."""
+        return [call.error for call in self.calls if call.error]
+
+    def answers(self, last: int = 0) -> Counter[str]:
+        """Return who answered how often, among the *last* calls."""
+        return Counter(call.answer for call in self.calls[-last:])
+
+    def wait_for(self, *answers: str, last: int = 0, timeout: float = TIMEOUT) -> None:
+        """Return when the next calls are answered by just these, each of them."""
+        seen, last = len(self.calls), last or 4 * len(answers)
+
+        def reached() -> bool:
+            newest = self.calls[seen:][-last:]
+            return len(newest) == last and {call.answer for call in newest} == set(answers)
+
+        try:
+            wait_until(reached, timeout)
+        except AssertionError:
+            tail = self.calls[-5:]
+            raise AssertionError(f"not {answers}: {tail}, {self._process.err[-2000:]}") from None
+
+    def wait_for_calls(self, number: int, timeout: float = TIMEOUT) -> None:
+        """Return after so many more calls."""
+        wanted = len(self.calls) + number
+        wait_until(lambda: len(self.calls) >= wanted, timeout)
+
+    def still_works(self, *answers: str) -> bool:
+        """Say whether all calls so far were answered, by just these."""
+        return {call.answer for call in self.calls} == set(answers) and not self.errors
+
+    def finish(self, timeout: float = TIMEOUT) -> list[Call]:
+        """Return all calls when it has made as many as it should."""
+        self._process.finish(timeout)
+        return self.calls
+
+    def close(self) -> None:
+        """End it."""
+        self._process.close()
+
+
+class Bridge:
+    """``etcdnaming xds-bridge`` on a port that stays the same from one start to the next."""
+
+    def __init__(self, spawn: Spawn, *args: str, host: str = "127.0.0.1") -> None:
+        self.port, self.admin_port = free_port(), free_port()
+        self.address = f"{host}:{self.port}"
+        self._spawn = spawn
+        self._args = [
+            "xds-bridge",
+            *args,
+            f"--listen={self.address}",
+            f"--admin=127.0.0.1:{self.admin_port}",
+        ]
+        self.process = self.launch()
+
+    def launch(self, *args: str) -> Process:
+        """Start it, and don't wait."""
+        self.process = self._spawn(*self._args, *args)
+        return self.process
+
+    def start(self, *args: str) -> Bridge:
+        """Start it again, and wait until it listens."""
+        self.launch(*args)
+        return self.wait()
+
+    def wait(self) -> Bridge:
+        """Return when it listens."""
+        self.process.wait_for_err("serving ", TIMEOUT)
+        return self
+
+    def kill(self, number: int) -> None:
+        """End it by a signal."""
+        self.process.signal(number)
+        self.process.finish(TIMEOUT)
+
+    @property
+    def listens(self) -> bool:
+        """Whether its port is open."""
+        return listens(self.address)
+
+    def catch_up(self, etcd: Etcdctl) -> None:
+        """Return when it has seen the last change of *etcd*, which was below its prefixes."""
+        wait_until(lambda: self.json("/names")["revision"] == etcd.revision(), TIMEOUT)
+
+    def page(self, path: str, method: str = "GET") -> tuple[int, str]:
+        """Return the status and the text of a page for operators."""
+        url = f"http://127.0.0.1:{self.admin_port}{path}"
+        try:
+            with urllib.request.urlopen(urllib.request.Request(url, method=method)) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as exc:
+            with exc:
+                return exc.code, exc.read().decode()
+
+    def json(self, path: str) -> Any:
+        """Return what a page says."""
+        status, text = self.page(path)
+        assert status == 200, text
+        return json.loads(text)
+
+    def metric(self, name: str) -> float:
+        """Return the value of a series, by its name with labels."""
+        for line in self.page("/metrics")[1].splitlines():
+            series, _, value = line.rpartition(" ")
+            if series == f"etcdnaming_xds_{name}":
+                return float(value)
+        return 0.0
+
+
+class Xds:
+    """Starts bridges, and clients of them."""
+
+    def __init__(self, spawn: Spawn, directory: Path) -> None:
+        self._spawn, self._directory = spawn, directory
+        self._stack = ExitStack()
+        self._files = 0
+
+    def bridge(self, *args: str, host: str = "127.0.0.1") -> Bridge:
+        """Start a bridge, and wait until it listens."""
+        return Bridge(self._spawn, *args, host=host).wait()
+
+    def launch(self, *args: str, host: str = "127.0.0.1") -> Bridge:
+        """Start a bridge."""
+        return Bridge(self._spawn, *args, host=host)
+
+    def call(
+        self,
+        language: Language,
+        server: str,
+        target: str,
+        *args: str,
+        interval: int = 20,
+        env: dict[str, str] | None = None,
+        before: Sequence[str] = (),
+        **settings: str,
+    ) -> Caller:
+        """Start a client that calls *target* for ever; *before* is put before its command."""
+        wanted = Bootstrap(server, node_id="test-node", **settings)
+        self._files += 1
+        file = self._directory / f"xds-{self._files}.json"
+        file.write_text(bootstrap(wanted))
+        environment = {**os.environ, "GRPC_XDS_BOOTSTRAP": str(file), **(env or {})}
+        words = [target, str(interval)]
+        ordered = [*args, *words] if language.name == "go" else [*words, *args]
+        caller = Caller(Process([*before, *language.command(), *ordered], environment))
+        self._stack.callback(caller.close)
+        return caller
+
+    def ads(self, server: str, agent: str = "test", zone: str = "") -> Ads:
+        """Open a stream."""
+        return self._stack.enter_context(Ads(server, agent, zone))
+
+    def close(self) -> None:
+        """End the clients."""
+        self._stack.close()
+
+
+class Ads:
+    """A bare client: a stream on which a test says what is sent."""
+
+    def __init__(self, server: str, agent: str, zone: str) -> None:
+        self._channel = grpc.insecure_channel(server)
+        self._requests: deque[bytes | None] = deque()
+        self._ready = threading.Condition()
+        self._node = xds.Node(id="bare", user_agent_name=agent, locality=xds.Locality(zone=zone))
+        self.call = self._channel.stream_stream(STREAM)(self._sent(), wait_for_ready=True)
+        self._received: deque[xds.DiscoveryResponse] = deque()
+        self._nonces: dict[Kind, tuple[str, str]] = {}
+        self._names: dict[Kind, Sequence[str]] = {}
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def ask(self, kind: Kind, *names: str, error: str = "", raw: bytes = b"") -> None:
+        """Ask for *names*; that also acknowledges, or with *error* refuses, the last response."""
+        self._names[kind] = names
+        nonce, version = self._nonces.get(kind, ("", ""))
+        request = xds.DiscoveryRequest(
+            node=self._node,
+            type_url=kind.type_url,
+            resource_names=names,
+            response_nonce=nonce,
+            version_info=version,
+        )
+        if error:
+            request.error_detail.message = error
+        self._send(raw or request.SerializeToString())
+
+    def get(self, timeout: float = TIMEOUT, *, acknowledge: bool = True) -> xds.DiscoveryResponse:
+        """Return the next response, acknowledged."""
+        with self._ready:
+            assert self._ready.wait_for(lambda: self._received, timeout), "no response"
+            response = self._received.popleft()
+        kind = next(each for each in Kind if each.type_url == response.type_url)
+        self._nonces[kind] = response.nonce, response.version_info
+        if acknowledge:
+            self.ask(kind, *self._names[kind])
+        return response
+
+    @property
+    def waiting(self) -> int:
+        """How many responses were not looked at."""
+        return len(self._received)
+
+    def close(self) -> None:
+        """End it."""
+        self._send(None)
+        self.call.cancel()
+        self._channel.close()
+
+    def __enter__(self) -> Ads:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _send(self, data: bytes | None) -> None:
+        with self._ready:
+            self._requests.append(data)
+            self._ready.notify_all()
+
+    def _sent(self) -> Iterator[bytes]:
+        while True:
+            with self._ready:
+                self._ready.wait_for(lambda: self._requests)
+                data = self._requests.popleft()
+            if data is None:
+                return
+            yield data
+
+    def _read(self) -> None:
+        try:
+            for data in self.call:
+                with self._ready:
+                    self._received.append(xds.DiscoveryResponse.FromString(data))
+                    self._ready.notify_all()
+        except grpc.RpcError:
+            return
+
+
+def addresses(response: xds.DiscoveryResponse) -> dict[str, list[str]]:
+    """Return the addresses in each ClusterLoadAssignment of *response*, by its name."""
+    found = {}
+    for data in response.resources:
+        message = xds.ClusterLoadAssignment.FromString(xds.Any.FromString(data).value)
+        sent = []
+        for each in message.endpoints:
+            for endpoint in xds.LocalityLbEndpoints.FromString(each).lb_endpoints:
+                place = xds.LbEndpoint.FromString(endpoint).endpoint.address.socket_address
+                sent.append(f"{place.address}:{place.port_value}")
+        found[message.cluster_name] = sorted(sent)
+    return found
+
+
+def _python(version: str) -> Sequence[str]:
+    import sys
+
+    return [sys.executable, str(CLIENTS / "python" / "client.py")]
+
+
+def _go(version: str) -> Sequence[str]:
+    at = CLIENTS / "go"
+    subprocess.run(["go", "build", "-o", "build/client", "."], cwd=at, check=True)
+    return [str(at / "build" / "client")]
+
+
+def _node(version: str) -> Sequence[str]:
+    at = CLIENTS / "node"
+    if not (at / "node_modules").exists():
+        command = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund"]
+        subprocess.run(command, cwd=at, check=True, capture_output=True)
+    return ["node", str(at / "client.js")]
+
+
+def _java(version: str) -> Sequence[str]:
+    """It is compiled once, with the oldest version, and run with the jars of any."""
+    at, maven = CLIENTS / "java", ["mvn", "-B", "-q", f"-Dgrpc={version}"]
+    jars = at / "target" / version
+    if not (at / "target" / "classes").exists():
+        subprocess.run([*maven, "compile"], cwd=at, check=True)
+    if not jars.exists():
+        copy = ["dependency:copy-dependencies", f"-DoutputDirectory={jars}.partial"]
+        subprocess.run([*maven, *copy], cwd=at, check=True)
+        shutil.move(f"{jars}.partial", jars)
+    flags = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx128m"]
+    return ["java", *flags, "-cp", f"{at / 'target' / 'classes'}:{jars}/*", "demo.Client"]
+
+
+_BUILD = {"python": _python, "go": _go, "node": _node, "java": _java}

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 
+from ..endpoints.watch import Watch
 from ..errors import ClosedError
 from ..etcd import Client
 from ..model import ChangeBatch, Endpoint, WatchState
 from ..resolver.known_set import KnownSet
-from ..watching import Watch
 from .notice import Notice, Notify
 
 __all__ = ["Follower"]

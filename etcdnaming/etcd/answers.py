@@ -24,7 +24,14 @@ from ..errors import (
     RefusedError,
 )
 
-__all__ = ["Answer", "NotNowError", "TokenRefusedError", "understand", "understand_text"]
+__all__ = [
+    "Answer",
+    "NotNowError",
+    "TokenRefusedError",
+    "lacks_space",
+    "understand",
+    "understand_text",
+]
 
 
 class TokenRefusedError(AuthenticationError):
@@ -100,6 +107,11 @@ def understand_text(text: str, member: str) -> EtcdError:
     if said:
         return _etcd_said(said, member, writes=False).error
     return RefusedError(f"{member}: watch refused: {text or 'no reason given'}")
+
+
+def lacks_space(exc: EtcdError) -> bool:
+    """Say whether a write failed because etcd's database is as large as it may be."""
+    return "database space exceeded" in str(exc)
 
 
 def _etcds_words(text: str) -> str:

@@ -10,9 +10,10 @@ from typing import TypeAlias
 
 import grpc
 
+from ..etcd.threads import start_thread
 from .inner import Inner
 
-__all__ = ["LINGER", "Connectivity", "Listener", "unsubscribe"]
+__all__ = ["LINGER", "Connectivity", "Listener", "later", "unsubscribe"]
 
 Listener: TypeAlias = Callable[[grpc.ChannelConnectivity], None]
 
@@ -30,9 +31,17 @@ def unsubscribe(channel: grpc.Channel, listener: Listener) -> None:
     with an exception that is printed; so a timer keeps the channel.
     """
     channel.unsubscribe(listener)
-    keeper = threading.Timer(LINGER, id, (channel,))
-    keeper.daemon = True
-    keeper.start()
+    later(LINGER, partial(id, channel))
+
+
+def later(seconds: float, work: Callable[[], object]) -> None:
+    """Do *work* after *seconds* or, when no thread can be started for that, now."""
+    timer = threading.Timer(seconds, work)
+    timer.daemon = True
+    try:
+        timer.start()
+    except RuntimeError:
+        work()
 
 
 class Connectivity:
@@ -97,8 +106,8 @@ class Connectivity:
 
     def _tell(self) -> None:
         if not self._telling and self._behind():
+            start_thread(self._run, "etcdnaming-state")
             self._telling = True
-            threading.Thread(target=self._run, name="etcdnaming-state", daemon=True).start()
 
     def _behind(self) -> list[Listener]:
         if self._state is None:

@@ -307,7 +307,8 @@ class Stuck(Client):
 
 def test_closing_does_not_wait_for_another_registration(etcd: Etcd) -> None:
     """What that asks of etcd is not answered."""
-    with Stuck(etcd) as client, registered(client) as (first, _):
+    client = Stuck(etcd)
+    with client, registered(client) as (first, _):
         second = Registration(client, {"svc/e2": HERE})
         second.start()
         first.set(KEY, THERE)

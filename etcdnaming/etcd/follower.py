@@ -48,6 +48,9 @@ LATE = 5.0
 KEY_ROOM = 50
 """Bytes kept of a stream for each key we know: the more of them, the longer we look at them."""
 
+LONGEST_PAUSE = 5.0
+"""Seconds between attempts, at most: none before the first, then more each time."""
+
 STEADY = 5.0
 """Seconds a stream must last for the pauses to begin again with the first."""
 
@@ -203,7 +206,7 @@ class Follower:
         if self._failures or not isinstance(exc, _READ_AGAIN):
             self._tell(Disconnected(str(exc)))
         if self._failures:
-            self._streams.pause(full_jitter(self._failures))
+            self._streams.pause(full_jitter(self._failures, LONGEST_PAUSE))
         self._failures += 1
         if self._streams.stopped:
             raise ClosedError

@@ -28,7 +28,7 @@ from harness.watcher import Watcher, put
 
 from etcdnaming.endpoints import EndpointManager
 from etcdnaming.errors import ClientClosedError, RefusedError
-from etcdnaming.etcd import Client, follower, rpc, stream
+from etcdnaming.etcd import Client, follower, rpc, stream, threads
 from etcdnaming.model import Endpoint, Update
 
 NOWHERE = "127.0.0.1:1"
@@ -263,7 +263,7 @@ def test_the_first_break_after_a_steady_stream_costs_no_pause(
     etcd: Etcd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever was before: the pauses begin again."""
-    monkeypatch.setattr(follower, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(threads, "FIRST_PAUSE", 0.001)
     monkeypatch.setattr(follower, "STEADY", 0.2)
     monkeypatch.setattr("random.uniform", lambda _, longest: longest)
     cut = threading.Event()

@@ -30,10 +30,10 @@ _failures = 0
 _start = threading.Thread.start
 
 
-def _counting(thread: threading.Thread) -> None:
+def _counting(self: threading.Thread) -> None:
     global _failures  # noqa: PLW0603 - it counts
     try:
-        _start(thread)
+        _start(self)
     except RuntimeError:
         _failures += 1
         raise

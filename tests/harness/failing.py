@@ -14,9 +14,10 @@ __all__ = ["failing"]
 @contextmanager
 def failing(
     monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, times: int = 2
-) -> Iterator[list[object]]:
+) -> Iterator[list[MemoryError]]:
     """Let a method fail so often in a way that nobody foresees; yield what was raised."""
-    genuine, raised = getattr(owner, name), []
+    genuine = getattr(owner, name)
+    raised: list[MemoryError] = []
 
     def fail(*args: Any, **named: Any) -> Any:
         if len(raised) < times:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -62,7 +63,12 @@ class _LastWords:
         self._thread = threading.Thread(
             target=self._read, args=[reader], name="etcdnaming-errand", daemon=True
         )
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as exc:  # the process table is full
+            os.close(reader)
+            os.close(self.writer)
+            raise OSError(errno.EAGAIN, str(exc)) from exc
 
     def line(self) -> str:
         """Return the last line that is not empty."""

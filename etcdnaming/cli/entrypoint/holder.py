@@ -54,7 +54,11 @@ class Holder:
 
     def begin(self, *, strict: bool) -> None:
         """Begin; *strict*: what does not heal by waiting is the end, as long as it is new."""
-        self._in_thread(partial(self._begin, strict))
+        try:
+            _in_thread(partial(self._begin, strict))
+        except RuntimeError as exc:  # the process table is full
+            self._warn(str(exc))
+            self._loop.later(AGAIN, partial(self.begin, strict=strict))
 
     def want(self, *, wanted: bool) -> None:
         """Withdraw the endpoints, or restore them."""
@@ -67,23 +71,28 @@ class Holder:
         """Delete what is ours, and call *then* in the loop with whether etcd has confirmed it."""
         with self._lock:
             self._leaving.set()
-        self._in_thread(partial(self._leave, then))
+        leave = partial(self._leave, then)
+        try:
+            _in_thread(leave)
+        except RuntimeError:  # the process table is full: better a loop that is late than no end
+            leave()
 
     def _begin(self, strict: bool) -> None:
         try:
-            registration = self._made(strict)
-            if registration and self._has_started(registration, strict):
+            registration = self._started(strict)
+            if registration:
                 registration.wait()
         except ClosedError:
             return  # we have left
         except Exception as exc:  # noqa: BLE001 - it must not look like silence
             self._loop.post(partial(self._failed, exc))
 
-    def _made(self, strict: bool) -> Registration | None:
+    def _started(self, strict: bool) -> Registration | None:
         said = False
         while not self._leaving.is_set():
             try:
-                return self._make()
+                registration = self._make()
+                return registration if self._has_started(registration, strict) else None
             except ConnectionFailedError as exc:
                 if strict and isinstance(exc, TLSError):
                     raise
@@ -107,8 +116,9 @@ class Holder:
         clean = self._registration is None or self._registration.close(LEAVE)
         self._loop.post(partial(then, clean))
 
-    def _in_thread(self, work: Callable[[], None]) -> None:
-        threading.Thread(target=work, name="etcdnaming-holder", daemon=True).start()
+
+def _in_thread(work: Callable[[], None]) -> None:
+    threading.Thread(target=work, name="etcdnaming-holder", daemon=True).start()
 
 
 def _want(registration: Registration, wanted: bool) -> None:

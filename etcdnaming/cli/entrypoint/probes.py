@@ -52,10 +52,16 @@ class _ThreadProbe:
 
     def look(self, timeout: float, done: Done) -> None:
         def work() -> None:
-            trouble = self._ask(timeout)
+            try:
+                trouble = self._ask(timeout)
+            except Exception as exc:  # noqa: BLE001 - whatever it is, there was no good answer
+                trouble = str(exc) or type(exc).__name__
             self._loop.post(partial(done, trouble))
 
-        threading.Thread(target=work, name="etcdnaming-probe", daemon=True).start()
+        try:
+            threading.Thread(target=work, name="etcdnaming-probe", daemon=True).start()
+        except RuntimeError as exc:  # the process table is full
+            done(str(exc))
 
     def stop(self) -> None:
         """It ends by itself."""

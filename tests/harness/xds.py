@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -41,6 +42,17 @@ class Language(NamedTuple):
 
     name: str
     version: str = ""
+
+    @property
+    def shown(self) -> str:
+        """What people call it, with the version of its gRPC."""
+        if self.name == "go":
+            found = re.search(r"google.golang.org/grpc v(\S+)", (CLIENTS / "go/go.mod").read_text())
+            return f"Go {found[1] if found else ''}"
+        if self.name == "node":
+            package = json.loads((CLIENTS / "node" / "package.json").read_text())
+            return f"Node {package['dependencies']['@grpc/grpc-js-xds']}"
+        return f"{self.name.title()} {self.version}".strip()
 
     def command(self) -> list[str]:
         """Return what runs its client, which is built if it was not."""

@@ -54,13 +54,8 @@ matrix: $(VENV)/installed-test
 lint: $(VENV)/installed-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-<<<<<<< HEAD
 	$(BIN)/shellcheck .ci/run .ci/twice examples/*.sh tools/*.sh
-	$(BIN)/kubernetes-validate --strict --quiet examples/kubernetes/*.yaml
-=======
-	$(BIN)/shellcheck .ci/run examples/*.sh tools/*.sh
 	$(BIN)/kubernetes-validate --strict --quiet examples/kubernetes/*.yaml examples/xds/*.yaml
->>>>>>> xds
 
 types: $(VENV)/installed-lint $(VENV)/installed-test
 	$(BIN)/mypy

@@ -14,7 +14,7 @@ from typing import Generic, Protocol, TypeAlias, TypeVar
 import grpc
 from google.protobuf.message import Message
 
-from ..errors import ClientClosedError, RefusedError
+from ..errors import ClientClosedError, PermissionDeniedError, RefusedError
 from . import rpc_pb2 as rpc
 from .answers import TokenRefusedError, understand
 from .deadline import Deadline, within
@@ -82,10 +82,13 @@ class Caller:
         with within(self._total) as deadline:
             token = self._login.token(self._authenticate)
             try:
-                return self._ask(method, request, token, deadline)
-            except TokenRefusedError as exc:
-                self._login.renew(token, exc)
-            return self._ask(method, request, self._login.token(self._authenticate), deadline)
+                try:
+                    return self._ask(method, request, token, deadline)
+                except TokenRefusedError as exc:
+                    self._login.renew(token, exc)
+                return self._ask(method, request, self._login.token(self._authenticate), deadline)
+            except PermissionDeniedError as exc:
+                raise self.explain(exc, request) from exc
 
     def stream(
         self, method: Method[Request, Response], requests: Iterable[Request]
@@ -113,6 +116,12 @@ class Caller:
         member, metadata = self._beginning()
         call = member.channel.unary_stream(method.path, *_formats(method))
         return member, _answers(call, request(), metadata)
+
+    def explain(self, denied: PermissionDeniedError, request: Message) -> PermissionDeniedError:
+        """Return *denied* with the user, and what *request* needs."""
+        from .permission import explain_denial  # is not wanted by calls that go well
+
+        return explain_denial(denied, self._login.name, request)
 
     def leave(self, member: Member) -> None:
         """Use another one from now on."""

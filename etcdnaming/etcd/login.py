@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from ..errors import AuthenticationError, InvalidSettingError
 from ..forking import told_after_fork
+from .files import File
 
 __all__ = ["Login"]
 
@@ -15,8 +16,9 @@ class Login:
     """
     One user's token, shared by all calls of a client.
 
-    A password file is read again for every login. The token belongs to `_lock`; *authenticate*
-    (user, password -> token) is called under it, so that many refused calls make one login.
+    A password file is read again for every login; *timeout* is for one that is a pipe. The token
+    belongs to `_lock`; *authenticate* (user, password -> token) is called under it, so that many
+    refused calls make one login.
     """
 
     def __init__(
@@ -26,16 +28,25 @@ class Login:
         password: str | None,
         password_file: str | None,
         auth_jwt_token: str | None,
+        timeout: float,
     ) -> None:
         if user and password is None and password_file is None and not auth_jwt_token:
             raise InvalidSettingError(f"the user {user!r} needs a password")
-        if password_file is not None:
-            _read_password(password_file)
-        self._user, self._password, self._password_file = user, password, password_file
+        self._user, self._password = user, password
+        self._file = None if password_file is None else File(password_file, timeout)
+        self._read()
         self._fixed = auth_jwt_token or None
         self._token = self._fixed
         self._lock = threading.Lock()
         told_after_fork(self)
+
+    @property
+    def name(self) -> str:
+        """What to call the user in a message."""
+        if self._fixed:
+            return "the user of the token"
+        # Without either, etcd takes the name in the client certificate, if at all.
+        return f"user {self._user!r}" if self._user else "this client"
 
     def after_fork(self) -> None:
         """Log in without waiting for a thread that is not here: see `forking`."""
@@ -46,7 +57,7 @@ class Login:
         if self._token is None and self._user:
             with self._lock:
                 if self._token is None:
-                    self._token = authenticate(self._user, self._read())
+                    self._token = authenticate(self._user, self._current_password())
         return self._token
 
     def renew(self, refused: str | None, why: AuthenticationError) -> None:
@@ -64,20 +75,29 @@ class Login:
             if self._token == refused:
                 self._token = None
 
-    def _read(self) -> str:
-        if self._password_file is None:
-            return self._password or ""
+    def _current_password(self) -> str:
         try:
-            return _read_password(self._password_file)
+            return self._read()
         except InvalidSettingError as exc:
             raise AuthenticationError(str(exc)) from exc
 
+    def _read(self) -> str:
+        """
+        Return the password, from its file if there is one.
 
-def _read_password(name: str) -> str:
-    try:
-        with open(name, encoding="utf-8") as file:
-            return file.read().rstrip("\r\n")
-    except OSError as exc:
-        raise InvalidSettingError(f"{name}: {exc.strerror}") from exc
-    except UnicodeDecodeError as exc:
-        raise InvalidSettingError(f"{name}: not UTF-8") from exc
+        Raises:
+            InvalidSettingError: The file can't be used.
+        """
+        if self._file is None:
+            return self._password or ""
+        try:
+            password = self._file.read().decode().rstrip("\r\n")
+        except OSError as exc:
+            reason = exc.strerror
+        except UnicodeDecodeError:
+            reason = "not UTF-8"
+        else:
+            if password:
+                return password
+            reason = "empty"
+        raise InvalidSettingError(f"{self._file.name}: {reason}", setting="password_file")

@@ -13,7 +13,7 @@ from ..forking import kept, told_after_fork
 from .addresses import Address
 from .deadline import Deadline
 from .dial import Attempt, dial
-from .security import Security
+from .security import Security, TLSFiles
 from .single_threaded import single_threaded
 
 __all__ = ["DialledMembers", "GivenMember", "Member", "Members"]
@@ -158,15 +158,12 @@ class DialledMembers:
             raise
 
     def _attempt(self, address: Address, woken: threading.Condition) -> Attempt:
-        tls = self._security.is_tls(address)
-        channel = self._channel(address, tls=tls)
-        return Attempt(address, channel, tls=tls, woken=woken)
+        files = self._security.files() if self._security.is_tls(address) else None
+        return Attempt(address, self._channel(address, files), files=files, woken=woken)
 
-    def _channel(self, address: Address, *, tls: bool) -> grpc.Channel:
-        if tls:
-            return grpc.secure_channel(
-                address.target, self._security.credentials(), options=self._options
-            )
+    def _channel(self, address: Address, files: TLSFiles | None) -> grpc.Channel:
+        if files:
+            return grpc.secure_channel(address.target, files.credentials(), options=self._options)
         return grpc.insecure_channel(address.target, options=self._options)
 
     def _use(self, attempt: Attempt) -> Member:
@@ -174,7 +171,7 @@ class DialledMembers:
         position = self._addresses.index(attempt.address)
         self._addresses = self._addresses[position:] + self._addresses[:position]
         member = Member(attempt.address.text, attempt.channel, attempt.address)
-        if attempt.tls and not self._quiet:
+        if attempt.files and not self._quiet:
             self._watchdog = _Watchdog(self.leave, member)
             attempt.channel.subscribe(self._watchdog)
         return member

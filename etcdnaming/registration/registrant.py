@@ -14,6 +14,7 @@ from typing import TypeAlias
 from ..errors import (
     AuthenticationError,
     ConnectionFailedError,
+    EtcdError,
     EtcdnamingError,
     KeyHeldError,
     LeaseNotFoundError,
@@ -109,6 +110,9 @@ class Registrant:
 
     def _hear(self, lease: int, state: LeaseState, why: str) -> None:
         """Hear of *lease*, in the keeper's thread; that it is lost is told whatever we wait for."""
+        if state is LeaseState.BLOCKED:
+            self._tell_of(RegistrationEvent("error", reason=why, error=EtcdError(why)))
+            return
         if state is LeaseState.GONE:
             self.post(partial(self._gone, lease, why))
         elif self._board.trust.hear(lease, silent=state is LeaseState.SILENT):
@@ -174,6 +178,7 @@ class Registrant:
 
     def _is_news(self, exc: Exception) -> bool:
         passing = isinstance(exc, (ConnectionFailedError, OutcomeUnknownError))
+        passing = passing and not isinstance(exc, TLSError)  # which waiting does not repair
         if passing and (self._is_registered or self._board.trust.lost):
             return False  # if it lasts it is told that the lease is lost, and why
         return str(exc) not in self._told

@@ -112,7 +112,7 @@ def test_what_is_wrong_with_a_file_is_said(run: Run, etcd: Etcd, text: str, word
     ("args", "words"),
     [
         (["--dial-timeout", "x"], "--dial-timeout"),
-        (["--cert", "x"], "--key"),
+        (["--cert", "x"], "cert and key go together: key is missing"),
         (["--password-file", "/nonexistent", "--user", "a"], "/nonexistent"),
     ],
 )

@@ -38,7 +38,7 @@ KNOWS: dict[str, set[str]] = {
     "etcd/": {"errors", "etcd", "forking", "log", "model"},
     "process/": {"process"},
     "probing/": {"probing"},
-    "xds/": {"errors", "etcd", "keys", "model", "resolver", "endpoints", "xds"},
+    "xds/": {"addresses", "errors", "etcd", "keys", "model", "resolver", "endpoints", "xds"},
 }
 
 

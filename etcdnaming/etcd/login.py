@@ -106,8 +106,8 @@ class Login:
       as long as the last one has taken if that is more. Callers that can't wait so long fail.
     - A refused password fails at once; for some time it is not sent again, but refused here.
 
-    `_changed` guards everything. A password file is read again for every login; *timeout* is for one
-    that is a pipe.
+    `_changed` guards everything. A password file is read again for every login; *timeout* is for
+    one that is a pipe.
     """
 
     def __init__(

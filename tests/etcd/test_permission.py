@@ -9,7 +9,7 @@ from harness import READER, Etcd
 from harness.watcher import Watcher
 
 from etcdnaming import transaction
-from etcdnaming.endpoints import EndpointManager
+from etcdnaming.endpoints.manager import EndpointManager
 from etcdnaming.errors import PermissionDeniedError
 from etcdnaming.etcd import Client, rpc
 from etcdnaming.etcd.permission import explain_denial

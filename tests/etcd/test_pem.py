@@ -40,6 +40,11 @@ NEITHER = [
 ]
 
 
+def named(parameter: object) -> str | None:
+    """Return the ID of a parameter: contents are made anew by each worker, so they can't be it."""
+    return "content" if isinstance(parameter, bytes) else None
+
+
 def damaged(pem: bytes) -> bytes:
     """Return *pem* without the second line of its content."""
     lines = pem.splitlines(keepends=True)
@@ -57,6 +62,7 @@ def damaged(pem: bytes) -> bytes:
         (damaged(CERTIFICATE), "a certificate in it is damaged"),
         (CERTIFICATE + damaged(CERTIFICATE), "a certificate in it is damaged"),
     ],
+    ids=named,
 )
 def test_file_without_certificates_is_refused_with_the_reason(content: bytes, reason: str) -> None:
     """In words that follow its name."""
@@ -80,6 +86,7 @@ def test_file_without_certificates_is_refused_with_the_reason(content: bytes, re
             for form in (PrivateFormat.PKCS8, TRADITIONAL)
         ),
     ],
+    ids=named,
 )
 def test_file_without_a_usable_key_is_refused_with_the_reason(content: bytes, reason: str) -> None:
     """In words that follow its name."""
@@ -97,6 +104,7 @@ def test_file_without_a_usable_key_is_refused_with_the_reason(content: bytes, re
         KEY + CERTIFICATE,
         CERTIFICATE.replace(b"CERTIFICATE", b"X509 CERTIFICATE"),
     ],
+    ids=named,
 )
 def test_certificate_is_found_in_every_form_that_grpc_takes(content: bytes) -> None:
     """Comments, Windows' line ends, other blocks beside it."""
@@ -112,6 +120,7 @@ def test_certificate_is_found_in_every_form_that_grpc_takes(content: bytes) -> N
         b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n" + KEY,
         _KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
     ],
+    ids=named,
 )
 def test_key_is_found_in_every_form_that_grpc_takes(content: bytes) -> None:
     """A file may hold the certificate, too."""

@@ -8,7 +8,7 @@ import pytest
 from harness import READER, Etcd
 from harness.watcher import Watcher
 
-from etcdnaming import transaction
+from etcdnaming.endpoints import transaction
 from etcdnaming.endpoints.manager import EndpointManager
 from etcdnaming.errors import PermissionDeniedError
 from etcdnaming.etcd import Client, rpc

@@ -229,7 +229,7 @@ def test_it_says_what_etcd_said(programs: Programs, temporary: Path) -> None:
     with pytest.raises(SandboxError) as caught, Sandbox("--nope", etcd=str(programs.etcd)):
         pass
 
-    assert str(caught.value) == "etcd ended: flag provided but not defined: -nope"
+    assert str(caught.value) == "etcd exited: flag provided but not defined: -nope"
     assert list(temporary.iterdir()) == []
 
 
@@ -255,7 +255,7 @@ def test_it_does_not_wait_for_ever(temporary: Path) -> None:
     with pytest.raises(SandboxError) as caught, Sandbox(etcd=etcd, timeout=0.3):
         pass
 
-    assert str(caught.value) == "etcd did not answer in 0.3 s: warming up"
+    assert str(caught.value) == "etcd did not answer in 0.3s: warming up"
     assert list(temporary.iterdir()) == [Path(etcd)]
 
 

@@ -90,7 +90,7 @@ def test_one_service_of_a_grpc_server_is_asked(spawn: Spawn, etcd: Etcd) -> None
         ("grpc", "the server has no grpc.health.v1.Health service"),
         ("exec:sh -c 'echo one; echo two >&2; echo; exit 4'", "exit code 4: two"),
         ("exec:sh -c 'kill -9 $$'", "exit code 137"),
-        (f"tcp://{'a' * 70}:80", "is no name of a host"),
+        (f"tcp://{'a' * 70}:80", "invalid host name"),
     ],
     ids=["no health service", "exit code", "killed", "no name"],
 )

@@ -96,7 +96,7 @@ def test_a_crash_is_known_at_once(spawn: Spawn, etcd: Etcd, end: str) -> None:
     ("content", "words"),
     [
         (b"\x7fELF", "Exec format error"),
-        (b"#!/bin/sh\r\nexit 0\r\n", "what is to run it is not there"),
+        (b"#!/bin/sh\r\nexit 0\r\n", "interpreter not found (check the #! line)"),
     ],
 )
 def test_a_command_that_can_not_begin_after_all_leaves_nothing(

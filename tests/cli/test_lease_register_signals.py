@@ -161,7 +161,7 @@ def test_a_command_that_waits_for_the_registration_never_begins(
     etcd.put(KEY, "{}", etcd.grant(60))
     waiting = ("--start", "registered", "--on-conflict", "wait")
     process = spawn(*REGISTER, *waiting, "--", "echo", "ran")
-    process.wait_for_err("waiting for its end")
+    process.wait_for_err("waiting until it is released")
 
     process.signal(number(name))
 

@@ -119,7 +119,7 @@ def test_options_about_another_etcd_are_refused(spawn: Spawn, option: str) -> No
 
     assert (result.status, result.out) == (128, "")
     assert result.err.endswith(
-        ": not for the sandbox: its etcd is its own, and its output CMD's "
+        ": not supported: the sandbox starts its own etcd and prints only CMD's output "
         "(see etcdnaming sandbox --help)\n"
     )
 
@@ -184,7 +184,7 @@ def test_without_a_command_it_is_a_shell(terminal: Terminal) -> None:
     """The user's own, with a word about where it is and how to leave."""
     screen = terminal("sandbox", env={"SHELL": "/bin/sh", "PS1": "ready> "})
 
-    screen.expect(r"etcd is at (127\.0\.0\.1:\d+); leave with exit, and it is gone\r\n")
+    screen.expect(r"etcd runs at (127\.0\.0\.1:\d+); exit the shell to remove it\r\n")
     assert isinstance(screen.match, re.Match)
     endpoint = screen.match[1]
     screen.expect_exact("ready> ")

@@ -139,7 +139,7 @@ def test_the_end_is_bounded_when_etcd_does_not_answer(
     took = time.monotonic() - begin
     assert result.status == status
     assert took < drain + (0 if hears else patience) + 2 + AT_ONCE
-    assert "etcd has not confirmed the end: what is left of it ends with its lease" in result.err
+    assert "cleanup not confirmed: remaining keys expire with the lease" in result.err
     etcd.thaw()
 
 
@@ -234,7 +234,9 @@ def test_who_waits_follows(spawn: Spawn, etcd: Etcd) -> None:
     old, _ = begun(spawn, etcd)
     lease = etcd.lease_of(KEY)
     new = spawn(*REGISTER, "--metadata", "new", "--on-conflict", "wait", *CMD)
-    new.wait_for_err(f"Warning: {KEY} is held by lease {lease:016x}, waiting for its end\n")
+    new.wait_for_err(
+        f"Warning: {KEY} is held by lease {lease:016x}; waiting until it is released\n"
+    )
     assert etcd.lease_of(KEY) == lease
     end(old)
     new.wait_for_err("OK\n")
@@ -254,7 +256,9 @@ def test_an_operator_has_the_last_word(spawn: Spawn, etcd: Etcd, tmp_path: Path)
         file = tmp_path / "updates"
         file.write_text(f'add {KEY} {ADDR} {{"weight":0}}\n')
         assert spawn("txn-update", file).finish().out == "SUCCESS\n"
-        changed = f'Warning: {KEY} was changed by somebody to {ADDR} {{"weight":0}}, which stands\n'
+        changed = (
+            f'Warning: {KEY} was changed by another client to {ADDR} {{"weight":0}}; keeping it\n'
+        )
         process.wait_for_err(changed)
         assert (etcd.entry(KEY).value, etcd.lease_of(KEY)) == (drained, lease)
         etcd.delete(KEY)
@@ -264,7 +268,9 @@ def test_an_operator_has_the_last_word(spawn: Spawn, etcd: Etcd, tmp_path: Path)
             etcd.put(KEY, "{}")
             process.wait_for_err("is registered again: it was put without a lease\n")
         else:
-            process.wait_for_err(f"Warning: {KEY} was deleted by somebody, and stays away\n")
+            process.wait_for_err(
+                f"Warning: {KEY} was deleted by another client; not restoring it\n"
+            )
             assert not etcd.get(KEY)
         end(process)
         assert is_empty(etcd)

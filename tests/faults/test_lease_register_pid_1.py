@@ -96,7 +96,7 @@ def test_it_can_be_stopped_before_its_command_begins(
     etcd.put(KEY, "{}", etcd.grant(60))
     wait = ("--start", "registered", "--on-conflict", "wait")
     process = contain(*REGISTER, *wait, "--", "echo", "ran")
-    process.wait_for_err("waiting for its end")
+    process.wait_for_err("waiting until it is released")
     send(process, number)
 
     result = process.finish()

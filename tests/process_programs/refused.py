@@ -64,5 +64,5 @@ for reaped in (False, True):
         assert nothing_is_left()
     killed = refusal(launcher.run, ["echo", "x" * 100_000])
     assert isinstance(killed, OSError)
-    assert killed.strerror == "it was killed before it began"
+    assert killed.strerror == "killed before it started"
     assert reaped or nothing_is_left()

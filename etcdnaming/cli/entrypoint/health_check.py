@@ -44,7 +44,10 @@ class _ThreadProbe:
 
     def start(self, timeout: float, done: Done) -> None:
         def run() -> None:
-            reason = self._check(timeout)
+            try:
+                reason = self._check(timeout)
+            except Exception as exc:  # noqa: BLE001 - any error means that the check did not pass
+                reason = str(exc) or type(exc).__name__
             self._loop.post(partial(done, reason))
 
         try:

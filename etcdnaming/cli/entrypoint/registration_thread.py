@@ -79,19 +79,20 @@ class RegistrationThread:
 
     def _run(self, strict: bool) -> None:
         try:
-            registration = self._create_registration(strict)
-            if registration and self._start_registration(registration, strict):
+            registration = self._create_and_start(strict)
+            if registration:
                 registration.wait()
         except ClosedError:
             return
         except Exception as exc:  # noqa: BLE001 - any error ends the thread, and must be reported
             self._loop.post(partial(self._failed, exc))
 
-    def _create_registration(self, strict: bool) -> Registration | None:
+    def _create_and_start(self, strict: bool) -> Registration | None:
         warned = False
         while not self._closing.is_set():
             try:
-                return self._create()
+                registration = self._create()
+                return registration if self._start(registration, strict) else None
             except ConnectionFailedError as exc:
                 if strict and isinstance(exc, TLSError):
                     raise
@@ -101,7 +102,7 @@ class RegistrationThread:
             self._closing.wait(RETRY_INTERVAL)
         return None
 
-    def _start_registration(self, registration: Registration, strict: bool) -> bool:
+    def _start(self, registration: Registration, strict: bool) -> bool:
         with self._lock:
             if self._closing.is_set():
                 return False

@@ -1,4 +1,4 @@
-"""`etcdnaming lease-register`: what it refuses, before anything is written or begins."""
+"""`etcdnaming lease-register`: usage errors, found before anything is written or started."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ RUNS = ["--", "sleep", "60"]
         (["-f", "/nonexistent"], "/nonexistent: No such file or directory"),
     ],
 )
-def test_wrong_usage_is_said_in_one_line(
+def test_lease_register_reports_wrong_usage_in_one_line(
     run: Run, etcd: Etcd, args: list[str | bytes], words: str
 ) -> None:
-    """Before anything is written, or begins."""
+    """Nothing is written."""
     result = run("lease-register", *args)
 
     assert (result.status, result.out) == (128, "")
@@ -76,10 +76,10 @@ def test_wrong_usage_is_said_in_one_line(
         ([*REGISTER, "--metadata-json", "{x"], 128, "not JSON"),
     ],
 )
-def test_what_can_not_work_is_found_before_anything_is_written(
+def test_lease_register_reports_what_can_not_work_before_it_starts(
     run: Run, etcd: Etcd, args: list[str], status: int, words: str
 ) -> None:
-    """Each with the exit code that it always has."""
+    """With the exit code of each kind of error."""
     result = run(*args)
 
     assert (result.status, result.out) == (status, "")
@@ -99,8 +99,10 @@ def test_what_can_not_work_is_found_before_anything_is_written(
         ("", "stdin: no endpoints in the file"),
     ],
 )
-def test_what_is_wrong_with_a_file_is_said(run: Run, etcd: Etcd, text: str, words: str) -> None:
-    """With its line; nothing is written."""
+def test_lease_register_reports_errors_in_a_file_with_their_line(
+    run: Run, etcd: Etcd, text: str, words: str
+) -> None:
+    """Nothing is written."""
     result = run("lease-register", "-f", "-", input=text)
 
     assert (result.status, result.out) == (3, "")
@@ -116,10 +118,10 @@ def test_what_is_wrong_with_a_file_is_said(run: Run, etcd: Etcd, text: str, word
         (["--password-file", "/nonexistent", "--user", "a"], "/nonexistent"),
     ],
 )
-def test_a_way_to_etcd_that_can_not_be_is_refused(
+def test_lease_register_reports_wrong_connection_settings_before_the_command_starts(
     spawn: Spawn, etcd: Etcd, args: list[str], words: str
 ) -> None:
-    """Before CMD runs, which etcd could not keep from it later."""
+    """Later they would not stop CMD."""
     result = spawn(*REGISTER, *args, "--", "echo", "ran").finish()
 
     assert (result.status, result.out) == (128, "")
@@ -143,10 +145,10 @@ EXISTS = "the file exists and is not a ready file; remove it or choose another n
         ("{tmp}/none/ready", "the directory is missing or not writable"),
     ],
 )
-def test_ready_file_is_refused_when_something_else_is_there(
+def test_ready_file_is_refused_when_another_file_exists(
     spawn: Spawn, etcd: Etcd, tmp_path: Path, file: str, words: str
 ) -> None:
-    """Before CMD runs; and what is there is neither removed nor changed."""
+    """The other file is neither removed nor changed; CMD does not run."""
     path = Path(file.format(tmp=tmp_path))
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "precious").write_text("precious")

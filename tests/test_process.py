@@ -230,16 +230,16 @@ def test_command_inherits_the_descriptors_of_an_unwrapped_run(prefix: list[str])
     read, write = os.pipe()
     inherited = {read, write, far := fcntl.fcntl(read, fcntl.F_DUPFD, 700)}
     try:
-        plain, ours = (
+        plain, found = (
             dict(re.findall(rb"(\d+) -> (.*)", run(args, pass_fds=tuple(inherited))[2]))
             for args in ([*prefix, *command], [*prefix, *wrapped(*command)])
         )
     finally:
         for each in inherited:
             os.close(each)
-    assert [*ours] == [*plain]
+    assert [*found] == [*plain]
     assert {plain[b"%d" % each] for each in inherited} == {plain[b"%d" % far]}
-    assert all(ours[b"%d" % each] == plain[b"%d" % each] for each in inherited)
+    assert all(found[b"%d" % each] == plain[b"%d" % each] for each in inherited)
 
 
 def test_listen_pid_names_the_command_when_it_named_the_wrapper() -> None:

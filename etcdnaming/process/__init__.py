@@ -27,9 +27,9 @@ byte to a pipe at once, which ends the poll in `Supervisor.wait` (the self-pipe 
 just before the poll is not missed. What a signal means is decided by the caller.
 
 Terminal. The kernel sends Ctrl-C to the terminal's foreground process group. That is the command's
-group, if the terminal was ours to give; so Ctrl-C reaches the command and not this process. With
-"on demand" the command gets the terminal only when it uses it; until then Ctrl-C reaches us. When
-Ctrl-Z stops the command, this process stops too, because the shell watches only this one.
+group, if this process had the terminal; so Ctrl-C reaches the command and not this process. With
+"on demand" the command gets the terminal only when it uses it; until then Ctrl-C reaches this
+process. When Ctrl-Z stops the command, this process stops too: the shell watches only this one.
 
 Descriptors. A command in the foreground inherits the descriptors this process was started with.
 Those that this process opens are close-on-exec.

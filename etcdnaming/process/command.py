@@ -84,7 +84,7 @@ class Command:
 
         SIGTTIN and SIGTTOU mean that it used a terminal it does not have: give it the terminal if
         this process has it. Otherwise stop this process too, because the shell that waits for the
-        job watches only this one, and continue the command when the shell continues us.
+        job watches only this one, and continue the command when the shell continues this one.
         """
         if not self._foreground:
             return

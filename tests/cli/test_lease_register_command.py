@@ -44,10 +44,10 @@ def test_command_inherits_the_environment(spawn: Spawn, etcd: Etcd) -> None:
     """Without the variables by which systemd asks for notifications."""
     process = spawn(
         *(*REGISTER, "--", sys.executable, "-c", "import os; print(sorted(os.environ.items()))"),
-        env={"NOTIFY_SOCKET": "/nonexistent", "OURS": "\udcff"},
+        env={"NOTIFY_SOCKET": "/nonexistent", "VARIABLE": "\udcff"},
     )
 
-    expected = pointing_at(etcd.endpoint, {"OURS": "\udcff"})
+    expected = pointing_at(etcd.endpoint, {"VARIABLE": "\udcff"})
     expected.pop("LC_CTYPE", None)  # which Python sets in a C locale
     seen = dict(eval(process.finish().out))  # noqa: S307 - printed by the line above
     seen.pop("LC_CTYPE", None)

@@ -14,7 +14,7 @@ from harness import Etcd, Result, Shell, Spawn, Terminal, wait_until
 from harness.programs import Programs
 from harness.waiting import listens
 
-OURS = f"{sys.executable} -m etcdnaming"
+PROGRAM = f"{sys.executable} -m etcdnaming"
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +34,7 @@ def temporary(
 
 def test_sandbox_command_uses_its_own_etcd(spawn: Spawn) -> None:
     """Both etcdctl and etcdnaming find it."""
-    script = f'etcdctl put svc/e1 \'{{"Addr":"1:1"}}\' && {OURS} list svc'
+    script = f'etcdctl put svc/e1 \'{{"Addr":"1:1"}}\' && {PROGRAM} list svc'
 
     result = spawn("sandbox", "--", "sh", "-c", script, env={"ETCDCTL_API": None}).finish()
 
@@ -56,9 +56,8 @@ def test_sandbox_command_never_reaches_another_etcd(
         "ETCDNAMING_COMMAND_TIMEOUT": "bad",
         user: "root:secret",
     }
-    script = (
-        f"etcdctl del --prefix '' && {OURS} add svc/e2 --addr 1:1 && {OURS} del --all svc/ --yes"
-    )
+    write = f"{PROGRAM} add svc/e2 --addr 1:1 && {PROGRAM} del --all svc/ --yes"
+    script = f"etcdctl del --prefix '' && {write}"
 
     result = spawn("sandbox", "--", "sh", "-c", script, env=environment).finish()
 

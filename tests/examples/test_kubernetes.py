@@ -93,11 +93,11 @@ def test_pod_is_registered_while_it_is_ready(
     known = variables({"metadata.name": name, "status.podIP": "127.0.0.1"})
     places = {SECRET: str(secret), "etcd.example.com:2379": guarded_etcd.endpoint}
     env = dict(zip(known, replaced([*known.values()], places), strict=True))
-    ours = {"50051": port, "/app/server.py": str(SERVER), SECRET: str(secret)}
+    here = {"50051": port, "/app/server.py": str(SERVER), SECRET: str(secret)}
     tmp = {"/tmp/ready": str(ready)}  # noqa: S108 - a container has its own
     probe = replaced(container()["readinessProbe"]["exec"]["command"], tmp)
 
-    process = start([*namespace, *replaced(words(env), {**ours, **tmp})], env)
+    process = start([*namespace, *replaced(words(env), {**here, **tmp})], env)
     wait_until(partial(passes, probe), 20)
     assert endpoints(guarded_etcd) == {name: addr}
 

@@ -86,7 +86,7 @@ def test_unit_notifies_systemd_when_ready_and_when_stopping(
     env = dict(each.split("=", 1) for each in settings("Environment"))
     places = {"https://etcd.example.com:2379": etcd.endpoint, "svc": NAME}
     env = dict(zip(env, replaced([*env.values()], places), strict=True))
-    ours = {
+    here = {
         PROGRAM: "etcdnaming",
         "/usr/bin/python3": sys.executable,
         "/opt/svc/server.py": str(SERVER),
@@ -95,7 +95,7 @@ def test_unit_notifies_systemd_when_ready_and_when_stopping(
         "50051": port,
     }
 
-    process = start(replaced(words(), ours), {**env, "NOTIFY_SOCKET": manager.path})
+    process = start(replaced(words(), here), {**env, "NOTIFY_SOCKET": manager.path})
     assert manager.receive() == ("READY=1", process.pid)
     assert endpoints(etcd) == {host: f"{host}:{port}"}
 

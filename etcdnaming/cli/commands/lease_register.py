@@ -6,12 +6,11 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import click
 
 from ...model import JSON, Endpoint, Update
-from ...registration.event import RegistrationEvent
 from ...registration.rules import OnConflict, OnDelete
 from ..app import App, pass_app
 from ..child import check_command
@@ -21,7 +20,6 @@ from ..entrypoint.options import (
     OnLost,
     Options,
     Start,
-    complete_endpoints,
     parse_check,
     read_endpoints,
 )
@@ -39,11 +37,7 @@ from ..grammar.options import (
 from ..grammar.parsed import FILE, Parsed
 from ..grammar.wrapping import WrappingCommand
 from ..output.stdout import check_open
-from ..updates.endpoint import Tells
 from ..updates.endpoint import check as check_update
-
-if TYPE_CHECKING:
-    from ...registration.registration import Registration
 
 __all__ = ["command"]
 
@@ -203,7 +197,7 @@ def command(
     check_add = partial(check_update, target=target, force=force)
     updates = _updates(key, addr, metadata, file, check_add)
     settings = {"ttl": ttl, "on_conflict": on_conflict, "on_delete": on_delete}
-    return _run(app, options, partial(_create_registration, app, updates, settings))
+    return _run(app, options, updates, settings)
 
 
 def _require(required: object, name: str, **options: object) -> None:
@@ -250,22 +244,7 @@ def _updates(
     return [update]
 
 
-def _create_registration(
-    app: App,
-    updates: Sequence[Update],
-    settings: dict[str, Any],
-    tells: Tells,
-    on_state: Callable[[RegistrationEvent], None],
-) -> Registration:
-    from ...log import silent  # the lazy import of gRPC
-    from ...registration.registration import Registration
-
-    endpoints = complete_endpoints(updates, app.local_address, tells)
-    with silent("etcdnaming.addresses"):  # `complete_endpoints` has warned already
-        return Registration(app.client(), endpoints, on_state=on_state, **settings)
-
-
-def _run(app: App, options: Options, create: Callable[..., Registration]) -> int:
+def _run(app: App, options: Options, updates: Sequence[Update], settings: dict[str, Any]) -> int:
     stream = sys.stderr if options.cmd else sys.stdout
     if not options.cmd:
         check_open()
@@ -275,6 +254,7 @@ def _run(app: App, options: Options, create: Callable[..., Registration]) -> int
 
     loop = Loop()  # from here on the loop receives all signals
     from ..entrypoint.entrypoint import Entrypoint
+    from ..entrypoint.registration_thread import create_registration
     from ..entrypoint.reporter import Reporter
     from ..output.printers import printer
     from ..output.state_changes import RegistrationPrinter
@@ -286,4 +266,5 @@ def _run(app: App, options: Options, create: Callable[..., Registration]) -> int
     # No sentences between the lines of a format on stderr, or beside a table with the same facts.
     verbose = name == "simple" or not (options.cmd or name == "table")
     reporter = Reporter(RegistrationPrinter(printer(name, stream), stream), verbose=verbose)
-    return Entrypoint(options, loop, partial(create, reporter), reporter).run()
+    create = partial(create_registration, app, updates, settings, reporter)
+    return Entrypoint(options, loop, create, reporter).run()

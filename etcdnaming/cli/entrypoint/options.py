@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
-
-import click
 
 from ... import keys
 from ...addresses import HostPort, parse_address
 from ...errors import InvalidEndpointError
-from ...model import Endpoint, Update
+from ...model import Update
 from ..child import is_command
 from ..failures import InputError
 from ..files import name_of, read_bytes
 from ..grammar.options import parse_text
-from ..updates.endpoint import Tells, settle
 from ..updates.file import parse
 
 __all__ = [
@@ -29,7 +26,6 @@ __all__ = [
     "Options",
     "Start",
     "TcpCheck",
-    "complete_endpoints",
     "parse_check",
     "read_endpoints",
 ]
@@ -161,25 +157,3 @@ def read_endpoints(file: str, check: Callable[[Update], None]) -> Sequence[Updat
     if not updates:
         raise InputError(f"{name_of(file)}: no endpoints in the file")
     return updates
-
-
-def complete_endpoints(
-    updates: Iterable[Update], local_address: Callable[[], str], tells: Tells
-) -> dict[str, Endpoint]:
-    """
-    Return the endpoints by key, with complete keys and addresses.
-
-    *local_address* may have to connect to etcd.
-
-    Raises:
-        click.UsageError: An address has no host and this machine's address is unusable for others;
-            or two endpoints get the same key, as :80 and this host with that port may.
-    """
-    endpoints: dict[str, Endpoint] = {}
-    for update in updates:
-        full = settle(update, local_address, tells)
-        if full.key in endpoints:
-            raise click.UsageError(f"duplicate key {full.key}")
-        if full.endpoint is not None:
-            endpoints[full.key] = full.endpoint
-    return endpoints

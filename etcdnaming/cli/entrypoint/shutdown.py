@@ -13,7 +13,7 @@ from .registration_thread import RegistrationThread
 __all__ = ["Shutdown"]
 
 POLL_INTERVAL = 0.02
-"""Seconds between two looks at the process group: only our own children are reported to us."""
+"""Seconds between two looks at the process group: the exit of grandchildren is not reported."""
 
 ABANDON_TIMEOUT = 1.0
 """Seconds to wait, after SIGKILL, for processes of the group that can't be killed."""

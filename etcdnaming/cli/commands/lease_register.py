@@ -15,11 +15,12 @@ from ...registration.event import RegistrationEvent
 from ...registration.rules import OnConflict, OnDelete
 from ..app import App, pass_app
 from ..child import check_command
+from ..click_extension.command import WrappingCommand
+from ..click_extension.param_type import FILE, Parsed
 from ..entrypoint.endpoints import read_file, settled
 from ..entrypoint.plan import OnLost, Plan, Start, Timing
 from ..entrypoint.specs import Spec, parse_spec
-from ..grammar.durations import parse_duration
-from ..grammar.options import (
+from ..options import (
     FORCE,
     KEY,
     METADATA_OPTIONS,
@@ -29,10 +30,9 @@ from ..grammar.options import (
     metadata_options,
     target_option,
 )
-from ..grammar.parsed import FILE, Parsed
-from ..grammar.wrapping import WrappingCommand
 from ..output.stdout import check_open
-from ..updates.endpoint import Tells, check
+from ..parsing import parse_duration
+from ..updates.endpoint import Notifier, check
 
 if TYPE_CHECKING:
     from ...registration.registration import Registration
@@ -232,7 +232,7 @@ def _registration(
     app: App,
     updates: Sequence[Update],
     settings: dict[str, Any],
-    tells: Tells,
+    tells: Notifier,
     hear: Callable[[RegistrationEvent], None],
 ) -> Registration:
     from ...log import silent  # behind the door to gRPC

@@ -12,7 +12,7 @@ from ...sandbox import Sandbox
 from .. import stderr
 from ..app import App, pass_app
 from ..child import environment, run
-from ..grammar.tree import Command
+from ..click_extension.command import Command
 from ..signals import unwinding
 
 __all__ = ["command"]
@@ -21,14 +21,14 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 HELP = """
-Run a command, or a shell, with a throwaway etcd.
+Run a command or a shell with a temporary etcd.
 
 $ etcdnaming sandbox -- sh -c 'etcdctl put foo bar && etcdctl get foo'
 OK
 foo
 bar
 
-CMD sees this etcd in its environment, and no other. When it ends, everything is gone.
+The environment of CMD points to this etcd. It is deleted with its data when CMD ends.
 """
 
 
@@ -40,11 +40,11 @@ def command(app: App, cmd: Sequence[str]) -> int:
     if app.flags.keys() - {"debug"}:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in app.flags)
         raise click.UsageError(
-            f"{flags}: not for the sandbox: its etcd is its own, and its output CMD's"
+            f"{flags}: the sandbox runs its own etcd, and its output is CMD's: remove {flags}"
         )
     with unwinding(*ENDING), Sandbox() as sandbox:
         if not cmd:
             shell = os.environ.get("SHELL") or "/bin/sh"
-            stderr.say(f"etcd is at {sandbox.endpoint}; leave with exit, and it is gone")
+            stderr.say(f"etcd runs at {sandbox.endpoint} until you leave this shell (exit)")
             cmd = [shell]
         return run(cmd, sandbox.environment(environment()))

@@ -9,8 +9,8 @@ import click
 from ... import keys
 from ...model import Endpoint, Update
 from ..failures import InputError
-from ..files import name_of, read_bytes
-from ..updates.endpoint import Tells, settle
+from ..files import display_name, read_bytes
+from ..updates.endpoint import Notifier, complete
 from ..updates.file import parse
 
 __all__ = ["read_file", "settled"]
@@ -35,14 +35,14 @@ def read_file(file: str, check: Callable[[Update], None]) -> Sequence[Update]:
             raise ValueError(f"{key} is named twice")
         found.add(key)
 
-    updates = parse(read_bytes(file), name_of(file), check_add)
+    updates = parse(read_bytes(file), display_name(file), check_add)
     if not updates:
-        raise InputError(f"{name_of(file)}: there is no endpoint in it")
+        raise InputError(f"{display_name(file)}: there is no endpoint in it")
     return updates
 
 
 def settled(
-    updates: Iterable[Update], local_address: Callable[[], str], tells: Tells
+    updates: Iterable[Update], local_address: Callable[[], str], tells: Notifier
 ) -> dict[str, Endpoint]:
     """
     Return *updates* as endpoints by their keys, both in full.
@@ -53,7 +53,7 @@ def settled(
     """
     endpoints: dict[str, Endpoint] = {}
     for update in updates:
-        full = settle(update, local_address, tells)
+        full = complete(update, local_address, tells)
         if full.key in endpoints:
             raise click.UsageError(f"{full.key} is named twice")
         if full.endpoint is not None:

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 from ...addresses import HostPort, parse_address
 from ...errors import InvalidEndpointError
 from ..child import is_command
-from ..grammar.options import parse_text
+from ..parsing import parse_text
 
 __all__ = ["ExecSpec", "GrpcSpec", "Spec", "TcpSpec", "parse_spec"]
 

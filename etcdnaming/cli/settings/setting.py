@@ -1,26 +1,34 @@
 """
-One setting: how it is called and read, and where its value comes from.
+Find the value of a setting, and check values from the environment.
 
 A flag wins over ``ETCDNAMING_X``, that over ``ETCDCTL_X``, that over the default.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from ...errors import InvalidSettingError
 
-__all__ = ["PREFIXES", "Setting", "Value", "find", "from_environment", "refuse"]
+__all__ = [
+    "PREFIXES",
+    "Setting",
+    "Value",
+    "check_supported",
+    "check_variables",
+    "find",
+    "from_environment",
+]
 
 PREFIXES = ("ETCDNAMING_", "ETCDCTL_")
 
 
 class Setting(NamedTuple):
     """
-    One setting. *metavar* is empty for a flag.
+    The definition of a setting. *metavar* is empty for a flag.
 
-    *refusal* says why anything but the default can't be had, and what to do instead.
+    *refusal* says why only the default is supported, and what to do instead.
     """
 
     name: str
@@ -38,7 +46,7 @@ class Setting(NamedTuple):
 
     @property
     def key(self) -> str:
-        """The name in Python, which is also `Client`'s."""
+        """The name in Python, which is also the name of `Client`'s argument."""
         return self.name.replace("-", "_")
 
     def variable(self, prefix: str) -> str:
@@ -47,7 +55,7 @@ class Setting(NamedTuple):
 
 
 Value: TypeAlias = tuple[Any, str]
-"""What a setting is, and the flag or variable that says so, if any."""
+"""The value of a setting, and the flag or variable it comes from ("" for the default)."""
 
 
 def find(setting: Setting, given: Mapping[str, Any], environ: Mapping[str, str]) -> Value:
@@ -55,7 +63,7 @@ def find(setting: Setting, given: Mapping[str, Any], environ: Mapping[str, str])
     Return the value of *setting*; *given* are the flags, parsed.
 
     Raises:
-        InvalidSettingError: The variable that counts has no such value, or it can't be had.
+        InvalidSettingError: The value of the variable is invalid or not supported.
     """
     if setting.key in given:
         return given[setting.key], setting.flag
@@ -67,7 +75,7 @@ def find(setting: Setting, given: Mapping[str, Any], environ: Mapping[str, str])
 
 
 def from_environment(setting: Setting, environ: Mapping[str, str], prefix: str) -> Value | None:
-    """Return what the variable of *setting* with this prefix says; an empty one says nothing."""
+    """Return the value of the setting's variable with this prefix, if it is set and not empty."""
     variable = setting.variable(prefix)
     text = environ.get(variable)
     if not text:
@@ -76,16 +84,55 @@ def from_environment(setting: Setting, environ: Mapping[str, str], prefix: str) 
         value = setting.parse(text)
     except ValueError as exc:
         raise InvalidSettingError(f"{variable}: {exc}") from exc
-    refuse(setting, value, variable)
+    check_supported(setting, value, variable)
     return value, variable
 
 
-def refuse(setting: Setting, value: Any, source: str) -> None:
+def check_supported(setting: Setting, value: Any, source: str) -> None:
     """
-    Make sure that *value* can be had.
+    Check that *value* is supported.
 
     Raises:
-        InvalidSettingError: It can't.
+        InvalidSettingError: It is not.
     """
     if setting.refusal and value != setting.default:
         raise InvalidSettingError(f"{source}: {setting.refusal}")
+
+
+def check_variables(found: Mapping[str, Value]) -> None:
+    """
+    Check the values in *found* that come from the environment, before they are used.
+
+    A later error could not say which variable was wrong.
+
+    Raises:
+        InvalidSettingError: A value can't be used; the error names the variable.
+    """
+    for name, (value, source) in found.items():
+        if source.startswith(PREFIXES) and name in _CHECKS:
+            try:
+                _CHECKS[name](value)
+            except OSError as exc:
+                raise InvalidSettingError(f"{source}: {value}: {exc.strerror}") from exc
+            except InvalidSettingError as exc:
+                raise InvalidSettingError(f"{source}: {exc}") from exc
+
+
+def _check_endpoints(endpoints: Sequence[str]) -> None:
+    from ...etcd.addresses import parse_addresses  # imports gRPC
+
+    parse_addresses(endpoints)
+
+
+def _check_file(name: str) -> None:
+    with open(name, "rb"):
+        pass
+
+
+_CHECKS: Mapping[str, Callable[[Any], None]] = {
+    "endpoints": _check_endpoints,
+    "cacert": _check_file,
+    "cert": _check_file,
+    "key": _check_file,
+    "password_file": _check_file,
+}

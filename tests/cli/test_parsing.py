@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from etcdnaming.cli.grammar.durations import parse_duration, parse_timeout
-from etcdnaming.cli.grammar.lease import parse_lease, parse_ttl
+from etcdnaming.cli.parsing import parse_duration, parse_lease, parse_timeout, parse_ttl
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_add_warns_of_metadata_text_that_is_json(
     """It is stored as the text that it is."""
     result = run("add", "svc/e1", "--addr", "1:1", "--metadata", text, *dry_run)
 
-    warning = f"--metadata stores this JSON {kind} as text, --metadata-json as the {kind} it is"
+    warning = f"--metadata stores this JSON {kind} as text; --metadata-json stores the {kind}"
     assert (result.status, result.err) == (0, f"Warning: {warning}\n")
     stored = json.dumps({"Op": 0, "Addr": "1:1", "Metadata": text}, separators=(",", ":"))
     assert etcd.get("") == ({} if dry_run else {b"svc/e1": stored.encode()})
@@ -116,8 +116,8 @@ def test_a_port_alone_is_refused_where_etcd_is_local(run: Run, etcd: Etcd) -> No
     assert result == Result(
         128,
         "",
-        "Error: :50051 has no host, and 127.0.0.1 is how etcd is reached, where nobody else finds "
-        "this machine: write HOST:50051, or 127.0.0.1:50051 for clients right here "
+        "Error: :50051 has no host, and this machine reaches etcd by 127.0.0.1, which others can't "
+        "dial: use HOST:50051, or 127.0.0.1:50051 for clients on this machine "
         "(see etcdnaming add --help)\n",
     )
     assert etcd.get("") == {}
@@ -154,7 +154,7 @@ def test_add_stores_an_address_that_no_client_can_dial_with_force(run: Run, etcd
 )
 def test_warns_of_an_address_nobody_can_dial(run: Run, addr: str, host: str) -> None:
     """It is taken over from a server's configuration again and again."""
-    warning = f"Warning: {addr}: {host} is where servers listen, no client can dial it\n"
+    warning = f"Warning: {addr}: servers listen on {host}, but clients can't dial it\n"
 
     assert run("add", "svc/e1", "--addr", addr) == Result(0, "OK\n", warning)
 
@@ -244,7 +244,7 @@ def test_add_with_ttl_keeps_the_lease_when_the_outcome_is_unknown(run: Run, etcd
     warning, error = result.err.splitlines()
     lease = etcd.lease_of("svc/e1")
     assert result.status == 1
-    assert warning == f"Warning: lease {lease:016x} with TTL(60s) is left to expire"
+    assert warning == f"Warning: lease {lease:016x} with TTL(60s) remains until it expires"
     assert error.endswith("the change may have been applied")
 
 

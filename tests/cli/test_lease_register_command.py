@@ -225,5 +225,5 @@ def test_an_address_that_is_of_no_use_is_told_before_long(spawn: Spawn, etcd: Et
 
     result = process.finish()
     assert (result.status, result.out) == (128, "")
-    assert "write HOST:80, or 127.0.0.1:80" in result.err
+    assert "use HOST:80, or 127.0.0.1:80" in result.err
     assert is_empty(etcd)

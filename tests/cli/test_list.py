@@ -126,7 +126,7 @@ def test_good_values_are_no_error(run: Run, two: Etcd) -> None:
 )
 def test_emptiness_can_be_an_error(run: Run, args: list[str], out: str, where: str) -> None:
     """With --fail-if-empty, for deploy scripts."""
-    message = f"Error: nothing under {where}/\n"
+    message = f"Error: nothing found under {where}/\n"
 
     assert run("list", *args, "--fail-if-empty") == Result(7, out, message)
 

@@ -114,7 +114,7 @@ def test_a_time_may_be_for_ever(run: Run, one: Etcd, name: str) -> None:
     assert run("list", "svc", f"--{name}=2562047h") == Result(0, LINE, "")
 
 
-UNSENDABLE = "a character that can't be sent: only printable ASCII is allowed"
+UNSENDABLE = "only printable ASCII is allowed"
 
 
 @pytest.mark.parametrize("text", ["hush\nhush", "hush\x7f", "hush \xe4", "hush\udcff"])
@@ -141,14 +141,14 @@ def test_an_empty_file_name_is_refused(run: Run, name: str) -> None:
     """A shell has made it from a variable that is not set."""
     result = run("list", "svc", f"--{name}=")
 
-    message = f"Invalid value for '--{name}': an empty file name (see etcdnaming list --help)"
+    message = f"Invalid value for '--{name}': the file name is empty (see etcdnaming list --help)"
     assert result == Result(128, "", f"Error: {message}\n")
 
 
-DISCOVERY = "not supported yet: look the SRV record up, and name its hosts in --endpoints"
+DISCOVERY = "not supported: look up the SRV record, and use --endpoints with its hosts"
 VERIFY = (
-    "gRPC for Python verifies every server: give --cacert the CA of this one, or its own "
-    "certificate if it has signed that itself"
+    "not supported: gRPC for Python verifies every server; use --cacert with the server's CA, "
+    "or with its certificate if that is self-signed"
 )
 HEX = r"not supported: bytes that are not UTF-8 are shown as \xNN, and by -w json in base64"
 REFUSED = [
@@ -160,12 +160,12 @@ REFUSED = [
     (
         "max-request-bytes",
         "1024",
-        "the server's own limit (etcd --max-request-bytes) decides: leave it out",
+        "not supported: the server's limit counts (etcd --max-request-bytes); remove it",
     ),
     (
         "max-recv-bytes",
         "1024",
-        "answers of any size are taken, and long lists read in pages: leave it out",
+        "not supported, not needed: responses have no size limit; remove it",
     ),
 ]
 
@@ -377,8 +377,8 @@ def test_name_and_password_may_come_from_different_places(
             ["--user", "root"],
             {},
             (
-                "the user 'root' needs a password: --password-file FILE, ETCDNAMING_PASSWORD, "
-                "or a terminal to ask on"
+                "the user 'root' needs a password: use --password-file or ETCDNAMING_PASSWORD; "
+                "stdin is not a terminal"
             ),
         ),
         (["--password", "x"], {}, "--password needs a --user"),
@@ -386,7 +386,7 @@ def test_name_and_password_may_come_from_different_places(
         (
             ["--user", "root", "--password", "x", "--password-file", "y"],
             {},
-            "a password and a password file: which of them is it?",
+            "use either --password or --password-file",
         ),
         (
             ["--user", "root", "--password-file", "/nowhere"],
@@ -399,7 +399,7 @@ def test_name_and_password_may_come_from_different_places(
         (
             [],
             {"ETCDCTL_USER": "root", "ETCDCTL_PASSWORD": "x", "ETCDCTL_PASSWORD_FILE": "y"},
-            "a password and a password file: which of them is it?",
+            "use either --password or --password-file",
         ),
     ],
 )
@@ -419,7 +419,7 @@ def test_asks_for_a_password_on_a_terminal(
     name, _, password = ROOT.partition(":")
     screen = terminal("-w", "simple", "list", "other", "--user", name, "--endpoints", etcd.endpoint)
 
-    screen.expect_exact(f"Password of {name} for etcd: ")
+    screen.expect_exact(f"etcd password for {name}: ")
     screen.waitnoecho()
     screen.sendline(password)
     screen.expect_exact("other/e1\t1:1\tnull\r\n")
@@ -431,7 +431,7 @@ def test_a_ctrl_c_at_the_password_gives_the_echo_back(terminal: Terminal) -> Non
     """Or the shell after us would be blind."""
     screen = terminal("list", "svc", "--user", "root")
 
-    screen.expect_exact("Password of root for etcd: ")
+    screen.expect_exact("etcd password for root: ")
     screen.waitnoecho()
     screen.sendintr()
     wait_until(screen.getecho)

@@ -49,7 +49,7 @@ def test_duration_is_refused_when_it_is_anything_else(text: str) -> None:
 @pytest.mark.parametrize("text", ["2562048h", "9223372037s", "9223372037", f"{'9' * 400}s"])
 def test_a_duration_ends_where_go_s_does(text: str) -> None:
     """Nothing here could wait longer either."""
-    with pytest.raises(ValueError, match=r"is longer than the 292 years that a duration may be$"):
+    with pytest.raises(ValueError, match=r"is longer than the maximum duration of 292 years$"):
         parse_duration(text)
     assert parse_duration("2562047h") == 2562047 * 3600
 
@@ -84,5 +84,5 @@ def test_a_lease_is_hex(text: str, lease: int) -> None:
 @pytest.mark.parametrize("text", ["", "x", "-1", "0x1f", "1_0", " 1", "8000000000000000", "\u0661"])
 def test_all_else_is_no_lease(text: str) -> None:
     """etcd has ids of 63 bits."""
-    with pytest.raises(ValueError, match="is not the id of a lease"):
+    with pytest.raises(ValueError, match=r"is not a lease ID \(hex\)"):
         parse_lease(text)

@@ -90,7 +90,7 @@ def test_a_mistake_of_ours_shows_where_it_is(run: Run, monkeypatch: pytest.Monke
 
     assert (result.status, result.out) == (1, "")
     assert result.err.startswith("Traceback (most recent call last):\n")
-    assert result.err.endswith("\nError: this is a mistake in etcdnaming, please report it\n")
+    assert result.err.endswith("\nError: this is a bug in etcdnaming, please report it\n")
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_help_is_no_error(run: Run, args: list[str]) -> None:
 @pytest.mark.parametrize("format", ["yaml", "TABLE", "protobuf"])
 def test_a_format_is_checked_before_anything_is_sent(run: Run, etcd: Etcd, format: str) -> None:
     """etcdctl finds out after it has put."""
-    hint = "; for machines there is json" if format == "protobuf" else ""
+    hint = "; use json for machines" if format == "protobuf" else ""
     message = (
         f"Error: unsupported output format '{format}': %s takes fields, json, simple, table{hint}\n"
     )

@@ -144,7 +144,7 @@ def test_warns_when_a_fold_takes_a_key_off_its_lease(run: Run, etcd: Etcd) -> No
 
     result = run("txn-update", "--del", "svc/e1", "--add", "svc/e1=1:2")
 
-    warning = f"Warning: svc/e1 leaves lease {lease:016x}: nothing removes it any more\n"
+    warning = f"Warning: svc/e1 was detached from lease {lease:016x} and is permanent now\n"
     assert result == Result(0, "SUCCESS\n", warning)
     assert etcd.lease_of("svc/e1") == 0
 
@@ -284,7 +284,7 @@ def test_a_batch_holds_all_that_is_said_of_a_key(run: Run, etcd: Etcd) -> None:
 
     result = run("txn-update", "-", "--batch-size", "1", input=updates)
 
-    warning = f"Warning: svc/e1 leaves lease {lease:016x}: nothing removes it any more\n"
+    warning = f"Warning: svc/e1 was detached from lease {lease:016x} and is permanent now\n"
     assert result == Result(0, "SUCCESS\n", warning)
     assert etcd.get("") == {b"svc/e1": value("1:2")}
 
@@ -354,7 +354,7 @@ def test_shows_no_bar_in_a_pipe(run: Run) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ([], "nothing to do: name a FILE (- is stdin), --add or --del"),
+        ([], "nothing to do: use FILE (- reads stdin), --add or --del"),
         (["--add", "svc/e1"], "Invalid value for '--add': 'svc/e1' is not KEY=ADDR"),
         (
             ["--del=svc/a", "--if-mod-rev=svc/a"],

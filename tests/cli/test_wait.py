@@ -153,7 +153,7 @@ def test_who_may_not_read_need_not_wait(spawn: Spawn, auth_etcd: Callable[..., E
     ("args", "message"),
     [
         (["svc", "--min=3", "--max=2"], "--min is more than --max"),
-        (["svc", "--addr=1:1", "--gone=1:1"], "1:1 can't be there and gone"),
+        (["svc", "--addr=1:1", "--gone=1:1"], "--addr 1:1 and --gone 1:1 can't be combined"),
         (["svc", "--timeout=-1s"], "'-1s' is not a duration"),
         (["svc", "--min=x"], "'x' is not a whole number"),
         (["/"], "it names no service"),

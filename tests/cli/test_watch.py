@@ -276,7 +276,7 @@ def test_a_timeout_does_not_matter_when_the_count_is_met(run: Run, etcd: Etcd) -
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["svc", "svc2"], "unexpected argument 'svc2': a command to run stands after --"),
+        (["svc", "svc2"], "unexpected argument 'svc2': put a command to run after --"),
         (["svc", "--debounce=1s"], "--debounce and --on-error need a command: -- CMD"),
         (["svc", "--on-error=continue"], "--debounce and --on-error need a command: -- CMD"),
         (["svc", "--count=0"], "'--count': must be at least 1"),

@@ -90,10 +90,7 @@ def test_what_can_not_be_told_is_found_by_reading_again(
 
     deleted = [("DELETE", "1", True), ("DELETE", "2", True)]
     assert told(watch) == [("PUT", "2", False), *deleted, ("PUT", "3", False)]
-    assert (
-        "\nresync: etcd could not tell what was missed; reading again showed 2 differences\n"
-        in watch.err
-    )
+    assert "\nresync: changes were lost; reading etcd again showed 2 differences\n" in watch.err
 
 
 @pytest.mark.parametrize("option", ["--user=reader:wrong", "--auth-jwt-token=wrong"])

@@ -29,7 +29,7 @@ def test_a_port_gets_the_address_that_reaches_etcd(
 ) -> None:
     """And that is said, for it may be the wrong one of several; the key gets it too."""
     assert complete(add("svc/", ":50051"), lambda: host) == add(f"svc/{addr}", addr)
-    assert capsys.readouterr() == ("", f":50051 is {addr}, by which this machine reaches etcd\n")
+    assert capsys.readouterr() == ("", f":50051 becomes {addr}, this machine's IP towards etcd\n")
 
 
 @pytest.mark.parametrize(
@@ -41,8 +41,8 @@ def test_an_address_only_we_can_dial_is_not_published(host: str) -> None:
         complete(add("svc/", ":50051"), lambda: host)
 
     assert str(caught.value) == (
-        f":50051 has no host, and {host or 'a socket'} is how etcd is reached, where nobody else "
-        "finds this machine: write HOST:50051, or 127.0.0.1:50051 for clients right here"
+        f":50051 has no host, and this machine reaches etcd by {host or 'a socket'}, which others "
+        "can't dial: use HOST:50051, or 127.0.0.1:50051 for clients on this machine"
     )
 
 
@@ -55,7 +55,9 @@ def test_says_that_our_address_is_unknown() -> None:
     with pytest.raises(click.UsageError) as caught:
         complete(add("svc/e1", ":50051"), unreachable)
 
-    assert str(caught.value) == ":50051 needs a host, and ours is unknown: Network is unreachable"
+    assert str(caught.value) == (
+        ":50051 has no host, and this machine's IP towards etcd is unknown: Network is unreachable"
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ Everything that can go wrong, in one tree. Each error is made from its facts and
     ├── TooManyOperationsError      more than one transaction takes; nothing was written
     ├── ConditionFailedError        a condition of an update was not met; nothing was written
     ├── ClosedError                 what was waited for has been closed by its owner
+    ├── InheritedError              a forked child uses what only its parent can use
     ├── ConflictError               others kept changing the same keys; nothing was written
     │   └── KeyHeldError            a key hangs on somebody else's lease, and is left to him
     ├── SandboxError                no throwaway etcd could be started
@@ -50,6 +51,7 @@ __all__ = [
     "EtcdNotFoundError",
     "EtcdnamingError",
     "FutureRevisionError",
+    "InheritedError",
     "InvalidEndpointError",
     "InvalidKeyError",
     "InvalidSettingError",
@@ -137,6 +139,13 @@ class ConditionFailedError(EtcdnamingError):
 
 class ClosedError(EtcdnamingError):
     """Its owner has closed it, in another thread: no trouble, but an end."""
+
+
+class InheritedError(EtcdnamingError):
+    """A watch or a registration of the parent process is used in a forked child."""
+
+    def __init__(self, thing: str) -> None:
+        super().__init__(f"{thing} belongs to the parent of this forked process: make a new one")
 
 
 class ConflictError(EtcdnamingError):

@@ -22,7 +22,6 @@ from etcdnaming import Endpoint, EndpointManager, Update
 from etcdnaming.aio import Channel, insecure_channel, secure_channel
 from etcdnaming.errors import InvalidSettingError, InvalidTargetError
 from etcdnaming.etcd import Client
-from etcdnaming.resolver import following
 
 
 @pytest.fixture
@@ -324,6 +323,11 @@ async def test_a_closed_channel_ends_its_calls(
     assert channel.get_state() is grpc.ChannelConnectivity.SHUTDOWN
 
 
+def is_followed() -> bool:
+    """Say whether any target is followed in this process."""
+    return any(each.name == "etcdnaming-resolver" for each in threading.enumerate())
+
+
 @in_loop
 async def test_a_closed_channel_leaves_nothing_behind(client: Client) -> None:
     """And calls on it are a mistake."""
@@ -331,10 +335,10 @@ async def test_a_closed_channel_leaves_nothing_behind(client: Client) -> None:
     await channel.close()
     with pytest.raises(grpc.aio.UsageError, match="closed"):
         await ask(channel, 1)
-    await wait_until(lambda: not following._shared)  # noqa: SLF001
+    await wait_until(lambda: not is_followed())
     forgotten = insecure_channel("foo/svc", client)
     del forgotten
-    await wait_until(lambda: not following._shared)  # noqa: SLF001
+    await wait_until(lambda: not is_followed())
 
 
 @in_loop

@@ -17,7 +17,7 @@ DOORS = {
     "grpc": ("etcd/", "resolver/", "aio/", "probing/health.py", "xds/bridge/"),
     "prometheus_client": ("xds/bridge/metrics.py",),
     "rich": ("cli/output/",),
-    "logging": ("log.py",),
+    "logging": ("log.py", "cli/commands/xds_bridge.py"),
     "msgspec": ("wire/decoding.py", "wire/json_rewriter.py"),
     "etcdnaming.cli": ("cli/", "__main__.py"),
     "etcdnaming.etcd.rpc_pb2": ("etcd/",),
@@ -38,7 +38,7 @@ KNOWS: dict[str, set[str]] = {
     "etcd/": {"errors", "etcd", "forking", "log", "model"},
     "process/": {"process"},
     "probing/": {"probing"},
-    "xds/": {"errors", "etcd", "keys", "model", "resolver", "watching", "xds"},
+    "xds/": {"errors", "etcd", "keys", "model", "resolver", "endpoints", "xds"},
 }
 
 

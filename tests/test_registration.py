@@ -5,17 +5,20 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
 from harness import AT_ONCE, READER, TIMEOUT, WRITER, Etcd, wait_until
 from harness.registrations import Told, holds
+from harness.wire import Wire
 
 from etcdnaming import Client, Endpoint, Registration, RegistrationEvent, wire
 from etcdnaming.endpoints import transaction
 from etcdnaming.errors import (
     AuthenticationError,
+    ClientClosedError,
     ClosedError,
     InvalidEndpointError,
     InvalidSettingError,
@@ -244,6 +247,109 @@ def test_endpoints_can_be_withdrawn_and_restored(etcd: Etcd, client: Client) -> 
         assert etcd.leases() == [lease]
         assert told.kinds.count("withdrawn") == 4
     assert etcd.leases() == []
+
+
+@pytest.mark.server
+def test_wait_returns_when_etcd_holds_what_was_asked_for(etcd: Etcd, client: Client) -> None:
+    """However soon it is called: a drain is `withdraw` and `wait`."""
+    with registered(client) as (registration, _):
+        for _ in range(20):
+            registration.withdraw()
+            assert registration.wait(10)
+            assert etcd.entries("svc/") == []
+            assert registration.endpoints == {}
+            registration.restore()
+            assert registration.wait(10)
+            assert holds(etcd, KEY, HERE, registration.lease)
+            registration.set("svc/e2", THERE)
+            assert registration.wait(10)
+            assert holds(etcd, "svc/e2", THERE, registration.lease)
+            assert registration.endpoints == {KEY: HERE, "svc/e2": THERE}
+            registration.remove("svc/e2")
+            assert registration.wait(10)
+            assert [entry.key for entry in etcd.entries("svc/")] == [KEY.encode()]
+
+
+def test_wait_is_not_over_while_a_removed_endpoint_may_be_in_etcd(etcd: Etcd) -> None:
+    """A write without an answer may have been applied."""
+    with (
+        closing(Wire(etcd.endpoint)) as relay,
+        Client([relay.endpoint], command_timeout=0.5) as client,
+        registered(client) as (registration, _),
+    ):
+        relay.hold_answers()
+        registration.set("svc/e2", THERE)
+        wait_until(lambda: etcd.entries("svc/e2"))
+        registration.remove("svc/e2")
+        assert not registration.wait(2)
+        relay.mend()
+        assert registration.wait(30)
+        assert [entry.key for entry in etcd.entries("svc/")] == [KEY.encode()]
+
+
+def test_registrations_that_close_at_once_all_leave(etcd: Etcd) -> None:
+    """Two hundred of them, from a thread each, when etcd is not near."""
+    with closing(Wire(etcd.endpoint)) as relay, Client([relay.endpoint]) as client:
+        all_of_them = [Registration(client, {f"svc/e{n:03}": HERE}) for n in range(200)]
+        for each in all_of_them:
+            each.start(wait=False)
+        assert all(each.wait(30) for each in all_of_them)
+        threads = threading.active_count()
+        relay.delay = 0.03  # one after another they would take 24 seconds
+        with ThreadPoolExecutor(len(all_of_them)) as pool:
+            assert all(pool.map(lambda each: each.close(12), all_of_them))
+        assert etcd.entries("svc/") == []
+        assert etcd.leases() == []
+        wait_until(lambda: threading.active_count() < threads)
+
+
+class Stuck(Client):
+    """A client whose writes of `THERE` get no answer until *free* is set."""
+
+    def __init__(self, etcd: Etcd) -> None:
+        super().__init__([etcd.endpoint])
+        self.stuck, self.free = threading.Event(), threading.Event()
+
+    def txn(self, request: rpc.TxnRequest) -> rpc.TxnResponse:
+        """Write, perhaps later."""
+        if any(each.request_put.value == wire.encode(THERE) for each in request.success):
+            self.stuck.set()
+            self.free.wait(30)
+        return super().txn(request)
+
+
+def test_closing_does_not_wait_for_another_registration(etcd: Etcd) -> None:
+    """What that asks of etcd is not answered."""
+    client = Stuck(etcd)
+    with client, registered(client) as (first, _):
+        second = Registration(client, {"svc/e2": HERE})
+        second.start()
+        first.set(KEY, THERE)
+        assert client.stuck.wait(10)
+        assert second.close(10)
+        assert [entry.key for entry in etcd.entries("svc/")] == [KEY.encode()]
+        client.free.set()
+        assert first.wait(10)
+
+
+@pytest.mark.server
+def test_a_closed_client_ends_its_registrations(etcd: Etcd) -> None:
+    """They say so, and what is left of them goes with the lease."""
+    before = threading.active_count()
+    told = Told()
+    client = Client([etcd.endpoint])
+    registration = Registration(client, {KEY: HERE}, ttl=2, on_state=told)
+    registration.start()
+    client.close()
+    wait_until(lambda: not registration.registered)
+    with pytest.raises(ClientClosedError):
+        registration.wait(10)
+    assert told.kinds == ["granted", "registered", "lost"]
+    assert not registration.close()
+    with pytest.raises(ClientClosedError):
+        Registration(client, {KEY: HERE}).start()
+    wait_until(lambda: threading.active_count() <= before)
+    wait_until(lambda: not etcd.entries("svc/"))
 
 
 @pytest.mark.server

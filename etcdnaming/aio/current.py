@@ -13,6 +13,8 @@ import grpc
 import grpc.aio
 
 from ..etcd import Client
+from ..etcd.threads import full_jitter
+from ..log import logger
 from ..resolver.following import follow, unfollow
 from ..resolver.inner import Inner, View
 from ..resolver.outlook import Outlook
@@ -21,6 +23,8 @@ from ..resolver.terms import Terms
 from ..resolver.waiting import admit, too_late
 
 __all__ = ["Current"]
+
+_log = logger(__name__)
 
 
 class Current:
@@ -90,9 +94,19 @@ class Current:
             self._loop.call_soon_threadsafe(self._news.set)
 
     async def _run(self) -> None:
+        failures = 0
         try:
-            while await self._wait_for_news():
-                await self._replace(self._following.outlook)
+            while True:
+                try:
+                    if not await self._wait_for_news():
+                        return
+                    await self._replace(self._following.outlook)
+                    failures = 0
+                except Exception:  # noqa: BLE001 - whatever it is, the endpoints have to be followed
+                    failures += 1
+                    _log.exception("a channel goes on after an error")
+                    await asyncio.sleep(full_jitter(failures))
+                    self._news.set()
         finally:
             unfollow(self._following, self._wake)
             self._take(View())

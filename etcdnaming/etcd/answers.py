@@ -33,6 +33,7 @@ __all__ = [
     "NotNowError",
     "TokenRefusedError",
     "invalid",
+    "lacks_space",
     "understand",
     "understand_text",
 ]
@@ -148,6 +149,11 @@ def understand_text(text: str, member: str) -> EtcdError:
     if said:
         return _etcd_said(said, member, writes=False).error
     return RefusedError(f"{member}: watch refused: {text or 'no reason given'}")
+
+
+def lacks_space(exc: EtcdError) -> bool:
+    """Say whether a write failed because etcd's database is as large as it may be."""
+    return "database space exceeded" in str(exc)
 
 
 def _etcds_words(text: str) -> str:

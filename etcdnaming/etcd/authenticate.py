@@ -12,6 +12,7 @@ from .answers import understand
 from .deadline import Deadline
 from .login import LoginPostponedError, is_sendable
 from .members import Member, Members
+from .threads import no_thread
 
 __all__ = ["Authenticator"]
 
@@ -38,7 +39,10 @@ class Authenticator:
         Raises:
             EtcdError: There is none.
         """
-        return self._members.current(Deadline(self._dial_timeout))
+        try:
+            return self._members.current(Deadline(self._dial_timeout))
+        except RuntimeError as exc:  # gRPC could not start the thread that watches a connection
+            raise no_thread(exc) from exc
 
     def log_in(self, member: Member, user: str, password: str) -> str:
         """

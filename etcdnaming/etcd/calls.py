@@ -21,6 +21,7 @@ from .deadline import Deadline, within
 from .idling import threads_of_a_call
 from .login import Login
 from .members import Member, Members
+from .threads import no_thread
 
 __all__ = ["Answers", "Caller", "Method"]
 
@@ -114,7 +115,9 @@ class Caller:
         member, metadata = self._beginning()
         call = member.channel.stream_stream(method.path, *_formats(method))
         with threads_of_a_call():
-            return member, _answers(call, iter(requests), metadata)
+            return member, self._begin_stream(
+                member, lambda: call(iter(requests), metadata=metadata)
+            )
 
     def listen(
         self, method: Method[Request, Response], request: Callable[[], Request]
@@ -127,7 +130,7 @@ class Caller:
         """
         member, metadata = self._beginning()
         call = member.channel.unary_stream(method.path, *_formats(method))
-        return member, _answers(call, request(), metadata)
+        return member, self._begin_stream(member, lambda: call(request(), metadata=metadata))
 
     def leave(self, member: Member) -> None:
         """Use another one from now on."""
@@ -138,10 +141,40 @@ class Caller:
         self._closing.set()
         self._login.close()
 
+    def after_fork(self) -> None:
+        """Pause without a lock that a thread of the parent may hold: see `forking`."""
+        closing, self._closing = self._closing, threading.Event()
+        if closing.is_set():
+            self._closing.set()
+
     def _beginning(self) -> tuple[Member, _Metadata]:
         with within(self._total) as deadline:
             token = self._login.token(deadline, self._authenticator)
-            return self._members.current(deadline), (*_identity(token), REQUIRE_LEADER)
+            return self._current(deadline), (*_identity(token), REQUIRE_LEADER)
+
+    def _current(self, deadline: Deadline) -> Member:
+        try:
+            return self._members.current(deadline)
+        except RuntimeError as exc:  # gRPC could not start the thread that watches a connection
+            raise no_thread(exc) from exc
+
+    def _begin_stream(
+        self, member: Member, begin: Callable[[], Answers[Response]]
+    ) -> Answers[Response]:
+        """
+        Return what *begin* begins on *member*.
+
+        gRPC starts threads for it. When it can't start that of the channel, it takes the thread for
+        started all the same, so that no later stream on this channel would ever get an answer: the
+        channel has to be given up.
+        """
+        try:
+            return begin()
+        except ValueError as exc:  # what gRPC raises for a channel that was closed
+            raise ClientClosedError from exc
+        except RuntimeError as exc:
+            self._members.leave(member)
+            raise no_thread(exc) from exc
 
     def _pause(self) -> None:
         from random import uniform  # is not wanted by calls that go well
@@ -160,7 +193,7 @@ class Caller:
         # A learner that is reached is as good as no endpoint: the search for another one ends, too.
         search = Deadline(self._dial_timeout)
         while True:
-            member = self._members.current(deadline)
+            member = self._current(deadline)
             timeout = share * min(self._command_timeout, deadline.left())
             if not timeout:
                 # gRPC would report a deadline, which for a write can't be told from a lost answer.
@@ -208,17 +241,6 @@ def _formats(
     method: Method[Request, Response],
 ) -> tuple[Callable[[Request], bytes], Callable[[bytes], Response]]:
     return method.request.SerializeToString, method.response.FromString
-
-
-def _answers(
-    call: Callable[..., Answers[Response]],
-    said: Request | Iterator[Request],
-    metadata: _Metadata,
-) -> Answers[Response]:
-    try:
-        return call(said, metadata=metadata)
-    except ValueError as exc:  # what gRPC raises for a channel that was closed
-        raise ClientClosedError from exc
 
 
 def _identity(token: str | None) -> _Metadata:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidSettingError, RefusedError
+from ..forking import told_after_fork
 from ..model import Lease
 from . import rpc_pb2 as rpc
 from .addresses import parse_addresses
 from .answer_checks import fault_of_delete, fault_of_grant, fault_of_range, fault_of_txn
+from .attachments import Attachable, Attached, Attachments
 from .calls import Caller, Method
 from .deadline import within
 from .login import Login
@@ -133,6 +135,29 @@ class Client:
         self.caller = Caller(
             self._members, login, dial_timeout=dial_timeout, command_timeout=command_timeout
         )
+        self._attachments = Attachments()
+        told_after_fork(self)
+
+    def attach(self, kind: Hashable, factory: Callable[[], Attached]) -> Attached:
+        """
+        Return what all users of *kind* share; *factory* makes it for the first of them.
+
+        Whoever attaches detaches it again. It is closed by the last of them or with the client,
+        whichever is first; a forked child begins with nothing.
+
+        Raises:
+            ClientClosedError: By `close`.
+        """
+        return self._attachments.attach(kind, factory)
+
+    def detach(self, kind: Hashable, attached: Attachable) -> None:
+        """Use *attached* no longer; the last user closes it."""
+        self._attachments.detach(kind, attached)
+
+    def after_fork(self) -> None:
+        """Drop what is attached, in a child: see `forking`."""
+        self._attachments.after_fork()
+        self.caller.after_fork()
 
     def range(self, request: rpc.RangeRequest) -> rpc.RangeResponse:
         """Read keys; asked again elsewhere if a member does not answer."""
@@ -175,14 +200,15 @@ class Client:
             raise
         return Lease(granted.ID, granted.TTL)
 
-    def lease_revoke(self, lease: int) -> None:
+    def lease_revoke(self, lease: int) -> int:
         """
-        End *lease*, which deletes all keys on it.
+        End *lease*, which deletes all keys on it, and return the revision of that.
 
         Raises:
             LeaseNotFoundError: It is gone already.
         """
-        self.caller.call(_LEASE_REVOKE, rpc.LeaseRevokeRequest(ID=lease))
+        revoked = self.caller.call(_LEASE_REVOKE, rpc.LeaseRevokeRequest(ID=lease))
+        return revoked.header.revision
 
     def lease_time_to_live(self, lease: int) -> int:
         """Return the seconds *lease* has left; -1 if it is gone."""
@@ -203,7 +229,14 @@ class Client:
             return str(probe.getsockname()[0])
 
     def close(self) -> None:
-        """Give the connection up, if it is ours; it ends with the last call under way on it."""
+        """
+        Give the connection up, if it is ours; it ends with the last call under way on it.
+
+        Watches, registrations and channels that still use the client end with it, too: a watch
+        raises `ClientClosedError`, what is registered goes with its lease, and a channel keeps the
+        endpoints it has.
+        """
+        self._attachments.close()
         self.caller.close()
         self._members.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+from functools import partial
 from queue import SimpleQueue
 from typing import Generic, Protocol, TypeVar
 
@@ -15,11 +16,12 @@ from .answers import InvalidAnswerError, TokenRefusedError, understand
 from .calls import Answers, Caller, Method
 from .deadline import Deadline
 from .members import Member
+from .threads import full_jitter, run_steps, start_thread
 
 __all__ = ["Dialogue", "Listener"]
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
-"""Seconds between calls: none before the second, then doubled each time, with full jitter."""
+LONGEST_PAUSE = 2.0
+"""Seconds between calls, at most: none before the second, then more each time."""
 
 REFUSED_PAUSE = 30.0
 """Seconds until a login that was refused is tried again."""
@@ -51,6 +53,9 @@ class Dialogue(Generic[Request, Response]):
 
     A thread of its own calls and listens; any other may speak. `_lock` guards `_call` and
     `_closed`, so that nobody is called after the end.
+
+    Raises:
+        ConnectionFailedError: No thread can be started now.
     """
 
     def __init__(
@@ -65,7 +70,7 @@ class Dialogue(Generic[Request, Response]):
         self._closed = threading.Event()
         self._call: _Call[Request, Response] | None = None
         self._failures = 0
-        threading.Thread(target=self._run, name=name, daemon=True).start()
+        start_thread(partial(run_steps, self._call_once, self._closed.wait), name)
 
     def say(self, request: Request) -> None:
         """Send *request*, if there is a call; if not, the listener hears of the next."""
@@ -87,14 +92,25 @@ class Dialogue(Generic[Request, Response]):
             if self._call:
                 self._call.end()
 
-    def _run(self) -> None:
-        while not self._closed.is_set():
-            try:
-                self._hold(self._open())
-            except EtcdError as exc:
-                if not self._closed.is_set():
-                    self._listener.broken(exc)
-                    self._pause(exc)
+    def _call_once(self) -> bool:
+        """Call until that ends, and pause; return whether there is to be another call."""
+        if self._closed.is_set():
+            return False
+        try:
+            self._hold(self._open())
+        except Exception as exc:  # noqa: BLE001 - whatever it is, etcd has to be called again
+            if not self._closed.is_set():
+                self._break(exc)
+        return True
+
+    def _break(self, exc: Exception) -> None:
+        if isinstance(exc, EtcdError):
+            self._listener.broken(exc)
+            self._pause(exc)
+        else:
+            # Whatever it was, the call is over, and the listener must not take it for open.
+            self._listener.broken(ConnectionFailedError(str(exc)))
+            raise exc
 
     def _open(self) -> _Call[Request, Response]:
         requests: SimpleQueue[Request | None] = SimpleQueue()
@@ -138,8 +154,7 @@ class Dialogue(Generic[Request, Response]):
         if isinstance(exc, AuthenticationError) and not isinstance(exc, TokenRefusedError):
             self._closed.wait(REFUSED_PAUSE * random.uniform(0.9, 1.1))
         elif self._failures:
-            longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._failures, 10))
-            self._closed.wait(random.uniform(0, longest))
+            self._closed.wait(full_jitter(self._failures, LONGEST_PAUSE))
         self._failures += 1
 
 

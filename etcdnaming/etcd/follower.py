@@ -9,7 +9,6 @@ the range is read again, and whoever listens compares.
 
 from __future__ import annotations
 
-import random
 from contextlib import suppress
 from functools import partial
 
@@ -24,6 +23,7 @@ from ..errors import (
     PermissionDeniedError,
     TLSError,
 )
+from ..log import logger
 from . import rpc_pb2 as rpc
 from .answers import InvalidAnswerError, NotNowError
 from .beginning import begin
@@ -33,8 +33,11 @@ from .mailbox import Mailbox
 from .news import Connected, Disconnected, Events, News, Reading
 from .streams import Streams, refusal
 from .substream import AskAgainError, Substream
+from .threads import full_jitter
 
 __all__ = ["Follower"]
+
+_log = logger(__name__)
 
 IDLE = 30.0
 """Seconds after which etcd is asked, again and again, whether the stream tells what is there."""
@@ -45,8 +48,8 @@ LATE = 5.0
 KEY_ROOM = 50
 """Bytes kept of a stream for each key we know: the more of them, the longer we look at them."""
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
-"""Seconds between attempts: none before the first, then doubled each time, with full jitter."""
+LONGEST_PAUSE = 5.0
+"""Seconds between attempts, at most: none before the first, then more each time."""
 
 STEADY = 5.0
 """Seconds a stream must last for the pauses to begin again with the first."""
@@ -82,16 +85,16 @@ class Follower:
         self._streams.stop()
 
     def run(self) -> None:
-        """Tell news until told to stop, or until an error that stays."""
+        """Tell news until told to stop, or until an error that no retry heals."""
         with suppress(ClosedError):
             try:
                 while True:
                     self._live()
-            except Exception as exc:  # noqa: BLE001 - a bug, too, must not look like silence
+            except EtcdError as exc:
                 self._news.put(exc)
 
     def _live(self) -> None:
-        """Read what no stream can bring, then follow a stream until it breaks."""
+        """Read what no stream can bring, then follow a stream until it breaks; survive that."""
         try:
             self._read()
             with self._open() as stream:
@@ -101,8 +104,16 @@ class Follower:
                 self._follow(stream)
         except AskAgainError:
             pass  # all that was kept has been told: on with what was not, perhaps in another way
+        except ClosedError:
+            raise
         except EtcdError as exc:
-            self._survive(exc)
+            if self._is_final(exc):
+                raise
+            self._survive(exc, read_again=isinstance(exc, _READ_AGAIN))
+        except Exception as exc:  # noqa: BLE001 - whatever it is, the watch goes on
+            _log.exception("a watch goes on after an error")
+            # What was seen of the stream may have been lost with it, in the middle of a change.
+            self._survive(exc, read_again=True)
 
     def _read(self) -> None:
         if not self._begun:
@@ -119,9 +130,9 @@ class Follower:
                 raise NotNowError(exc.text) from exc
             self._streams.refuse(self._first_revision)
             raise
-        self._begun = True
         for news in beginning:
             self._news.put(news)
+            self._begun = True
 
     def _open(self) -> Substream:
         try:
@@ -189,16 +200,13 @@ class Follower:
             self._undelivered = 0
             self._news.put(Events(new))
 
-    def _survive(self, exc: EtcdError) -> None:
-        """Pause before the next attempt, or give up on what no attempt can heal."""
-        if self._is_final(exc):
-            raise exc
-        self._lost = isinstance(exc, _READ_AGAIN)
-        if self._failures or not self._lost:
+    def _survive(self, exc: Exception, *, read_again: bool) -> None:
+        """Pause before the next attempt."""
+        self._lost |= read_again
+        if self._failures or not isinstance(exc, _READ_AGAIN):
             self._tell(Disconnected(str(exc)))
         if self._failures:
-            longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._failures, 10))
-            self._streams.pause(random.uniform(0, longest))
+            self._streams.pause(full_jitter(self._failures, LONGEST_PAUSE))
         self._failures += 1
         if self._streams.stopped:
             raise ClosedError

@@ -45,13 +45,18 @@ class KeyWatch:
         self._open = False
 
     def follow(self, key: bytes) -> None:
-        """Tell of *key* from now on."""
+        """
+        Tell of *key* from now on.
+
+        Raises:
+            ConnectionFailedError: No thread can be started now; *key* is not followed.
+        """
         with self._lock:
             if key in self._followed:
                 return
-            self._followed.add(key)
             if self._dialogue is None:
                 self._dialogue = Dialogue(self._client.caller, _WATCH, self, "etcdnaming-keys")
+            self._followed.add(key)
             self._wanted.append(key)
             if self._open and self._asked is None:
                 self._ask_next()

@@ -27,6 +27,7 @@ from .answers import InvalidAnswerError, TokenRefusedError
 from .calls import Method
 from .client import Client
 from .dialogue import Dialogue
+from .threads import run_steps, start_thread
 
 __all__ = ["LeaseKeeper", "LeaseState"]
 
@@ -75,17 +76,23 @@ class LeaseKeeper:
         self._agenda: list[tuple[float, int]] = []
         self._dialogue: _Dialogue | None = None
         self._open = self._closed = False
+        self._planned = True
         self._heard = 0.0
         self._trouble = ""
 
     def keep(self, lease: Lease, tell: _Tell) -> None:
-        """Keep *lease* alive until it is forgotten or gone; *tell* hears what becomes of it."""
+        """
+        Keep *lease* alive until it is forgotten or gone; *tell* hears what becomes of it.
+
+        Raises:
+            ConnectionFailedError: No thread can be started now; *lease* is not kept alive.
+        """
         with self._changed:
+            if self._dialogue is None:
+                self._begin()
             kept = _Kept(lease, tell, time.monotonic())
             self._kept[lease.id] = kept
             self._plan(kept)
-            if self._dialogue is None:
-                self._begin()
 
     def forget(self, lease: int) -> None:
         """Don't keep it alive any longer."""
@@ -106,10 +113,9 @@ class LeaseKeeper:
         now = time.monotonic()
         with self._changed:
             self._open, self._heard = True, now
-            self._agenda.clear()
             for kept in self._kept.values():
-                kept.asked, kept.due, kept.planned = None, now, None
-                self._plan(kept)
+                kept.asked, kept.due = None, now
+            self._plan_all()
 
     def received(self, response: rpc.LeaseKeepAliveResponse) -> None:
         """Take an answer to our last question about a lease."""
@@ -121,8 +127,8 @@ class LeaseKeeper:
             if fault := fault_of_ttl(response.TTL, kept.ttl):
                 raise InvalidAnswerError(fault)  # no good answer, and no time to wait for
             if response.TTL <= 0:  # 0 from etcd itself, -1 from its proxy
-                del self._kept[response.ID]
                 kept.tell(LeaseState.GONE, "etcd does not know it any more")
+                del self._kept[response.ID]
                 return
             if kept.silent:
                 kept.tell(LeaseState.ALIVE, "")
@@ -139,36 +145,66 @@ class LeaseKeeper:
                 self._client.lease_time_to_live(some)  # renews the token
 
     def _begin(self) -> None:
-        self._dialogue = Dialogue(self._client.caller, _KEEP_ALIVE, self, "etcdnaming-keepalive")
-        run = partial(self._run, self._dialogue)
-        threading.Thread(target=run, name="etcdnaming-leases", daemon=True).start()
+        dialogue = Dialogue(self._client.caller, _KEEP_ALIVE, self, "etcdnaming-keepalive")
+        step = partial(self._keep_alive, dialogue)
+        try:
+            start_thread(partial(run_steps, step, self._pause), "etcdnaming-leases")
+        except EtcdError:
+            dialogue.close()
+            raise
+        self._dialogue = dialogue
 
-    def _run(self, dialogue: _Dialogue) -> None:
+    def _keep_alive(self, dialogue: _Dialogue) -> bool:
         with self._changed:
-            while not self._closed:
-                self._do_what_is_due(dialogue)
-                self._changed.wait(self._idle())
+            if self._closed:
+                return False
+            if not self._planned:  # an error may have left a lease out of the agenda
+                self._plan_all()
+            self._planned = False
+            self._do_what_is_due(dialogue)
+            self._planned = True
+            self._changed.wait(self._idle())
+            return True
+
+    def _pause(self, seconds: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed, seconds)
 
     def _idle(self) -> float | None:
         return max(0.0, self._agenda[0][0] - time.monotonic()) if self._agenda else None
 
     def _do_what_is_due(self, dialogue: _Dialogue) -> None:
         now = time.monotonic()
+        trouble: Exception | None = None
         while self._agenda and self._agenda[0][0] <= now:
             when, lease = heappop(self._agenda)
             kept = self._kept.get(lease)
             if kept is None or kept.planned != when:
                 continue  # forgotten, or planned anew since
             kept.planned = None
-            if not kept.silent and now >= kept.deadline:
-                kept.silent = True
-                kept.tell(LeaseState.SILENT, self._why(kept))
-            if self._open and kept.asked is None and now >= kept.due:
-                kept.ask(now)
-                dialogue.say(rpc.LeaseKeepAliveRequest(ID=lease))
-            elif self._open and kept.asked is not None and now >= self._patience_ends(kept):
-                self._open = False
-                dialogue.call_another()
+            try:
+                self._attend_to(kept, now, dialogue)
+            except Exception as exc:  # noqa: BLE001 - no reason to neglect the other leases
+                trouble = exc
+        if trouble is not None:
+            raise trouble
+
+    def _attend_to(self, kept: _Kept, now: float, dialogue: _Dialogue) -> None:
+        if not kept.silent and now >= kept.deadline:
+            kept.tell(LeaseState.SILENT, self._why(kept))
+            kept.silent = True
+        if self._open and kept.asked is None and now >= kept.due:
+            kept.ask(now)
+            dialogue.say(rpc.LeaseKeepAliveRequest(ID=kept.id))
+        elif self._open and kept.asked is not None and now >= self._patience_ends(kept):
+            self._open = False
+            dialogue.call_another()
+        self._plan(kept)
+
+    def _plan_all(self) -> None:
+        self._agenda.clear()
+        for kept in self._kept.values():
+            kept.planned = None
             self._plan(kept)
 
     def _plan(self, kept: _Kept) -> None:

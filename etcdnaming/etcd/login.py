@@ -6,6 +6,7 @@ import math
 import random
 import threading
 import time
+from functools import partial
 from typing import Protocol
 
 from ..errors import (
@@ -19,6 +20,7 @@ from ..errors import (
 from ..forking import told_after_fork
 from .deadline import Deadline
 from .members import Member
+from .threads import start_thread
 
 __all__ = ["Login", "LoginPostponedError", "Server", "is_sendable"]
 
@@ -219,16 +221,9 @@ class Login:
     def _begin(self, user: str, server: Server) -> None:
         attempt = _Attempt()
         slow = self._under_way[-1].member if self._under_way else None
-        thread = threading.Thread(
-            target=self._run,
-            args=(attempt, slow, user, self._read(), server),
-            name="etcdnaming-login",
-            daemon=True,
+        start_thread(
+            partial(self._run, attempt, slow, user, self._read(), server), "etcdnaming-login"
         )
-        try:
-            thread.start()
-        except RuntimeError as exc:  # the process has as many threads as it may have
-            raise ConnectionFailedError(f"the login could not begin: {exc}") from exc
         self._under_way.append(attempt)
 
     def _run(

@@ -17,6 +17,7 @@ from .calls import Answers, Caller, Method
 from .deadline import Deadline
 from .single_threaded import drain
 from .substream import AskAgainError, Substream
+from .threads import start_thread
 
 if TYPE_CHECKING:
     from .members import Member
@@ -68,11 +69,16 @@ class WatchStream:
         return self._over
 
     def start(self, create: rpc.WatchCreateRequest) -> Substream:
-        """Begin with what *create* asks for, and return that."""
+        """
+        Begin with what *create* asks for, and return that.
+
+        Raises:
+            ConnectionFailedError: No thread can be started now.
+        """
         with self._lock:
             watch = self._carry(create)
             self._taken = self._alone
-        threading.Thread(target=self._run, name="etcdnaming-stream", daemon=True).start()
+        start_thread(self._run, "etcdnaming-stream")
         return watch
 
     def patience(self) -> float:
@@ -93,6 +99,13 @@ class WatchStream:
                 self._cancel(watch)
             if not self._carried:
                 self._end()
+
+    def fail(self, exc: Exception) -> None:
+        """End all that is carried by *exc*."""
+        with self._lock:
+            self._end()
+            for watch in self._carried:
+                watch.end(exc)
 
     def leave(self) -> None:
         """Carry nothing new, and use another member from now on."""
@@ -144,7 +157,7 @@ class WatchStream:
             member, call = self._open()
             self._listen(member, call)
         except Exception as exc:  # noqa: BLE001 - a bug, too, must not look like silence
-            self._fail(exc)
+            self.fail(exc)
         drain(call)
 
     def _open(self) -> tuple[Member, Answers[rpc.WatchResponse]]:
@@ -203,9 +216,3 @@ class WatchStream:
         if response.canceled:
             return self._watches.pop(response.watch_id, None)
         return self._watches.get(response.watch_id)
-
-    def _fail(self, exc: Exception) -> None:
-        with self._lock:
-            self._end()
-            for watch in self._carried:
-                watch.end(exc)

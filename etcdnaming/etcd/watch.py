@@ -6,14 +6,15 @@ This is the side that listens; what keeps the stream going is in `follower`.
 
 from __future__ import annotations
 
-import threading
-
+from ..errors import InheritedError
+from ..forking import kept, told_after_fork
 from .client import Client
 from .follower import Follower
 from .history import History
 from .mailbox import Mailbox
 from .news import Connected, Disconnected, Events, News, Reading
 from .streams import Streams
+from .threads import start_thread
 
 __all__ = ["Connected", "Disconnected", "Events", "News", "RangeWatch", "Reading"]
 
@@ -32,6 +33,9 @@ class RangeWatch:
             it, or is there now if that revision is yet to come. 0: begin now.
 
         shared: It is one of many, see `Streams`.
+
+    Raises:
+        ConnectionFailedError: No thread can be started now.
     """
 
     def __init__(
@@ -42,7 +46,9 @@ class RangeWatch:
         history = History(client, start, end)
         streams = Streams(client, start, end, shared=shared)
         self._follower = Follower(history, streams, revision, self._news)
-        threading.Thread(target=self._follower.run, name="etcdnaming-watch", daemon=True).start()
+        self._inherited = False
+        told_after_fork(self)
+        start_thread(self._follower.run, "etcdnaming-watch")
 
     def get(self, timeout: float | None = None) -> News | None:
         """
@@ -51,6 +57,7 @@ class RangeWatch:
         Raises:
             EtcdError: It can't go on, and no retry would heal that; from now on, every time.
             ClosedError: We have closed it.
+            InheritedError: It is the parent's, and this is a forked child.
         """
         if self._end is None:
             news = self._news.get(timeout)
@@ -60,6 +67,12 @@ class RangeWatch:
         raise self._end
 
     def close(self) -> None:
-        """End it, at once and from any thread."""
-        self._news.close()
-        self._follower.stop()
+        """End it, at once and from any thread; what a child inherits is not for it to end."""
+        if not self._inherited:
+            self._news.close()
+            self._follower.stop()
+
+    def after_fork(self) -> None:
+        """Bring no more, in a child, where nothing follows the range: see `forking`."""
+        kept.append(self._follower)
+        self._inherited, self._end = True, InheritedError("the watch")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
+from ..errors import EtcdError
 from ..etcd import Client, requests, rpc
+from ..etcd.answers import lacks_space
 from .rules import Seen, Slot
 
 __all__ = ["AT_ONCE", "Write", "look", "parts", "write"]
@@ -26,7 +28,14 @@ class Write(NamedTuple):
 def look(client: Client, slots: Sequence[Slot]) -> None:
     """See what etcd holds at *slots*."""
     for some in parts(slots, AT_ONCE):
-        _see(some, client.read([requests.get(slot.key) for slot in some]))
+        try:
+            _see(some, client.read([requests.get(slot.key) for slot in some]))
+        except EtcdError as exc:
+            if not lacks_space(exc):
+                raise
+            # An old etcd (3.5.1) has no space for any transaction, not even for one that reads.
+            for slot in some:
+                _note(slot, client.range(rpc.RangeRequest(key=slot.key)).kvs)
 
 
 def write(client: Client, writes: Sequence[Write]) -> int:
@@ -75,6 +84,9 @@ def _operation(write: Write) -> rpc.RequestOp:
 
 def _see(slots: Iterable[Slot], answer: rpc.TxnResponse) -> None:
     for slot, response in zip(slots, answer.responses, strict=True):
-        found = response.response_range.kvs
-        slot.seen = Seen(found[0].mod_revision, found[0].lease, found[0].value) if found else None
-        slot.sure = True
+        _note(slot, response.response_range.kvs)
+
+
+def _note(slot: Slot, found: Sequence[rpc.KeyValue]) -> None:
+    slot.seen = Seen(found[0].mod_revision, found[0].lease, found[0].value) if found else None
+    slot.sure = True

@@ -20,7 +20,7 @@ Kind: TypeAlias = Literal[
     "regained",  # lease, seconds: everything is registered again, so long after it was lost
     "withdrawn",  # key, revision: we have deleted it, for now
     "left",  # key, revision: we have deleted it, at the end
-    "revoked",  # lease: we have ended it, at the end
+    "revoked",  # lease: we have ended it: at the end, or because etcd had no space for a deletion
     "error",  # reason, error: etcd refused something, or can't be asked; until the end we go on
 ]
 

@@ -13,13 +13,11 @@ from typing import TypeAlias
 from ..errors import LeaseNotFoundError, RefusedError
 from ..etcd import Client
 from ..etcd.lease import LeaseKeeper, LeaseState
+from ..etcd.threads import full_jitter
 from .event import RegistrationEvent
 from .trust import Trust
 
-__all__ = ["Hear", "Leasehold", "full_jitter"]
-
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
-"""Seconds between attempts: doubled each time, with full jitter."""
+__all__ = ["Hear", "Leasehold"]
 
 SPREAD = 3.0
 """Seconds within which those who lost their leases in one outage ask for new ones."""
@@ -27,16 +25,11 @@ SPREAD = 3.0
 Hear: TypeAlias = Callable[[int, LeaseState, str], None]
 
 
-def full_jitter(failures: int) -> float:
-    """Return how many seconds to pause after so many failures."""
-    return random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures, 10)))
-
-
 class Leasehold:
     """
     The one lease that is held, if any, and those before it that may not have ended.
 
-    It belongs to the registrar's thread. *hear* is called by the keeper's.
+    It belongs to the thread that makes a step. *hear* is called by the keeper's.
 
     The id is chosen here, so that a grant which was not answered can be repeated, or revoked.
     """
@@ -71,10 +64,10 @@ class Leasehold:
             return too_early
         self._next = self._next or _new_id()
         lease = self._client.lease_grant(ttl, lease=self._next)
+        self._leases.keep(lease, partial(self._hear, lease.id))  # or ask for the same one again
         self.id, self._next = lease.id, 0
         self._proven_at = time.monotonic() + lease.ttl
         self._trust.begin(lease.id)
-        self._leases.keep(lease, partial(self._hear, lease.id))
         self._tell(RegistrationEvent("granted", lease=lease.id, ttl=lease.ttl))
         return 0.0
 
@@ -102,13 +95,40 @@ class Leasehold:
             with suppress(RefusedError):
                 self._revoke(lease)
             self._replaced.discard(lease)
-        seconds = self._trust.regain()
+        seconds = self._trust.regain() if self.id else None
         if seconds is not None:
             self._tell(RegistrationEvent("regained", lease=self.id, seconds=seconds))
 
     def release(self) -> None:
         """Keep the lease alive no longer."""
         self._leases.forget(self.id)
+
+    def abandon(self, why: str) -> None:
+        """Let the lease end by itself."""
+        self.release()
+        if self.id and self._trust.end()[0]:
+            self._tell(RegistrationEvent("lost", lease=self.id, reason=why))
+
+    def revoke(self, *, lost: bool) -> int:
+        """
+        Revoke all leases that our keys may hang on, do without, and return the revision.
+
+        *lost*: some of the keys are to be registered.
+        """
+        held, self.id = self.id, 0
+        self._leases.forget(held)  # it ends even if no answer comes
+        self._replaced |= {held} - {0}
+        if lost and self._trust.end()[0]:
+            self._tell(RegistrationEvent("lost", lease=held, reason="revoked for lack of space"))
+        elif not lost:
+            self._trust.release()
+        revision = 0
+        for lease in list(self._replaced):
+            with suppress(LeaseNotFoundError):
+                revision = self._client.lease_revoke(lease)
+                self._tell(RegistrationEvent("revoked", lease=lease, revision=revision))
+            self._replaced.discard(lease)
+        return revision
 
     def end(self) -> None:
         """Revoke what there is."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sys
 import threading
 import time
 from collections import deque
@@ -13,6 +12,7 @@ from typing import TypeAlias
 
 from ..errors import (
     AuthenticationError,
+    ClientClosedError,
     ConnectionFailedError,
     EtcdnamingError,
     KeyHeldError,
@@ -24,12 +24,14 @@ from ..errors import (
 )
 from ..etcd import Client, within
 from ..etcd.lease import LeaseState
+from ..etcd.threads import full_jitter
+from ..log import logger
 from .board import Board, Status
 from .event import RegistrationEvent
-from .leasehold import Leasehold, full_jitter
+from .leasehold import Leasehold
 from .registrar import Registrar
 from .rules import Policy, Slot, Stage
-from .settling import Settler
+from .settling import DeletionRefusedError, Settler
 from .slots import Slots
 
 __all__ = ["Registrant"]
@@ -45,25 +47,29 @@ LEAVE = 1.9
 
 Tell: TypeAlias = Callable[[RegistrationEvent], None]
 
+_log = logger(__name__)
+
 
 class Registrant:
     """
     Holds a lease, and keys on it, whatever etcd does.
 
-    Everything in it belongs to the registrar's thread, but for `_inbox`, which any may post to.
-    What is told waits in `_news` until the board says the same. *strict*: until everything was
-    registered once, what does not heal by waiting is the end.
+    Everything in it belongs to the thread of the registrar that makes its step, but for `_inbox`,
+    which any may post to, and `_asked`. What is told waits in `_news` until the board says the
+    same. *strict*: until everything was registered once, what does not heal by waiting is the end.
     """
 
     def __init__(
         self, client: Client, policy: Policy, board: Board, tell: Tell, *, strict: bool
     ) -> None:
-        self._registrar = Registrar.join(client)
         self._policy, self._board, self._tell, self._strict = policy, board, tell, strict
         self._inbox: deque[Callable[[], None]] = deque()
+        self._asking = threading.RLock()  # a signal's handler may ask in the middle of asking
+        self._asked = self._done = 0
         self._news: list[RegistrationEvent] = []
         self.slots = Slots()
         self._settler = Settler(client, self.slots, policy, self._news.append)
+        self._registrar = Registrar.join(client)
         self._lease = Leasehold(
             client, self._registrar.leases, board.trust, self._hear, self._news.append
         )
@@ -72,6 +78,13 @@ class Registrant:
         self._told: set[str] = set()
         self._leaving = self._ended = self._clean = False
         self._failure: Exception | None = None
+        self._registrar.admit(self)
+
+    @property
+    def asked(self) -> int:
+        """How much was asked for until now; see `Status.done`."""
+        with self._asking:
+            return self._asked
 
     def let_be_told(self, timeout: float) -> None:
         """Return when all that has happened was told, at the latest after *timeout* seconds."""
@@ -83,39 +96,65 @@ class Registrant:
             self._registrar.tell(told.set)
         told.wait(timeout)
 
-    def post(self, work: Callable[[], None], *, urgent: bool = False) -> None:
-        """Have *work* done before the next step; from any thread."""
-        self._inbox.append(work)
-        self._registrar.wake(self, urgent=urgent)
+    def ask(self, work: Callable[[], None]) -> None:
+        """Have *work* done before the next step, and counted; from any thread."""
+        with self._asking:
+            self._asked += 1  # before it can be done, so that nobody waits for too little
+        self._post(partial(self._do, work))
 
     def leave(self) -> None:
-        """Go, with the next step."""
+        """Go with the next step, which is before all that others have to do; from any thread."""
         self._leaving = True
+        self._registrar.wake(self, urgent=True)
 
     def key_changed(self, key: bytes, revision: int) -> None:
         """Look at *key* with the next step, if it was not us who changed it."""
-        self.post(partial(self.slots.doubt, key, revision))
+        self._post(partial(self.slots.doubt, key, revision))
+
+    def abandon(self) -> None:
+        """End without another call of etcd: the client was closed."""
+        self._failure, self._ended = ClientClosedError(), True
+        self._lease.abandon(str(self._failure))
+        self._publish()
+        self._registrar.tell(self._board.all_told.set)
+
+    def after_fork(self) -> None:
+        """Be over in a child: the lease and the keys are the parent's."""
+        self._board.after_fork()
 
     def step(self) -> float | None:
         """Do what there is to do; return the seconds until there may be more."""
-        while self._inbox:
-            self._inbox.popleft()()
         if self._ended:
             return None
+        if not self._leaving:
+            self._do_what_was_posted()
         pause = 0.0 if self._leaving else self._try_to_go_on()
         if self._leaving:
             self._leave()
         self._publish()
         return None if self._ended else pause
 
+    def _post(self, work: Callable[[], None]) -> None:
+        self._inbox.append(work)
+        self._registrar.wake(self)
+
+    def _do(self, work: Callable[[], None]) -> None:
+        work()
+        self._done += 1
+
+    def _do_what_was_posted(self) -> None:
+        while self._inbox:
+            self._inbox[0]()  # if it fails it is done again: nothing that was asked for is lost
+            self._inbox.popleft()
+
     def _hear(self, lease: int, state: LeaseState, why: str) -> None:
         """Hear of *lease*, in the keeper's thread; that it is lost is told whatever we wait for."""
         if state is LeaseState.GONE:
-            self.post(partial(self._gone, lease, why))
+            self._post(partial(self._gone, lease, why))
         elif self._board.trust.hear(lease, silent=state is LeaseState.SILENT):
             self._tell_of(RegistrationEvent("lost", lease=lease, reason=why))
         if state is LeaseState.ALIVE:
-            self.post(self.slots.doubt_all)
+            self._post(self.slots.doubt_all)
 
     def _gone(self, lease: int, why: str) -> None:
         if lease == self._lease.id:
@@ -129,22 +168,27 @@ class Registrant:
             return 0.0
         except EtcdnamingError as exc:
             return self._survive(exc)
-        except Exception as exc:  # noqa: BLE001 - a bug must not look like silence
-            sys.excepthook(type(exc), exc, exc.__traceback__)
+        except Exception as exc:  # noqa: BLE001 - whatever it is, the endpoints must not stay away
+            _log.exception("a registration goes on after an error")
+            self.slots.doubt_all()
             return self._survive(exc)
 
     def _go_on(self) -> float:
-        held = self._lease.id
-        too_early = self._lease.ask(self._policy.ttl)
-        if too_early:
-            return too_early
-        if self._lease.id != held:
-            self.slots.doubt_all()
-            self._publish()
-        elif self._board.trust.intact and time.monotonic() >= self._look_at:
-            self.slots.doubt_all()
-        for slot in self._settler.settle(self._lease.id, self._lease.ours):
-            self._follow(slot)
+        if not self._lease.id:
+            self._settle()  # what is to be deleted waits for no lease
+        if self._lease.id or self.slots.wanted:
+            held = self._lease.id
+            too_early = self._lease.ask(self._policy.ttl)
+            if too_early:
+                return too_early
+            if self._lease.id != held:
+                self.slots.doubt_all()
+                self._publish()
+            elif self._board.trust.intact and time.monotonic() >= self._look_at:
+                self.slots.doubt_all()
+            self._settle()
+            if not self._lease.id:
+                return 0.0  # it had to be revoked, and what is to stay needs another one
         self._lease.confirm()
         self._strict, self._settler.all_or_nothing = False, False
         self._failures = 0
@@ -152,6 +196,26 @@ class Registrant:
         pause = LOOK_AGAIN * random.uniform(0.9, 1.1)
         self._look_at = time.monotonic() + pause
         return pause
+
+    def _settle(self) -> None:
+        done = self._settle_keys()
+        try:
+            for slot in done:
+                self._follow(slot)
+        except ConnectionFailedError:
+            self.slots.doubt_all()  # so that they are followed after the next attempt
+            raise
+
+    def _settle_keys(self) -> list[Slot]:
+        try:
+            return self._settler.settle(self._lease.id, self._lease.ours)
+        except DeletionRefusedError:
+            # What is to be deleted is unhealthy, or about to end. Etcd lacks the space for a
+            # transaction, but not for the end of a lease, with which all keys on it go.
+            leases = self._lease.ours
+            revision = self._lease.revoke(lost=self.slots.wanted)
+            self._settler.forget(leases, revision)
+        return self._settler.settle(self._lease.id, self._lease.ours)
 
     def _follow(self, slot: Slot) -> None:
         if slot.removed or slot.stage is Stage.OUT:
@@ -186,14 +250,14 @@ class Registrant:
         self._settler.undone = "left"
         self._lease.release()
         with within(LEAVE):
-            deleted = self._try_to(partial(self._settler.settle, self._lease.id, self._lease.ours))
+            deleted = self._try_to(self._settle_keys)
             revoked = self._try_to(self._lease.end)
         self._clean, self._ended = deleted and revoked, True
         self._publish()
         self._registrar.tell(self._board.all_told.set)
         for key in self.slots.keys:
             self._registrar.unfollow(self, key)
-        self._registrar.part()
+        self._registrar.part(self)
 
     def _try_to(self, work: Callable[[], object]) -> bool:
         try:
@@ -213,6 +277,8 @@ class Registrant:
                 lease=self._lease.id,
                 registered=self._is_registered,
                 settled=self.slots.settled,
+                wanted=self.slots.wanted,
+                done=self._done,
                 endpoints=self.slots.endpoints,
                 ended=self._ended,
                 clean=self._clean,

@@ -10,7 +10,7 @@ from typing import TypeAlias, get_args
 
 from .. import keys, wire
 from ..addresses import warn_of_address
-from ..errors import ClosedError, InvalidSettingError
+from ..errors import ClosedError, InheritedError, InvalidSettingError
 from ..etcd import Client
 from ..etcd.deadline import Deadline
 from ..model import Endpoint
@@ -48,7 +48,8 @@ class Registration:
     key is his, and what somebody writes to the key without taking it off its lease is meant.
 
     Any thread may call it. The work is done by threads that the registrations of a client share;
-    one of them makes the calls back, one after another. Close it before its client.
+    one of them makes the calls back, one after another. Close it before its client. A forked child
+    can't use what its parent registered; it makes a registration of its own, on the same client.
 
     Args:
         endpoints: By their keys. An address that gRPC clients can't dial is registered, and
@@ -112,22 +113,27 @@ class Registration:
         strict = wait if strict is None else strict
         registrant = Registrant(self._client, self._policy, self._board, self._tell, strict=strict)
         self._registrant = registrant
-        registrant.post(partial(registrant.slots.set, self._entries))
+        registrant.ask(partial(registrant.slots.set, self._entries))
         if wait:
             self.wait()
 
     def wait(self, timeout: float | None = None) -> bool:
         """
-        Return whether all has been done that was asked for, at the latest after *timeout* seconds.
+        Return whether etcd holds what was asked for until now, after *timeout* seconds at most.
 
-        What others took or deleted, and what was withdrawn, is done with.
+        After `set`, `remove`, `withdraw` or `restore` that is what a list of the target shows then.
+        What others took or deleted is done with.
 
         Raises:
             ClosedError: It was closed, or never opened; or else the error that has ended it.
+            InheritedError: It is the parent's, and this is a forked child.
         """
         if self._registrant is None:
             raise ClosedError(NOT_OPEN)
-        done = self._board.wait_for(lambda status: status.settled or status.ended, timeout)
+        asked = self._registrant.asked
+        done = self._board.wait_for(
+            lambda status: status.ended or (status.settled and status.done >= asked), timeout
+        )
         status = self._board.status
         if done:
             self._registrant.let_be_told(TELL)
@@ -139,22 +145,22 @@ class Registration:
         """Add *endpoint*, or change the one that is at *key*: soon, if etcd is there."""
         entries = _entries({key: endpoint})
         registrant = self._opened()
-        registrant.post(partial(registrant.slots.set, entries))
+        registrant.ask(partial(registrant.slots.set, entries))
 
     def remove(self, key: str) -> None:
         """Register *key* no longer, and delete it if it is ours."""
         registrant = self._opened()
-        registrant.post(partial(registrant.slots.remove, keys.encode(key)))
+        registrant.ask(partial(registrant.slots.remove, keys.encode(key)))
 
     def withdraw(self) -> None:
         """Delete all endpoints, but keep the lease, until `restore`."""
         registrant = self._opened()
-        registrant.post(partial(registrant.slots.want, wanted=False))
+        registrant.ask(partial(registrant.slots.want, wanted=False))
 
     def restore(self) -> None:
         """Register the endpoints again that were withdrawn."""
         registrant = self._opened()
-        registrant.post(partial(registrant.slots.want, wanted=True))
+        registrant.ask(partial(registrant.slots.want, wanted=True))
 
     def close(self, timeout: float = CLOSE) -> bool:
         """
@@ -167,13 +173,17 @@ class Registration:
         if registrant is None:
             return True
         deadline = Deadline(timeout)
-        registrant.post(registrant.leave, urgent=True)
+        if not self._board.status.ended:
+            registrant.leave()
         self._board.wait_for(lambda status: status.ended, timeout)
         registrant.let_be_told(deadline.left())
         return self._board.status.clean
 
     def _opened(self) -> Registrant:
-        if self._registrant is None or self._board.status.ended:
+        status = self._board.status
+        if isinstance(status.failure, InheritedError):
+            raise status.failure
+        if self._registrant is None or status.ended:
             raise ClosedError(NOT_OPEN)
         return self._registrant
 
@@ -189,7 +199,7 @@ class Registration:
 
     @property
     def endpoints(self) -> Mapping[str, Endpoint | None]:
-        """What is to be registered, ``None`` for a value of somebody else's that can't be read."""
+        """What etcd holds; ``None`` for a value of somebody else's that can't be read."""
         return self._board.status.endpoints
 
     def __enter__(self) -> Registration:

@@ -77,7 +77,8 @@ class Slot:
     *value* is what is to be stored (*endpoint*, if it can be read), *chosen* says that this was not
     done yet, *removed* that nothing is to be stored any more. *seen* is what etcd held when we
     looked last, *sure* that nothing is known to have happened since. *lease* is ours that it was
-    last registered on, *holder* that of somebody else which was told of last.
+    last registered on, *stored* the endpoint that etcd held on it, *holder* the lease of somebody
+    else which was told of last.
     """
 
     __slots__ = (
@@ -89,12 +90,14 @@ class Slot:
         "removed",
         "seen",
         "stage",
+        "stored",
         "sure",
         "value",
     )
 
     def __init__(self, key: bytes, value: bytes, endpoint: Endpoint | None) -> None:
         self.key, self.value, self.endpoint = key, value, endpoint
+        self.stored: Endpoint | None = None
         self.chosen, self.removed = True, False
         self.stage = Stage.NEW
         self.lease = self.holder = 0

@@ -6,23 +6,34 @@ from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 
 from .. import keys, wire
-from ..errors import ConflictError, InvalidValueError, KeyHeldError, LeaseNotFoundError
+from ..errors import (
+    ConflictError,
+    EtcdError,
+    InvalidValueError,
+    KeyHeldError,
+    LeaseNotFoundError,
+)
 from ..etcd import Client
+from ..etcd.answers import lacks_space
 from ..model import Endpoint
 from .asking import AT_ONCE, Write, look, parts, write
 from .event import Kind, RegistrationEvent
 from .rules import Policy, Slot, Stage, Verdict, judge
 from .slots import Slots
 
-__all__ = ["Settler"]
+__all__ = ["DeletionRefusedError", "Settler"]
 
 ATTEMPTS = 10
 """How often others may change our keys between a look and a write before we pause."""
 
 
+class DeletionRefusedError(EtcdError):
+    """Etcd has no space for the transaction that deletes keys."""
+
+
 class Settler:
     """
-    Settles *slots*, for the registrar's thread; *tell* hears of everything that changes.
+    Settles *slots*, for the thread that makes a step; *tell* hears of everything that changes.
 
     *undone* is what is told of keys that are registered no longer because we do not want them;
     *all_or_nothing*: a conflict is the end, as it is until all were registered.
@@ -43,24 +54,43 @@ class Settler:
         """
         Do what is to be done (see `judge`), and return what this was about.
 
+        Without a *lease* that is what is not wanted: the others stay as they are.
+
         Raises:
             KeyHeldError: Somebody else has a key, and that is not to be borne.
             LeaseNotFoundError: *lease* is gone.
+            DeletionRefusedError: Etcd has no space for the transaction that deletes.
             ConflictError: Others change the keys as fast as we look.
         """
         for attempt in range(ATTEMPTS):
-            look(self._client, [slot for slot in self._slots.open if not slot.sure])
-            writes = self._judge_all(lease, ours)
+            slots = [slot for slot in self._slots.open if lease or not self._is_wanted(slot)]
+            look(self._client, [slot for slot in slots if not slot.sure])
+            writes = self._judge_all(slots, lease, ours)
             if not writes:
-                return self._slots.close()
-            for some in parts(writes, _size(attempt)):
+                return self._slots.close(slots)
+            # Apart from what is put, which etcd refuses sooner.
+            for some in parts([each for each in writes if each.lease is None], _size(attempt)):
+                self._delete(some)
+            for some in parts([each for each in writes if each.lease], _size(attempt)):
                 self._write(some, lease)
         raise ConflictError([keys.decode(each.slot.key) for each in writes], ATTEMPTS)
 
-    def _judge_all(self, lease: int, ours: AbstractSet[int]) -> list[Write]:
+    def forget(self, leases: AbstractSet[int], revision: int) -> None:
+        """Take notice that all keys on *leases*, which were revoked, are gone since *revision*."""
+        for slot in self._slots.all:
+            if slot.seen is None or slot.seen.lease not in leases:
+                continue
+            if self._is_wanted(slot):
+                self._slots.doubt(slot.key, 0)
+            else:
+                slot.seen = None
+                _let_go(slot)
+                self._tell(_event(self.undone, slot)._replace(revision=revision))
+
+    def _judge_all(self, slots: Sequence[Slot], lease: int, ours: AbstractSet[int]) -> list[Write]:
         """Return what has to be written; the others are taken as they are."""
         writes = []
-        for slot in self._slots.open:
+        for slot in slots:
             verdict = self._judge(slot, lease, ours)
             if verdict is Verdict.ADOPT:
                 self._adopt(slot)
@@ -74,8 +104,10 @@ class Settler:
         return writes
 
     def _judge(self, slot: Slot, lease: int, ours: AbstractSet[int]) -> Verdict:
-        wanted = self._slots.wanted and not slot.removed
-        return judge(slot, lease, ours, self._policy, wanted=wanted)
+        return judge(slot, lease, ours, self._policy, wanted=self._is_wanted(slot))
+
+    def _is_wanted(self, slot: Slot) -> bool:
+        return self._slots.wanted and not slot.removed
 
     def _adopt(self, slot: Slot) -> None:
         if slot.seen:
@@ -112,22 +144,28 @@ class Settler:
             self._tell(_event(kind, slot)._replace(holder=slot.holder))
         _let_go(slot)
 
+    def _delete(self, writes: Sequence[Write]) -> None:
+        try:
+            revision = write(self._client, writes)
+        except EtcdError as exc:
+            if lacks_space(exc):
+                raise DeletionRefusedError(str(exc)) from exc
+            raise
+        for each in writes if revision else ():
+            _let_go(each.slot)
+            self._tell(_event(self.undone, each.slot)._replace(revision=revision))
+
     def _write(self, writes: Sequence[Write], lease: int) -> None:
         before = [(_taken_from(each.slot), _reason(each.slot, lease)) for each in writes]
-        for slot, on in writes:
-            if on and slot.stage is Stage.HELD and _holder(slot) != slot.lease:
+        for slot, _ in writes:
+            if slot.stage is Stage.HELD and _holder(slot) != slot.lease:
                 slot.stage = Stage.AWAY  # until it is written
-        revision = write(self._client, writes)
-        if not revision:
+        if not write(self._client, writes):
             return
         for each, (holder, reason) in zip(writes, before, strict=True):
-            if each.lease is None:
-                _let_go(each.slot)
-                self._tell(_event(self.undone, each.slot)._replace(revision=revision))
-            else:
-                _hold(each.slot, lease)
-                event = _event("registered", each.slot)
-                self._tell(event._replace(lease=lease, holder=holder, reason=reason))
+            _hold(each.slot, lease)
+            event = _event("registered", each.slot)
+            self._tell(event._replace(lease=lease, holder=holder, reason=reason))
 
 
 def _size(attempt: int) -> int:
@@ -146,7 +184,7 @@ def _event(kind: Kind, slot: Slot) -> RegistrationEvent:
 
 
 def _hold(slot: Slot, lease: int) -> None:
-    slot.stage, slot.lease = Stage.HELD, lease
+    slot.stage, slot.lease, slot.stored = Stage.HELD, lease, slot.endpoint
     slot.chosen, slot.holder = False, 0
 
 

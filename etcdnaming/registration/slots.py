@@ -22,10 +22,10 @@ class Entry(NamedTuple):
 
 class Slots:
     """
-    All keys of one registration. They belong to the registrar's thread.
+    All keys of one registration. They belong to the thread that makes a step.
 
-    *wanted* is false while none of them is to be registered. *endpoints*, what is to be, is never
-    changed but replaced, so that others may look at it.
+    *wanted* is false while none of them is to be registered. *endpoints*, what etcd holds of ours,
+    is never changed but replaced, so that others may look at it.
     """
 
     def __init__(self) -> None:
@@ -36,8 +36,13 @@ class Slots:
 
     @property
     def keys(self) -> Collection[bytes]:
-        """All of them."""
+        """The keys themselves."""
         return self._slots.keys()
+
+    @property
+    def all(self) -> Collection[Slot]:
+        """All of them."""
+        return self._slots.values()
 
     @property
     def open(self) -> Collection[Slot]:
@@ -61,7 +66,6 @@ class Slots:
             slot.value, slot.endpoint = value, endpoint
             slot.chosen, slot.removed = True, False
             self._open[key] = slot
-        self._show()
 
     def remove(self, key: bytes) -> None:
         """Register nothing at *key* any longer."""
@@ -69,7 +73,6 @@ class Slots:
         if slot:
             slot.removed = True
             self._open[key] = slot
-            self._show()
 
     def want(self, *, wanted: bool) -> None:
         """Register all of them, or none."""
@@ -92,24 +95,24 @@ class Slots:
     def adopt(self, slot: Slot, value: bytes, endpoint: Endpoint | None) -> None:
         """Register *value* from now on, because somebody else has chosen it."""
         slot.value, slot.endpoint = value, endpoint
-        self._show()
 
-    def close(self) -> list[Slot]:
-        """Say that nothing is to be done any more, and return what it was about."""
-        done = list(self._open.values())
-        self._open.clear()
+    def close(self, done: list[Slot]) -> list[Slot]:
+        """Say that nothing is to be done any more about those, and return them."""
         for slot in done:
+            del self._open[slot.key]
             if slot.removed:
                 del self._slots[slot.key]
+        if done:
+            self._show()
         return done
 
     def _is_pending(self, slot: Slot) -> bool:
         if slot.stage is Stage.OUT:
             return False
         if slot.removed or not self.wanted:
-            return slot.stage is Stage.HELD
+            return slot.stage is Stage.HELD or not slot.sure  # it may be there
         return slot.chosen or slot.stage is not Stage.HELD
 
     def _show(self) -> None:
-        left = [slot for slot in self._slots.values() if not slot.removed]
-        self.endpoints = MappingProxyType({keys.decode(each.key): each.endpoint for each in left})
+        held = [slot for slot in self._slots.values() if slot.stage is Stage.HELD]
+        self.endpoints = MappingProxyType({keys.decode(each.key): each.stored for each in held})

@@ -52,6 +52,11 @@ class Trust:
             self._lease = 0
             return self._lose(), self._silent
 
+    def release(self) -> None:
+        """There is no lease, because none is needed: nothing is lost by that."""
+        with self._lock:
+            self._lease, self._silent = 0, False
+
     def regain(self) -> float | None:
         """All is registered: if that and the lease's life are news, return the seconds it took."""
         with self._lock:

@@ -8,6 +8,7 @@ from functools import partial
 import grpc
 
 from ..etcd.channel_state import Listener, unsubscribe
+from ..etcd.threads import start_thread
 from ..log import logger
 from .inner import Inner
 
@@ -78,8 +79,8 @@ class Connectivity:
 
     def _tell(self) -> None:
         if not self._telling and self._behind():
+            start_thread(self._run, "etcdnaming-state")
             self._telling = True
-            threading.Thread(target=self._run, name="etcdnaming-state", daemon=True).start()
 
     def _behind(self) -> list[Listener]:
         if self._state is None:

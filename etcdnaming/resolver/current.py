@@ -9,8 +9,10 @@ from functools import partial
 
 import grpc
 
+from ..errors import ConnectionFailedError
 from ..etcd import Client
 from ..etcd.channel_state import close, unsubscribe
+from ..etcd.threads import run_steps, start_thread
 from ..forking import kept, told_after_fork
 from .connectivity import Connectivity
 from .following import follow, unfollow
@@ -50,7 +52,11 @@ class Current:
         self._rest_ends = 0.0
         self._following = follow(client, target, hold, self._wake)
         told_after_fork(self)
-        threading.Thread(target=self._run, name="etcdnaming-channel", daemon=True).start()
+        try:
+            start_thread(self._run, "etcdnaming-channel")
+        except ConnectionFailedError:
+            unfollow(self._following, self._wake)
+            raise
 
     def age(self) -> float | None:
         """Return for how many seconds etcd has not been there to change the set."""
@@ -85,13 +91,21 @@ class Current:
             self.changed.notify_all()
 
     def _run(self) -> None:
-        try:
-            while self._wait_for_news():
-                self._seen = self._following.outlook
-                self._replace(self._seen)
-        finally:
-            self.connectivity.follow(None, _SHUTDOWN)
-            unfollow(self._following, self._wake)
+        run_steps(self._keep_up, self._pause)
+        unfollow(self._following, self._wake)
+        self.connectivity.follow(None, _SHUTDOWN)
+
+    def _keep_up(self) -> bool:
+        if not self._wait_for_news():
+            return False
+        outlook = self._following.outlook
+        self._replace(outlook)
+        self._seen = outlook  # if that failed, it is tried again
+        return True
+
+    def _pause(self, seconds: float) -> None:
+        with self.changed:
+            self.changed.wait_for(lambda: self.closed, seconds)
 
     def _wait_for_news(self) -> bool:
         with self.changed:
@@ -113,17 +127,21 @@ class Current:
         else:
             inner = Inner(self._dial, outlook.target)
             if old:
-                self._warm(inner)
+                self._warm(inner, outlook)
             self._take(View(inner, outlook.endpoints))
 
-    def _warm(self, inner: Inner) -> None:
-        """Connect *inner*, while calls still go by the old one."""
+    def _warm(self, inner: Inner, outlook: Outlook) -> None:
+        """Connect *inner*, which is for *outlook*, while calls still go by the old one."""
         states: list[grpc.ChannelConnectivity] = []
         note = partial(self._note, states)
         inner.channel.subscribe(note, try_to_connect=True)
         with self.changed:
             self.changed.wait_for(
-                lambda: self.closed or _READY in states or (_FAILED in states and self._has_news()),
+                lambda: (
+                    self.closed
+                    or _READY in states
+                    or (_FAILED in states and self._following.outlook is not outlook)
+                ),
                 WARM,
             )
         unsubscribe(inner.channel, note)

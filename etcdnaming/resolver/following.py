@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 from ..endpoints.watch import Watch
-from ..errors import ClosedError, InvalidSettingError
+from ..errors import ClientClosedError, ClosedError, InvalidSettingError
 from ..etcd import Client
+from ..etcd.threads import run_steps, start_thread
 from ..log import logger
 from ..model import Endpoint, WatchState
 from .host_names import HostNames
@@ -18,13 +19,12 @@ from .outlook import Outlook, Surveyor
 
 __all__ = ["Following", "follow", "unfollow"]
 
+NAME = "etcdnaming-resolver"
+
 RETRY = 5.0
 """Seconds until a watch that has ended with an error is begun anew: roles are granted, too."""
 
 _log = logger(__name__)
-
-_shared: dict[tuple[Client, str, float], Following] = {}
-_sharing = threading.RLock()  # guards it
 
 
 def follow(client: Client, target: str, hold: float, listener: Callable[[], None]) -> Following:
@@ -33,52 +33,39 @@ def follow(client: Client, target: str, hold: float, listener: Callable[[], None
 
     Raises:
         InvalidSettingError: *hold* is no time.
+        ClientClosedError: The client is closed.
+        ConnectionFailedError: No thread can be started now.
     """
     if not hold >= 0:
         raise InvalidSettingError("resync_hold must not be less than 0")
-    with _sharing:
-        following = _shared.get((client, target, hold))
-        if following is None:
-            following = _shared[client, target, hold] = Following(client, target, hold)
-            following.start()
-        following.join(listener)
-        return following
+    begin = partial(Following.begin, client, target, hold)
+    following = client.attach(_kind(target, hold), begin)
+    following.join(listener)
+    return following
 
 
 def unfollow(following: Following, listener: Callable[[], None]) -> None:
     """Listen no more; the last one to do so stops it."""
-    with _sharing:
-        if not following.leave(listener):
-            return
-        del _shared[following.key]
-    following.stop()
+    following.leave(listener)
+    following.client.detach(_kind(following.target, following.hold), following)
 
 
-def _after_fork() -> None:
-    """Begin anew: a child has none of our threads, and locks that nobody will ever release."""
-    global _sharing  # noqa: PLW0603 - no other way to renew it
-    _sharing = threading.RLock()
-    for following in _shared.values():
-        following.orphan()
-    _shared.clear()
-
-
-os.register_at_fork(after_in_child=_after_fork)
+def _kind(target: str, hold: float) -> tuple[str, str, float]:
+    return "endpoints", target, hold
 
 
 class Following:
     """
-    Follows *target* in a thread of its own, from `start` to `stop`.
+    Follows *target* in a thread of its own, from its beginning until closed.
 
     `_changed` guards everything but the known set, which belongs to the thread. Who listens is told
     under no lock that `outlook`, which anybody may read, is another one.
     """
 
     def __init__(self, client: Client, target: str, hold: float) -> None:
-        self.key = client, target, hold
+        self.client, self.target, self.hold = client, target, hold
         self.outlook = Outlook()
         self._listeners: set[Callable[[], None]] = set()
-        self._client, self._target = client, target
         self._known = KnownSet(hold)
         self._hosts = HostNames(self._survey)
         self._surveyor = Surveyor(target, self._hosts)
@@ -89,11 +76,19 @@ class Following:
         self._confirmed: float | None = None
         self._complaint = ""
 
-    def start(self) -> None:
-        """Begin."""
-        threading.Thread(target=self._run, name="etcdnaming-resolver", daemon=True).start()
+    @classmethod
+    def begin(cls, client: Client, target: str, hold: float) -> Following:
+        """
+        Return one that has begun.
 
-    def stop(self) -> None:
+        Raises:
+            ConnectionFailedError: No thread can be started now.
+        """
+        following = cls(client, target, hold)
+        start_thread(partial(run_steps, following._follow_once, following._pause), NAME)
+        return following
+
+    def close(self) -> None:
         """End, at once and from any thread."""
         with self._changed:
             self._stopped = True
@@ -102,19 +97,20 @@ class Following:
         self._hosts.want(set())
         if watch:
             watch.close()
+        if self._endpoints is None:  # those who still wait for the first ones wait in vain
+            self._give_up(str(ClientClosedError()))
 
     def join(self, listener: Callable[[], None]) -> None:
         """Tell *listener*, from now on."""
         with self._changed:
             self._listeners.add(listener)
 
-    def leave(self, listener: Callable[[], None]) -> bool:
-        """Tell it no more; say whether that was the last one."""
+    def leave(self, listener: Callable[[], None]) -> None:
+        """Tell it no more."""
         with self._changed:
             self._listeners.discard(listener)
-            return not self._listeners
 
-    def orphan(self) -> None:
+    def after_fork(self) -> None:
         """Know that nobody tells anything any more."""
         self._changed, self._connected = threading.Condition(), False
 
@@ -129,24 +125,33 @@ class Following:
                 return None
             return 0.0 if self._connected else time.monotonic() - self._confirmed
 
-    def _run(self) -> None:
-        while watch := self._open():
-            try:
-                while True:
-                    self._take(watch)
-            except ClosedError:
-                return
-            except Exception as exc:  # noqa: BLE001 - a bug, too, must leave the known set alone
-                self._survive(exc)
-            finally:
+    def _follow_once(self) -> bool:
+        """Follow a watch to its end; return whether there is to be another one."""
+        watch = None
+        try:
+            watch = self._open()
+            while watch:
+                self._take(watch)
+        except ClosedError:
+            return True  # by `close`, after which no other is opened
+        except Exception as exc:  # noqa: BLE001 - a bug, too, must leave the known set alone
+            self._survive(exc)
+            return True
+        finally:
+            if watch:
                 watch.close()
+        return False
+
+    def _pause(self, seconds: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopped, seconds)
 
     def _open(self) -> Watch | None:
         with self._changed:
             if self._stopped:
                 return None
             # A hundred targets have one stream, and a process may fork.
-            self._watch = Watch(self._client, self._target, shared=True, on_state=self._note_state)
+            self._watch = Watch(self.client, self.target, shared=True, on_state=self._note_state)
             return self._watch
 
     def _take(self, watch: Watch) -> None:
@@ -179,13 +184,15 @@ class Following:
         """Go on with what is known; where nothing is, say why. Then wait."""
         if str(exc) != self._complaint:
             self._complaint = str(exc)
-            _log.warning("%s: its endpoints can't be followed: %s", self._target, exc)
+            _log.warning("%s: its endpoints can't be followed: %s", self.target, exc)
         self._note_state(WatchState(connected=False, detail=str(exc)))
         if self._endpoints is None:
-            reason = f"the endpoints of {self._target} can't be read: {exc}"
-            self._publish(Outlook(reason=reason, final=True))
-        with self._changed:
-            self._changed.wait_for(lambda: self._stopped, RETRY)
+            self._give_up(str(exc))
+        self._pause(RETRY)
+
+    def _give_up(self, why: str) -> None:
+        reason = f"the endpoints of {self.target} can't be read: {why}"
+        self._publish(Outlook(reason=reason, final=True))
 
     def _survey(self) -> None:
         with self._changed:

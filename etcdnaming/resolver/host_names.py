@@ -9,8 +9,11 @@ import time
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
+from functools import partial
 from typing import NamedTuple
 
+from ..errors import ConnectionFailedError
+from ..etcd.threads import run_steps, start_thread
 from ..log import logger
 from .addresses import IP
 
@@ -56,8 +59,13 @@ class HostNames:
                 self._answers[name] = None
                 self._due[name] = 0.0
             for _ in range(self._workers, min(WORKERS, len(names))):
+                try:
+                    start_thread(partial(run_steps, self._work, time.sleep), "etcdnaming-hosts")
+                except ConnectionFailedError:
+                    if not self._workers:
+                        raise
+                    break  # the others look up all names, if more slowly
                 self._workers += 1
-                threading.Thread(target=self._work, name="etcdnaming-hosts", daemon=True).start()
             self._changed.notify_all()
 
     def answer(self, name: str) -> frozenset[IP] | None:
@@ -65,11 +73,11 @@ class HostNames:
         with self._changed:
             return self._answers.get(name)
 
-    def _work(self) -> None:
-        while name := self._next():
-            found = _look_up(name)
-            if self._note(name, found):
-                self._tell()
+    def _work(self) -> bool:
+        name = self._next()
+        if name and self._note(name, _look_up(name)):
+            self._tell()
+        return bool(name)
 
     def _next(self) -> str:
         """Return the next name that is due; an empty one when none is wanted any more."""
@@ -110,7 +118,7 @@ def _look_up(name: str) -> _Found:
         if scope:
             return _Found(frozenset({_scoped(address, _interface(scope))}))
         found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as exc:
+    except Exception as exc:  # noqa: BLE001 - whatever it is, the name is looked up again
         return _Found(frozenset(), str(exc))
     return _Found(frozenset(_scoped(str(host), *rest[2:]) for *_, (host, *rest) in found))
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 import grpc
 
+from ..errors import ConnectionFailedError
+from ..etcd.threads import run_steps, start_thread
 from .current import Current
 from .failed import FailedCall
 from .inner import Inner, View
@@ -62,19 +63,21 @@ class Usher:
                     return start(inner, terms)
             except FailedCall as failed:
                 return failed
+            try:
+                if not self._running:
+                    start_thread(self._run, "etcdnaming-calls")
+                    self._running = True
+            except ConnectionFailedError as exc:
+                return FailedCall(grpc.StatusCode.UNAVAILABLE, str(exc))
             pending = PendingCall(terms, start, owner, self._current.changed)
             self._waiting.append(pending)
-            if not self._running:
-                self._running = True
-                threading.Thread(target=self._run, name="etcdnaming-calls", daemon=True).start()
             return pending
 
     def _admit(self, terms: Terms) -> Inner | None:
         return admit(self._current.view, terms, closed=self._current.closed)
 
     def _run(self) -> None:
-        while self._serve():
-            pass
+        run_steps(self._serve, time.sleep)
 
     def _serve(self) -> bool:
         settled = self._wait()

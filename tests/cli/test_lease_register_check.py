@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import signal
 import socket
+import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 from harness import AT_ONCE, Etcd, Process, Spawn, wait_until
+from harness.environment import pointing_at
 from harness.health import NOT_SERVING, SERVING, HealthServer
 from harness.pids import parent_of
 from harness.ports import free_port
@@ -202,3 +204,38 @@ def test_a_command_that_ends_before_it_was_well_is_never_registered(
 
         assert process.finish() == (9, "", "")
         assert timeline.moments == []
+
+
+FULL_TABLE = """
+import sys, threading
+from etcdnaming.cli import main
+
+start, failures = threading.Thread.start, dict.fromkeys(sys.argv[1].split(), 2)
+
+def fail(thread):
+    if failures.get(thread.name):
+        failures[thread.name] -= 1
+        raise RuntimeError("can't start new thread")
+    start(thread)
+
+threading.Thread.start = fail
+sys.exit(main(sys.argv[2:]))
+"""
+"""The program, on a system where threads of these names can't be started twice."""
+
+
+@pytest.mark.parametrize("check", ["tcp", "exec"])
+def test_full_process_table_ends_neither_the_registration_nor_the_command(
+    etcd: Etcd, check: str
+) -> None:
+    """A look that can't be made is one that failed, and what can't begin begins later."""
+    names = "etcdnaming-probe etcdnaming-errand etcdnaming-holder etcdnaming-leases"
+    spec = f"tcp://{etcd.endpoint}" if check == "tcp" else "exec:true"
+    arguments = [*REGISTER, "--check", spec, *OFTEN, "-w", "json", "--", "sleep", "60"]
+    program = [sys.executable, "-c", FULL_TABLE, names, *arguments]
+    with closing(Process(program, pointing_at(etcd.endpoint, {}))) as process:
+        wait_until(lambda: etcd.get(KEY), timeout=30)
+        assert "can't start new thread" in process.err
+        process.signal(signal.SIGTERM)
+        wait_until(lambda: is_empty(etcd), timeout=30)
+        assert process.finish(30).status == 128 + signal.SIGTERM

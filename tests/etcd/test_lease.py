@@ -6,14 +6,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from typing import Any
 
 import pytest
 from harness import AT_ONCE, WRITER, Cluster, Etcd, Proxy, wait_until
+from harness.failing import failing
 from harness.metrics import metric
 
 from etcdnaming.errors import LeaseNotFoundError
 from etcdnaming.etcd import Client
-from etcdnaming.etcd.lease import LeaseKeeper, LeaseState
+from etcdnaming.etcd.lease import LeaseKeeper, LeaseState, _Kept
 from etcdnaming.model import Lease
 
 ALIVE, SILENT, GONE = LeaseState.ALIVE, LeaseState.SILENT, LeaseState.GONE
@@ -261,3 +263,40 @@ def test_a_grant_that_is_repeated_is_one_lease(etcd: Etcd, client: Client) -> No
     client.lease_revoke(4711)
     with pytest.raises(LeaseNotFoundError):
         client.lease_revoke(4711)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (LeaseKeeper, "opened"),
+        (LeaseKeeper, "received"),
+        (LeaseKeeper, "_do_what_is_due"),
+        (_Kept, "ask"),
+    ],
+)
+def test_lease_is_kept_alive_after_an_unforeseen_error(
+    etcd: Etcd, client: Client, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
+) -> None:
+    """Of the thread that asks, or of the one that listens."""
+    with failing(monkeypatch, owner, name), kept(client, 3) as (lease, _):
+        before = asked(etcd)
+        wait_until(lambda: asked(etcd) > before + 3, timeout=30)
+        assert remaining(etcd, lease) >= 1
+
+
+def test_listener_error_of_one_lease_leaves_the_others_alive(etcd: Etcd, client: Client) -> None:
+    """Also while it is raised again and again."""
+    raised: list[str] = []
+
+    def fail(state: LeaseState, why: str) -> None:
+        raised.append(why)
+        raise MemoryError(why)
+
+    with kept(client, 3) as (lease, told), closing(LeaseKeeper(client)) as keeper:
+        bad, good = client.lease_grant(3), client.lease_grant(3)
+        keeper.keep(bad, fail)
+        keeper.keep(good, told)
+        etcd.revoke(bad.id)
+        wait_until(lambda: len(raised) > 2, timeout=30)
+        assert sorted(etcd.leases()) == sorted([lease.id, good.id])
+        assert told == []

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 
 import pytest
+from harness.backends import Backends
 from harness.examples import environment
 from harness.process import Process
 
@@ -21,3 +23,10 @@ def start() -> Iterator[Callable[..., Process]]:
     yield start
     for process in started:
         process.close()
+
+
+@pytest.fixture
+def backends() -> Iterator[Backends]:
+    """``backends()`` starts a server."""
+    with closing(Backends()) as backends:
+        yield backends

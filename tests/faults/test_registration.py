@@ -9,7 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import AT_ONCE, TIMEOUT, WRITER, Certificates, Cluster, Etcd, Proxy, wait_until
+from harness import (
+    AT_ONCE,
+    TIMEOUT,
+    WRITER,
+    Certificates,
+    Cluster,
+    Etcd,
+    EtcdctlError,
+    Proxy,
+    wait_until,
+)
 from harness.registrations import Told, holds
 from harness.wire import Wire
 
@@ -361,3 +371,77 @@ def test_a_cluster_without_a_majority_gets_everything_again(cluster: Cluster) ->
         wait_until(lambda: registration.registered, timeout=2 * TIMEOUT)
         wait_until(lambda: holds(cluster, KEY, HERE, registration.lease))
         wait_until(lambda: cluster.leases() == [registration.lease])
+
+
+FULL, ROOMY = "--quota-backend-bytes=1000000", "--quota-backend-bytes=100000000"
+
+
+def fill(etcd: Etcd) -> None:
+    """Let *etcd* have no space: it refuses every put and, if it is old, every transaction."""
+    for n in range(3):
+        etcd.put(f"large{n}", "x" * 500_000)
+    etcd.stop()
+    etcd.server_flags = (FULL,)
+    etcd.start()
+    with pytest.raises(EtcdctlError, match="database space exceeded"):
+        etcd.put("more", "x")
+
+
+def make_room(etcd: Etcd) -> None:
+    """Let it have space again."""
+    etcd.stop()
+    etcd.server_flags = (ROOMY,)
+    etcd.start()
+    etcd.ctl("alarm", "disarm")
+
+
+def test_unhealthy_endpoint_leaves_an_etcd_without_space(own_etcd: Callable[..., Etcd]) -> None:
+    """If it can't be deleted, its lease is revoked; it is back when there is space again."""
+    etcd = own_etcd()
+    with Client([etcd.endpoint]) as client, registered(client, ttl=60) as (registration, told):
+        fill(etcd)
+        registration.withdraw()
+        assert registration.wait(30)
+        assert etcd.entries("svc/") == []
+        assert told.of("withdrawn").key == KEY
+        assert told.of("withdrawn").revision == etcd.revision()
+        assert "lost" not in told.kinds
+        registration.restore()
+        wait_until(lambda: "error" in told.kinds)
+        assert "database space exceeded" in told.of("error").reason
+        assert not registration.wait(0)
+        make_room(etcd)
+        assert registration.wait(30)
+        assert holds(etcd, KEY, HERE, registration.lease)
+        assert etcd.leases() == [registration.lease]
+
+
+def test_removed_endpoint_leaves_an_etcd_without_space(own_etcd: Callable[..., Etcd]) -> None:
+    """The others on its lease go with it if they have to, and come back on another one."""
+    etcd = own_etcd()
+    with Client([etcd.endpoint]) as client, registered(client, ttl=60) as (registration, told):
+        registration.set("svc/e2", THERE)
+        assert registration.wait(30)
+        fill(etcd)
+        registration.remove("svc/e2")
+        wait_until(lambda: "withdrawn" in told.kinds)
+        assert not etcd.entries("svc/e2")
+        make_room(etcd)
+        assert registration.wait(30)
+        assert holds(etcd, KEY, HERE, registration.lease)
+        assert not etcd.entries("svc/e2")
+        assert told.kinds.count("lost") == told.kinds.count("regained")
+
+
+def test_registration_that_closes_leaves_an_etcd_without_space(
+    own_etcd: Callable[..., Etcd],
+) -> None:
+    """And knows that nothing is left."""
+    etcd = own_etcd()
+    with Client([etcd.endpoint]) as client, registered(client, ttl=60) as (registration, told):
+        fill(etcd)
+        assert registration.close(30)
+        assert etcd.entries("svc/") == []
+        assert etcd.leases() == []
+        assert told.of("left").key == KEY
+        assert "error" not in told.kinds

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 
 from .ports import free_port
 
@@ -14,6 +15,8 @@ __all__ = ["Wire"]
 class Wire:
     """
     Passes on what is said to and by *endpoint*, ``HOST:PORT``, until something happens to it.
+
+    Each piece takes *delay* seconds, in either direction.
 
     `_changed` guards everything.
     """
@@ -25,6 +28,7 @@ class Wire:
         self._open: set[socket.socket] = set()
         self._listener: socket.socket | None = None
         self._deaf = self._mute = False
+        self.delay = 0.0
         self._port = free_port()
         self.endpoint = f"127.0.0.1:{self._port}"
         self.mend()
@@ -77,6 +81,8 @@ class Wire:
                 except OSError:
                     client.close()
                     continue
+                for each in (client, server):
+                    each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 with self._changed:
                     self._open |= {client, server}
                 self._start(self._pass_on, client, server)
@@ -85,6 +91,7 @@ class Wire:
     def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
+                time.sleep(self.delay)
                 self._wait_to_pass(from_client=source.getsockname()[1] == self._port)
                 target.sendall(data)
         with self._changed:

@@ -60,3 +60,33 @@ def test_a_child_uses_what_it_inherits_and_makes_its_own(etcd: Etcd) -> None:
         "watched": {"changes": 1},
         "status": {"status": 0},
     }, done.stderr
+
+
+def test_child_registers_and_leaves_its_parents_registration_alone(etcd: Etcd) -> None:
+    """On the client that it inherits, with a watch of its own, and with a channel beside it."""
+    done = subprocess.run(
+        [sys.executable, str(HARNESS / "forking_registered.py"), etcd.endpoint],
+        env={**os.environ, "GRPC_ENABLE_FORK_SUPPORT": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    inherited = {
+        "registered": False,
+        "wait": "InheritedError",
+        "withdraw": "InheritedError",
+        "watch": "InheritedError",
+        "closed": True,
+    }
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {each.pop("name"): each for each in said} == {
+        "inherited": inherited,
+        "own": {"registered": True, "found": ["svc/child", "svc/parent"], "seen": 2},
+        "withdrawn": {"done": True},
+        "restored": {"done": True},
+        "status": {"status": 0},
+        "parent": {"done": True, "same": True},
+        "list": {"found": ["svc/parent"]},
+    }, done.stderr
+    assert etcd.entries("svc/") == []
+    assert etcd.leases() == []

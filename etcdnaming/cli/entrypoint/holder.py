@@ -77,19 +77,20 @@ class Holder:
 
     def _begin(self, strict: bool) -> None:
         try:
-            registration = self._made(strict)
-            if registration and self._has_started(registration, strict):
+            registration = self._started(strict)
+            if registration:
                 registration.wait()
         except ClosedError:
             return  # we have left
         except Exception as exc:  # noqa: BLE001 - it must not look like silence
             self._loop.post(partial(self._failed, exc))
 
-    def _made(self, strict: bool) -> Registration | None:
+    def _started(self, strict: bool) -> Registration | None:
         said = False
         while not self._leaving.is_set():
             try:
-                return self._make()
+                registration = self._make()
+                return registration if self._has_started(registration, strict) else None
             except ConnectionFailedError as exc:
                 if strict and isinstance(exc, TLSError):
                     raise

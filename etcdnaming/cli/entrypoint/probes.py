@@ -54,7 +54,10 @@ class _ThreadProbe:
 
     def look(self, timeout: float, done: Done) -> None:
         def work() -> None:
-            trouble = self._ask(timeout)
+            try:
+                trouble = self._ask(timeout)
+            except Exception as exc:  # noqa: BLE001 - whatever it is, there was no good answer
+                trouble = str(exc) or type(exc).__name__
             self._loop.post(partial(done, trouble))
 
         try:

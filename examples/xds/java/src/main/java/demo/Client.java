@@ -5,7 +5,17 @@ import io.grpc.stub.ClientCalls;
 import java.io.*;
 import java.util.concurrent.TimeUnit;
 
-/** A minimal gRPC client in Java that finds its service by xds:///. GRPC_XDS_BOOTSTRAP names the bootstrap file. */
+/**
+ * A gRPC client in Java that finds its service by xds:///. GRPC_XDS_BOOTSTRAP names the file that
+ * etcdnaming xds-bootstrap has written.
+ *
+ * <pre>
+ * mvn package dependency:copy-dependencies
+ * java -cp 'target/classes:target/dependency/*' demo.Client xds:///foo/bar/svc 1000
+ * </pre>
+ *
+ * It calls every so many milliseconds, and prints a line of JSON for each call.
+ */
 public class Client {
   static final MethodDescriptor.Marshaller<byte[]> RAW = new MethodDescriptor.Marshaller<>() {
     public InputStream stream(byte[] value) { return new ByteArrayInputStream(value); }
@@ -16,7 +26,7 @@ public class Client {
 
   static MethodDescriptor<byte[], byte[]> method(String name) {
     return MethodDescriptor.<byte[], byte[]>newBuilder()
-        .setType(MethodDescriptor.MethodType.UNARY).setFullMethodName("test.Service/" + name)
+        .setType(MethodDescriptor.MethodType.UNARY).setFullMethodName(name.substring(1))
         .setRequestMarshaller(RAW).setResponseMarshaller(RAW).build();
   }
 
@@ -25,7 +35,7 @@ public class Client {
   }
 
   public static void main(String[] args) throws Exception {
-    String target = args[0], ca = null, body = "", method = "Who";
+    String target = args[0], ca = null, body = "world", method = "/example.Greeter/Hello";
     int interval = Integer.parseInt(args[1]);
     boolean wfr = false; double deadline = 20; int calls = 0;
     for (int i = 2; i < args.length; i++) {

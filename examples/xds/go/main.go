@@ -1,4 +1,9 @@
-// A minimal gRPC client in Go that finds its service by xds:///. GRPC_XDS_BOOTSTRAP names the bootstrap file.
+// A gRPC client in Go that finds its service by xds:///. GRPC_XDS_BOOTSTRAP names the file that
+// `etcdnaming xds-bootstrap` has written.
+//
+//	go build -o client . && ./client xds:///foo/bar/svc 1000
+//
+// It calls every so many milliseconds, and prints a line of JSON for each call.
 package main
 
 import (
@@ -14,7 +19,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
-	_ "google.golang.org/grpc/xds" // all that makes xds:/// known
+	_ "google.golang.org/grpc/xds" // makes xds:/// known
 )
 
 type raw struct{}
@@ -31,8 +36,8 @@ func main() {
 	ca := flag.String("ca", "", "CA of the endpoints")
 	deadline := flag.Float64("deadline", 20, "seconds")
 	calls := flag.Int("calls", 0, "calls")
-	body := flag.String("body", "", "what the requests say")
-	method := flag.String("method", "Who", "the method")
+	body := flag.String("body", "world", "what the requests say")
+	method := flag.String("method", "/example.Greeter/Hello", "the method")
 	flag.Parse()
 	target := flag.Arg(0)
 	interval, _ := strconv.Atoi(flag.Arg(1))
@@ -55,7 +60,7 @@ func main() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(*deadline*float64(time.Second)))
 		in, out := []byte(*body), []byte{}
 		t := time.Now()
-		err := conn.Invoke(ctx, "/test.Service/"+*method, &in, &out, grpc.ForceCodec(raw{}), grpc.WaitForReady(*wfr))
+		err := conn.Invoke(ctx, *method, &in, &out, grpc.ForceCodec(raw{}), grpc.WaitForReady(*wfr))
 		cancel()
 		line := map[string]any{"t": t.UnixMilli(), "d": float64(time.Since(t).Microseconds()) / 1000}
 		if err != nil {

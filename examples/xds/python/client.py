@@ -1,4 +1,12 @@
-"""A gRPC client in Python that finds its service by ``xds:///``, as the others beside it."""
+"""
+A gRPC client in Python that finds its service by ``xds:///``.
+
+GRPC_XDS_BOOTSTRAP names the file that ``etcdnaming xds-bootstrap`` has written.
+
+    pip install grpcio && python client.py xds:///foo/bar/svc 1000
+
+It calls every so many milliseconds, and prints a line of JSON for each call.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +14,7 @@ import argparse
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import grpc
 
@@ -16,14 +25,14 @@ parser.add_argument("-wfr", action="store_true")
 parser.add_argument("-deadline", type=float, default=20)
 parser.add_argument("-calls", type=int, default=0)
 parser.add_argument("-ca")
-parser.add_argument("-method", default="Who")
-parser.add_argument("-body", default="")
+parser.add_argument("-method", default="/example.Greeter/Hello")
+parser.add_argument("-body", default="world")
 args = parser.parse_args()
 
 
 def say(**line: object) -> None:
     """Print a line."""
-    print(json.dumps(line), flush=True)  # noqa: T201 - that is what it is for
+    print(json.dumps(line), flush=True)
 
 
 say(ev="start", t=int(time.time() * 1000))
@@ -32,7 +41,7 @@ if args.ca:
     channel = grpc.secure_channel(args.target, creds, [("grpc.default_authority", "svc.test")])
 else:
     channel = grpc.insecure_channel(args.target)
-who = channel.unary_unary(f"/test.Service/{args.method}")
+who: Any = channel.unary_unary(args.method)
 say(ev="dialled", t=int(time.time() * 1000))
 n = 0
 while not args.calls or n < args.calls:

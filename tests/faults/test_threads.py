@@ -1,0 +1,166 @@
+"""Background threads outlive every error: what they own is registered, watched, followed again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import Etcd, wait_until
+from harness.failing import failing
+from harness.load import in_loop
+from harness.registrations import Told, holds
+from harness.watcher import Watcher, put, stored
+
+import etcdnaming.aio
+from etcdnaming import Client, Endpoint, Registration, insecure_channel
+from etcdnaming.aio import current as aio_current
+from etcdnaming.etcd import client as etcd_client
+from etcdnaming.etcd import history, key_watch
+from etcdnaming.registration import registrant, registration
+from etcdnaming.resolver import current, following, known_set
+from etcdnaming.resolver.informed import Informed
+
+CROWDED = Path(__file__).parent.parent / "harness" / "crowded.py"
+
+KEY = "svc/e1"
+HERE, THERE = Endpoint("10.0.0.1:80"), Endpoint("10.0.0.2:80")
+
+
+class Crowded:
+    """The program of `harness.crowded`."""
+
+    def __init__(self, etcd: Etcd) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, str(CROWDED), etcd.endpoint],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def __call__(self, command: str = "look") -> Any:
+        """Return what it finds after *command*."""
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(f"{command}\n")
+        self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())
+
+    def end(self) -> int:
+        """Let it end; return its exit code."""
+        self._process.communicate(timeout=30)
+        return self._process.returncode
+
+    def close(self) -> None:
+        """Kill it, if it still runs."""
+        self._process.kill()
+        self._process.communicate()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit counts threads on Linux")
+def test_full_process_table_loses_no_registration_watch_or_channel(
+    own_etcd: Callable[..., Etcd],
+) -> None:
+    """While etcd restarts no thread can be started, so nothing can connect to it."""
+    etcd = own_etcd()
+    with closing(Crowded(etcd)) as program:
+        wait_until(lambda: program()["endpoints"] == ["10.0.0.1:80"])
+        program("full")
+        etcd.stop()
+        wait_until(lambda: program()["lost"])
+        etcd.start()
+        failures = program()["failures"]
+        wait_until(lambda: program()["failures"] > failures + 5, timeout=30)
+        put(etcd, e2="10.0.0.2:80")
+        assert not program()["registered"]
+        program("room")
+        wait_until(lambda: program()["registered"], timeout=60)
+        wait_until(lambda: "svc/e2" in program()["seen"], timeout=60)
+        wait_until(lambda: len(program()["endpoints"]) == 2, timeout=60)
+        assert program.end() == 0
+    assert [entry.key for entry in etcd.entries("svc/")] == [b"svc/e2"]
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (registrant.Registrant, "_go_on"),
+        (registrant.Registrant, "_publish"),
+        (registrant.Registrant, "_do_what_was_posted"),
+        (registration.Registration, "_tell"),
+        (key_watch.KeyWatch, "opened"),
+        (key_watch.KeyWatch, "received"),
+        (etcd_client.Client, "lease_grant"),
+    ],
+)
+def test_registration_goes_on_after_an_unforeseen_error(
+    etcd: Etcd, client: Client, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
+) -> None:
+    """It registers, heals, and leaves nothing behind."""
+    told = Told()
+    with failing(monkeypatch, owner, name):
+        held = Registration(client, {KEY: HERE}, on_state=told)
+        held.start(wait=False)
+        assert held.wait(60)
+        etcd.delete(KEY)
+        wait_until(lambda: holds(etcd, KEY, HERE, held.lease), timeout=60)
+        held.set(KEY, THERE)
+        assert held.wait(60)
+        assert holds(etcd, KEY, THERE, held.lease)
+        assert held.close(60)
+    assert etcd.leases() == []
+    assert told.kinds[-1] == "revoked"
+
+
+@pytest.mark.parametrize("name", ["add", "read", "check"])
+def test_watch_goes_on_after_an_unforeseen_error(
+    etcd: Etcd, client: Client, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """No change is missed, and its reader sees no error."""
+    put(etcd, e1="1")
+    with failing(monkeypatch, history.History, name, times=1), Watcher(client) as watcher:
+        watcher.wait_until_connected()
+        put(etcd, e2="2")
+        watcher.wait_until(lambda watcher: "svc/e2" in watcher.replayed, timeout=60)
+        assert watcher.error is None
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"), [(known_set.KnownSet, "apply"), (current.Current, "_replace")]
+)
+def test_channel_follows_its_target_after_an_unforeseen_error(
+    etcd: Etcd, client: Client, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
+) -> None:
+    """It does not stay with the endpoints it had."""
+    monkeypatch.setattr(following, "RETRY", 0.1)
+    etcd.put(KEY, stored(HERE.addr))
+    with insecure_channel("svc", client) as channel:
+        wait_until(lambda: channel.endpoints == (HERE,))
+        with failing(monkeypatch, owner, name, times=1):
+            etcd.put("svc/e2", stored(THERE.addr))
+            wait_until(lambda: channel.endpoints == (HERE, THERE), timeout=60)
+
+
+@in_loop
+async def test_asyncio_channel_follows_its_target_after_an_unforeseen_error(
+    etcd: Etcd, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its task is no better than a thread."""
+    etcd.put(KEY, stored(HERE.addr))
+    async with etcdnaming.aio.insecure_channel("svc", client) as channel:
+        await endpoints_of(channel, HERE)
+        with failing(monkeypatch, aio_current.Current, "_replace", times=1):
+            etcd.put("svc/e2", stored(THERE.addr))
+            await endpoints_of(channel, HERE, THERE)
+
+
+async def endpoints_of(channel: Informed, *endpoints: Endpoint) -> None:
+    """Return when *channel* has these."""
+    while channel.endpoints != endpoints:  # noqa: ASYNC110 - it has no event
+        await asyncio.sleep(0.01)

@@ -125,9 +125,7 @@ def _delete_all(app: App, target: str, *, ask: bool, prev_kv: bool, dry_run: boo
     """Delete all keys under *target*, after confirmation; return the exit code."""
     printer = app.printer()
     if ask and not dry_run and not is_terminal(sys.stdin):
-        raise click.UsageError(
-            "--all asks for confirmation, but stdin is not a terminal: use --yes"
-        )
+        raise click.UsageError("--all asks first, but stdin is not a terminal: use --yes")
     with app.time_limit() as deadline:
         manager = app.manager(target)
         found = manager.list_keys(leases=True)

@@ -78,7 +78,7 @@ def test_prints_what_was_there(run: Run, etcd: Etcd) -> None:
     assert run("del", "svc/e1", "--prev-kv") == Result(0, "1\nsvc/e1\t1:1\tnull\n", "")
 
 
-def test_warns_that_the_holder_may_put_it_back(run: Run, etcd: Etcd) -> None:
+def test_del_warns_when_the_key_was_attached_to_a_lease(run: Run, etcd: Etcd) -> None:
     """Who registers it does not know that somebody wanted it gone."""
     lease = etcd.grant(60)
     etcd.put("svc/e1", ONE, lease)
@@ -133,9 +133,7 @@ def test_a_dry_run_changes_nothing(run: Run, etcd: Etcd) -> None:
         (["--all", "svc/"], "--all asks first, but stdin is not a terminal: use --yes"),
     ],
 )
-def test_what_makes_no_sense_is_refused(
-    run: Run, etcd: Etcd, args: list[str], message: str
-) -> None:
+def test_del_refuses_wrong_usage(run: Run, etcd: Etcd, args: list[str], message: str) -> None:
     """Before anything is deleted."""
     put(etcd, "svc/a", "svc/b")
 

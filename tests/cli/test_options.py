@@ -90,7 +90,7 @@ def test_a_flag_beside_its_variable_is_no_error(run: Run, one: Etcd) -> None:
         ("ETCDCTL_CERT", "/", "/: Is a directory"),
     ],
 )
-def test_names_the_variable_that_is_wrong(run: Run, variable: str, text: str, reason: str) -> None:
+def test_error_names_the_invalid_variable(run: Run, variable: str, text: str, reason: str) -> None:
     """etcdctl passes over it in silence."""
     result = run("list", "svc", env={variable: text})
 
@@ -129,7 +129,7 @@ def test_token_that_cant_be_sent_is_refused_by_name(run: Run, text: str) -> None
 
 
 @pytest.mark.parametrize("name", ["USER", "PASSWORD"])
-def test_a_secret_that_is_wrong_stays_secret(run: Run, name: str) -> None:
+def test_error_does_not_quote_an_invalid_secret(run: Run, name: str) -> None:
     """Logs are read by many."""
     result = run("list", "svc", env={f"ETCDCTL_{name}": "hush\udcff"})
 
@@ -171,7 +171,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("name", "value", "reason"), REFUSED)
-def test_a_flag_of_etcdctl_that_can_not_be_had_says_so(
+def test_unsupported_flag_of_etcdctl_is_refused_with_a_reason(
     run: Run, name: str, value: str, reason: str
 ) -> None:
     """And the way out; in every command, even where it would not matter."""
@@ -182,7 +182,9 @@ def test_a_flag_of_etcdctl_that_can_not_be_had_says_so(
 
 
 @pytest.mark.parametrize(("name", "value", "reason"), REFUSED)
-def test_its_variable_says_so_too(run: Run, name: str, value: str, reason: str) -> None:
+def test_unsupported_variable_of_etcdctl_is_refused_with_a_reason(
+    run: Run, name: str, value: str, reason: str
+) -> None:
     """Before anything is sent."""
     variable = f"ETCDCTL_{name.replace('-', '_').upper()}"
 
@@ -288,7 +290,7 @@ def test_what_looks_like_a_flag_may_be_a_value(run: Run, etcd: Etcd) -> None:
     }
 
 
-def test_debug_says_what_is_in_force(run: Run, one: Etcd) -> None:
+def test_debug_prints_the_effective_settings(run: Run, one: Etcd) -> None:
     """And who says so; it is what one asks at three in the morning."""
     env = {"ETCDCTL_COMMAND_TIMEOUT": "1m30s", "ETCDNAMING_CACERT": None}
 

@@ -20,7 +20,7 @@ sys.stdout.write(f"imported: {set(sys.modules) - before}")
 """
 
 
-def test_who_draws_imports_nothing() -> None:
+def test_drawing_imports_nothing_after_prepare() -> None:
     """A signal may keep another thread in an import for good, and with it all who need its lock."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # as of `Terminal`

@@ -46,7 +46,7 @@ def test_an_address_only_we_can_dial_is_not_published(host: str) -> None:
     )
 
 
-def test_says_that_our_address_is_unknown() -> None:
+def test_omitted_host_is_refused_when_the_local_address_is_unknown() -> None:
     """The network may be down."""
 
     def unreachable() -> str:
@@ -72,9 +72,7 @@ def test_says_that_our_address_is_unknown() -> None:
         "0.0.0.1:80",
     ],
 )
-def test_address_that_clients_can_dial_is_taken_as_it_is(
-    capsys: pytest.CaptureFixture[str], addr: str
-) -> None:
+def test_valid_address_is_unchanged(capsys: pytest.CaptureFixture[str], addr: str) -> None:
     """Without a word."""
     check(add("svc/e1", addr), None)
     assert complete(add("svc/e1", addr), nobody) == add("svc/e1", addr)
@@ -125,7 +123,7 @@ def test_a_delete_has_nothing_to_settle() -> None:
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_address_that_is_not_text_is_refused(force: bool) -> None:
+def test_address_is_refused_unless_it_is_utf8(force: bool) -> None:
     """It can't become JSON."""
     with pytest.raises(InvalidEndpointError, match=r"^the address is not UTF-8$"):
         check(add("svc/e1", "\udcff"), None, force=force)

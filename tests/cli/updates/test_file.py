@@ -84,7 +84,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_line() -> None:
         ("add svc/e1 1:2 1 2", "not JSON: the end expected at character 2, found '2'"),
     ],
 )
-def test_says_what_is_wrong_with_a_line_and_where(line: str, message: str) -> None:
+def test_parse_reports_the_line_of_an_invalid_update(line: str, message: str) -> None:
     """Somebody has to find it among thousands."""
     with pytest.raises(InputError) as caught:
         parsed(f"del svc/e1\n\n# comment\n{line}\ndel svc/e2\n")
@@ -92,7 +92,7 @@ def test_says_what_is_wrong_with_a_line_and_where(line: str, message: str) -> No
     assert str(caught.value) == f"FILE:4: {message}"
 
 
-def test_says_where_a_check_failed() -> None:
+def test_parse_reports_the_line_of_a_failed_check() -> None:
     """Of what the parser can't know."""
 
     def check(update: Update) -> None:
@@ -191,7 +191,7 @@ def test_brackets_in_strings_are_no_brackets() -> None:
         ),
     ],
 )
-def test_says_what_is_wrong_with_an_object_and_where(data: str, message: str) -> None:
+def test_parse_reports_the_line_of_an_invalid_object(data: str, message: str) -> None:
     """By the line on which it begins."""
     with pytest.raises(InputError) as caught:
         parsed(data)

@@ -111,7 +111,10 @@ def test_help_names_what_all_commands_take_where_they_take_it(run: Run, name: st
     page = run(name, "--help").out
 
     asks_etcd = name not in ("xds-bootstrap", "sandbox", "completion", "version")
-    assert page.endswith("For --endpoints, --user, -w and more: etcdnaming --help\n") is asks_etcd
+    assert (
+        page.endswith("Global options (--endpoints, --user, -w, ...): etcdnaming --help\n")
+        is asks_etcd
+    )
 
 
 def test_the_examples_of_help_are_real(etcd: Etcd, shell: Shell, tmp_path: Path) -> None:

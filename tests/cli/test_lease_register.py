@@ -157,7 +157,7 @@ def test_lease_register_completes_a_key_that_ends_in_a_slash(spawn: Spawn, etcd:
 
     assert list(etcd.get("svc/")) == [b"svc/0.0.0.0:80"]
     assert process.err == (
-        "Warning: 0.0.0.0:80: 0.0.0.0 is where servers listen, no client can dial it\n"
+        "Warning: 0.0.0.0:80: servers listen on 0.0.0.0, but clients can't dial it\n"
     )
 
 
@@ -168,7 +168,7 @@ def test_lease_register_refuses_a_port_when_etcd_is_reached_by_loopback(
     result = spawn("lease-register", "svc/", "--addr", ":80").finish()
 
     assert (result.status, result.out) == (128, "")
-    assert "write HOST:80, or 127.0.0.1:80" in result.err
+    assert "use HOST:80, or 127.0.0.1:80" in result.err
     assert is_empty(etcd)
 
 

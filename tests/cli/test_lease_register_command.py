@@ -233,5 +233,5 @@ def test_lease_register_with_a_command_refuses_a_port_when_etcd_is_reached_by_lo
 
     result = process.finish()
     assert (result.status, result.out) == (128, "")
-    assert "write HOST:80, or 127.0.0.1:80" in result.err
+    assert "use HOST:80, or 127.0.0.1:80" in result.err
     assert is_empty(etcd)

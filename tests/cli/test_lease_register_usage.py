@@ -20,7 +20,7 @@ RUNS = ["--", "sleep", "60"]
         ([KEY], "--addr is missing: give the address for clients"),
         ([KEY, "--addr", ""], "the address is empty"),
         (["e1", "--addr", ADDR], "the key 'e1' needs one: write TARGET/NAME"),
-        ([KEY, "--addr", ADDR, "sleep"], "a command to run stands after --"),
+        ([KEY, "--addr", ADDR, "sleep"], "put a command to run after --"),
         ([KEY, "--addr", ADDR, "--target", "other"], "prefixed with 'other/' got: 'svc/e1'"),
         (["svc/", "--addr", "unix:/x"], "the address 'unix:/x' has a '/'"),
         ([KEY, "--addr", ADDR, "--ttl", "0"], "a TTL is a whole number of seconds"),

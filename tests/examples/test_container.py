@@ -34,7 +34,7 @@ from harness.process import Process
 from harness.programs import Programs
 from harness.servers import Servers
 
-from etcdnaming.cli.grammar.durations import parse_duration
+from etcdnaming.cli.parsing import parse_duration
 
 CONTAINER = EXAMPLES / "container"
 

@@ -25,7 +25,7 @@ from harness.examples import EXAMPLES, SERVER, endpoints, leave_in_order, replac
 from harness.ports import free_port
 from harness.process import Process
 
-from etcdnaming.cli.grammar.durations import parse_duration
+from etcdnaming.cli.parsing import parse_duration
 
 UNIT = EXAMPLES / "systemd" / "etcdnaming-server.service"
 

@@ -28,7 +28,7 @@ from harness.waiting import wait_until
 from harness.xds import Language, Xds
 
 from etcdnaming.cli.commands.xds_bridge import command
-from etcdnaming.cli.grammar.durations import parse_duration
+from etcdnaming.cli.parsing import parse_duration
 from etcdnaming.sandbox import free_port
 
 MANIFEST = EXAMPLES / "xds" / "bridge.yaml"

@@ -14,6 +14,8 @@ from ...model import JSON, Endpoint, Update
 from ...registration.rules import OnConflict, OnDelete
 from ..app import App, pass_app
 from ..child import check_command
+from ..click_extension.command import WrappingCommand
+from ..click_extension.param_type import FILE, Parsed
 from ..entrypoint.options import (
     Check,
     CheckTiming,
@@ -23,8 +25,7 @@ from ..entrypoint.options import (
     parse_check,
     read_endpoints,
 )
-from ..grammar.durations import parse_duration
-from ..grammar.options import (
+from ..options import (
     FORCE,
     KEY,
     METADATA_OPTIONS,
@@ -34,9 +35,8 @@ from ..grammar.options import (
     metadata_options,
     target_option,
 )
-from ..grammar.parsed import FILE, Parsed
-from ..grammar.wrapping import WrappingCommand
 from ..output.stdout import check_open
+from ..parsing import parse_duration
 from ..updates.endpoint import check as check_update
 
 __all__ = ["command"]

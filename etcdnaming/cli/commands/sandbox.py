@@ -12,7 +12,7 @@ from ...sandbox import Sandbox
 from .. import stderr
 from ..app import App, pass_app
 from ..child import environment, run
-from ..grammar.tree import Command
+from ..click_extension.command import Command
 from ..signals import unwinding
 
 __all__ = ["command"]
@@ -21,7 +21,7 @@ END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 HELP = """
-Run a command, or a shell, with a throwaway etcd.
+Run a command or a shell with a temporary etcd.
 
 $ etcdnaming sandbox -- sh -c 'etcdctl put foo bar && etcdctl get foo'
 OK

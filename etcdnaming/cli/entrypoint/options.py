@@ -13,8 +13,8 @@ from ...errors import InvalidEndpointError
 from ...model import Update
 from ..child import is_command
 from ..failures import InputError
-from ..files import name_of, read_bytes
-from ..grammar.options import parse_text
+from ..files import display_name, read_bytes
+from ..parsing import parse_text
 from ..updates.file import parse
 
 __all__ = [
@@ -153,7 +153,7 @@ def read_endpoints(file: str, check: Callable[[Update], None]) -> Sequence[Updat
             raise ValueError(f"duplicate key {key}")
         found.add(key)
 
-    updates = parse(read_bytes(file), name_of(file), check_add)
+    updates = parse(read_bytes(file), display_name(file), check_add)
     if not updates:
-        raise InputError(f"{name_of(file)}: no endpoints in the file")
+        raise InputError(f"{display_name(file)}: no endpoints in the file")
     return updates

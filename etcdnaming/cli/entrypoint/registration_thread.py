@@ -13,7 +13,7 @@ import click
 from ...errors import ClosedError, ConnectionFailedError, TLSError
 from ...model import Endpoint, Update
 from ...registration.event import RegistrationEvent
-from ..updates.endpoint import Tells, settle
+from ..updates.endpoint import Notifier, complete
 from .loop import Loop, start_thread
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def create_registration(
     app: App,
     updates: Sequence[Update],
     settings: Mapping[str, Any],
-    tells: Tells,
+    tells: Notifier,
     on_state: Callable[[RegistrationEvent], None],
 ) -> Registration:
     """
@@ -51,7 +51,7 @@ def create_registration(
 
 
 def _complete(
-    updates: Iterable[Update], local_address: Callable[[], str], tells: Tells
+    updates: Iterable[Update], local_address: Callable[[], str], tells: Notifier
 ) -> dict[str, Endpoint]:
     """
     Return the endpoints by key, with complete keys and addresses.
@@ -64,7 +64,7 @@ def _complete(
     """
     endpoints: dict[str, Endpoint] = {}
     for update in updates:
-        full = settle(update, local_address, tells)
+        full = complete(update, local_address, tells)
         if full.key in endpoints:
             raise click.UsageError(f"duplicate key {full.key}")
         if full.endpoint is not None:

@@ -1,4 +1,4 @@
-"""How the pages that ``--help`` prints are laid out."""
+"""Lay out the pages that ``--help`` prints."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from inspect import cleandoc
 import click
 
 from ..output.stdout import write
-from ..output.terminal import UNKNOWN, size, wanted_width
+from ..output.terminal import DEFAULT_SIZE, columns_variable, size
 
-__all__ = ["Context", "show_help", "with_examples", "write_options"]
+__all__ = ["Context", "keep_examples", "show_help", "write_options"]
 
 
-def with_examples(text: str | None) -> str:
-    """Tell click to leave the lines of paragraphs that begin with a prompt as they are."""
+def keep_examples(text: str | None) -> str:
+    """Mark the paragraphs that begin with a prompt, so that click keeps their line breaks."""
     paragraphs = cleandoc(text or "").split("\n\n")
     return "\n\n".join(f"\b\n{each}" if each.startswith("$ ") else each for each in paragraphs)
 
@@ -22,7 +22,7 @@ def with_examples(text: str | None) -> str:
 def write_options(
     params: Sequence[click.Parameter], ctx: click.Context, formatter: click.HelpFormatter
 ) -> None:
-    """Write the section of those *params* that are options and not hidden."""
+    """Write the section "Options": those of *params* that are options and not hidden."""
     options = (param for param in params if isinstance(param, click.Option))
     records = [option.get_help_record(ctx) for option in options]
     with formatter.section("Options"):
@@ -30,14 +30,14 @@ def write_options(
 
 
 def show_help(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
-    """Do what click does for ``--help``, but blame stdout for what is stdout's."""
+    """Print the help page as click does, but with an error of stdout as an `OutputError`."""
     if wanted and not ctx.resilient_parsing:
         write([ctx.get_help(), "\n"])
         ctx.exit()
 
 
 class _Formatter(click.HelpFormatter):
-    """click's, without the 3 ms that it takes to ask the standard library how wide help may be."""
+    """Avoid the 3 ms that the standard library takes to find the width of the terminal."""
 
     def __init__(
         self, indent_increment: int = 2, width: int | None = None, max_width: int | None = None
@@ -46,13 +46,13 @@ class _Formatter(click.HelpFormatter):
 
 
 class Context(click.Context):
-    """click's, with help as wide as the terminal."""
+    """A click context whose help is as wide as the terminal."""
 
     formatter_class = _Formatter
 
 
 def _columns() -> int:
     try:
-        return wanted_width() or size(1).columns
+        return columns_variable() or size(1).columns
     except OSError:  # a pipe or a file
-        return UNKNOWN.columns
+        return DEFAULT_SIZE.columns

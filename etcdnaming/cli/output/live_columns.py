@@ -1,4 +1,4 @@
-"""Rows of a live table as lines of one terminal: each has one line, and is cut where it must be."""
+"""Fit the rows of the live table to the terminal: one line each, cut where necessary."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich.text import Text
 
 from .grid import GAP, Row, draw, fit
 
-__all__ = ["Columns", "drawn", "prepare"]
+__all__ = ["Columns", "draw_lines", "prepare"]
 
 SIGN, KEY, ADDR, LEASE, TTL, CHANGED, METADATA = range(7)
 HEADER = ("", "KEY", "ADDR", "LEASE", "TTL", "CHANGED", "METADATA")
@@ -20,14 +20,14 @@ LAYOUTS = (
     (SIGN, KEY, ADDR, TTL, CHANGED),
     (SIGN, KEY, ADDR, CHANGED),
 )
-"""From wide to narrow: the first that fits is taken."""
+"""From wide to narrow; the first one that fits is used."""
 
-LEAST = 10
-"""Columns of metadata that are worth a look."""
+MIN_METADATA = 10
+"""Columns; metadata that gets less is left out."""
 
 
 class Columns:
-    """Widths that only grow, so that columns don't dance while their cells change."""
+    """The widths of the columns. They only grow, so that columns don't jump when cells change."""
 
     def __init__(self) -> None:
         self._natural = [1, *map(len, HEADER[1:])]
@@ -35,7 +35,7 @@ class Columns:
         self._natural[CHANGED] = len("00:00:00")
 
     def lines(self, found: Sequence[Row], room: int) -> list[tuple[str, str]]:
-        """Return the header and *found* as texts, at most *room* wide, each with its style."""
+        """Return the header and *found* as texts of at most *room* columns, with their styles."""
         for row in found:
             wanted = map(cell_len, row.cells)
             self._natural = [max(*each) for each in zip(self._natural, wanted, strict=True)]
@@ -50,23 +50,23 @@ class Columns:
             left = room - len(GAP) * (len(layout) - 1)
             widths = [self._natural[column] for column in layout]
             if layout[-1] == METADATA:
-                least = min(widths[-1], LEAST)
+                least = min(widths[-1], MIN_METADATA)
                 widths[-1] = min(widths[-1], max(least, left - sum(widths[:-1])))
             if sum(widths) <= left:
                 return layout, widths
         return layout, fit(widths, left)
 
 
-def drawn(lines: Sequence[tuple[str, str]]) -> str:
-    """Return *lines* in their styles, as far as the terminal has them."""
+def draw_lines(lines: Sequence[tuple[str, str]]) -> str:
+    """Return *lines* in their styles, as far as the terminal supports them."""
     text = Text("\n", no_wrap=True, overflow="ignore")
     return draw(text.join(Text(*line) for line in lines))
 
 
 def prepare() -> None:
-    """Have everything imported that drawing needs, and that others leave until it is needed."""
-    cell_len("字")  # the widths of all that is not as wide as a letter
-    drawn([("", "dim")])
+    """Import what drawing needs and what rich imports on first use only."""
+    cell_len("字")  # the table of character widths
+    draw_lines([("", "dim")])
 
 
 def _line(cells: Sequence[str], layout: Sequence[int], widths: Sequence[int]) -> str:
@@ -75,7 +75,7 @@ def _line(cells: Sequence[str], layout: Sequence[int], widths: Sequence[int]) ->
 
 
 def _cut(text: str, column: int, width: int) -> str:
-    """Return *text* as wide as *width*; of keys the end is kept, in which they differ."""
+    """Return *text* cut or padded to *width*; a key keeps its end, where keys differ."""
     if cell_len(text) <= width:
         return set_cell_size(text, width)
     if column != KEY:

@@ -1,9 +1,9 @@
 """
-Command lines as etcdctl reads them: ``--debug``, ``--debug=false``, ``--debug=T``, ``-w=json``.
+Read command lines as etcdctl does: ``--debug``, ``--debug=false``, ``--debug=T``, ``-w=json``.
 
 click has no flag that may carry a value and never takes the next word. So each flag has a hidden
-opposite, ``--no-…``, and what Go would understand is spelled as one or the other before click
-parses. Only options are touched: neither the value of one, nor a word, nor anything after ``--``.
+opposite, ``--no-…``, and Go's spellings are rewritten to one or the other before click parses.
+Only options are rewritten: not their values, not arguments, nothing after ``--``.
 """
 
 from __future__ import annotations
@@ -12,62 +12,56 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-__all__ = ["opposite", "options_used", "parse_bool", "repeated", "spell_out"]
+from ..parsing import parse_bool
 
-_TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
-_FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
-
-
-def parse_bool(text: str) -> bool:
-    """Return what Go's ``strconv.ParseBool`` makes of *text*."""
-    if text not in _TRUE | _FALSE:
-        raise ValueError(f"{text!r} is neither true nor false")
-    return text in _TRUE
+__all__ = ["find_repeated", "opposite", "options_used", "rewrite"]
 
 
 def opposite(flag: str) -> str:
-    """Return the option that switches *flag* off."""
+    """Return the name of the option that switches *flag* off."""
     return f"--no-{flag.removeprefix('--')}"
 
 
-def spell_out(
+def rewrite(
     args: Sequence[str], params: Sequence[click.Parameter], *, interspersed: bool
 ) -> list[str]:
     """
     Return *args* as click takes them.
 
-    That is ``--flag=VALUE`` as ``--flag`` or its opposite, ``-w=x`` and ``-wx`` as ``-w x``.
+    ``--flag=VALUE`` becomes ``--flag`` or its opposite; ``-w=x`` and ``-wx`` become ``-w x``.
 
     Raises:
-        ValueError: A flag has another value than true or false.
+        ValueError: The value of a flag is neither true nor false.
     """
     flags, valued = _names(params, is_flag=True), _names(params, is_flag=False)
-    spelled: list[str] = []
+    rewritten: list[str] = []
     for words in _grouped(args, params, interspersed=interspersed):
         name, equals, value = words[0].partition("=")
         if equals and name in flags:
-            spelled.append(name if _parse(name, value) else opposite(name))
+            rewritten.append(name if _parse_flag(name, value) else opposite(name))
         elif equals and name in valued and not name.startswith("--"):
-            spelled += [name, value]
+            rewritten += [name, value]
         elif words[0][:2] in valued and not name.startswith("--"):
-            spelled += [words[0][:2], *filter(None, [words[0][2:]]), *words[1:]]
+            rewritten += [words[0][:2], *filter(None, [words[0][2:]]), *words[1:]]
         else:
-            spelled += words
-    return spelled
+            rewritten += words
+    return rewritten
 
 
 def options_used(
     args: Sequence[str], params: Sequence[click.Parameter], *, interspersed: bool
 ) -> list[str]:
-    """Return the names of the options in *args*, in order, as often as they are there."""
+    """Return the name of each option in *args*, in their order; a repeated one each time."""
     names = _names(params, is_flag=True) | _names(params, is_flag=False)
     groups = _grouped(args, params, interspersed=interspersed)
     used = (words[0].partition("=")[0] for words in groups)
     return [name for name in used if name in names]
 
 
-def repeated(args: Sequence[str], params: Sequence[click.Parameter], *, interspersed: bool) -> str:
-    """Return the first option in *args* that takes one value and is there again, or nothing."""
+def find_repeated(
+    args: Sequence[str], params: Sequence[click.Parameter], *, interspersed: bool
+) -> str:
+    """Return the first option in *args* that takes one value but is repeated; "" if none is."""
     single = [
         each
         for each in params
@@ -87,12 +81,12 @@ def repeated(args: Sequence[str], params: Sequence[click.Parameter], *, interspe
 def _grouped(
     args: Sequence[str], params: Sequence[click.Parameter], *, interspersed: bool
 ) -> Iterator[Sequence[str]]:
-    """Yield each option with its value if that is the next word, each word, and the rest as one."""
+    """Yield each option with its value (if that is the next word), each argument, and the rest."""
     valued = _names(params, is_flag=False)
     at = 0
     while at < len(args):
-        is_word = not args[at].startswith("-") or args[at] == "-"
-        if args[at] == "--" or (is_word and not interspersed):
+        is_argument = not args[at].startswith("-") or args[at] == "-"
+        if args[at] == "--" or (is_argument and not interspersed):
             yield args[at:]
             return
         after = at + (2 if args[at] in valued else 1)
@@ -105,7 +99,7 @@ def _names(params: Sequence[click.Parameter], *, is_flag: bool) -> frozenset[str
     return frozenset(name for each in options if each.is_flag is is_flag for name in each.opts)
 
 
-def _parse(name: str, value: str) -> bool:
+def _parse_flag(name: str, value: str) -> bool:
     try:
         return parse_bool(value)
     except ValueError as exc:

@@ -1,4 +1,4 @@
-"""The settings as options of click: the same ones before and after the name of the command."""
+"""Offer the settings as options of click, the same before and after the name of the command."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from ..grammar.arguments import opposite
-from ..grammar.parsed import Offer, Parsed, complete_file
 from ..output import FORMATS
-from .known import SETTINGS
-from .setting import Setting, refuse
+from ..settings.known import SETTINGS
+from ..settings.setting import Setting, check_supported
+from .arguments import opposite
+from .param_type import Candidate, Parsed, complete_file
 
-__all__ = ["GLOBAL_OPTIONS", "given"]
+__all__ = ["GLOBAL_OPTIONS", "settings_given"]
 
 _GIVEN = "etcdnaming.given"
 
 
-def given(ctx: click.Context) -> Mapping[str, Any]:
-    """Return the settings that are on the command line; the innermost of several counts."""
+def settings_given(ctx: click.Context) -> Mapping[str, Any]:
+    """Return the settings on the command line, parsed; the command's win over the group's."""
     found: dict[str, Any] = ctx.meta.setdefault(_GIVEN, {})
     return found
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
-    # `meta` is one for all contexts, and that of the command is filled after that of the group.
+    # All contexts share `meta`; the command's options are parsed after the group's.
     if ctx.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE:
         setting = _BY_NAME[param.name]
         value = tuple(chain.from_iterable(value)) if param.multiple else value
-        refuse(setting, value, setting.flag)
+        check_supported(setting, value, setting.flag)
         ctx.meta.setdefault(_GIVEN, {})[setting.key] = value
 
 
-def _complete_format(_: click.Context, beginning: str) -> Sequence[Offer]:
+def _complete_format(_: click.Context, beginning: str) -> Sequence[Candidate]:
     return [(name, "plain") for name in FORMATS if name.startswith(beginning)]
 
 
@@ -48,7 +48,7 @@ def _options(setting: Setting) -> Iterator[click.Option]:
         yield click.Option(
             names,
             type=Parsed(setting.key, setting.parse, _COMPLETE.get(setting.metavar)),
-            multiple=isinstance(setting.default, tuple),  # more of it is more of the same list
+            multiple=isinstance(setting.default, tuple),  # a repeated option extends the list
             metavar=setting.metavar,
             help=setting.help,
             hidden=bool(setting.refusal),

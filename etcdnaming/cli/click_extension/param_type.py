@@ -1,4 +1,4 @@
-"""A type of click's from a function that parses, and one that completes."""
+"""Make a parameter type for click from a function that parses and one that completes."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ if TYPE_CHECKING:
 
     ParamType = click.ParamType[Any]
 else:
-    ParamType = click.ParamType  # of older clicks can't be subscripted
+    ParamType = click.ParamType  # can't be subscripted in older versions of click
 
-__all__ = ["FILE", "Offer", "Parsed", "complete_file"]
+__all__ = ["FILE", "Candidate", "Parsed", "complete_file"]
 
-Offer: TypeAlias = tuple[str, str]
-"""What TAB offers, and its kind: ``plain``, or ``file`` if the shell is to look for one."""
+Candidate: TypeAlias = tuple[str, str]
+"""A completion, and its kind: ``plain``, or ``file`` if the shell completes file names itself."""
 
 
-def complete_file(_: click.Context, beginning: str) -> Sequence[Offer]:
-    """Leave it to the shell."""
+def complete_file(_: click.Context, beginning: str) -> Sequence[Candidate]:
+    """Let the shell complete a file name."""
     return [(beginning, "file")]
 
 
 class Parsed(ParamType):
     """
-    What *parse* makes of the text; its ``ValueError`` says what is wrong with it.
+    A type whose value is what *parse* returns; its ``ValueError`` becomes a usage error.
 
-    *complete* returns what may stand there, given the context and how it begins.
+    *complete* returns the completions of the beginning of a word.
     """
 
     def __init__(
         self,
         name: str,
         parse: Callable[[str], Any],
-        complete: Callable[[click.Context, str], Sequence[Offer]] | None = None,
+        complete: Callable[[click.Context, str], Sequence[Candidate]] | None = None,
     ) -> None:
         self.name = name
         self._parse, self._complete = parse, complete
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return what is parsed."""
+        """Return the parsed value."""
         try:
             return self._parse(value)
         except ValueError as exc:
@@ -51,11 +51,11 @@ class Parsed(ParamType):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Return what TAB offers."""
+        """Return the completions of *incomplete*."""
         from click.shell_completion import CompletionItem  # only for TAB
 
-        offers = self._complete(ctx, incomplete) if self._complete else ()
-        return [CompletionItem(value, type=kind) for value, kind in offers]
+        candidates = self._complete(ctx, incomplete) if self._complete else ()
+        return [CompletionItem(value, type=kind) for value, kind in candidates]
 
 
 FILE = Parsed("file", str, complete_file)

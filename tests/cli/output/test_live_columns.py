@@ -11,16 +11,16 @@ from harness import TIMEOUT
 SCRIPT = """
 import sys
 from etcdnaming.cli.output.grid import Row
-from etcdnaming.cli.output.live_frame import Columns, drawn, prepare
+from etcdnaming.cli.output.live_columns import Columns, draw_lines, prepare
 
 prepare()
 before = set(sys.modules)
-drawn(Columns().lines([Row(["+", "svc/é字", *"abcde"], "bold green")], 80))
+draw_lines(Columns().lines([Row(["+", "svc/é字", *"abcde"], "bold green")], 80))
 sys.stdout.write(f"imported: {set(sys.modules) - before}")
 """
 
 
-def test_who_draws_imports_nothing() -> None:
+def test_drawing_imports_nothing_after_prepare() -> None:
     """A signal may keep another thread in an import for good, and with it all who need its lock."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # as of `Terminal`

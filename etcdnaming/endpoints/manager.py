@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from .. import keys
 from ..addresses import warn_of_address
-from ..etcd import Client, rpc
-from ..etcd.snapshot import read_snapshot
+from ..etcd import Client
+from ..etcd.ranges import count_keys, delete_range, read_range
 from ..model import (
     Condition,
     Deletion,
@@ -23,7 +23,7 @@ from ..model import (
     WatchState,
 )
 from . import transaction
-from .decoding import header_of, split_invalid, stored_endpoints, stored_key
+from .decoding import split_invalid, stored_endpoints, stored_key
 
 if TYPE_CHECKING:
     from .watch import Watch
@@ -33,7 +33,7 @@ __all__ = ["EndpointManager", "services"]
 
 class EndpointManager:
     """
-    The endpoints of *target*, which live in etcd under ``<target>/``. Go's ``endpoints.Manager``.
+    The endpoints of *target*, stored in etcd under ``<target>/``. Go's ``endpoints.Manager``.
 
     Any of its calls may raise an `EtcdError`: etcd is not reached, or says no. A write whose answer
     is lost raises `OutcomeUnknownError`.
@@ -51,7 +51,7 @@ class EndpointManager:
         self, client: Client, target: str, *, max_txn_ops: int = transaction.MAX_TXN_OPS
     ) -> None:
         self._client, self._target = client, target
-        self._start, self._end = keys.range_of(target)
+        self._range = keys.range_of(target)
         self._max_txn_ops = max_txn_ops
 
     def add_endpoint(
@@ -131,17 +131,16 @@ class EndpointManager:
         Raises:
             CompactedError, FutureRevisionError: *revision* is not to be had.
         """
-        request = self._request(revision, limit, serializable=serializable)
-        snapshot = read_snapshot(self._client, request, stored_endpoints)
-        endpoints, invalid = split_invalid(snapshot.found)
-        return Listing(
-            header_of(snapshot.header),
-            self._target,
-            endpoints,
-            invalid,
-            snapshot.count,
-            snapshot.more,
+        header, found, count, more = read_range(
+            self._client,
+            self._range,
+            stored_endpoints,
+            revision=revision,
+            limit=limit,
+            serializable=serializable,
         )
+        endpoints, invalid = split_invalid(found)
+        return Listing(header, self._target, endpoints, invalid, count, more)
 
     def list_keys(
         self,
@@ -156,33 +155,28 @@ class EndpointManager:
 
         From etcd 3.7 on they come without their leases, unless *leases* are asked for.
         """
-        request = self._request(revision, limit, serializable=serializable, keys_only=not leases)
-        found = read_snapshot(self._client, request, partial(map, stored_key))
-        return Keys(header_of(found.header), self._target, found.found, found.count, found.more)
+        header, found, count, more = read_range(
+            self._client,
+            self._range,
+            partial(map, stored_key),
+            revision=revision,
+            limit=limit,
+            serializable=serializable,
+            keys_only=not leases,
+        )
+        return Keys(header, self._target, found, count, more)
 
     def count(self, *, revision: int = 0, serializable: bool = False) -> Keys:
         """Return the number of keys there are, and none of them."""
-        answer = self._client.range(
-            rpc.RangeRequest(
-                key=self._start,
-                range_end=self._end,
-                revision=revision,
-                serializable=serializable,
-                count_only=True,
-            )
+        header, count = count_keys(
+            self._client, self._range, revision=revision, serializable=serializable
         )
-        return Keys(header_of(answer.header), self._target, (), answer.count, more=False)
+        return Keys(header, self._target, (), count, more=False)
 
     def delete_all(self, *, previous: bool = False) -> Deletion:
         """Remove every key under the target, those of deeper targets too, in one step."""
-        answer = self._client.delete_range(
-            rpc.DeleteRangeRequest(key=self._start, range_end=self._end, prev_kv=previous)
-        )
-        return Deletion(
-            header_of(answer.header),
-            answer.deleted,
-            [*stored_endpoints(answer.prev_kvs)],
-        )
+        header, deleted, found = delete_range(self._client, self._range, previous=previous)
+        return Deletion(header, deleted, [*stored_endpoints(found)])
 
     def watch(
         self,
@@ -207,18 +201,6 @@ class EndpointManager:
         from .watch import Watch  # imports what a listing does not need
 
         return Watch(self._client, self._target, revision=revision, on_state=on_state)
-
-    def _request(
-        self, revision: int, limit: int, *, serializable: bool, keys_only: bool = False
-    ) -> rpc.RangeRequest:
-        return rpc.RangeRequest(
-            key=self._start,
-            range_end=self._end,
-            revision=revision,
-            limit=limit,
-            serializable=serializable,
-            keys_only=keys_only,
-        )
 
 
 def services(

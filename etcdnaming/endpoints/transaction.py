@@ -133,7 +133,7 @@ class _Transaction:
             client,
             compares,
             self._operations(existing),
-            [Get(keys.encode(key)) for key in looked_up],
+            [Get(keys.encode(key), keys_only=True) for key in looked_up],
         )
 
     def _check_size(self, size: int) -> None:

@@ -49,9 +49,10 @@ class Delete(NamedTuple):
 
 
 class Get(NamedTuple):
-    """Read *key*, without its value."""
+    """Read *key*; *keys_only*: without its value."""
 
     key: bytes
+    keys_only: bool = False
 
 
 class TxnResult(NamedTuple):
@@ -116,7 +117,7 @@ def _operation(operation: Operation) -> rpc.RequestOp:
         return requests.put(key, value, lease=lease, keep_lease=keep_lease, previous=previous)
     if isinstance(operation, Delete):
         return requests.delete(operation.key)
-    return requests.get_key(operation.key)
+    return (requests.get_key if operation.keys_only else requests.get)(operation.key)
 
 
 def _found(response: rpc.ResponseOp) -> KeyValue | None:

@@ -23,7 +23,7 @@ from etcdnaming import Client, Endpoint, Registration, insecure_channel
 from etcdnaming.aio import current as aio_current
 from etcdnaming.etcd import client as etcd_client
 from etcdnaming.etcd import history, key_watch
-from etcdnaming.registration import registrant, registration
+from etcdnaming.registration import loop, registration
 from etcdnaming.resolver import current, following, known_set
 from etcdnaming.resolver.informed import Informed
 
@@ -90,10 +90,10 @@ def test_full_process_table_loses_no_registration_watch_or_channel(
 @pytest.mark.parametrize(
     ("owner", "name"),
     [
-        (registrant.Registrant, "_go_on"),
-        (registrant.Registrant, "_publish"),
-        (registrant.Registrant, "_do_what_was_posted"),
-        (registration.Registration, "_tell"),
+        (loop.RegistrationLoop, "_register"),
+        (loop.RegistrationLoop, "_publish"),
+        (loop.RegistrationLoop, "_read_inbox"),
+        (registration.Registration, "_call_back"),
         (key_watch.KeyWatch, "opened"),
         (key_watch.KeyWatch, "received"),
         (etcd_client.Client, "lease_grant"),

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import pytest
 from harness import Etcd, EtcdctlError, wait_until
-from harness.registrations import Told
+from harness.registrations import EventLog
 from harness.wire import Wire
 
 from etcdnaming import Client, Endpoint, Registration, wire
@@ -35,8 +35,8 @@ class World:
 
     def begin(self) -> None:
         """Register."""
-        self.told = Told()
-        self.registration = Registration(self.client, {KEY: HERE}, ttl=TTL, on_state=self.told)
+        self.events = EventLog()
+        self.registration = Registration(self.client, {KEY: HERE}, ttl=TTL, on_state=self.events)
         self.registration.start()
         self.another = 0
 
@@ -119,7 +119,7 @@ class World:
 
     def is_anothers(self) -> bool:
         """Say whether the other one has it, and the registration knows, and has a lease."""
-        knows = "taken_over" in self.told.kinds and self.told.kinds[-1] != "lost"
+        knows = "taken_over" in self.events.kinds and self.events.kinds[-1] != "lost"
         return knows and self._is_there(TAKEN, self.another)
 
     def leases(self) -> set[int]:
@@ -167,10 +167,10 @@ LONG = [pytest.mark.long, pytest.mark.timeout(600)]
 @pytest.mark.parametrize(
     "rounds", [5, *(pytest.param(40, marks=LONG, id=f"{n}/5 of 200") for n in range(1, 6))]
 )
-def test_in_the_end_all_is_as_the_table_says(
+def test_registration_follows_the_rules_after_random_faults(
     own_etcd: Callable[..., Etcd], chance: random.Random, rounds: int
 ) -> None:
-    """One lease, its key on it, nothing stolen, nothing left; also when two things happen."""
+    """One lease, its key on it, nothing stolen, nothing left; also when two faults overlap."""
     world = World(own_etcd(), chance)
     for number in range(rounds):
         troubles = choose(chance)

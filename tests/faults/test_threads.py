@@ -15,7 +15,7 @@ import pytest
 from harness import Etcd, wait_until
 from harness.failing import failing
 from harness.load import in_loop
-from harness.registrations import Told, holds
+from harness.registrations import EventLog, holds
 from harness.watcher import Watcher, put, stored
 
 import etcdnaming.aio
@@ -103,9 +103,9 @@ def test_registration_goes_on_after_an_unforeseen_error(
     etcd: Etcd, client: Client, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
 ) -> None:
     """It registers, heals, and leaves nothing behind."""
-    told = Told()
+    events = EventLog()
     with failing(monkeypatch, owner, name):
-        held = Registration(client, {KEY: HERE}, on_state=told)
+        held = Registration(client, {KEY: HERE}, on_state=events)
         held.start(wait=False)
         assert held.wait(60)
         etcd.delete(KEY)
@@ -115,7 +115,7 @@ def test_registration_goes_on_after_an_unforeseen_error(
         assert holds(etcd, KEY, THERE, held.lease)
         assert held.close(60)
     assert etcd.leases() == []
-    assert told.kinds[-1] == "revoked"
+    assert events.kinds[-1] == "revoked"
 
 
 @pytest.mark.parametrize("name", ["add", "read", "check"])

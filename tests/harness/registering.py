@@ -1,4 +1,4 @@
-"""`etcdnaming lease-register`, as tests start it and look at what it says."""
+"""Start `etcdnaming lease-register` and read its output."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ VALUE = b'{"Op":0,"Addr":"1.2.3.4:80","Metadata":null}'
 
 HEARING = """
 import os, signal, sys, time
-def hear(number, _):
+def handle(number, _):
     os.write(1, b"%s %f\\n" % (signal.Signals(number).name.encode(), time.time()))
     if number in ENDS:
         os._exit(0)
 ENDS = [getattr(signal, name) for name in sys.argv[1:]]
 for name in "TERM INT HUP QUIT USR1 USR2 WINCH".split():
-    signal.signal(getattr(signal, "SIG" + name), hear)
+    signal.signal(getattr(signal, "SIG" + name), handle)
 os.write(1, b"begun %d\\n" % os.getpid())
 while True:
     time.sleep(60)
@@ -44,28 +44,28 @@ while True:
 
 
 def hearing(*ends: str) -> list[str]:
-    """Return a command that prints which signals it hears and when; those in *ends* end it."""
+    """Return a command that prints each signal it receives and when; those in *ends* end it."""
     return [sys.executable, "-I", "-S", "-c", HEARING, *ends]
 
 
 def times(process: Process) -> dict[str, float]:
-    """Return when the command `hearing` has heard of what."""
+    """Return when the command `hearing` received each signal."""
     words = (line.split() for line in process.out.splitlines())
     return {name: float(at) for name, at in words}
 
 
 def changes(text: str) -> list[Any]:
-    """Return what was said with ``-w json``."""
+    """Return the objects that ``-w json`` printed."""
     return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
 
 def kinds(text: str) -> list[str]:
-    """Return the types of that."""
+    """Return the types of these objects."""
     return [each["type"] for each in changes(text)]
 
 
 def is_empty(etcd: Etcdctl) -> bool:
-    """Say whether nothing is left: neither keys nor leases."""
+    """Return whether no key and no lease is left."""
     return not etcd.entries("svc/") and not etcd.leases()
 
 

@@ -58,10 +58,10 @@ def environment(name: str, *requirements: str) -> Path:
         ),
     ],
 )
-def test_its_client_and_ours_share_a_channel(
+def test_client_shares_a_channel_with_python_etcd3(
     programs: Programs, name: str, requirements: list[str], variables: dict[str, str]
 ) -> None:
-    """Endpoints, watches, registrations and channels: what each test in there says."""
+    """Endpoints, watches, registrations and channels, as the tests in ``beside_etcd3`` say."""
     python = environment(name, *requirements)
     etcd = {"ETCDNAMING_TEST_ETCD": str(programs.etcd.parent), "PYTEST_ADDOPTS": ""}
     done = subprocess.run(

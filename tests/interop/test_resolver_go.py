@@ -85,10 +85,10 @@ def serve(greeter: Path) -> Iterator[Serve]:
         yield Serve(greeter, stack)
 
 
-def test_who_is_registered_by_go_and_who_by_us_are_reached(
+def test_channel_reaches_servers_registered_by_go_and_by_python(
     etcd: Etcd, client: Client, serve: Serve
 ) -> None:
-    """Half of the calls each, by threads and by asyncio."""
+    """Half of the calls each, with threads and with asyncio."""
     gos, ours = serve.registered_by_go(etcd), serve.registered_by_us(etcd)
     with insecure_channel(f"etcd:///{TARGET}", client) as channel:
         wait_until(lambda: {each.addr for each in channel.endpoints} == {gos, ours})

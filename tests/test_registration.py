@@ -492,7 +492,7 @@ def race(etcd: Etcd, client: Client, on_conflict: Any) -> None:
 
 
 LOST = {"taken_over", "waiting", "conflict"}
-"""What the one who does not get the key is events."""
+"""The events of the registration that does not get the key."""
 
 
 def test_registration_starts_before_etcd_and_reports_one_error(

@@ -1,4 +1,4 @@
-"""Very many registrations: after an outage, and in one process."""
+"""Many registrations: after an outage, and in one process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MANY = 200
 
 
 class Grants:
-    """When leases were granted, in tenths of a second, counted by all registrations together."""
+    """The times of granted leases, in tenths of a second, of all registrations together."""
 
     def __init__(self) -> None:
         self.times: list[float] = []

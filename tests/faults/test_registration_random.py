@@ -23,7 +23,7 @@ TTL = 2
 
 
 class World:
-    """An etcd, a registration with a wire of its own, and what is done to them."""
+    """An etcd, a registration behind a relay of its own, and the faults done to them."""
 
     def __init__(self, etcd: Etcd, chance: random.Random) -> None:
         self.etcd, self.chance = etcd, chance
@@ -155,7 +155,7 @@ BESIDE_A_TAKEOVER: list[Trouble] = [World.cut_off, World.restarted]
 
 @pytest.fixture
 def chance() -> random.Random:
-    """Its seed is printed when the test fails; ``REGISTRATION_SEED`` makes it the same again."""
+    """Return a random generator; its seed is printed, and ``REGISTRATION_SEED`` repeats a run."""
     seed = int(os.environ.get("REGISTRATION_SEED") or random.randrange(1 << 32))
     print(f"REGISTRATION_SEED={seed}")  # noqa: T201 - pytest shows it where it matters
     return random.Random(seed)
@@ -189,7 +189,7 @@ def test_registration_follows_the_rules_after_random_faults(
 
 
 def choose(chance: random.Random) -> list[Trouble]:
-    """Return one or two things that may happen at once."""
+    """Return one fault, or two that may overlap."""
     kind = chance.random()
     if kind < 0.15:
         return [chance.choice(TAKEOVERS), *chance.sample(BESIDE_A_TAKEOVER, chance.randrange(2))]
@@ -199,7 +199,7 @@ def choose(chance: random.Random) -> list[Trouble]:
 
 
 def happen(world: World, troubles: list[Trouble]) -> None:
-    """Have them happen at once."""
+    """Cause the faults at the same time."""
     failures: list[BaseException] = []
 
     def run(trouble: Trouble) -> None:
@@ -221,7 +221,7 @@ def happen(world: World, troubles: list[Trouble]) -> None:
 
 
 def begin_again(world: World) -> None:
-    """Let the one who was taken over leave, which touches nothing; then the other one."""
+    """Close the registration that was taken over, which touches nothing; then the other one."""
     assert world.registration.close()
     assert world.is_anothers()
     assert world.etcd.leases() == [world.another]

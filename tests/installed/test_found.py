@@ -1,4 +1,4 @@
-"""What lies under share/ is found there, by man and by the shells."""
+"""man and the shells find the installed files under share/."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Typing = Callable[..., Typed]
 
 @pytest.fixture
 def filled(etcd: Etcd) -> Etcd:
-    """An etcd with some targets."""
+    """Return an etcd with some targets."""
     etcd.put_all({key.encode(): b"" for key in KEYS})
     return etcd
 

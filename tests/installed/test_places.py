@@ -1,4 +1,4 @@
-"""The program in places that are not like the developer's machine."""
+"""The program works on machines unlike the developer's."""
 
 from __future__ import annotations
 

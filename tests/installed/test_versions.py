@@ -1,4 +1,4 @@
-"""The Pythons that are here, those that are not, and the oldest of everything we rest on."""
+"""The package works on every Python, and on the oldest dependencies that it allows."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
 
 def pythons() -> dict[str, Path]:
-    """Return a Python of each version that is on this machine, on PATH or where pyenv has them."""
+    """Return a Python of each version on this machine, from PATH or from pyenv."""
     found = {version: python for version in VERSIONS for python in places_of(version)}
     return {**found, f"3.{sys.version_info.minor}": Path(sys.executable)}
 
 
 def places_of(version: str) -> list[Path]:
-    """Return where a version is; what pyenv puts on PATH may be an empty promise."""
+    """Return the path of a version; a shim of pyenv on PATH may not work."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     path = [each for each in os.get_exec_path() if not Path(each).is_relative_to(pyenv)]
     on_path = shutil.which(f"python{version}", path=os.pathsep.join(path))
@@ -114,7 +114,7 @@ TESTS = [
 
 
 def floors() -> set[str]:
-    """Return the oldest versions of our dependencies, in two numbers."""
+    """Return the oldest allowed versions of the dependencies, in two numbers."""
     project = (ROOT / "pyproject.toml").read_text()
     ours = project.partition("\ndependencies = [")[2].partition("]")[0]
     here = [line for line in ours.splitlines() if ">= '3.14'" not in line]

@@ -1,4 +1,4 @@
-"""A Go gRPC client finds Python servers by ``etcd:///…``, and loses no call to their changes."""
+"""A Go gRPC client finds Python servers by ``etcd:///…`` and loses no call when they change."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def by_command(client: Client, spawn: Spawn) -> Register:
 
 @pytest.fixture(params=[by_library, by_command])
 def register(request: pytest.FixtureRequest, client: Client, spawn: Spawn) -> Register:
-    """Each of the ways to be registered."""
+    """Return each way to register a server."""
     registered: Register = request.param(client, spawn)
     return registered
 
@@ -61,7 +61,7 @@ def backends() -> Iterator[Backends]:
 
 
 class Calls:
-    """What a Go program that goes on calling is answered."""
+    """The answers to a Go program that calls all the time."""
 
     def __init__(self, process: Process) -> None:
         self._process = process

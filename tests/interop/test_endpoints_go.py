@@ -1,4 +1,4 @@
-"""Go's ``endpoints.Manager`` and ours work on the same keys."""
+"""Go's ``endpoints.Manager`` and `EndpointManager` work on the same keys."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ METADATA: list[JSON] = [
 
 @pytest.fixture
 def manager(client: Client) -> EndpointManager:
-    """Ours, of ``svc``."""
+    """Return an `EndpointManager` of ``svc``."""
     return EndpointManager(client, "svc")
 
 
-def told_by_go(line: str) -> tuple[str, str, Endpoint | None]:
+def printed_by_go(line: str) -> tuple[str, str, Endpoint | None]:
     """Return an update that Go has printed."""
     update = json.loads(line)
     endpoint = Endpoint(update["addr"], update["metadata"]) if update["op"] == "add" else None
     return update["op"], update["key"], endpoint
 
 
-def told_by_us(change: Change) -> tuple[str, str, Endpoint | None]:
-    """Return the same of a change of ours."""
+def printed_by_python(change: Change) -> tuple[str, str, Endpoint | None]:
+    """Return a `Change` in the same form."""
     return change.op.name.lower(), change.key, change.endpoint
 
 
@@ -206,14 +206,16 @@ def test_go_and_python_watch_the_same_changes(
             watch.wait_for_out('"svc/last"')
             watcher.wait_until(lambda watcher: "svc/last" in watcher.replayed)
             changes = [change for batch in watcher.batches for change in batch.changes]
-        told = watch.finish().out.splitlines()
+        lines = watch.finish().out.splitlines()
     finally:
         watch.close()
-    assert [told_by_go(line) for line in told] == [told_by_us(change) for change in changes]
+    assert [printed_by_go(line) for line in lines] == [
+        printed_by_python(change) for change in changes
+    ]
 
 
 def by_etcdctl(etcd: Etcd, updates: list[Update]) -> None:
-    """Make them by hand, one after another."""
+    """Make changes with etcdctl, one after another."""
     for update in updates:
         if update.endpoint is None:
             etcd.delete(update.key)

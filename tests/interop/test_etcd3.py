@@ -1,4 +1,4 @@
-"""python-etcd3 and we, in one process: ``beside_etcd3``, run where python-etcd3 can be imported."""
+"""etcdnaming beside python-etcd3 in one process: runs ``beside_etcd3`` where that is installed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
 
 
 def environment(name: str, *requirements: str) -> Path:
-    """Return the Python of an environment in the tree, made anew when what is wanted changes."""
+    """Return the Python of an environment in the tree, rebuilt when its requirements change."""
     place = TOP / f".venv-etcd3-{name}"
     project = (TOP / "pyproject.toml").read_text().partition("[tool.")[0]
     wanted = "\n".join([sys.version, *requirements, project])

@@ -1,4 +1,4 @@
-"""What people do by hand with etcdctl, services see; and the other way round."""
+"""etcdctl and etcdnaming see each other's changes."""
 
 from __future__ import annotations
 

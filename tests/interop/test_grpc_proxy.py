@@ -1,4 +1,4 @@
-"""etcd's grpc-proxy registers itself as Go services do, and lets all of us through."""
+"""etcd's grpc-proxy registers itself as Go services do, and forwards every command."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REGISTERING = [f"--resolver-prefix={PREFIX}", "--resolver-ttl=2"]
 
 @pytest.fixture
 def proxy(etcd: Etcd, grpc_proxy: Callable[..., Proxy]) -> Proxy:
-    """A proxy that registers itself."""
+    """Start a proxy that registers itself."""
     return grpc_proxy(etcd, *REGISTERING)
 
 

@@ -1,4 +1,4 @@
-"""A program that holds an ``etcd3.Client`` has our manager on its channel."""
+"""`EndpointManager` works on the channel of an ``etcd3.Client``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A program that holds an ``etcd3.Client`` registers servers, and calls them."""
+"""Registrations and channels work on the channel of an ``etcd3.Client``."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_registration_outlives_its_ttl_on_the_channel_of_python_etcd3(
 
 
 def _renewed(etcd: Etcd, lease: int) -> Iterator[bool]:
-    """Tell each time whether the lease has longer to live than the last time."""
+    """Yield whether the lease has more time left than at the last look."""
     left = 0
     while True:
         before = left

@@ -8,20 +8,20 @@ gRPC naming and discovery on etcd: what Go's ``client/v3/naming`` does, in Pytho
     ...     manager.list().by_key()
     {'foo/bar/svc/e1': Endpoint(addr='1.2.3.4:80', metadata={'zone': 'a'})}
 
-`Client` is the way to etcd. `EndpointManager` adds, deletes, lists and watches the endpoints of a
-target, `services` finds targets. `Registration` keeps endpoints in etcd as long as a block runs.
-`insecure_channel` and `secure_channel` make a ``grpc.Channel`` that follows them; `etcdnaming.aio`
-has the same for asyncio. `Sandbox` is a throwaway etcd, for tests.
+`Client` connects to etcd. `EndpointManager` adds, deletes, lists and watches the endpoints of a
+target; `services` finds targets. `Registration` keeps endpoints in etcd as long as a block runs.
+`insecure_channel` and `secure_channel` return a ``grpc.Channel`` that follows the endpoints;
+`etcdnaming.aio` has the same for asyncio. `Sandbox` is a throwaway etcd for tests.
 
-Times are seconds, revisions and ids of leases whole numbers, keys text in which bytes that are not
-UTF-8 are lone surrogates. Everything may be used from threads. Errors are one tree,
-`EtcdnamingError`, which is drawn in `etcdnaming.errors`. What happens in the background is told by
-the logger ``etcdnaming``.
+Times are in seconds, revisions and lease ids are integers, and keys are text in which bytes that
+are not UTF-8 are lone surrogates. Everything may be used from any thread. Errors are one tree,
+`EtcdnamingError`, which is drawn in `etcdnaming.errors`. Background events are logged by the
+logger ``etcdnaming``.
 """
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # as `typing` has it, which takes longer to load than all this
+TYPE_CHECKING = False  # mypy treats it as typing's, which is slow to import
 if TYPE_CHECKING:
     from .endpoints.manager import EndpointManager, services
     from .errors import EtcdnamingError
@@ -52,8 +52,8 @@ __all__ = [
     "services",
 ]
 
-# Loaded on first use: a program that only names an Endpoint does not pay for gRPC.
-_ROOMS = {
+# The module of each public name, imported on first use: Endpoint alone does not import gRPC.
+_EXPORTS = {
     "Client": "etcd",
     "Condition": "model",
     "Endpoint": "model",
@@ -73,11 +73,11 @@ _ROOMS = {
 
 
 def __getattr__(name: str) -> object:
-    if name not in _ROOMS:
+    if name not in _EXPORTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module  # not for those who only start the command line
+    from importlib import import_module  # the command line starts without it
 
-    return getattr(import_module(f".{_ROOMS[name]}", __name__), name)
+    return getattr(import_module(f".{_EXPORTS[name]}", __name__), name)
 
 
 def __dir__() -> list[str]:

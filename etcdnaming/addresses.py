@@ -1,8 +1,8 @@
 """
-What the address of an endpoint may be: the one place that knows.
+Addresses of endpoints: which ones a gRPC client can dial.
 
-etcd stores any text there, as Go does. The command line refuses what `parse_address` does, the
-library warns of it, and the resolver leaves it out.
+etcd stores any text as an address, as Go does. What `parse_address` refuses, the command line
+refuses too; the library logs a warning, and the resolver leaves the endpoint out.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from .errors import InvalidEndpointError, MissingPortError
 __all__ = ["Address", "HostPort", "SocketPath", "parse_address", "warn_of_address"]
 
 DEFAULT_PORT = 443
-"""What gRPC takes for a ``dns:///`` address without a port."""
+"""The port that gRPC uses for a ``dns:///`` address without one."""
 
-LONGEST_HOST = 253
-"""Characters of a name in the DNS."""
+MAX_HOST_LENGTH = 253
+"""Characters of a DNS name."""
 
-LONGEST_PATH = 107
+MAX_PATH_LENGTH = 107
 """Bytes of a unix socket's path on Linux."""
 
 
@@ -39,23 +39,21 @@ class SocketPath(NamedTuple):
 
 Address: TypeAlias = HostPort | SocketPath
 
-# Nearly all addresses, in a third of the time; some that are as good take the longer way.
+# Matches nearly all addresses, in a third of the time; the other valid ones are parsed below.
 _PLAIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9.-]{0,99}):([1-9][0-9]{0,3}|[1-5][0-9]{4})")
 _NAME = re.compile(r"(?!-)[\w.-]*")
 
 
 def parse_address(text: str, *, default_host: str = "") -> Address:
     """
-    Return what the address *text* of an endpoint means.
-
-    *default_host* is taken for a host that is left out.
+    Parse the address *text* of an endpoint; *default_host* is used if the host is omitted.
 
     >>> parse_address("[fe80::1%eth0]:80"), parse_address("unix:///run/s")
     (HostPort(host='fe80::1%eth0', port=80), SocketPath(path='/run/s'))
 
     Raises:
-        MissingPortError: It is a host only.
-        InvalidEndpointError: No client can dial it.
+        MissingPortError: *text* is a host without a port.
+        InvalidEndpointError: No gRPC client can dial *text*.
     """
     if plain := _PLAIN.fullmatch(text):
         return HostPort(plain[1], int(plain[2]))
@@ -80,11 +78,11 @@ def parse_address(text: str, *, default_host: str = "") -> Address:
 
 
 def warn_of_address(key: str, addr: str) -> None:
-    """Log what is wrong with the address that is stored at *key*, if anything is."""
+    """Log a warning if gRPC clients can't dial the address that is stored at *key*."""
     try:
         parse_address(addr)
     except InvalidEndpointError as exc:
-        from .log import logger  # brings logging, which a command line that is wrong need not
+        from .log import logger  # imports logging, which most commands do not need
 
         logger(__name__).warning("%s: gRPC clients can't dial it: %s", key, exc)
 
@@ -93,14 +91,14 @@ def _path(text: str) -> str:
     path = text.removeprefix("unix:")
     if path.startswith("//"):
         path = "/" + path.lstrip("/")
-    # gRPC splits at the comma, wherever it stands.
-    if not path or "," in path or len(path.encode()) > LONGEST_PATH:
-        raise _invalid(text, f"needs a path of at most {LONGEST_PATH} bytes without a comma")
+    # gRPC splits the address at every comma.
+    if not path or "," in path or len(path.encode()) > MAX_PATH_LENGTH:
+        raise _invalid(text, f"needs a path of at most {MAX_PATH_LENGTH} bytes without a comma")
     return path
 
 
 def _split(text: str, rest: str) -> tuple[str, str | None]:
-    """Return host and port of *rest*, each checked as far as it does not need the other."""
+    """Return host and port of *rest*; the port is still unchecked."""
     if rest.startswith("["):
         host, bracket, after = rest[1:].partition("]")
         if not (bracket and _is_ipv6(host) and after[:1] in ("", ":")):
@@ -123,7 +121,7 @@ def _port(text: str, port: str) -> int:
 
 
 def _is_ipv6(host: str) -> bool:
-    from ipaddress import IPv6Address  # not cheap to import, and only IPv6 needs it
+    from ipaddress import IPv6Address  # slow to import, and only needed for IPv6
 
     try:
         IPv6Address(host)
@@ -133,8 +131,8 @@ def _is_ipv6(host: str) -> bool:
 
 
 def _is_name(host: str) -> bool:
-    """Tell whether it can be a host name; an IPv4 address looks like one."""
-    return len(host) <= LONGEST_HOST and _NAME.fullmatch(host) is not None
+    """Return whether *host* can be a host name, or an IPv4 address."""
+    return len(host) <= MAX_HOST_LENGTH and _NAME.fullmatch(host) is not None
 
 
 def _invalid(text: str, reason: str) -> InvalidEndpointError:

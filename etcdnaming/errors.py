@@ -1,29 +1,29 @@
 """
-Everything that can go wrong, in one tree. Each error is made from its facts and words itself.
+The errors of this package, in one tree. Each is made from its facts, and words its message.
 
     EtcdnamingError
     ├── InvalidTargetError          an empty target, or one of slashes only
     ├── InvalidKeyError             a key outside its target
     ├── InvalidEndpointError        an endpoint that can't be stored, or can't be dialled
     │   └── MissingPortError        its address is a host without a port
-    ├── InvalidSettingError         a client can't be made from these settings
+    ├── InvalidSettingError         settings that make no client or registration
     ├── InvalidValueError           a stored value that can't be read
     ├── TooManyOperationsError      more than one transaction takes; nothing was written
     ├── ConditionFailedError        a condition of an update was not met; nothing was written
-    ├── ClosedError                 what was waited for has been closed by its owner
-    ├── InheritedError              a forked child uses what only its parent can use
-    ├── ConflictError               others kept changing the same keys; nothing was written
-    │   └── KeyHeldError            a key hangs on somebody else's lease, and is left to him
+    ├── ClosedError                 closed by its owner
+    ├── InheritedError              used in a forked child, but made by its parent
+    ├── ConflictError               other clients kept changing the keys; nothing was written
+    │   └── KeyHeldError            a key is attached to another lease, and not taken over
     ├── SandboxError                no throwaway etcd could be started
-    │   └── EtcdNotFoundError       there is none on this machine
-    └── EtcdError                   etcd, or the way to it
-        ├── ConnectionFailedError   no endpoint reached in time, or no answer from it
-        │   ├── TLSError            an endpoint was reached, but not by TLS
-        │   └── ClientClosedError   the program has closed the client, or the channel given to it
+    │   └── EtcdNotFoundError       no etcd is installed on this machine
+    └── EtcdError                   etcd refused a request, or was not reached
+        ├── ConnectionFailedError   no endpoint reached in time, or it did not answer
+        │   ├── TLSError            an endpoint was reached, but TLS failed
+        │   └── ClientClosedError   the client, or the channel passed to it, was closed
         ├── AuthenticationError     login refused
         ├── OutcomeUnknownError     a write that may or may not have been applied
         │   └── NoSpaceError        etcd's database is full
-        └── RefusedError            etcd answered, and the answer is no
+        └── RefusedError            etcd refused the request
             ├── PermissionDeniedError
             ├── LeaseNotFoundError
             ├── CompactedError
@@ -76,7 +76,7 @@ class EtcdnamingError(Exception):
 
 
 class InvalidTargetError(EtcdnamingError, ValueError):
-    """The target is empty, made of slashes only, or not one we may ask."""
+    """The target is empty, made of slashes only, or names a host."""
 
     def __init__(self, target: str, reason: str = "it names no service") -> None:
         super().__init__(f"invalid target {target!r}: {reason}")
@@ -84,7 +84,7 @@ class InvalidTargetError(EtcdnamingError, ValueError):
 
 
 class InvalidKeyError(EtcdnamingError, ValueError):
-    """The key does not lie under its target. In Go's words."""
+    """The key does not lie under its target; the message is that of Go's client."""
 
     def __init__(self, key: str, target: str) -> None:
         super().__init__(
@@ -95,7 +95,7 @@ class InvalidKeyError(EtcdnamingError, ValueError):
 
 
 class InvalidEndpointError(EtcdnamingError, ValueError):
-    """The endpoint has no form in etcd that Go could read, or no client could dial its address."""
+    """The endpoint can't be stored so that Go could read it, or its address can't be dialled."""
 
 
 class MissingPortError(InvalidEndpointError):
@@ -109,7 +109,7 @@ class MissingPortError(InvalidEndpointError):
 
 class InvalidSettingError(EtcdnamingError, ValueError):
     """
-    An endpoint of etcd, a file or a combination of settings no client can be made from.
+    An etcd endpoint, a file, or a combination of settings is not valid.
 
     *setting* is the argument of `Client` that is wrong; empty if it is not a single one.
     """
@@ -120,7 +120,7 @@ class InvalidSettingError(EtcdnamingError, ValueError):
 
 
 class InvalidValueError(EtcdnamingError, ValueError):
-    """A stored value is not what Go's ``json.Unmarshal`` would take for an endpoint."""
+    """A stored value is not one that Go's ``json.Unmarshal`` accepts as an endpoint."""
 
 
 class TooManyOperationsError(EtcdnamingError, ValueError):
@@ -128,16 +128,15 @@ class TooManyOperationsError(EtcdnamingError, ValueError):
 
     def __init__(self, count: int, limit: int) -> None:
         super().__init__(
-            f"{count} operations are more than the {limit} that etcd takes in one transaction "
-            "(--max-txn-ops, on both sides): nothing was written; "
-            "--batch-size N writes them in several"
+            f"{count} operations are more than the {limit} that etcd takes in one transaction: "
+            "nothing was written"
         )
         self.count = count
         self.limit = limit
 
 
 class ConditionFailedError(EtcdnamingError):
-    """At least one condition was not met when etcd looked, so nothing was written."""
+    """At least one condition was not met, so nothing was written."""
 
     def __init__(self, failed: Sequence[Condition], header: Header) -> None:
         super().__init__("; ".join(f"condition not met: if {condition}" for condition in failed))
@@ -146,7 +145,7 @@ class ConditionFailedError(EtcdnamingError):
 
 
 class ClosedError(EtcdnamingError):
-    """Its owner has closed it, in another thread: no trouble, but an end."""
+    """It was closed by its owner, perhaps in another thread."""
 
 
 class InheritedError(EtcdnamingError):
@@ -157,18 +156,18 @@ class InheritedError(EtcdnamingError):
 
 
 class ConflictError(EtcdnamingError):
-    """The keys were created or deleted by others as often as we looked at them."""
+    """Other clients created or deleted the keys each time before they were written."""
 
     def __init__(self, keys: Sequence[str], attempts: int) -> None:
         super().__init__(
-            f"{', '.join(keys)}: changed by others {attempts} times while being written: "
+            f"{', '.join(keys)}: changed by other clients {attempts} times while being written: "
             "nothing was written"
         )
         self.keys = tuple(keys)
 
 
 class KeyHeldError(ConflictError):
-    """Another registration has the key, which was not to be taken from it."""
+    """Another registration holds the key, and it is not taken over."""
 
     def __init__(self, key: str, lease: int) -> None:
         EtcdnamingError.__init__(self, f"{key} is held by lease {lease:016x}: not registered")
@@ -177,11 +176,11 @@ class KeyHeldError(ConflictError):
 
 
 class SandboxError(EtcdnamingError):
-    """A throwaway etcd could not be started, or did not get ready."""
+    """A throwaway etcd could not be started, or did not become ready."""
 
 
 class EtcdNotFoundError(SandboxError):
-    """There is no etcd to start."""
+    """No etcd is installed."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -190,30 +189,30 @@ class EtcdNotFoundError(SandboxError):
 
 
 class EtcdError(EtcdnamingError):
-    """etcd said no, or could not be asked."""
+    """etcd refused a request, or was not reached."""
 
 
 class ConnectionFailedError(EtcdError):
-    """No endpoint was usable in time. Nothing was sent that could have changed anything."""
+    """No endpoint was usable in time. No write was sent."""
 
 
 class TLSError(ConnectionFailedError):
-    """An endpoint answered, but the two sides did not agree on TLS."""
+    """An endpoint was reached, but the TLS handshake failed."""
 
 
 class ClientClosedError(ConnectionFailedError):
-    """The client, or the channel it was given, was closed by the program."""
+    """The program has closed the client, or the channel passed to it."""
 
     def __init__(self) -> None:
         super().__init__("the client is closed")
 
 
 class AuthenticationError(EtcdError):
-    """User name, password or token was refused."""
+    """The user name, password or token was refused."""
 
 
 class OutcomeUnknownError(EtcdError):
-    """The write was sent and no answer came: it may have been applied."""
+    """The write was sent, but no answer was received: it may have been applied."""
 
     def __init__(self, endpoint: str, reason: str) -> None:
         super().__init__(f"{endpoint}: {reason}: the change may have been applied")
@@ -222,14 +221,14 @@ class OutcomeUnknownError(EtcdError):
 
 class NoSpaceError(OutcomeUnknownError):
     """
-    etcd's database is full.
+    etcd's database is full, and the write may have been applied.
 
-    etcd checks its quota before and again after it applies a write, and its answer is the same.
+    etcd checks its quota before and again after it applies a write, with the same error.
     """
 
 
 class RefusedError(EtcdError):
-    """etcd's own answer; *text* is its wording."""
+    """etcd refused the request; *text* is its message."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -246,16 +245,16 @@ class PermissionDeniedError(RefusedError):
 
 
 class LeaseNotFoundError(RefusedError):
-    """The lease is unknown: revoked, expired, or never granted."""
+    """The lease does not exist: revoked, expired, or never granted."""
 
 
 class CompactedError(RefusedError):
-    """The revision asked for has been compacted."""
+    """The requested revision has been compacted."""
 
 
 class FutureRevisionError(RefusedError):
-    """The revision asked for is newer than the member's."""
+    """The requested revision is newer than the member's."""
 
 
 class MessageTooLargeError(RefusedError):
-    """A request or an answer was larger than one side takes."""
+    """A request or an answer was larger than one side accepts."""

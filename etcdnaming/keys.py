@@ -1,8 +1,8 @@
 """
-Targets, keys, and the range of a target: the one place that knows about "/".
+Targets, keys, and the range of a target: the only module that knows about "/".
 
-etcd's keys are bytes. Here they are ``str``, UTF-8 with what is not UTF-8 kept as lone
-surrogates (``surrogateescape``, as in file names), so nothing is mangled on the way back.
+etcd's keys are bytes. Here they are ``str``: UTF-8, with other bytes as lone surrogates
+(``surrogateescape``, as in file names), so that every key is written back unchanged.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def encode(key: str) -> bytes:
 
 
 def decode(key: bytes) -> str:
-    """Return *key* as text; what is not UTF-8 becomes lone surrogates, byte by byte."""
+    """Return *key* as text; each byte that is not UTF-8 becomes a lone surrogate."""
     return key.decode("utf-8", "surrogateescape")
 
 
@@ -44,7 +44,7 @@ def range_of(target: str) -> tuple[bytes, bytes]:
     (b'foo/bar/', b'foo/bar0')
 
     Raises:
-        InvalidTargetError: *target* is empty or only slashes, which would mean everything.
+        InvalidTargetError: *target* is empty or only slashes; its range would be all of etcd.
     """
     name = encode(check_target(target))
     return name + b"/", name + b"0"  # "0" is the byte after "/"
@@ -67,24 +67,25 @@ def parse_target(text: str) -> str:
     ('foo/svc', 'foo/svc', '/foo')
 
     Raises:
-        InvalidTargetError: It names nothing, or another etcd than the one that is asked.
+        InvalidTargetError: *text* names no service, or it names a host.
     """
     is_url = text.startswith("etcd://")
     target = (_path_of_url(text.removeprefix("etcd://")) if is_url else text).removesuffix("/")
     if not target.strip("/"):
-        raise InvalidTargetError(text)  # as it was written, not what is left of it
+        raise InvalidTargetError(text)  # as it was written, without anything removed
     return target
 
 
 def _path_of_url(rest: str) -> str:
     authority, slash, path = rest.partition("/")
     if ":" in authority or "@" in authority:
-        # A target must not decide where a password is sent; nor may it be echoed.
+        # A target must not decide where a password is sent. The authority may hold a password
+        # itself, so it is not repeated in the message.
         raise InvalidTargetError(
-            f"etcd://…/{path}", "it must not name a host: use --endpoints, and etcd:///TARGET"
+            f"etcd://…/{path}", f"it must not name a host: write etcd:///{path}"
         )
     if "%" in rest:
-        from urllib.parse import unquote  # rare, and not free
+        from urllib.parse import unquote  # rarely needed, and slow to import
 
         authority, path = (
             unquote(authority, errors="surrogateescape"),
@@ -95,13 +96,13 @@ def _path_of_url(rest: str) -> str:
 
 def target_of(key: str) -> str:
     """
-    Return the target *key* belongs to when nothing else is said: what stands before its last "/".
+    Return the target that *key* belongs to by default: the part before its last "/".
 
     >>> target_of("foo/bar/svc/e1")
     'foo/bar/svc'
 
     Raises:
-        InvalidTargetError: Nothing stands there.
+        InvalidTargetError: That part is empty.
     """
     target = key.rpartition("/")[0]
     if not target.strip("/"):
@@ -124,7 +125,7 @@ def complete_key(key: str, addr: str) -> str:
     'foo/svc/10.0.0.1:80'
 
     Raises:
-        InvalidEndpointError: *addr* has a "/" of its own, which would name another target.
+        InvalidEndpointError: *addr* contains a "/", so the key would belong to another target.
     """
     if not key.endswith("/"):
         return key

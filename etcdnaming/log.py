@@ -1,8 +1,8 @@
 """
-The library's loggers: a log line stays one line, whatever etcd holds.
+Loggers of the library, which escape the values they log.
 
-Addresses, keys and messages of servers are other people's text. Written raw, a newline in one of
-them forges a log entry, and an escape code reaches the terminal on which the log is read.
+Addresses, keys and messages of servers are untrusted text. Unescaped, a newline in one of them
+forges a log entry, and an escape code reaches the terminal on which the log is read.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def logger(name: str) -> logging.Logger:
 
 @contextmanager
 def silent(name: str) -> Iterator[None]:
-    """Let the logger *name* log nothing in the block, for a program that reports it otherwise."""
+    """Disable the logger *name* in the block, because its events are reported otherwise."""
     found = logger(name)
     found.disabled = True
     try:
@@ -35,7 +35,7 @@ def silent(name: str) -> Iterator[None]:
 
 
 def _escape(record: logging.LogRecord) -> bool:
-    # The message itself stays as it is: error trackers group log entries by it.
+    # The message itself is not escaped: error trackers group log entries by it.
     if isinstance(record.args, tuple):
         record.args = tuple(
             each if isinstance(each, (int, float)) else printable(str(each)) for each in record.args

@@ -1,9 +1,9 @@
 r"""
-Text that is safe on a terminal and in a log, whatever it holds.
+Escape text so that it is safe on a terminal and in a log.
 
-What Unicode does not call printable is spelled out: control characters and with them escape
-sequences and line ends, invisible characters, those that change the direction of writing, odd
-blanks, and bytes that are not UTF-8 (which are lone surrogates here, see `etcdnaming.keys`).
+Characters that Unicode does not call printable are escaped: control characters (and with them
+escape sequences and line ends), invisible characters, characters that change the direction of
+writing, unusual blanks, and bytes that are not UTF-8 (lone surrogates, see `etcdnaming.keys`).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _NOT_ASCII_PRINTABLE = re.compile(r"[^ -~]+")
 
 def printable(text: str) -> str:
     r"""
-    Return *text* with ``\t \n \r``, and ``\xNN`` for each *byte* of what else is not printable.
+    Return *text* with ``\t \n \r``, and ``\xNN`` for each *byte* of other unprintable characters.
 
-    Backslashes stay as they are, so this is for people and can't be undone.
+    Backslashes are not escaped, so the result is for reading only and can't be decoded.
 
     >>> printable("a\tb\x1b[0m\x9b\udcff") == r"a\tb\x1b[0m\xc2\x9b\xff"
     True
@@ -31,7 +31,7 @@ def printable(text: str) -> str:
 
 
 def replace_unprintable(text: str, spell: Callable[[str], str]) -> str:
-    """Return *text* with what *spell* makes of each character that is not printable."""
+    """Return *text* with each unprintable character replaced by what *spell* returns for it."""
     if text.isprintable():
         return text
 
@@ -42,7 +42,7 @@ def replace_unprintable(text: str, spell: Callable[[str], str]) -> str:
 
 
 def is_byte(character: str) -> bool:
-    """Tell whether it stands for a byte that is not UTF-8."""
+    """Return whether *character* is a lone surrogate for a byte that is not UTF-8."""
     return "\udc80" <= character <= "\udcff"
 
 

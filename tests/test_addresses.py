@@ -28,8 +28,10 @@ from etcdnaming.errors import InvalidEndpointError, MissingPortError
         ("dns:///[::1]:80", HostPort("::1", 80)),
     ],
 )
-def test_address_is_parsed(text: str, meaning: HostPort | SocketPath) -> None:
-    """In each form that clients can dial."""
+def test_parse_address_accepts_every_form_that_can_be_dialled(
+    text: str, meaning: HostPort | SocketPath
+) -> None:
+    """The result is a host and a port, or a socket."""
     assert parse_address(text) == meaning
 
 
@@ -74,8 +76,8 @@ def test_address_is_parsed(text: str, meaning: HostPort | SocketPath) -> None:
         ("unix:/" + "x" * 200, "needs a path of at most 107 bytes without a comma"),
     ],
 )
-def test_address_that_no_client_can_dial_is_an_error(text: str, reason: str) -> None:
-    """Which says what is wrong with it."""
+def test_parse_address_refuses_what_no_client_can_dial(text: str, reason: str) -> None:
+    """The message says what is wrong."""
     with pytest.raises(InvalidEndpointError) as caught:
         parse_address(text)
 
@@ -83,8 +85,8 @@ def test_address_that_no_client_can_dial_is_an_error(text: str, reason: str) -> 
     assert str(caught.value) == f"the address {text!r} {reason}"
 
 
-def test_address_may_not_be_empty() -> None:
-    """Go stores it; nobody can dial it."""
+def test_parse_address_refuses_an_empty_address() -> None:
+    """Go stores it, but no client can dial it."""
     with pytest.raises(InvalidEndpointError, match=r"^the address is empty$"):
         parse_address("")
 
@@ -100,7 +102,7 @@ def test_address_may_not_be_empty() -> None:
         ("fe80::1%eth0", "[fe80::1%eth0]:PORT"),
     ],
 )
-def test_address_without_a_port_is_an_error_of_its_own(text: str, example: str) -> None:
+def test_parse_address_raises_its_own_error_for_a_missing_port(text: str, example: str) -> None:
     """etcd's own guide stores such addresses."""
     with pytest.raises(MissingPortError) as caught:
         parse_address(text)
@@ -108,8 +110,8 @@ def test_address_without_a_port_is_an_error_of_its_own(text: str, example: str) 
     assert str(caught.value) == f"the address {text!r} has no port: write {example}"
 
 
-def test_address_may_leave_out_its_host_where_there_is_a_default() -> None:
-    """As on the command line, where it becomes this machine's."""
+def test_parse_address_uses_the_default_host_when_the_host_is_omitted() -> None:
+    """On the command line that is this machine's IP."""
     assert parse_address(":80", default_host="10.0.0.5") == HostPort("10.0.0.5", 80)
     with pytest.raises(InvalidEndpointError, match=r"^the address ':0' needs a port"):
         parse_address(":0", default_host="10.0.0.5")

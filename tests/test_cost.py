@@ -1,8 +1,8 @@
 """
-What the hot paths cost, in what depends on no machine: calls of functions, and modules imported.
+The cost of hot paths on any machine: function calls and imported modules.
 
-Benchmarks measure time; here it shows, on any machine, when a path gets longer. What gets shorter
-by more than a quarter is to be written down here as well.
+Benchmarks measure time; these tests fail when a path gets longer. When one gets shorter by more
+than a quarter they fail too, so that the new number is noted here.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ print(status, len(modules), file=sys.stderr)
 
 
 def calls(work: Callable[[], object]) -> int:
-    """Return how many calls *work* makes of functions of ours, and from them of those in C."""
+    """Return the calls by *work* of functions in this package, and of C functions from there."""
     # Generators that other tests left suspended run once more when they are collected: not now.
     gc.collect()
     gc.disable()
@@ -66,34 +66,34 @@ def about(most: float) -> object:
     return pytest.approx(most * 7 / 8, abs=most / 8)
 
 
-def test_reading_many_values_calls_nothing_for_each() -> None:
-    """msgspec and C do it all."""
+def test_decode_all_makes_no_call_per_value() -> None:
+    """msgspec and C do the work."""
     wire.decode_all(VALUES)  # imports what it needs
 
     assert calls(lambda: wire.decode_all(VALUES)) < 20
 
 
-def test_what_etcd_stores_becomes_endpoints_in_two_calls_each() -> None:
-    """Of which one decodes the key."""
+def test_stored_endpoints_makes_two_calls_per_key() -> None:
+    """One of them decodes the key."""
     kvs = [rpc.KeyValue(key=b"svc/e", value=each) for each in VALUES]
 
     assert calls(lambda: stored_endpoints(kvs)) / MANY == about(2.1)
 
 
-def test_an_endpoint_is_encoded_in_few_calls() -> None:
-    """Each value of its metadata is one."""
+def test_encode_makes_few_calls() -> None:
+    """One for each value of the metadata."""
     assert calls(lambda: [wire.encode(each) for each in ENDPOINTS]) / MANY == about(20)
 
 
-def test_a_line_of_json_is_made_in_few_calls() -> None:
-    """All of its metadata are one."""
+def test_json_line_makes_few_calls() -> None:
+    """One for all of the metadata."""
     objects.stored(STORED[0])  # imports what it needs
 
     assert calls(lambda: [objects.stored(each) for each in STORED]) / MANY == about(19)
 
 
-def test_an_add_is_few_calls_above_that_of_grpc(etcd: Etcd) -> None:
-    """From the method of the manager to the result, without what gRPC does."""
+def test_add_makes_few_calls_above_grpc(etcd: Etcd) -> None:
+    """From the manager's method to the result, without the calls inside gRPC."""
     with Client([etcd.endpoint]) as client:
         manager = EndpointManager(client, "svc")
         manager.add_endpoint("svc/e1", ENDPOINTS[0])  # connects
@@ -106,7 +106,7 @@ def test_an_add_is_few_calls_above_that_of_grpc(etcd: Etcd) -> None:
     [(["--help"], 125), (["add", "svc/e1", "--addr", "1:1"], 315), (["list", "svc"], 325)],
     ids=["help", "add", "list"],
 )
-def test_a_start_imports_few_modules(etcd: Etcd, args: list[str], most: int) -> None:
+def test_command_imports_few_modules_at_start(etcd: Etcd, args: list[str], most: int) -> None:
     """Python's own and click's among them."""
     done = subprocess.run(
         [sys.executable, "-c", MODULES, *args],

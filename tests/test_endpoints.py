@@ -1,4 +1,4 @@
-"""EndpointManager: what Go's manager does, checked by etcdctl."""
+"""EndpointManager does what Go's manager does, checked with etcdctl."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def manager(client: Client) -> EndpointManager:
     return EndpointManager(client, "foo")
 
 
-def test_add_and_delete_are_seen_by_etcdctl(etcd: Etcd, manager: EndpointManager) -> None:
-    """As Go would have written it."""
+def test_manager_adds_and_deletes_what_etcdctl_sees(etcd: Etcd, manager: EndpointManager) -> None:
+    """Stored as Go stores it."""
     manager.add_endpoint("foo/e1", Endpoint("1.2.3.4"))
     assert etcd.get("foo/") == {b"foo/e1": b'{"Op":0,"Addr":"1.2.3.4","Metadata":null}'}
     manager.delete_endpoint("foo/e1")
@@ -43,7 +43,7 @@ def test_add_and_delete_are_seen_by_etcdctl(etcd: Etcd, manager: EndpointManager
         ("", "the address is empty"),
     ],
 )
-def test_address_that_no_client_can_dial_is_stored_and_logged(
+def test_manager_stores_and_logs_an_address_that_cannot_be_dialled(
     etcd: Etcd,
     manager: EndpointManager,
     caplog: pytest.LogCaptureFixture,
@@ -57,10 +57,10 @@ def test_address_that_no_client_can_dial_is_stored_and_logged(
     assert caplog.messages == [rf"foo/e\n1: gRPC clients can't dial it: {reason}"]
 
 
-def test_address_that_clients_can_dial_is_not_logged(
+def test_manager_does_not_log_an_address_that_can_be_dialled(
     manager: EndpointManager, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nor is a delete."""
+    """Nor a delete."""
     for n, addr in enumerate(("1.2.3.4:80", "[fe80::1%eth0]:80", "unix:/run/s", "dns:///a:80")):
         manager.add_endpoint(f"foo/e{n}", Endpoint(addr))
     manager.delete_endpoint("foo/e0")
@@ -68,14 +68,14 @@ def test_address_that_clients_can_dial_is_not_logged(
     assert caplog.messages == []
 
 
-def test_what_etcds_guide_puts_by_hand_is_listed(etcd: Etcd, manager: EndpointManager) -> None:
+def test_list_reads_what_etcds_guide_puts_by_hand(etcd: Etcd, manager: EndpointManager) -> None:
     """Without Op, and with metadata."""
     etcd.put("foo/1.2.3.4", '{"Addr":"1.2.3.4","Metadata":"hi"}')
     assert manager.list().by_key() == {"foo/1.2.3.4": Endpoint("1.2.3.4", "hi")}
 
 
-def test_foo_never_sees_foo_other(etcd: Etcd, manager: EndpointManager) -> None:
-    """Nor its own name as a key."""
+def test_list_leaves_out_targets_with_the_same_prefix(etcd: Etcd, manager: EndpointManager) -> None:
+    """``foo`` does not include ``foo_other``, nor the key ``foo``."""
     for key in ("foo", "foo_other/e1", "foo0", "fo/e1", "foo-/e1"):
         etcd.put(key, "{}")
     assert manager.list().by_key() == {}
@@ -83,8 +83,8 @@ def test_foo_never_sees_foo_other(etcd: Etcd, manager: EndpointManager) -> None:
     assert len(etcd.get("fo")) == 5
 
 
-def test_a_listing_tells_where_each_endpoint_stands(etcd: Etcd, manager: EndpointManager) -> None:
-    """Revisions, version, lease, as etcdctl has them."""
+def test_list_returns_revisions_version_and_lease(etcd: Etcd, manager: EndpointManager) -> None:
+    """As etcdctl shows them."""
     lease = etcd.grant(600)
     etcd.put("foo/e1", "{}")
     etcd.put("foo/e1", "{}", lease)
@@ -103,10 +103,8 @@ def test_a_listing_tells_where_each_endpoint_stands(etcd: Etcd, manager: Endpoin
     assert manager.list().header.revision == etcd.revision()
 
 
-def test_a_value_that_is_no_endpoint_is_named_not_skipped(
-    etcd: Etcd, manager: EndpointManager
-) -> None:
-    """Go says nothing."""
+def test_list_names_values_that_cannot_be_read(etcd: Etcd, manager: EndpointManager) -> None:
+    """Go skips them silently."""
     etcd.put("foo/bad", "10.0.0.1:80")
     etcd.put("foo/good", '{"Addr":"1.2.3.4"}')
     listing = manager.list()
@@ -117,7 +115,7 @@ def test_a_value_that_is_no_endpoint_is_named_not_skipped(
     assert invalid.mod_revision == etcd.entry("foo/bad").mod_revision
 
 
-def test_a_key_outside_the_target_is_refused(etcd: Etcd, manager: EndpointManager) -> None:
+def test_manager_refuses_a_key_outside_the_target(etcd: Etcd, manager: EndpointManager) -> None:
     """In an update, in a condition, and before anything is sent."""
     revision = etcd.revision()
     outside = "foo_other/e1"
@@ -131,7 +129,7 @@ def test_a_key_outside_the_target_is_refused(etcd: Etcd, manager: EndpointManage
 
 
 @pytest.mark.parametrize("target", ["", "/", "//"])
-def test_an_empty_target_never_means_everything(client: Client, target: str) -> None:
+def test_manager_refuses_an_empty_target(client: Client, target: str) -> None:
     """Its range would be all of etcd."""
     with pytest.raises(InvalidTargetError):
         EndpointManager(client, target)
@@ -139,8 +137,8 @@ def test_an_empty_target_never_means_everything(client: Client, target: str) -> 
         services(client, target)
 
 
-def test_conditions_are_those_of_the_key(etcd: Etcd, manager: EndpointManager) -> None:
-    """Absent, or unchanged since."""
+def test_manager_checks_conditions_of_the_key(etcd: Etcd, manager: EndpointManager) -> None:
+    """Absent, or unchanged since a revision."""
     manager.add_endpoint("foo/e1", Endpoint("1"), if_absent=True)
     seen = etcd.entry("foo/e1").mod_revision
     with pytest.raises(ConditionFailedError):
@@ -152,8 +150,8 @@ def test_conditions_are_those_of_the_key(etcd: Etcd, manager: EndpointManager) -
     assert etcd.get("foo/") == {}
 
 
-def test_the_past_can_be_listed_until_it_is_compacted(etcd: Etcd, manager: EndpointManager) -> None:
-    """And the future is an error of its own."""
+def test_list_reads_the_past_until_it_is_compacted(etcd: Etcd, manager: EndpointManager) -> None:
+    """A future revision is an error of its own."""
     manager.add_endpoint("foo/e1", Endpoint("1"))
     past = etcd.revision()
     manager.add_endpoint("foo/e1", Endpoint("2"))
@@ -165,8 +163,8 @@ def test_the_past_can_be_listed_until_it_is_compacted(etcd: Etcd, manager: Endpo
         manager.list(revision=past + 1000)
 
 
-def test_a_limit_cuts_and_the_count_stays(etcd: Etcd, manager: EndpointManager) -> None:
-    """The count is how many there are, not how many are shown."""
+def test_list_counts_all_keys_when_limited(etcd: Etcd, manager: EndpointManager) -> None:
+    """The count is that of the target, not of the result."""
     etcd.put_all({b"foo/e%d" % n: b"{}" for n in range(5)})
     for limit, more in ((2, True), (5, False), (0, False)):
         listing = manager.list(limit=limit)
@@ -184,16 +182,14 @@ def test_a_limit_cuts_and_the_count_stays(etcd: Etcd, manager: EndpointManager) 
     assert manager.count().count == 5
 
 
-def test_services_are_counted_by_what_stands_before_the_last_slash(
-    etcd: Etcd, client: Client
-) -> None:
+def test_services_counts_keys_by_target(etcd: Etcd, client: Client) -> None:
     """Only keys are read; the prefix ends at a slash here too."""
     for key in ("a/x/1", "a/x/2", "a/y/1", "a/x/deep/1", "a/1", "a_other/1"):
         etcd.put(key, "no endpoint")
     assert services(client, "a").counts == {"a": 1, "a/x": 2, "a/x/deep": 1, "a/y": 1}
 
 
-def test_delete_all_takes_deeper_targets_along_and_can_tell_what_it_took(
+def test_delete_all_removes_deeper_targets_and_returns_what_it_removed(
     etcd: Etcd, manager: EndpointManager
 ) -> None:
     """In one step."""
@@ -205,10 +201,10 @@ def test_delete_all_takes_deeper_targets_along_and_can_tell_what_it_took(
 
 
 @pytest.mark.parametrize("key", [b"foo/\xff\xfe", "foo/ä\t[red]x[/red]".encode(), b"foo/\x1b[0m"])
-def test_any_key_of_etcd_can_be_read_changed_and_deleted(
+def test_manager_reads_changes_and_deletes_keys_of_any_bytes(
     etcd: Etcd, manager: EndpointManager, key: bytes
 ) -> None:
-    """Never mangled on the way back, whatever its bytes are."""
+    """They are written back unchanged."""
     etcd.put(key, "{}")
     [name] = manager.list().by_key()
     manager.add_endpoint(name, Endpoint("1"))

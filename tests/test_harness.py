@@ -1,4 +1,4 @@
-"""What other tests take for granted of the fixtures."""
+"""The fixtures of the harness do what other tests rely on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from harness import READER, WRITER, Certificates, Cluster, Etcd, EtcdctlError, Proxy, Run
 
 
-def test_etcd_is_empty_at_first(etcd: Etcd) -> None:
+def test_etcd_fixture_is_empty_at_the_start(etcd: Etcd) -> None:
     """Whatever ran before, keys on leases included."""
     etcd.put("svc/e1", "x", lease=etcd.grant(60))
     etcd.put("svc/e2", b"\x00\xff\n")
@@ -24,8 +24,8 @@ def test_etcd_is_empty_at_first(etcd: Etcd) -> None:
     assert (etcd.get(""), etcd.leases()) == ({}, [])
 
 
-def test_all_is_put(etcd: Etcd) -> None:
-    """More than one transaction takes."""
+def test_etcd_fixture_puts_more_keys_than_a_transaction_takes(etcd: Etcd) -> None:
+    """All of them are stored."""
     values = {b"svc/%d" % n: b"%d" % n for n in range(1000)}
 
     etcd.put_all(values)
@@ -34,10 +34,10 @@ def test_all_is_put(etcd: Etcd) -> None:
 
 
 @pytest.mark.parametrize("end", [Etcd.kill, Etcd.stop], ids=["kill", "stop"])
-def test_data_outlive_the_server(
+def test_etcd_fixture_keeps_its_data_when_restarted(
     own_etcd: Callable[..., Etcd], end: Callable[[Etcd], None]
 ) -> None:
-    """Started again, it is the same etcd at the same place."""
+    """It is the same etcd at the same address."""
     etcd = own_etcd()
     etcd.put("svc/e1", "x")
 
@@ -47,8 +47,8 @@ def test_data_outlive_the_server(
     assert etcd.get("") == {b"svc/e1": b"x"}
 
 
-def test_a_wiped_etcd_begins_again(own_etcd: Callable[..., Etcd]) -> None:
-    """Another history, but the same cluster id."""
+def test_etcd_fixture_starts_at_revision_1_when_wiped(own_etcd: Callable[..., Etcd]) -> None:
+    """With another history, but the same cluster id."""
     etcd = own_etcd()
     etcd.put("svc/e1", "x")
     before = etcd.ctl_json("get", "x")["header"]
@@ -59,8 +59,8 @@ def test_a_wiped_etcd_begins_again(own_etcd: Callable[..., Etcd]) -> None:
     assert (after["revision"], after["cluster_id"]) == (1, before["cluster_id"])
 
 
-def test_a_frozen_etcd_does_not_answer(own_etcd: Callable[..., Etcd]) -> None:
-    """But it goes on where it was."""
+def test_etcd_fixture_does_not_answer_when_frozen(own_etcd: Callable[..., Etcd]) -> None:
+    """Afterwards it goes on as before."""
     etcd = own_etcd()
     etcd.freeze()
     with pytest.raises(EtcdctlError):
@@ -70,8 +70,8 @@ def test_a_frozen_etcd_does_not_answer(own_etcd: Callable[..., Etcd]) -> None:
     assert etcd.revision() == 1
 
 
-def test_a_cluster_lives_without_its_leader(cluster: Cluster) -> None:
-    """Two of three are enough."""
+def test_cluster_fixture_works_without_its_leader(cluster: Cluster) -> None:
+    """Two of three members are enough."""
     old = cluster.leader()
     old.kill()
 
@@ -80,12 +80,12 @@ def test_a_cluster_lives_without_its_leader(cluster: Cluster) -> None:
     cluster.followers()[0].freeze()
 
 
-def test_a_cluster_is_whole_again_for_the_next_test(cluster: Cluster) -> None:
-    """The one before killed one member and froze another."""
+def test_cluster_fixture_is_repaired_for_the_next_test(cluster: Cluster) -> None:
+    """The test before killed one member and froze another."""
     assert all(member.get("") == {} for member in cluster.members)
 
 
-def test_users_are_held_to_their_roles(auth_etcd: Callable[..., Etcd]) -> None:
+def test_auth_fixture_limits_users_to_their_roles(auth_etcd: Callable[..., Etcd]) -> None:
     """The reader reads, the writer writes, and only in their prefix."""
     etcd = auth_etcd()
     writer, reader = (etcd.with_flags(f"--user={user}") for user in (WRITER, READER))
@@ -99,10 +99,10 @@ def test_users_are_held_to_their_roles(auth_etcd: Callable[..., Etcd]) -> None:
 
 
 @pytest.mark.parametrize("mutual", [False, True], ids=["TLS", "mutual TLS"])
-def test_a_secure_etcd_takes_new_certificates(
+def test_secure_fixture_uses_new_certificates_when_restarted(
     secure_etcd: Callable[..., Etcd], certificates: Certificates, mutual: bool
 ) -> None:
-    """Started again, that is, when the authority is another."""
+    """Also of another CA."""
     etcd = secure_etcd(mutual=mutual)
     etcd.put("svc/e1", "x")
 
@@ -113,10 +113,10 @@ def test_a_secure_etcd_takes_new_certificates(
     assert etcd.get("") == {b"svc/e1": b"x"}
 
 
-def test_mutual_tls_wants_a_client_of_its_authority(
+def test_secure_fixture_refuses_a_client_of_another_authority(
     secure_etcd: Callable[..., Etcd], certificates: Certificates
 ) -> None:
-    """Another authority's is refused."""
+    """With mutual TLS."""
     etcd = secure_etcd(mutual=True)
     stranger = certificates.other_client
     refused = etcd.with_flags(
@@ -127,15 +127,15 @@ def test_mutual_tls_wants_a_client_of_its_authority(
         refused.ctl("get", "x", "--dial-timeout=1s", "--command-timeout=1s")
 
 
-def test_a_proxy_passes_on(etcd: Etcd, grpc_proxy: Callable[..., Proxy]) -> None:
-    """What is put through it is in the etcd behind."""
+def test_proxy_fixture_forwards_writes(etcd: Etcd, grpc_proxy: Callable[..., Proxy]) -> None:
+    """A put through it is stored in the etcd behind it."""
     grpc_proxy(etcd).put("svc/e1", "x")
 
     assert etcd.get("") == {b"svc/e1": b"x"}
 
 
-def test_a_call_of_the_program_leaves_signals_as_they_were(run: Run) -> None:
-    """Or deadlines would be heard by nobody, and what other tests start would ignore some."""
+def test_run_restores_signal_handlers(run: Run) -> None:
+    """Otherwise deadlines would not end a test, and child processes would ignore signals."""
     before = {number: signal.getsignal(number) for number in signal.valid_signals()}
 
     call = ("lease-register", "svc/e1", "--addr", "1:1", "--ready-file", "/nowhere/x")
@@ -143,6 +143,6 @@ def test_a_call_of_the_program_leaves_signals_as_they_were(run: Run) -> None:
     assert {number: signal.getsignal(number) for number in signal.valid_signals()} == before
 
 
-def test_the_environment_knows_no_etcd() -> None:
-    """The caller's own etcd must be out of reach."""
+def test_environment_names_no_etcd() -> None:
+    """The developer's own etcd must be out of reach."""
     assert [name for name in os.environ if name.startswith("ETCD")] == []

@@ -1,9 +1,9 @@
-"""Which way the arrows point: who may import what, as CONTRIBUTING.md says."""
+"""Which module may import which, as CONTRIBUTING.md draws it."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pytest
 TOP = Path(__file__).parent.parent
 PACKAGE = TOP / "etcdnaming"
 
-# Who may import it, by the beginning of its path.
+# The modules that may import it, by the beginning of their paths.
 DOORS = {
     "click": ("cli/",),
     "grpc": ("etcd/", "resolver/", "aio/", "probing.py", "xds/bridge/"),
@@ -21,11 +21,12 @@ DOORS = {
     "logging": ("log.py", "cli/commands/xds_bridge.py"),
     "msgspec": ("wire/decoding.py", "wire/json_rewriter.py"),
     "etcdnaming.cli": ("cli/", "__main__.py"),
-    "etcdnaming.etcd.rpc_pb2": ("etcd/", "endpoints/", "registration/asking.py"),
+    # endpoints/watch.py reads events as etcd sends them.
+    "etcdnaming.etcd.rpc_pb2": ("etcd/", "endpoints/watch.py"),
     "etcdnaming.xds.xds_pb2": ("xds/",),
 }
 
-# What a room of the core may know of the others.
+# The rooms that a room below the command line may import.
 KNOWS: dict[str, set[str]] = {
     "errors.py": {"model"},
     "model.py": set(),
@@ -35,16 +36,48 @@ KNOWS: dict[str, set[str]] = {
     "keys.py": {"errors"},
     "wire/": {"errors", "model", "wire"},
     "endpoints/": {"addresses", "endpoints", "errors", "etcd", "keys", "model", "wire"},
-    "forking.py": set(),
-    "etcd/": {"errors", "etcd", "forking", "log", "model"},
+    "fork.py": set(),
+    "etcd/": {"errors", "etcd", "fork", "log", "model"},
     "process/": {"process"},
     "probing.py": set(),
-    "xds/": {"addresses", "errors", "etcd", "keys", "model", "resolver", "endpoints", "xds"},
+    "xds/": {"addresses", "endpoints", "errors", "etcd", "keys", "model", "resolver", "xds"},
+    "registration/": {
+        "addresses",
+        "errors",
+        "etcd",
+        "keys",
+        "log",
+        "model",
+        "registration",
+        "wire",
+    },
+    "resolver/": {
+        "addresses",
+        "endpoints",
+        "errors",
+        "etcd",
+        "fork",
+        "keys",
+        "log",
+        "model",
+        "resolver",
+    },
+    "aio/": {"aio", "etcd", "fork", "log", "resolver"},
+    "sandbox/": {"errors", "sandbox"},
+}
+
+# The modules of a room, from the ground up: each may import only those before it.
+FLOORS: dict[str, tuple[str, ...]] = {
+    "endpoints/": ("folding", "decoding", "completion_queries", "transaction", "watch", "manager"),
+    "registration/": (
+        *("event", "rules", "registered_keys", "status", "session_lease", "reconciler"),
+        *("executor", "loop", "registration"),
+    ),
 }
 
 
 # The floors of the command line, the lowest first: a floor imports only lower ones.
-FLOORS = (
+CLI_FLOORS = (
     "failures",
     "files",
     "signals",
@@ -68,86 +101,181 @@ FLOORS = (
 
 
 def files() -> Iterator[str]:
-    """Yield the path of every module, below the package."""
+    """Yield the path of every module, relative to the package."""
     for file in sorted(PACKAGE.rglob("*.py")):
         yield file.relative_to(PACKAGE).as_posix()
 
 
-def imported(path: str) -> set[str]:
-    """Return the full names of what the module at *path* imports, at any time."""
-    return names_imported(path, (PACKAGE / path).read_text("utf-8"))
-
-
-def names_imported(path: str, text: str) -> set[str]:
-    """Return the full names of what *text*, as the module at *path*, would import."""
-    return {aliases().get(name, name) for name in raw_names(path, text)}
-
-
-def raw_names(path: str, text: str) -> Iterator[str]:
-    """Yield the names that *text* imports, as it spells them, but in full."""
+def imports_of(path: str, source: str) -> tuple[dict[str, str], set[str]]:
+    """Return what *source*, a module at *path*, imports: by its names there, and in all."""
     package = ["etcdnaming", *Path(path).parent.parts]
-    for node in ast.walk(ast.parse(text)):
+    names: dict[str, str] = {}
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found |= {alias.name for alias in node.names}
+            names |= {each.asname or each.name.partition(".")[0]: each.name for each in node.names}
         elif isinstance(node, ast.ImportFrom):
             above = package[: len(package) + 1 - node.level] if node.level else []
             module = ".".join([*above, *filter(None, [node.module])])
-            yield from (f"{module}.{alias.name}" for alias in node.names)
+            names |= {each.asname or each.name: f"{module}.{each.name}" for each in node.names}
+    return names, found | set(names.values())
 
 
 @cache
-def aliases() -> dict[str, str]:
-    """Return the modules that a package offers under another name, such as ``etcd.rpc``."""
+def aliases() -> Mapping[str, str]:
+    """Return every name that a module imports, as others may import it from there."""
     found: dict[str, str] = {}
-    for path in filter(lambda path: path.endswith("__init__.py"), files()):
-        package = ".".join(["etcdnaming", *Path(path).parent.parts])
-        for node in ast.walk(ast.parse((PACKAGE / path).read_text("utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.level == 1:
-                module = ".".join(filter(None, [package, node.module]))
-                found |= {
-                    f"{package}.{alias.asname or alias.name}": f"{module}.{alias.name}"
-                    for alias in node.names
-                }
-    return found
+    for path in files():
+        module = ".".join(("etcdnaming", *Path(path).with_suffix("").parts))
+        module = module.removesuffix(".__init__")
+        names, _ = imports_of(path, (PACKAGE / path).read_text("utf-8"))
+        found |= {f"{module}.{name}": full for name, full in names.items()}
+    return {alias: full for alias, full in found.items() if alias != full}
+
+
+@cache
+def resolved(name: str) -> str:
+    """Return what *name* is where it was defined: ``etcd.rpc`` is ``etcd.rpc_pb2``."""
+    for _ in range(10):  # an alias of an alias; modules may import each other
+        parts = name.split(".")
+        prefixes = (".".join(parts[:size]) for size in range(len(parts), 0, -1))
+        alias = next((each for each in prefixes if each in aliases()), None)
+        if alias is None:
+            break
+        name = aliases()[alias] + name[len(alias) :]
+    return name
+
+
+@cache
+def imported(path: str, source: str | None = None) -> set[str]:
+    """
+    Return the full names of what the module at *path* imports, whenever it does.
+
+    That includes what it reaches through another module: ``etcd.rpc.KeyValue`` after
+    ``from .. import etcd``.
+    """
+    source = (PACKAGE / path).read_text("utf-8") if source is None else source
+    names, found = imports_of(path, source)
+    for node in ast.walk(ast.parse(source)):
+        parts: list[str] = []
+        while isinstance(node, ast.Attribute):
+            parts.insert(0, node.attr)
+            node = node.value  # noqa: PLW2901 - down to the name
+        if parts and isinstance(node, ast.Name) and node.id in names:
+            found.add(".".join([names[node.id], *parts]))
+    return found | {resolved(name) for name in found}
+
+
+def is_in(name: str, room: str) -> bool:
+    """Return whether the module *name* is *room*, or in it."""
+    return f"{name}.".startswith(f"{room}.")
+
+
+def strangers(door: str, path: str, source: str | None = None) -> bool:
+    """Return whether the module at *path* imports *door*, and may not."""
+    allowed = path.startswith(DOORS[door])
+    return not allowed and any(is_in(name, door) for name in imported(path, source))
+
+
+def unknown_rooms(room: str, path: str, source: str | None = None) -> set[str]:
+    """Return the rooms that the module at *path*, in *room*, imports and may not."""
+    ours = filter(lambda name: name.startswith("etcdnaming."), imported(path, source))
+    return {name.split(".")[1] for name in ours} - KNOWS[room]
+
+
+def upper_floors(room: str, path: str, source: str | None = None) -> set[str]:
+    """Return the modules of its own *room* that the module at *path* imports and may not."""
+    floors = FLOORS[room]
+    inside = f"etcdnaming.{room.rstrip('/')}."
+    names = {name[len(inside) :] for name in imported(path, source) if name.startswith(inside)}
+    return {name.partition(".")[0] for name in names}.intersection(
+        floors[floors.index(Path(path).stem) :]
+    ) - {Path(path).stem}
 
 
 def floor_of(name: str) -> str:
     """Return the floor of the command line that *name* belongs to."""
     room = [*name.split("."), ""][2]
-    return room if room in FLOORS else ""
+    return room if room in CLI_FLOORS else ""
 
 
 def floors_above(path: str, names: set[str]) -> set[str]:
     """Return which of the imported *names* are on a higher floor than the module at *path*."""
     room = Path(path).with_suffix("").parts[1]
-    floor = FLOORS.index("" if room == "__init__" else room)  # a new room must be on the list
+    floor = CLI_FLOORS.index("" if room == "__init__" else room)  # a new room must be on the list
     ours = {name for name in names if is_in(name, "etcdnaming.cli")}
-    return {name for name in ours if FLOORS.index(floor_of(name)) > floor}
+    return {name for name in ours if CLI_FLOORS.index(floor_of(name)) > floor}
 
 
-def is_in(name: str, room: str) -> bool:
-    """Tell whether the module *name* is *room*, or in it."""
-    return f"{name}.".startswith(f"{room}.")
-
-
-@pytest.mark.parametrize("room", DOORS)
-def test_a_door_is_where_it_is_said_to_be(room: str) -> None:
-    """And is used: a door that nobody goes through is not needed."""
-    users = [path for path in files() if any(is_in(name, room) for name in imported(path))]
-    assert [path for path in users if not path.startswith(DOORS[room])] == []
-    assert users
+@pytest.mark.parametrize("door", DOORS)
+def test_house_keeps_doors_to_the_modules_that_are_listed(door: str) -> None:
+    """A door that is not used needs no row."""
+    assert [path for path in files() if strangers(door, path)] == []
+    assert any(is_in(name, door) for path in files() for name in imported(path))
 
 
 @pytest.mark.parametrize("room", KNOWS)
-def test_a_room_knows_only_what_is_below_it(room: str) -> None:
-    """Types included: who only mentions another room depends on it, too."""
-    for path in filter(lambda path: path.startswith(room), files()):
-        ours = {name.split(".")[1] for name in imported(path) if name.startswith("etcdnaming.")}
-        assert ours <= KNOWS[room], path
+def test_house_lets_a_room_import_only_what_is_below_it(room: str) -> None:
+    """Imports for types count too: they are a dependency of the reader."""
+    modules = [path for path in files() if path.startswith(room)]
+    assert modules
+    for path in modules:
+        assert unknown_rooms(room, path) == set(), path
 
 
-def test_nobody_but_the_command_line_prints() -> None:
-    """What a library has to say, it returns, raises or logs."""
+@pytest.mark.parametrize("room", FLOORS)
+def test_house_lets_a_module_import_only_lower_floors_of_its_room(room: str) -> None:
+    """Every module of the room has its floor."""
+    modules = [path for path in files() if path.startswith(room) and "__init__" not in path]
+    assert {Path(path).stem for path in modules} == set(FLOORS[room])
+    for path in modules:
+        assert upper_floors(room, path) == set(), path
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from ..etcd import rpc_pb2",
+        "from ..etcd import rpc",
+        "from ..etcd import rpc as messages",
+        "from ..etcd.ranges import rpc",
+        "from .. import etcd\netcd.rpc.KeyValue()",
+        "from ..etcd import ranges\nranges.rpc.KeyValue()",
+        "import etcdnaming.etcd.rpc_pb2",
+        "def late():\n    from ..etcd import rpc",
+    ],
+)
+def test_house_sees_a_message_of_etcd_through_any_alias(source: str) -> None:
+    """However a module outside etcd/ comes by it."""
+    assert strangers("etcdnaming.etcd.rpc_pb2", "endpoints/manager.py", source)
+    assert not strangers("etcdnaming.etcd.rpc_pb2", "etcd/ranges.py", source)
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_house_refuses_a_module_that_is_not_listed_for_a_door(door: str) -> None:
+    """Each guard is seen failing."""
+    assert strangers(door, "model.py", f"import {door}")
+
+
+@pytest.mark.parametrize("room", KNOWS)
+def test_house_refuses_a_room_that_imports_the_command_line(room: str) -> None:
+    """Each guard is seen failing, for a type as well."""
+    path = f"{room}x.py" if room.endswith("/") else room
+    source = "if TYPE_CHECKING:\n    from etcdnaming.cli import app"
+    assert unknown_rooms(room, path, source) == {"cli"}
+
+
+@pytest.mark.parametrize("room", FLOORS)
+def test_house_refuses_a_module_that_imports_an_upper_floor(room: str) -> None:
+    """Each guard is seen failing."""
+    lowest, *_, highest = FLOORS[room]
+    assert upper_floors(room, f"{room}{lowest}.py", f"from .{highest} import x") == {highest}
+    assert upper_floors(room, f"{room}{highest}.py", f"from .{lowest} import x") == set()
+
+
+def test_house_prints_in_the_command_line_only() -> None:
+    """The library returns, raises or logs."""
     for path in files():
         if not path.startswith("cli/"):
             assert "print(" not in (PACKAGE / path).read_text("utf-8").replace("pprint(", ""), path
@@ -172,11 +300,4 @@ def test_command_line_imports_only_lower_floors(path: str) -> None:
 )
 def test_floor_guard_finds_a_wrong_import(path: str, text: str, name: str) -> None:
     """The guard above would fail for each of these lines."""
-    assert floors_above(path, names_imported(path, text)) == {name}
-
-
-def test_import_guard_sees_through_aliases() -> None:
-    """``etcd.rpc`` is another name of the generated module."""
-    names = names_imported("cli/app.py", "from ..etcd import rpc")
-
-    assert names == {"etcdnaming.etcd.rpc_pb2"}
+    assert name in floors_above(path, imported(path, text))

@@ -1,4 +1,4 @@
-"""etcdnaming beside other clients of etcd in one process, on every protobuf from 3.20 to 7."""
+"""Protobuf messages work beside other clients of etcd, on every protobuf from 3.20 to 7."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def venv(at: Path, *requirements: str) -> Path:
 
 
 def run(python: Path, before: str = "", after: str = "", **environment: str) -> str:
-    """Return what the program prints there."""
+    """Return what the program prints when *python* runs it."""
     program = READ_AND_WRITE.format(before=before, after=after)
     done = subprocess.run(
         [python, "-c", program],
@@ -57,16 +57,16 @@ def run(python: Path, before: str = "", after: str = "", **environment: str) -> 
 
 
 @pytest.mark.parametrize("protobuf", ["3.20.3", "4.25.9", "5.29.5", "6.33.0", "7.36.2"])
-def test_messages_work_on_every_protobuf(tmp_path: Path, protobuf: str) -> None:
-    """Both in C (or upb) and in pure Python, and without a warning."""
+def test_messages_work_on_every_protobuf_version(tmp_path: Path, protobuf: str) -> None:
+    """In C (or upb) and in pure Python, and without a warning."""
     python = venv(tmp_path, "grpcio", f"protobuf=={protobuf}")
 
     assert run(python) == protobuf
     assert run(python, PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION="python") == protobuf
 
 
-def test_it_lives_beside_other_clients_in_either_order(tmp_path: Path) -> None:
-    """python-etcd3 registers a file ``rpc.proto`` of its own, in the same pool of messages."""
+def test_messages_coexist_with_other_clients_of_etcd(tmp_path: Path) -> None:
+    """python-etcd3 registers a file ``rpc.proto`` of its own in the same pool of messages."""
     python = venv(tmp_path, "etcd3==0.12.0", "protobuf<3.21", "setuptools<81", "pyetcd")
 
     for other in ("import etcd3", "import pyetcd", "import etcd3, pyetcd"):

@@ -29,14 +29,14 @@ NOTHING = ["", "/", "//", "etcd:///", "etcd://", "etcd:////"]
         ("foo%20bar", "foo%20bar"),
     ],
 )
-def test_a_target_is_written_in_four_ways(text: str, target: str) -> None:
-    """Slashes that are not ours to drop are kept: etcd's keys are bytes."""
+def test_parse_target_accepts_four_forms(text: str, target: str) -> None:
+    """Other slashes are kept: etcd's keys are bytes."""
     assert keys.parse_target(text) == target
 
 
 @pytest.mark.parametrize("text", NOTHING)
-def test_a_target_that_would_mean_everything_is_refused(text: str) -> None:
-    """The range of an empty target is all of etcd. It is named as it was written."""
+def test_parse_target_refuses_an_empty_target(text: str) -> None:
+    """Its range would be all of etcd. The message shows it as it was written."""
     with pytest.raises(InvalidTargetError) as refused:
         keys.parse_target(text)
     assert str(refused.value) == f"invalid target {text!r}: it names no service"
@@ -45,16 +45,16 @@ def test_a_target_that_would_mean_everything_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["etcd://10.0.0.1:2379/foo", "etcd://root:secret@etcd/foo"])
-def test_a_target_never_names_the_etcd_to_ask(text: str) -> None:
-    """It would decide where the password goes; nor is one in it shown."""
-    with pytest.raises(InvalidTargetError, match="--endpoints") as refused:
+def test_parse_target_refuses_a_host(text: str) -> None:
+    """It would decide where the password is sent. A password in it is not shown."""
+    with pytest.raises(InvalidTargetError, match="write etcd:///foo") as refused:
         keys.parse_target(text)
     assert "secret" not in str(refused.value)
 
 
 @given(st.text(min_size=1).filter(lambda text: text.strip("/")), st.text())
-def test_a_range_holds_the_keys_under_its_target_and_no_others(target: str, key: str) -> None:
-    """``foo`` never sees ``foo_other``."""
+def test_range_of_holds_only_the_keys_under_the_target(target: str, key: str) -> None:
+    """``foo`` does not include ``foo_other``."""
     start, end = keys.range_of(target.encode("utf-8", "replace").decode())
     for name in (key, target + key, f"{target}/{key}", f"{target}_other/{key}"):
         data = name.encode("utf-8", "replace")
@@ -62,13 +62,13 @@ def test_a_range_holds_the_keys_under_its_target_and_no_others(target: str, key:
 
 
 @given(st.binary())
-def test_every_key_of_etcd_survives_as_text(data: bytes) -> None:
-    """Also one that is not UTF-8."""
+def test_decoded_key_encodes_to_the_same_bytes(data: bytes) -> None:
+    """Also if it is not UTF-8."""
     assert keys.encode(keys.decode(data)) == data
 
 
 @pytest.mark.parametrize("key", ["foo/e1", "/foo/bar/svc/e1", "foo/bar/svc", "foo/bar/svc_2/e1"])
-def test_a_key_outside_its_target_is_refused_in_the_words_of_go(key: str) -> None:
+def test_check_key_refuses_a_key_outside_its_target_in_gos_words(key: str) -> None:
     """People search for this message."""
     with pytest.raises(InvalidKeyError) as refused:
         keys.check_key(key, "foo/bar/svc")
@@ -81,25 +81,25 @@ def test_a_key_outside_its_target_is_refused_in_the_words_of_go(key: str) -> Non
     ("key", "target"),
     [("svc/e1", "svc"), ("/a/b", "/a"), ("a//b", "a/"), ("a/b/", "a/b")],
 )
-def test_the_target_of_a_key_is_what_stands_before_its_last_slash(key: str, target: str) -> None:
-    """Unless --target says otherwise."""
+def test_target_of_returns_the_part_before_the_last_slash(key: str, target: str) -> None:
+    """The default of --target."""
     assert keys.target_of(key) == target
 
 
 @pytest.mark.parametrize("key", ["e1", "/e1", "//e1", ""])
-def test_a_key_without_a_target_is_refused(key: str) -> None:
+def test_target_of_refuses_a_key_without_a_target(key: str) -> None:
     """It would belong to a service without a name."""
     with pytest.raises(InvalidTargetError, match="TARGET/NAME"):
         keys.target_of(key)
 
 
-def test_a_key_that_ends_in_a_slash_is_completed_with_the_address() -> None:
-    """One word less to type, and unique."""
+def test_complete_key_appends_the_address_when_the_key_ends_in_a_slash() -> None:
+    """Shorter to type, and unique."""
     assert keys.complete_key("foo/svc/", "[::1]:80") == "foo/svc/[::1]:80"
     assert keys.complete_key("foo/svc/e1", "[::1]:80") == "foo/svc/e1"
 
 
-def test_an_address_with_a_slash_completes_no_key() -> None:
+def test_complete_key_refuses_an_address_with_a_slash() -> None:
     """``svc/`` + ``unix:/run/x`` would be a key of the target ``svc/unix:/run``."""
     with pytest.raises(InvalidEndpointError, match="write the KEY in full"):
         keys.complete_key("svc/", "unix:/run/x.sock")

@@ -1,4 +1,4 @@
-"""What ``help(etcdnaming)`` shows: every public name says what it does."""
+"""Every public name is documented, as ``help(etcdnaming)`` shows it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from etcdnaming.endpoints.watch import Watch
 from etcdnaming.model import Change, ChangeBatch, StoredEndpoint, WatchState
 from etcdnaming.resolver.channel import Channel
 
-# What calls return without being named at the top.
+# Types that calls return, but that the package does not export.
 RETURNED = [Channel, aio.Channel, Watch, Change, ChangeBatch, StoredEndpoint, WatchState]
 
 NAMED = [
@@ -33,17 +33,17 @@ def own(kind: type) -> Iterator[tuple[str, object]]:
 
 
 @pytest.mark.parametrize("named", dict.fromkeys(NAMED), ids=lambda named: str(named.__qualname__))
-def test_every_public_name_says_what_it_does(named: type) -> None:
-    """In words of its own, that begin with a sentence."""
-    assert says_something(named)
+def test_public_names_have_docstrings(named: type) -> None:
+    """Their own, not inherited; the first paragraph is a sentence."""
+    assert is_documented(named)
     if inspect.isclass(named):
         for name, member in own(named):
             if callable(member) or isinstance(member, property | classmethod | staticmethod):
-                assert says_something(member), name
+                assert is_documented(member), name
 
 
-def says_something(thing: object) -> bool:
-    """Whether there is a text, and its first paragraph ends as a sentence does."""
+def is_documented(thing: object) -> bool:
+    """Return whether *thing* has a docstring whose first paragraph is a sentence."""
     text = getattr(thing, "__doc__", None) or ""
     first = inspect.cleandoc(text).partition("\n\n")[0]
     generated = text.startswith((f"{getattr(thing, '__name__', '')}(", "Alias for", "Create and"))
@@ -60,14 +60,14 @@ def says_something(thing: object) -> bool:
         etcdnaming.insecure_channel,
     ],
 )
-def test_what_is_built_from_arguments_explains_them(named: object) -> None:
-    """And says what may be raised."""
+def test_public_constructors_document_arguments_and_errors(named: object) -> None:
+    """In sections of their docstrings."""
     assert "\n    Args:\n" in inspect.getsource(named)  # type: ignore[arg-type]
     assert "Raises" in (inspect.getdoc(named) or "")
 
 
-def test_help_shows_all_of_it() -> None:
-    """Though nothing is loaded before it is used."""
+def test_help_shows_every_public_name() -> None:
+    """Although each is imported on first use."""
     text = pydoc.plain(pydoc.render_doc(etcdnaming))
     for name in etcdnaming.__all__:
         assert f"{name}(" in text, name

@@ -1,4 +1,4 @@
-"""Endpoints held in etcd: registered, healed, changed, handed over, taken away."""
+"""Registration: register, heal, change, take over and close, against a real etcd."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from harness import AT_ONCE, READER, TIMEOUT, WRITER, Etcd, wait_until
-from harness.registrations import Told, holds
+from harness.registrations import EventLog, holds
 from harness.wire import Wire
 
 from etcdnaming import Client, Endpoint, Registration, RegistrationEvent, wire
@@ -37,20 +37,20 @@ DRAINED = Endpoint("1.2.3.4:80", {"weight": 0})
 @contextmanager
 def registered(
     client: Client, endpoint: Endpoint = HERE, **options: Any
-) -> Iterator[tuple[Registration, Told]]:
-    """Yield a registration of *endpoint* at `KEY`, and what it tells."""
-    told = Told()
+) -> Iterator[tuple[Registration, EventLog]]:
+    """Yield a registration of *endpoint* at `KEY`, and its events."""
+    events = EventLog()
     options = {"ttl": 10, **options}
-    with Registration(client, {KEY: endpoint}, on_state=told, **options) as registration:
-        yield registration, told
+    with Registration(client, {KEY: endpoint}, on_state=events, **options) as registration:
+        yield registration, events
 
 
 @pytest.mark.server
-def test_endpoints_are_there_while_the_block_runs(etcd: Etcd, client: Client) -> None:
-    """All on one lease, and then neither they nor it."""
+def test_registration_holds_endpoints_while_the_block_runs(etcd: Etcd, client: Client) -> None:
+    """All endpoints are on one lease; afterwards neither they nor the lease exist."""
     endpoints = {f"svc/e{n}": Endpoint(f"10.0.0.{n}:80") for n in range(3)}
-    told = Told()
-    with Registration(client, endpoints, ttl=5, on_state=told) as registration:
+    events = EventLog()
+    with Registration(client, endpoints, ttl=5, on_state=events) as registration:
         assert registration.registered
         assert registration.endpoints == endpoints
         assert etcd.leases() == [registration.lease]
@@ -58,15 +58,15 @@ def test_endpoints_are_there_while_the_block_runs(etcd: Etcd, client: Client) ->
             assert holds(etcd, key, endpoint, registration.lease)
     assert etcd.entries("svc/") == []
     assert etcd.leases() == []
-    assert told.kinds == ["granted", *["registered"] * 3, *["left"] * 3, "revoked"]
-    assert (told[0].lease, told[0].ttl) == (told[-1].lease, 5)
+    assert events.kinds == ["granted", *["registered"] * 3, *["left"] * 3, "revoked"]
+    assert (events[0].lease, events[0].ttl) == (events[-1].lease, 5)
     assert not registration.registered
 
 
-def test_address_that_no_client_can_dial_is_registered_and_logged(
+def test_registration_logs_an_address_that_cannot_be_dialled(
     etcd: Etcd, client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whether it is there at the beginning or comes later."""
+    """At the start and when it is set later."""
     with registered(client, Endpoint(":")) as (registration, _):
         registration.set("svc/e2", Endpoint("1.2.3.4:0"))
         registration.set("svc/e3", HERE)
@@ -79,22 +79,22 @@ def test_address_that_no_client_can_dial_is_registered_and_logged(
 
 
 class Succeeding(Client):
-    """A client of somebody whose predecessor's *lease* ends while he takes over; it counts."""
+    """A client that counts transactions, and revokes a predecessor's *lease* in the middle."""
 
     def __init__(self, etcd: Etcd, lease: int) -> None:
         super().__init__([etcd.endpoint])
         self._etcd, self._lease, self.transactions = etcd, lease, 0
 
     def txn(self, request: rpc.TxnRequest) -> rpc.TxnResponse:
-        """Write, but later than that."""
-        if self.transactions == 30:  # when he has found all of them there
+        """Write, after the revocation once all keys were found to exist."""
+        if self.transactions == 30:  # after all keys were found to exist
             self._etcd.revoke(self._lease)
         self.transactions += 1
         return super().txn(request)
 
 
-def test_all_that_change_at_once_are_written_again_many_at_once(etcd: Etcd) -> None:
-    """A large registration begins again while etcd still deletes what the last one had."""
+def test_registration_writes_large_batches_when_a_predecessors_lease_ends(etcd: Etcd) -> None:
+    """A large registration starts while etcd deletes the keys of the previous one."""
     endpoints = {f"svc/e{n:04}": Endpoint(f"10.0.0.1:{n}") for n in range(960)}
     lease = etcd.grant(600)
     adds = [Update.add(key, endpoint, lease=lease) for key, endpoint in endpoints.items()]
@@ -108,8 +108,10 @@ def test_all_that_change_at_once_are_written_again_many_at_once(etcd: Etcd) -> N
 
 
 @pytest.mark.server
-def test_more_endpoints_than_a_transaction_takes_share_a_lease(etcd: Etcd, client: Client) -> None:
-    """They are written in several."""
+def test_registration_uses_one_lease_for_more_endpoints_than_a_transaction_takes(
+    etcd: Etcd, client: Client
+) -> None:
+    """They are written in several transactions."""
     endpoints = {f"svc/e{n:04}": Endpoint(f"10.0.0.1:{n}") for n in range(1000)}
     with Registration(client, endpoints) as registration:
         assert {entry.lease for entry in etcd.entries("svc/")} == {registration.lease}
@@ -121,63 +123,65 @@ def test_more_endpoints_than_a_transaction_takes_share_a_lease(etcd: Etcd, clien
 
 
 @pytest.mark.server
-def test_a_deleted_key_is_put_back_on_the_same_lease(etcd: Etcd, client: Client) -> None:
-    """As often as it takes."""
-    with registered(client) as (registration, told):
+def test_registration_puts_a_deleted_key_back_on_the_same_lease(etcd: Etcd, client: Client) -> None:
+    """After every deletion."""
+    with registered(client) as (registration, events):
         for _ in range(20):
             etcd.delete(KEY)
             wait_until(lambda: holds(etcd, KEY, HERE, registration.lease))
         assert etcd.leases() == [registration.lease]
-        assert told.of("registered").reason == "it was deleted"
+        assert events.of("registered").reason == "it was deleted"
 
 
 @pytest.mark.server
-def test_a_key_that_was_put_without_a_lease_is_taken_back(etcd: Etcd, client: Client) -> None:
-    """It would outlive us."""
-    with registered(client) as (registration, told):
+def test_registration_attaches_a_key_that_was_put_without_a_lease(
+    etcd: Etcd, client: Client
+) -> None:
+    """Otherwise it would outlive the process."""
+    with registered(client) as (registration, events):
         etcd.put(KEY, wire.encode(THERE).decode())
         wait_until(lambda: holds(etcd, KEY, HERE, registration.lease))
-        assert told.of("registered").reason == "it was put without a lease"
+        assert events.of("registered").reason == "it was put without a lease"
 
 
 @pytest.mark.server
-def test_what_an_operator_sets_on_our_lease_sticks(etcd: Etcd, client: Client) -> None:
-    """That is how one instance is drained: also when the lease is another one by and by."""
-    with registered(client) as (registration, told):
+def test_registration_keeps_a_value_edited_on_its_lease(etcd: Etcd, client: Client) -> None:
+    """An operator drains one instance so; the value stays when the lease is replaced."""
+    with registered(client) as (registration, events):
         transaction.update(client, [Update.add(KEY, DRAINED)])
-        wait_until(lambda: "changed" in told.kinds)
-        assert told.of("changed").endpoint == DRAINED
+        wait_until(lambda: "changed" in events.kinds)
+        assert events.of("changed").endpoint == DRAINED
         assert registration.endpoints == {KEY: DRAINED}
         etcd.delete(KEY)
         wait_until(lambda: holds(etcd, KEY, DRAINED, registration.lease))
         etcd.revoke(registration.lease)
-        wait_until(lambda: "regained" in told.kinds)
+        wait_until(lambda: "regained" in events.kinds)
         assert holds(etcd, KEY, DRAINED, registration.lease)
     assert etcd.entries("svc/") == []
 
 
 @pytest.mark.server
-def test_a_value_that_can_not_be_read_is_meant_too(etcd: Etcd, client: Client) -> None:
-    """Who wrote it without taking it off its lease must know."""
-    with registered(client) as (registration, told):
+def test_registration_keeps_an_edited_value_that_cannot_be_read(etcd: Etcd, client: Client) -> None:
+    """The key was edited on the registration's lease on purpose."""
+    with registered(client) as (registration, events):
         etcd.ctl("put", "--ignore-lease", "--", KEY, "no JSON")
-        wait_until(lambda: "changed" in told.kinds)
-        assert told.of("changed").endpoint is None
+        wait_until(lambda: "changed" in events.kinds)
+        assert events.of("changed").endpoint is None
         assert registration.endpoints == {KEY: None}
         registration.set(KEY, HERE)
         wait_until(lambda: holds(etcd, KEY, HERE, registration.lease))
 
 
 @pytest.mark.server
-def test_a_revoked_lease_is_replaced(etcd: Etcd, client: Client) -> None:
-    """Told once; and only the new one is left."""
-    lost, regained = Told(), Told()
-    with registered(client, on_lost=lost, on_regained=regained) as (registration, told):
+def test_registration_replaces_a_revoked_lease(etcd: Etcd, client: Client) -> None:
+    """The loss is reported once, and only the new lease is left."""
+    lost, regained = EventLog(), EventLog()
+    with registered(client, on_lost=lost, on_regained=regained) as (registration, events):
         first = registration.lease
         etcd.revoke(first)
         wait_until(lambda: regained)
         assert lost.kinds == ["lost"]
-        assert told.kinds[2:] == ["lost", "granted", "registered", "regained"]
+        assert events.kinds[2:] == ["lost", "granted", "registered", "regained"]
         assert regained[0].lease == registration.lease != first
         assert regained[0].seconds < AT_ONCE
         assert holds(etcd, KEY, HERE, registration.lease)
@@ -185,34 +189,36 @@ def test_a_revoked_lease_is_replaced(etcd: Etcd, client: Client) -> None:
 
 
 @pytest.mark.server
-def test_with_on_delete_leave_a_deleted_key_stays_away(etcd: Etcd, client: Client) -> None:
-    """And is not put back with a new lease either; the others are."""
-    told = Told()
+def test_registration_leaves_a_deleted_key_with_on_delete_leave(etcd: Etcd, client: Client) -> None:
+    """It is not put back with a new lease either; the other keys are."""
+    events = EventLog()
     endpoints = {KEY: HERE, "svc/e2": THERE}
-    with Registration(client, endpoints, on_delete="leave", on_state=told) as registration:
+    with Registration(client, endpoints, on_delete="leave", on_state=events) as registration:
         etcd.delete(KEY)
-        wait_until(lambda: "deleted" in told.kinds)
+        wait_until(lambda: "deleted" in events.kinds)
         assert registration.wait(0)
         etcd.revoke(registration.lease)
-        wait_until(lambda: "regained" in told.kinds)
+        wait_until(lambda: "regained" in events.kinds)
         assert [entry.key for entry in etcd.entries("svc/")] == [b"svc/e2"]
         assert not registration.registered
 
 
 @pytest.mark.server
-def test_with_on_delete_leave_a_lost_lease_is_no_deletion(etcd: Etcd, client: Client) -> None:
-    """Its keys went with it."""
-    with registered(client, on_delete="leave") as (registration, told):
+def test_registration_restores_keys_of_a_lost_lease_with_on_delete_leave(
+    etcd: Etcd, client: Client
+) -> None:
+    """The keys went with the lease; no client deleted them."""
+    with registered(client, on_delete="leave") as (registration, events):
         etcd.revoke(registration.lease)
-        wait_until(lambda: "regained" in told.kinds)
+        wait_until(lambda: "regained" in events.kinds)
         assert holds(etcd, KEY, HERE, registration.lease)
-        assert "deleted" not in told.kinds
+        assert "deleted" not in events.kinds
 
 
 @pytest.mark.server
-def test_endpoints_can_be_added_changed_and_removed(etcd: Etcd, client: Client) -> None:
-    """On the same lease; what is set last counts."""
-    with registered(client) as (registration, told):
+def test_registration_adds_changes_and_removes_endpoints(etcd: Etcd, client: Client) -> None:
+    """On the same lease; the last value wins."""
+    with registered(client) as (registration, events):
         registration.set("svc/e2", HERE)
         registration.set("svc/e2", THERE)
         registration.set(KEY, DRAINED)
@@ -221,7 +227,7 @@ def test_endpoints_can_be_added_changed_and_removed(etcd: Etcd, client: Client) 
         assert holds(etcd, KEY, DRAINED, registration.lease)
         assert registration.endpoints == {KEY: DRAINED, "svc/e2": THERE}
         registration.remove(KEY)
-        wait_until(lambda: "withdrawn" in told.kinds)
+        wait_until(lambda: "withdrawn" in events.kinds)
         assert [entry.key for entry in etcd.entries("svc/")] == [b"svc/e2"]
         assert registration.endpoints == {"svc/e2": THERE}
         registration.set(KEY, HERE)
@@ -230,9 +236,9 @@ def test_endpoints_can_be_added_changed_and_removed(etcd: Etcd, client: Client) 
     assert etcd.entries("svc/") == []
 
 
-def test_endpoints_can_be_withdrawn_and_restored(etcd: Etcd, client: Client) -> None:
-    """For as long as they are not healthy; the lease stays."""
-    with registered(client, ttl=4) as (registration, told):
+def test_registration_withdraws_and_restores_endpoints(etcd: Etcd, client: Client) -> None:
+    """The lease stays."""
+    with registered(client, ttl=4) as (registration, events):
         lease = registration.lease
         for _ in range(3):
             registration.withdraw()
@@ -245,12 +251,14 @@ def test_endpoints_can_be_withdrawn_and_restored(etcd: Etcd, client: Client) -> 
         time.sleep(5)  # longer than the TTL
         assert etcd.entries("svc/") == []
         assert etcd.leases() == [lease]
-        assert told.kinds.count("withdrawn") == 4
+        assert events.kinds.count("withdrawn") == 4
     assert etcd.leases() == []
 
 
 @pytest.mark.server
-def test_wait_returns_when_etcd_holds_what_was_asked_for(etcd: Etcd, client: Client) -> None:
+def test_registration_wait_returns_when_etcd_holds_what_was_requested(
+    etcd: Etcd, client: Client
+) -> None:
     """However soon it is called: a drain is `withdraw` and `wait`."""
     with registered(client) as (registration, _):
         for _ in range(20):
@@ -270,7 +278,7 @@ def test_wait_returns_when_etcd_holds_what_was_asked_for(etcd: Etcd, client: Cli
             assert [entry.key for entry in etcd.entries("svc/")] == [KEY.encode()]
 
 
-def test_wait_is_not_over_while_a_removed_endpoint_may_be_in_etcd(etcd: Etcd) -> None:
+def test_registration_wait_goes_on_while_a_removed_endpoint_may_be_stored(etcd: Etcd) -> None:
     """A write without an answer may have been applied."""
     with (
         closing(Wire(etcd.endpoint)) as relay,
@@ -287,8 +295,8 @@ def test_wait_is_not_over_while_a_removed_endpoint_may_be_in_etcd(etcd: Etcd) ->
         assert [entry.key for entry in etcd.entries("svc/")] == [KEY.encode()]
 
 
-def test_registrations_that_close_at_once_all_leave(etcd: Etcd) -> None:
-    """Two hundred of them, from a thread each, when etcd is not near."""
+def test_registrations_leave_nothing_when_all_close_at_once(etcd: Etcd) -> None:
+    """Two hundred of them, each in a thread, with a distant etcd."""
     with closing(Wire(etcd.endpoint)) as relay, Client([relay.endpoint]) as client:
         all_of_them = [Registration(client, {f"svc/e{n:03}": HERE}) for n in range(200)]
         for each in all_of_them:
@@ -318,8 +326,8 @@ class Stuck(Client):
         return super().txn(request)
 
 
-def test_closing_does_not_wait_for_another_registration(etcd: Etcd) -> None:
-    """What that asks of etcd is not answered."""
+def test_registration_closes_while_another_one_waits_for_etcd(etcd: Etcd) -> None:
+    """The other one's request is not answered."""
     client = Stuck(etcd)
     with client, registered(client) as (first, _):
         second = Registration(client, {"svc/e2": HERE})
@@ -333,18 +341,18 @@ def test_closing_does_not_wait_for_another_registration(etcd: Etcd) -> None:
 
 
 @pytest.mark.server
-def test_a_closed_client_ends_its_registrations(etcd: Etcd) -> None:
-    """They say so, and what is left of them goes with the lease."""
+def test_registration_ends_when_its_client_is_closed(etcd: Etcd) -> None:
+    """That is reported, and the remaining keys expire with the lease."""
     before = threading.active_count()
-    told = Told()
+    events = EventLog()
     client = Client([etcd.endpoint])
-    registration = Registration(client, {KEY: HERE}, ttl=2, on_state=told)
+    registration = Registration(client, {KEY: HERE}, ttl=2, on_state=events)
     registration.start()
     client.close()
     wait_until(lambda: not registration.registered)
     with pytest.raises(ClientClosedError):
         registration.wait(10)
-    assert told.kinds == ["granted", "registered", "lost"]
+    assert events.kinds == ["granted", "registered", "lost"]
     assert not registration.close()
     with pytest.raises(ClientClosedError):
         Registration(client, {KEY: HERE}).start()
@@ -353,31 +361,33 @@ def test_a_closed_client_ends_its_registrations(etcd: Etcd) -> None:
 
 
 @pytest.mark.server
-def test_what_somebody_took_meanwhile_is_not_restored(etcd: Etcd, client: Client) -> None:
+def test_registration_does_not_restore_a_key_that_was_taken_over(
+    etcd: Etcd, client: Client
+) -> None:
     """Only the first registration may take over."""
-    with registered(client) as (registration, told):
+    with registered(client) as (registration, events):
         registration.withdraw()
         wait_until(lambda: not etcd.entries("svc/"))
         lease = etcd.grant(60)
         etcd.put(KEY, "{}", lease)
         registration.restore()
-        wait_until(lambda: "taken_over" in told.kinds)
-        assert told.of("taken_over").holder == lease
+        wait_until(lambda: "taken_over" in events.kinds)
+        assert events.of("taken_over").holder == lease
     assert etcd.lease_of(KEY) == lease
 
 
 @pytest.mark.server
-def test_the_second_takes_over_and_the_first_lets_it(etcd: Etcd, client: Client) -> None:
-    """He heals nothing, deletes nothing, and does not come back."""
-    with registered(client) as (first, told):
+def test_registration_leaves_a_key_that_another_one_takes_over(etcd: Etcd, client: Client) -> None:
+    """It does not heal, delete or register the key again."""
+    with registered(client) as (first, events):
         with registered(client, THERE) as (second, told_by_second):
             assert told_by_second.of("registered").holder == first.lease
-            wait_until(lambda: "taken_over" in told.kinds)
-            assert told.of("taken_over").holder == second.lease
+            wait_until(lambda: "taken_over" in events.kinds)
+            assert events.of("taken_over").holder == second.lease
             assert first.wait(0)
             assert not first.registered
             etcd.revoke(first.lease)
-            wait_until(lambda: "regained" in told.kinds)
+            wait_until(lambda: "regained" in events.kinds)
             first.close()
             assert holds(etcd, KEY, THERE, second.lease)
             assert etcd.leases() == [second.lease]
@@ -385,26 +395,28 @@ def test_the_second_takes_over_and_the_first_lets_it(etcd: Etcd, client: Client)
 
 
 @pytest.mark.server
-def test_after_the_second_has_gone_the_first_does_not_come_back(etcd: Etcd, client: Client) -> None:
-    """It was taken from him for good."""
-    with registered(client) as (_, told):
+def test_registration_stays_away_after_the_one_that_took_over_has_left(
+    etcd: Etcd, client: Client
+) -> None:
+    """The key was given up for good."""
+    with registered(client) as (_, events):
         with registered(client, THERE):
-            wait_until(lambda: "taken_over" in told.kinds)
+            wait_until(lambda: "taken_over" in events.kinds)
         time.sleep(0.5)
         assert etcd.entries("svc/") == []
 
 
 @pytest.mark.server
-def test_with_fail_a_key_that_is_held_is_left_alone(etcd: Etcd, client: Client) -> None:
+def test_registration_fails_on_a_held_key_with_on_conflict_fail(etcd: Etcd, client: Client) -> None:
     """Nothing of the second one stays, the endpoints that were free included."""
     with registered(client) as (first, _):
-        told = Told()
+        events = EventLog()
         second = Registration(
-            client, {"svc/e0": THERE, KEY: THERE}, on_conflict="fail", on_state=told
+            client, {"svc/e0": THERE, KEY: THERE}, on_conflict="fail", on_state=events
         )
         with pytest.raises(KeyHeldError, match=f"{KEY} is held by lease {first.lease:016x}"):
             second.start()
-        assert told.of("conflict").holder == first.lease
+        assert events.of("conflict").holder == first.lease
         assert etcd.leases() == [first.lease]
         assert [entry.key for entry in etcd.entries("svc/")] == [KEY.encode()]
         assert holds(etcd, KEY, HERE, first.lease)
@@ -413,22 +425,26 @@ def test_with_fail_a_key_that_is_held_is_left_alone(etcd: Etcd, client: Client) 
 
 
 @pytest.mark.server
-def test_with_fail_a_key_that_nobody_holds_is_taken(etcd: Etcd, client: Client) -> None:
-    """One without a lease is nobody's."""
+def test_registration_takes_a_key_without_a_lease_with_on_conflict_fail(
+    etcd: Etcd, client: Client
+) -> None:
+    """A key without a lease is not held."""
     etcd.put(KEY, "{}")
     with registered(client, on_conflict="fail") as (registration, _):
         assert holds(etcd, KEY, HERE, registration.lease)
 
 
 @pytest.mark.server
-def test_with_wait_the_second_follows_the_first(etcd: Etcd, client: Client) -> None:
-    """As soon as he has gone."""
-    told = Told()
-    with closing(Registration(client, {KEY: THERE}, on_conflict="wait", on_state=told)) as second:
+def test_registration_registers_after_the_holder_leaves_with_on_conflict_wait(
+    etcd: Etcd, client: Client
+) -> None:
+    """As soon as the key is free."""
+    events = EventLog()
+    with closing(Registration(client, {KEY: THERE}, on_conflict="wait", on_state=events)) as second:
         with registered(client) as (first, _):
             second.start(wait=False)
-            wait_until(lambda: "waiting" in told.kinds)
-            assert told.of("waiting").holder == first.lease
+            wait_until(lambda: "waiting" in events.kinds)
+            assert events.of("waiting").holder == first.lease
             assert not second.wait(0.1)
             assert holds(etcd, KEY, HERE, first.lease)
         assert second.wait(TIMEOUT)
@@ -436,38 +452,38 @@ def test_with_wait_the_second_follows_the_first(etcd: Etcd, client: Client) -> N
 
 
 @pytest.mark.server
-def test_with_wait_what_was_taken_over_is_put_back_when_it_is_free(
+def test_registration_puts_a_taken_key_back_with_on_conflict_wait(
     etcd: Etcd, client: Client
 ) -> None:
-    """Patience is not over with the first registration."""
-    with registered(client, on_conflict="wait") as (first, told):
+    """Also after the first registration."""
+    with registered(client, on_conflict="wait") as (first, events):
         with registered(client, THERE):
-            wait_until(lambda: "taken_over" in told.kinds)
+            wait_until(lambda: "taken_over" in events.kinds)
         assert first.wait(TIMEOUT)
         assert holds(etcd, KEY, HERE, first.lease)
 
 
 @pytest.mark.server
 @pytest.mark.long
-def test_a_hundred_simultaneous_starts_have_one_winner_each(etcd: Etcd, client: Client) -> None:
+def test_registrations_have_one_winner_when_they_start_together(etcd: Etcd, client: Client) -> None:
     """Under each policy, and nothing is left of the others."""
     for n in range(100):
         race(etcd, client, ("takeover", "wait", "fail")[n % 3])
 
 
 def race(etcd: Etcd, client: Client, on_conflict: Any) -> None:
-    """Start two at a time, and see who has the key in the end."""
+    """Start two at a time, and find which one has the key in the end."""
     with Client([etcd.endpoint]) as another:
-        told = {each: Told() for each in (client, another)}
+        events = {each: EventLog() for each in (client, another)}
         both = {
-            each: Registration(each, {KEY: HERE}, on_conflict=on_conflict, on_state=told[each])
-            for each in told
+            each: Registration(each, {KEY: HERE}, on_conflict=on_conflict, on_state=events[each])
+            for each in events
         }
         for each in both.values():
             each.start(wait=False)
-        wait_until(lambda: any(LOST & {*each.kinds} for each in told.values()))
+        wait_until(lambda: any(LOST & {*each.kinds} for each in events.values()))
         wait_until(lambda: sum(each.registered for each in both.values()) == 1)
-        winner, loser = sorted(told, key=lambda each: bool(LOST & {*told[each].kinds}))
+        winner, loser = sorted(events, key=lambda each: bool(LOST & {*events[each].kinds}))
         assert holds(etcd, KEY, HERE, both[winner].lease)
         assert both[loser].close()
         assert holds(etcd, KEY, HERE, both[winner].lease)
@@ -476,29 +492,31 @@ def race(etcd: Etcd, client: Client, on_conflict: Any) -> None:
 
 
 LOST = {"taken_over", "waiting", "conflict"}
-"""What the one who does not get the key is told."""
+"""The events of the registration that does not get the key."""
 
 
-def test_it_starts_before_etcd_and_tells_once_why_it_waits(own_etcd: Callable[..., Etcd]) -> None:
-    """Etcd may come up last."""
+def test_registration_starts_before_etcd_and_reports_one_error(
+    own_etcd: Callable[..., Etcd],
+) -> None:
+    """etcd may start last."""
     etcd = own_etcd()
     etcd.stop()
-    told = Told()
+    events = EventLog()
     with (
         Client([etcd.endpoint], dial_timeout=0.3) as client,
-        closing(Registration(client, {KEY: HERE}, on_state=told)) as registration,
+        closing(Registration(client, {KEY: HERE}, on_state=events)) as registration,
     ):
         registration.start(wait=False)
         assert not registration.wait(2)
-        assert told.kinds == ["error"]
-        assert "connection refused" in told[0].reason
+        assert events.kinds == ["error"]
+        assert "connection refused" in events[0].reason
         etcd.start()
         assert registration.wait(TIMEOUT)
         assert holds(etcd, KEY, HERE, registration.lease)
 
 
 @pytest.mark.server
-def test_what_does_not_heal_by_waiting_is_raised_by_a_start_that_waits(
+def test_registration_raises_a_permanent_error_when_start_waits(
     auth_etcd: Callable[..., Etcd],
 ) -> None:
     """And leaves nothing behind."""
@@ -521,21 +539,21 @@ def test_what_does_not_heal_by_waiting_is_raised_by_a_start_that_waits(
 
 
 @pytest.mark.server
-def test_a_start_that_does_not_wait_goes_on_when_it_is_refused(
+def test_registration_retries_a_refused_login_when_start_does_not_wait(
     auth_etcd: Callable[..., Etcd],
 ) -> None:
-    """Once a command runs, a password that is wrong does not stop it."""
+    """Once a command runs, a wrong password does not stop it."""
     etcd = auth_etcd()
-    told = Told()
+    events = EventLog()
     with (
         Client([etcd.endpoint], user="writer", password="wrong") as client,
-        closing(Registration(client, {KEY: HERE}, on_state=told)) as registration,
+        closing(Registration(client, {KEY: HERE}, on_state=events)) as registration,
     ):
         registration.start(wait=False)
-        wait_until(lambda: told)
-        assert isinstance(told[0].error, AuthenticationError)
+        wait_until(lambda: events)
+        assert isinstance(events[0].error, AuthenticationError)
         assert not registration.wait(0.5)
-        assert told.kinds == ["error"]
+        assert events.kinds == ["error"]
 
 
 def through_a_proxy(request: pytest.FixtureRequest) -> tuple[Etcd, Client]:
@@ -560,29 +578,31 @@ def with_tls(request: pytest.FixtureRequest) -> tuple[Etcd, Client]:
 
 @pytest.mark.server
 @pytest.mark.parametrize("way", [through_a_proxy, as_a_user, with_tls])
-def test_it_is_the_same_on_every_way_to_etcd(
+def test_registration_works_on_every_connection_to_etcd(
     way: Callable[[pytest.FixtureRequest], tuple[Etcd, Client]], request: pytest.FixtureRequest
 ) -> None:
-    """Deleted, overwritten, changed, revoked, and left."""
+    """Deleted, overwritten, changed, revoked, and closed."""
     etcd, client = way(request)
-    with client, registered(client, ttl=3) as (registration, told):
+    with client, registered(client, ttl=3) as (registration, events):
         time.sleep(3.5)  # a token is too old, a lease would be
         etcd.delete(KEY)
         wait_until(lambda: holds(etcd, KEY, HERE, registration.lease))
         etcd.put(KEY, "{}")
         wait_until(lambda: holds(etcd, KEY, HERE, registration.lease))
         etcd.ctl("put", "--ignore-lease", KEY, wire.encode(DRAINED).decode())
-        wait_until(lambda: "changed" in told.kinds)
+        wait_until(lambda: "changed" in events.kinds)
         etcd.revoke(registration.lease)
-        wait_until(lambda: "regained" in told.kinds)
+        wait_until(lambda: "regained" in events.kinds)
         wait_until(lambda: holds(etcd, KEY, DRAINED, registration.lease))
         assert registration.close()
     assert etcd.entries("svc/") == []
     assert etcd.leases() == []
 
 
-def test_closing_is_bounded_when_etcd_does_not_answer(own_etcd: Callable[..., Etcd]) -> None:
-    """What is left goes with the lease, which is not kept alive."""
+def test_registration_closes_in_time_when_etcd_does_not_answer(
+    own_etcd: Callable[..., Etcd],
+) -> None:
+    """The remaining keys expire with the lease, which is no longer renewed."""
     etcd = own_etcd()
     with Client([etcd.endpoint], dial_timeout=60, command_timeout=60) as client:
         registration = Registration(client, {KEY: HERE}, ttl=2)
@@ -595,8 +615,8 @@ def test_closing_is_bounded_when_etcd_does_not_answer(own_etcd: Callable[..., Et
         wait_until(lambda: not etcd.entries("svc/"))
 
 
-def test_closing_in_the_middle_of_a_call_is_bounded_too(own_etcd: Callable[..., Etcd]) -> None:
-    """Etcd freezes while a key is being put back."""
+def test_registration_closes_in_time_during_a_call(own_etcd: Callable[..., Etcd]) -> None:
+    """etcd freezes while a key is being put back."""
     etcd = own_etcd()
     with Client([etcd.endpoint], dial_timeout=60, command_timeout=60) as client:
         registration = Registration(client, {KEY: HERE}, ttl=10)
@@ -609,8 +629,10 @@ def test_closing_in_the_middle_of_a_call_is_bounded_too(own_etcd: Callable[..., 
         assert time.monotonic() - start < 2 + AT_ONCE
 
 
-def test_closing_before_etcd_was_ever_there_is_quick(own_etcd: Callable[..., Etcd]) -> None:
-    """There is nothing to leave."""
+def test_registration_closes_at_once_when_etcd_was_never_reached(
+    own_etcd: Callable[..., Etcd],
+) -> None:
+    """Nothing was registered."""
     etcd = own_etcd()
     etcd.stop()
     with Client([etcd.endpoint], dial_timeout=60) as client:
@@ -622,28 +644,28 @@ def test_closing_before_etcd_was_ever_there_is_quick(own_etcd: Callable[..., Etc
         assert time.monotonic() - start < 2 + AT_ONCE
 
 
-def test_registrations_of_one_client_do_not_disturb_each_other(etcd: Etcd, client: Client) -> None:
-    """They share threads and streams, but neither lease nor fate."""
-    told = Told()
-    with Registration(client, {"svc/e2": THERE}, ttl=4, on_state=told) as second:
+def test_registrations_of_one_client_are_independent(etcd: Etcd, client: Client) -> None:
+    """They share threads and streams, but no lease."""
+    events = EventLog()
+    with Registration(client, {"svc/e2": THERE}, ttl=4, on_state=events) as second:
         for _ in range(3):
             lose_a_lease(etcd, client)
         time.sleep(4)
         assert holds(etcd, "svc/e2", THERE, second.lease)
         assert etcd.leases() == [second.lease]
-        assert told.kinds == ["granted", "registered"]
+        assert events.kinds == ["granted", "registered"]
 
 
 def lose_a_lease(etcd: Etcd, client: Client) -> None:
     """Register, lose the lease, get another one, and leave."""
-    with registered(client, ttl=2) as (registration, told):
+    with registered(client, ttl=2) as (registration, events):
         etcd.revoke(registration.lease)
-        wait_until(lambda: "regained" in told.kinds)
+        wait_until(lambda: "regained" in events.kinds)
 
 
 @pytest.mark.server
-def test_nothing_of_it_is_left_in_the_process(etcd: Etcd, client: Client) -> None:
-    """No thread, however often."""
+def test_registration_leaves_no_thread_in_the_process(etcd: Etcd, client: Client) -> None:
+    """However often one is opened."""
     before = threading.active_count()
     for _ in range(10):
         with registered(client):
@@ -652,10 +674,10 @@ def test_nothing_of_it_is_left_in_the_process(etcd: Etcd, client: Client) -> Non
 
 
 @pytest.mark.server
-def test_a_callback_may_fail_and_may_close(
+def test_registration_callback_may_raise_and_may_close(
     etcd: Etcd, client: Client, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The first is said on stderr, and nothing ends with it."""
+    """The exception is printed on stderr, and the registration goes on."""
 
     def fail(event: RegistrationEvent) -> None:
         raise RuntimeError(event.kind)
@@ -676,7 +698,7 @@ def test_a_callback_may_fail_and_may_close(
 
 
 @pytest.mark.server
-def test_what_can_not_be_registered_is_said_at_once(client: Client) -> None:
+def test_registration_refuses_invalid_arguments_at_once(client: Client) -> None:
     """Before anything is sent."""
     with pytest.raises(InvalidSettingError, match="TTL"):
         Registration(client, {KEY: HERE}, ttl=0)
@@ -691,8 +713,8 @@ def test_what_can_not_be_registered_is_said_at_once(client: Client) -> None:
 
 
 @pytest.mark.server
-def test_it_is_opened_once_and_used_while_it_is_open(etcd: Etcd, client: Client) -> None:
-    """Else a `ClosedError` says so."""
+def test_registration_is_opened_once_and_used_while_open(etcd: Etcd, client: Client) -> None:
+    """Otherwise a `ClosedError` is raised."""
     registration = Registration(client, {KEY: HERE})
     with pytest.raises(ClosedError):
         registration.withdraw()

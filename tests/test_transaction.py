@@ -1,4 +1,4 @@
-"""One transaction: all or nothing, folded, every key on its lease. Seen through etcdctl."""
+"""Updates in one transaction: all or nothing, folded, every key on its lease."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def adds(*names: str, endpoint: Endpoint = ONE) -> list[Update]:
     return [Update.add(f"svc/{name}", endpoint) for name in names]
 
 
-def test_an_endpoint_is_stored_as_go_stores_it(etcd: Etcd, client: Client) -> None:
+def test_update_stores_the_bytes_that_go_stores(etcd: Etcd, client: Client) -> None:
     """Byte for byte."""
     transaction.update(client, [Update.add("svc/e2", TWO)])
     assert etcd.get("svc/") == {b"svc/e2": VALUE_TWO}
 
 
-def test_a_hundred_updates_are_one_revision(etcd: Etcd, client: Client) -> None:
+def test_update_makes_a_hundred_updates_in_one_revision(etcd: Etcd, client: Client) -> None:
     """Readers see all of them or none."""
     before = etcd.revision()
     result = transaction.update(client, adds(*map(str, range(100))))
@@ -46,8 +46,8 @@ def test_a_hundred_updates_are_one_revision(etcd: Etcd, client: Client) -> None:
     assert len(etcd.get("svc/")) == 100
 
 
-def test_the_example_of_etcds_guide_works(etcd: Etcd, client: Client) -> None:
-    """Delete and add of one key in one transaction; etcd itself says *duplicate key*."""
+def test_update_deletes_and_adds_one_key(etcd: Etcd, client: Client) -> None:
+    """The example of etcd's guide; etcd itself answers *duplicate key*."""
     transaction.update(client, adds("e1", "e3"))
     transaction.update(
         client,
@@ -57,10 +57,10 @@ def test_the_example_of_etcds_guide_works(etcd: Etcd, client: Client) -> None:
 
 
 @pytest.mark.parametrize("others", [[], ["new"], ["new", "old"]])
-def test_a_changed_endpoint_stays_on_its_lease(
+def test_update_keeps_a_changed_endpoint_on_its_lease(
     etcd: Etcd, client: Client, others: Sequence[str]
 ) -> None:
-    """etcdctl and Go detach it without a word, and leave a permanent key."""
+    """etcdctl and Go detach it silently, and leave a permanent key."""
     lease = etcd.grant(600)
     etcd.put("svc/e1", "{}", lease)
     etcd.put("svc/old", "{}")
@@ -73,8 +73,8 @@ def test_a_changed_endpoint_stays_on_its_lease(
     assert result.detached == {}
 
 
-def test_an_endpoint_may_be_as_large_as_etcd_takes(etcd: Etcd, client: Client) -> None:
-    """It is sent once at a time; new or there already, and then it stays on its lease."""
+def test_update_stores_an_endpoint_as_large_as_etcd_takes(etcd: Etcd, client: Client) -> None:
+    """It is sent once per request; a key that exists stays on its lease."""
     lease = etcd.grant(600)
     etcd.put("svc/leased", "{}", lease)
     large = Endpoint("1.1.1.1:1", "x" * (1 << 20))
@@ -86,8 +86,8 @@ def test_an_endpoint_may_be_as_large_as_etcd_takes(etcd: Etcd, client: Client) -
     assert (etcd.lease_of("svc/leased"), etcd.lease_of("svc/new")) == (lease, 0)
 
 
-def test_a_lease_that_is_named_is_taken_and_zero_means_none(etcd: Etcd, client: Client) -> None:
-    """--lease and --no-lease."""
+def test_update_attaches_to_a_given_lease_and_detaches_for_zero(etcd: Etcd, client: Client) -> None:
+    """As --lease and --no-lease ask for."""
     first, second = etcd.grant(600), etcd.grant(600)
     for name in ("e1", "e2"):
         etcd.put(f"svc/{name}", "{}", first)
@@ -98,8 +98,8 @@ def test_a_lease_that_is_named_is_taken_and_zero_means_none(etcd: Etcd, client: 
     assert (etcd.lease_of("svc/e1"), etcd.lease_of("svc/e2")) == (second, 0)
 
 
-def test_a_fold_that_takes_a_key_off_its_lease_says_so(etcd: Etcd, client: Client) -> None:
-    """Delete, then add: nobody asked for a permanent key in so many words."""
+def test_update_reports_a_fold_that_detaches_a_key(etcd: Etcd, client: Client) -> None:
+    """Delete, then add: no update asked for a permanent key."""
     lease = etcd.grant(600)
     etcd.put("svc/e1", "{}", lease)
     result = transaction.update(client, [Update.delete("svc/e1"), *adds("e1", "e2")])
@@ -107,19 +107,17 @@ def test_a_fold_that_takes_a_key_off_its_lease_says_so(etcd: Etcd, client: Clien
     assert result.detached == {"svc/e1": lease}
 
 
-def test_an_unknown_lease_is_named_and_nothing_is_written(etcd: Etcd, client: Client) -> None:
+def test_update_writes_nothing_when_the_lease_is_unknown(etcd: Etcd, client: Client) -> None:
     """Not even the updates before it."""
     with pytest.raises(LeaseNotFoundError, match="requested lease not found"):
         transaction.update(client, [*adds("e1"), Update.add("svc/e2", ONE, lease=12345)])
     assert etcd.get("svc/") == {}
 
 
-def test_the_updates_that_etcd_takes_are_one_transaction_and_one_more_is_none(
-    etcd: Etcd, client: Client
-) -> None:
-    """Never split in silence."""
+def test_update_refuses_more_operations_than_the_server_takes(etcd: Etcd, client: Client) -> None:
+    """It is never split silently."""
     names = [str(n) for n in range(129)]
-    with pytest.raises(TooManyOperationsError, match="--max-txn-ops") as refused:
+    with pytest.raises(TooManyOperationsError, match="more than the 128") as refused:
         transaction.update(client, adds(*names))
     assert (refused.value.count, refused.value.limit) == (129, 128)
     assert etcd.get("svc/") == {}
@@ -129,10 +127,8 @@ def test_the_updates_that_etcd_takes_are_one_transaction_and_one_more_is_none(
     assert {entry.version for entry in etcd.entries("svc/")} == {2}
 
 
-def test_an_endpoint_that_has_no_form_in_etcd_is_refused_before_anything_is_sent(
-    etcd: Etcd, client: Client
-) -> None:
-    """Go could not read NaN."""
+def test_update_refuses_an_endpoint_that_cannot_be_encoded(etcd: Etcd, client: Client) -> None:
+    """Go could not read NaN. Nothing is sent."""
     revision = etcd.revision()
     with pytest.raises(InvalidEndpointError):
         transaction.update(client, [*adds("e1"), Update.add("svc/e2", Endpoint("", float("nan")))])
@@ -145,10 +141,10 @@ ABSENT, EXISTS = 0, None
 @pytest.mark.parametrize("name", ["there", "missing"])
 @pytest.mark.parametrize("wanted", [ABSENT, EXISTS, "same", "other"])
 @pytest.mark.parametrize("beside", [False, True])
-def test_a_condition_decides_about_everything(
+def test_update_writes_nothing_when_a_condition_fails(
     etcd: Etcd, client: Client, name: str, wanted: object, beside: bool
 ) -> None:
-    """Compared in the same transaction: all is written, or nothing and the reason is told."""
+    """It is compared in the same transaction, and the error names it."""
     etcd.put("svc/there", "{}")
     revision = etcd.entry("svc/there").mod_revision
     mod_revision = {"same": revision, "other": revision - 1}.get(str(wanted), wanted)
@@ -167,8 +163,8 @@ def test_a_condition_decides_about_everything(
         assert etcd.get("svc/") == before
 
 
-def test_a_conditional_change_keeps_the_lease(etcd: Etcd, client: Client) -> None:
-    """The condition says that the key is there, so no second look is needed."""
+def test_update_keeps_the_lease_of_a_conditional_change(etcd: Etcd, client: Client) -> None:
+    """The condition says that the key exists, so no second read is needed."""
     lease = etcd.grant(600)
     etcd.put("svc/e1", "{}", lease)
     condition = Condition("svc/e1", etcd.entry("svc/e1").mod_revision)
@@ -176,8 +172,8 @@ def test_a_conditional_change_keeps_the_lease(etcd: Etcd, client: Client) -> Non
     assert etcd.lease_of("svc/e1") == lease
 
 
-def test_what_was_there_before_is_told(etcd: Etcd, client: Client) -> None:
-    """Always for deletes; for puts where it was asked for."""
+def test_update_returns_previous_values(etcd: Etcd, client: Client) -> None:
+    """Always for deletes; for puts if requested."""
     transaction.update(client, adds("e1", "e2"))
     revision = etcd.revision()
     updates = [Update.delete("svc/e1"), Update.add("svc/e2", TWO), *adds("e3")]
@@ -185,19 +181,19 @@ def test_what_was_there_before_is_told(etcd: Etcd, client: Client) -> None:
     quiet = transaction.update(client, updates)
     assert quiet.previous == {"svc/e1": StoredEndpoint("svc/e1", ONE, revision, revision, 1, 0)}
 
-    told = transaction.update(client, updates, previous=True)
-    assert list(told.previous) == ["svc/e2", "svc/e3"]
+    result = transaction.update(client, updates, previous=True)
+    assert list(result.previous) == ["svc/e2", "svc/e3"]
 
 
 class Rival(Client):
-    """A client before whose transactions somebody else creates or deletes svc/e1, *times* times."""
+    """A client that finds svc/e1 created or deleted before its transactions, *times* times."""
 
     def __init__(self, etcd: Etcd, lease: int, times: int) -> None:
         super().__init__([etcd.endpoint])
         self._etcd, self._lease, self._times = etcd, lease, times
 
     def txn(self, request: rpc.TxnRequest) -> rpc.TxnResponse:
-        """Write, but later than somebody else."""
+        """Write, after the change by another client."""
         if self._times:
             self._times -= 1
             if self._etcd.get("svc/e1"):
@@ -208,8 +204,8 @@ class Rival(Client):
 
 
 @pytest.mark.parametrize("times", [1, 2, 8, 9])
-def test_a_guess_that_was_wrong_is_made_again(etcd: Etcd, times: int) -> None:
-    """Others create and delete the key meanwhile; its lease is kept, if it has one in the end."""
+def test_update_guesses_again_when_keys_change(etcd: Etcd, times: int) -> None:
+    """Other clients create and delete the key meanwhile; it stays on its lease, if it has one."""
     lease = etcd.grant(600)
     with Rival(etcd, lease, times) as client:
         transaction.update(client, adds("e1", "e2", endpoint=TWO))
@@ -217,8 +213,8 @@ def test_a_guess_that_was_wrong_is_made_again(etcd: Etcd, times: int) -> None:
     assert etcd.lease_of("svc/e1") == (lease if times % 2 else 0)
 
 
-def test_after_ten_wrong_guesses_it_says_so_and_nothing_is_written(etcd: Etcd) -> None:
-    """Never half, never for ever."""
+def test_update_raises_conflict_after_ten_wrong_guesses(etcd: Etcd) -> None:
+    """Nothing is written."""
     with Rival(etcd, 0, 10) as client, pytest.raises(ConflictError, match="svc/e1"):
         transaction.update(client, adds("e1", "e2"))
     assert etcd.get("svc/") == {}
@@ -233,7 +229,7 @@ steps = st.lists(
 
 @settings(max_examples=100)
 @given(before=steps, steps=steps)
-def test_a_folded_transaction_does_what_its_updates_do_one_after_another(
+def test_update_of_many_equals_single_updates_in_order(
     _shared_etcd: Etcd,
     before: list[tuple[str, object]],
     steps: list[tuple[str, object]],

@@ -138,6 +138,8 @@ def _fail(exc: Exception) -> int:
 def _message(exc: Exception) -> str:
     if isinstance(exc, OSError):
         return describe(exc)
+    if isinstance(exc, errors.TooManyOperationsError):
+        return f"{exc}; set --max-txn-ops to the server's limit, or split with --batch-size N"
     if not isinstance(exc, click.ClickException):
         return str(exc)
     text = " ".join(exc.format_message().split()).rstrip(".")

@@ -1,6 +1,6 @@
 """
-Endpoints of a target in etcd: register, remove, list and watch them.
+Add, delete, list and watch the endpoints of a target in etcd.
 
-Python's counterpart of ``go.etcd.io/etcd/client/v3/naming/endpoints``: the same keys, the same
+The counterpart of Go's ``go.etcd.io/etcd/client/v3/naming/endpoints``, with the same keys and
 values, so that Go and Python services find each other.
 """

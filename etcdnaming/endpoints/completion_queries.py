@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .. import keys
-from ..etcd import Client, rpc
+from ..etcd import Client
+from ..etcd.ranges import read_keys
 
 __all__ = ["keys_with_prefix", "targets_with_prefix"]
 
@@ -16,29 +17,27 @@ def keys_with_prefix(client: Client, text: str) -> Iterator[str]:
     """Yield the keys that begin with *text*, in order."""
     start, end = _range_of(text)
     while True:
-        answer = client.range(
-            rpc.RangeRequest(key=start, range_end=end, limit=PAGE_SIZE, keys_only=True)
-        )
-        yield from (keys.decode(kv.key) for kv in answer.kvs)
-        if not answer.more:
+        found, more = read_keys(client, (start, end), PAGE_SIZE)
+        yield from map(keys.decode, found)
+        if not more:
             return
-        start = answer.kvs[-1].key + b"\0"
+        start = found[-1] + b"\0"
 
 
 def targets_with_prefix(client: Client, text: str) -> Iterator[str]:
     """Yield the targets that begin with *text*; targets below a yielded one are left out."""
     start, end = _range_of(text)
     while True:
-        answer = client.range(rpc.RangeRequest(key=start, range_end=end, limit=1, keys_only=True))
-        if not answer.kvs:
+        found, _ = read_keys(client, (start, end), 1)
+        if not found:
             return
-        key = keys.decode(answer.kvs[0].key)
+        key = keys.decode(found[0])
         target = key.rpartition("/")[0]
         if target.strip("/") and target.startswith(text):
             yield target
             start = keys.range_of(target)[1]  # skip its other keys
         else:
-            start = answer.kvs[0].key + b"\0"
+            start = found[0] + b"\0"
 
 
 def _range_of(text: str) -> tuple[bytes, bytes]:

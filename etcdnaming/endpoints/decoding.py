@@ -8,10 +8,10 @@ from typing import cast
 
 from .. import keys, wire
 from ..errors import InvalidValueError
-from ..etcd import rpc
-from ..model import Header, InvalidValue, StoredEndpoint, StoredKey, build_many
+from ..etcd.ranges import KeyValue
+from ..model import InvalidValue, StoredEndpoint, StoredKey, build_many
 
-__all__ = ["header_of", "split_invalid", "stored_endpoint", "stored_endpoints", "stored_key"]
+__all__ = ["split_invalid", "stored_endpoint", "stored_endpoints", "stored_key"]
 
 COLUMNS_FROM = 4
 """Number of keys from which converting column by column is faster."""
@@ -21,12 +21,7 @@ _COLUMNS = tuple(
 )
 
 
-def header_of(header: rpc.ResponseHeader) -> Header:
-    """Return *header* as plain data."""
-    return Header(header.cluster_id, header.member_id, header.revision, header.raft_term)
-
-
-def stored_endpoint(kv: rpc.KeyValue) -> StoredEndpoint | InvalidValue:
+def stored_endpoint(kv: KeyValue) -> StoredEndpoint | InvalidValue:
     """Return the endpoint in *kv*, or an `InvalidValue` if its value can't be read."""
     key = keys.decode(kv.key)
     try:
@@ -36,7 +31,7 @@ def stored_endpoint(kv: rpc.KeyValue) -> StoredEndpoint | InvalidValue:
     return StoredEndpoint(key, endpoint, kv.create_revision, kv.mod_revision, kv.version, kv.lease)
 
 
-def stored_endpoints(kvs: Sequence[rpc.KeyValue]) -> Sequence[StoredEndpoint | InvalidValue]:
+def stored_endpoints(kvs: Sequence[KeyValue]) -> Sequence[StoredEndpoint | InvalidValue]:
     """Return `stored_endpoint` of each of *kvs*, much faster than one by one."""
     if len(kvs) < COLUMNS_FROM:
         return [stored_endpoint(kv) for kv in kvs]
@@ -65,6 +60,6 @@ def split_invalid(
     )
 
 
-def stored_key(kv: rpc.KeyValue) -> StoredKey:
+def stored_key(kv: KeyValue) -> StoredKey:
     """Return the key in *kv*, which was read without its value."""
     return StoredKey(keys.decode(kv.key), kv.create_revision, kv.mod_revision, kv.version, kv.lease)

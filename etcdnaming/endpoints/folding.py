@@ -11,9 +11,9 @@ __all__ = ["fold"]
 
 def fold(updates: Sequence[Update]) -> tuple[Update, ...]:
     """
-    Return at most one update per key, with the effect of *updates* made one after another.
+    Return at most one update per key, with the same effect as *updates* in order.
 
-    The lease is folded too: an add that keeps the lease keeps the one that the update before it
+    The lease is folded too: an add that keeps the lease keeps the one that the previous update
     left, which is none after a delete.
 
     >>> from etcdnaming.model import Endpoint

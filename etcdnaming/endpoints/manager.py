@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from .. import keys
 from ..addresses import warn_of_address
-from ..etcd import Client, rpc
-from ..etcd.snapshot import read_snapshot
+from ..etcd import Client
+from ..etcd.ranges import count_keys, delete_range, read_range
 from ..model import (
     Condition,
     Deletion,
@@ -23,7 +23,7 @@ from ..model import (
     WatchState,
 )
 from . import transaction
-from .decoding import header_of, split_invalid, stored_endpoints, stored_key
+from .decoding import split_invalid, stored_endpoints, stored_key
 
 if TYPE_CHECKING:
     from .watch import Watch
@@ -33,15 +33,17 @@ __all__ = ["EndpointManager", "services"]
 
 class EndpointManager:
     """
-    The endpoints of *target*, which live in etcd under ``<target>/``. Go's ``endpoints.Manager``.
+    The endpoints of *target*, stored in etcd under ``<target>/``. Go's ``endpoints.Manager``.
 
-    Any of its calls may raise an `EtcdError`: etcd is not reached, or says no. A write whose answer
-    is lost raises `OutcomeUnknownError`.
+    Every method may raise an `EtcdError`: etcd was not reached, or refused the request. A write
+    whose answer is lost raises `OutcomeUnknownError`.
 
     Args:
+        client: The client of the etcd that stores them.
+
         target: The name of a service, ``foo/bar/svc``, without ``etcd:///``.
 
-        max_txn_ops: What etcd was told to take in one transaction (``--max-txn-ops``).
+        max_txn_ops: The server's limit of operations in one transaction (etcd's ``--max-txn-ops``).
 
     Raises:
         InvalidTargetError: *target* is empty, or only slashes.
@@ -51,7 +53,7 @@ class EndpointManager:
         self, client: Client, target: str, *, max_txn_ops: int = transaction.MAX_TXN_OPS
     ) -> None:
         self._client, self._target = client, target
-        self._start, self._end = keys.range_of(target)
+        self._range = keys.range_of(target)
         self._max_txn_ops = max_txn_ops
 
     def add_endpoint(
@@ -64,18 +66,18 @@ class EndpointManager:
         if_mod_revision: int | None = None,
     ) -> UpdateResult:
         """
-        Store *endpoint* at *key*, which stays on its lease unless *lease* says otherwise (0: none).
+        Store *endpoint* at *key*, which keeps its lease unless *lease* is given (0: no lease).
 
         Raises:
             InvalidKeyError: *key* is not under the target. Nothing was sent.
-            ConditionFailedError: *key* is there, or was changed. Nothing was written.
+            ConditionFailedError: *key* exists, or was changed. Nothing was written.
         """
         revision = 0 if if_absent else if_mod_revision
         conditions = [] if revision is None else [Condition(key, revision)]
         return self.update([Update.add(key, endpoint, lease=lease)], conditions=conditions)
 
     def delete_endpoint(self, key: str, *, if_mod_revision: int | None = None) -> UpdateResult:
-        """Remove *key*; no error if it is not there. Raises as `add_endpoint` does."""
+        """Remove *key*; no error if it does not exist. Raises as `add_endpoint` does."""
         conditions = [] if if_mod_revision is None else [Condition(key, if_mod_revision)]
         return self.update([Update.delete(key)], conditions=conditions)
 
@@ -90,18 +92,18 @@ class EndpointManager:
         Make all updates, or none of them, in one transaction.
 
         Args:
-            updates: Several of one key are folded into one that has the same effect. An address
-                that gRPC clients can't dial is stored, as Go does, and logged as a warning.
+            updates: Several updates of one key are folded into one with the same effect. An
+                address that gRPC clients can't dial is stored, as Go does, and logged as a warning.
 
-            conditions: What must be true, or nothing is done.
+            conditions: What must be true, or nothing is written.
 
-            previous: Return what the keys held before, too.
+            previous: Return what the keys held before as well.
 
         Raises:
             InvalidKeyError: A key is not under the target. Nothing was sent.
-            TooManyOperationsError: They are more than etcd takes at once. Nothing was sent.
+            TooManyOperationsError: More than *max_txn_ops* operations. Nothing was sent.
             ConditionFailedError: A condition is not met. Nothing was written.
-            ConflictError: Others kept changing the same keys. Nothing was written.
+            ConflictError: Other clients kept changing the same keys. Nothing was written.
         """
         touched: list[Update | Condition] = [*updates, *conditions]
         for each in touched:
@@ -119,29 +121,28 @@ class EndpointManager:
 
     def list(self, *, revision: int = 0, limit: int = 0, serializable: bool = False) -> Listing:
         """
-        Return the endpoints there are, in key order, and the keys whose value can't be read.
+        Return the endpoints of the target, in key order, and the values that can't be read.
 
         Args:
-            revision: As they were then; 0 is now.
+            revision: Read the endpoints of this revision; 0 is the current one.
 
-            limit: How many keys to read at most; 0 is all.
+            limit: Read at most this many keys; 0 is no limit.
 
-            serializable: Ask one member only, which may lag behind.
+            serializable: Read from one member without a quorum; it may lag behind.
 
         Raises:
-            CompactedError, FutureRevisionError: *revision* is not to be had.
+            CompactedError, FutureRevisionError: etcd does not have *revision*.
         """
-        request = self._request(revision, limit, serializable=serializable)
-        snapshot = read_snapshot(self._client, request, stored_endpoints)
-        endpoints, invalid = split_invalid(snapshot.found)
-        return Listing(
-            header_of(snapshot.header),
-            self._target,
-            endpoints,
-            invalid,
-            snapshot.count,
-            snapshot.more,
+        header, found, count, more = read_range(
+            self._client,
+            self._range,
+            stored_endpoints,
+            revision=revision,
+            limit=limit,
+            serializable=serializable,
         )
+        endpoints, invalid = split_invalid(found)
+        return Listing(header, self._target, endpoints, invalid, count, more)
 
     def list_keys(
         self,
@@ -152,37 +153,32 @@ class EndpointManager:
         leases: bool = False,
     ) -> Keys:
         """
-        Return the keys there are, without reading their values. Arguments as of `list`.
+        Return the keys of the target, without reading their values. Arguments as of `list`.
 
-        From etcd 3.7 on they come without their leases, unless *leases* are asked for.
+        etcd 3.7 and newer leave out the leases of the keys, unless *leases* is true.
         """
-        request = self._request(revision, limit, serializable=serializable, keys_only=not leases)
-        found = read_snapshot(self._client, request, partial(map, stored_key))
-        return Keys(header_of(found.header), self._target, found.found, found.count, found.more)
+        header, found, count, more = read_range(
+            self._client,
+            self._range,
+            partial(map, stored_key),
+            revision=revision,
+            limit=limit,
+            serializable=serializable,
+            keys_only=not leases,
+        )
+        return Keys(header, self._target, found, count, more)
 
     def count(self, *, revision: int = 0, serializable: bool = False) -> Keys:
-        """Return the number of keys there are, and none of them."""
-        answer = self._client.range(
-            rpc.RangeRequest(
-                key=self._start,
-                range_end=self._end,
-                revision=revision,
-                serializable=serializable,
-                count_only=True,
-            )
+        """Return the number of keys of the target, without the keys."""
+        header, count = count_keys(
+            self._client, self._range, revision=revision, serializable=serializable
         )
-        return Keys(header_of(answer.header), self._target, (), answer.count, more=False)
+        return Keys(header, self._target, (), count, more=False)
 
     def delete_all(self, *, previous: bool = False) -> Deletion:
-        """Remove every key under the target, those of deeper targets too, in one step."""
-        answer = self._client.delete_range(
-            rpc.DeleteRangeRequest(key=self._start, range_end=self._end, prev_kv=previous)
-        )
-        return Deletion(
-            header_of(answer.header),
-            answer.deleted,
-            [*stored_endpoints(answer.prev_kvs)],
-        )
+        """Remove every key under the target, including those of deeper targets, in one step."""
+        header, deleted, found = delete_range(self._client, self._range, previous=previous)
+        return Deletion(header, deleted, [*stored_endpoints(found)])
 
     def watch(
         self,
@@ -191,41 +187,29 @@ class EndpointManager:
         on_state: Callable[[WatchState], None] = lambda _: None,
     ) -> Watch:
         """
-        Follow the endpoints, for ever: first all there are, then every change.
+        Watch the endpoints: first the current set, then every change.
 
-        Where Go's watch closes its channel at the first error, this one goes on; iterate over
-        it for each `ChangeBatch`, or see `Watch`.
+        Go's watch closes its channel at the first error; this one reconnects and goes on. Iterate
+        over it for each `ChangeBatch`, or see `Watch`.
 
         Args:
-            revision: Begin with the changes of this revision instead; 0 is with all there is now.
+            revision: Start with the changes of this revision; 0 starts with the current set.
 
-            on_state: Called, by the thread that iterates, when the connection is lost and found.
+            on_state: Called by the iterating thread when the connection is lost and restored.
 
         Raises (while iterating):
-            PermissionDeniedError, CompactedError: It can't go on, and no retry heals that.
+            PermissionDeniedError, CompactedError: It can't go on, and no retry would help.
         """
-        from .watch import Watch  # imports what a listing does not need
+        from .watch import Watch  # imports modules that a list does not need
 
         return Watch(self._client, self._target, revision=revision, on_state=on_state)
-
-    def _request(
-        self, revision: int, limit: int, *, serializable: bool, keys_only: bool = False
-    ) -> rpc.RangeRequest:
-        return rpc.RangeRequest(
-            key=self._start,
-            range_end=self._end,
-            revision=revision,
-            limit=limit,
-            serializable=serializable,
-            keys_only=keys_only,
-        )
 
 
 def services(
     client: Client, prefix: str, *, revision: int = 0, serializable: bool = False
 ) -> Services:
     """
-    Return the targets under *prefix* and how many keys each has; no value is read.
+    Return the targets under *prefix* with their key counts; no value is read.
 
     Raises:
         InvalidTargetError: *prefix* is empty, or only slashes.

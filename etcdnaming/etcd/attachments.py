@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable
 from typing import Protocol, TypeVar, cast
 
 from ..errors import ClientClosedError
-from ..forking import kept
+from ..fork import inherited
 
 __all__ = ["Attachable", "Attached", "Attachments"]
 
@@ -80,9 +80,9 @@ class Attachments:
             entry.attached.close()
 
     def after_fork(self) -> None:
-        """Begin with nothing, in a child: see `forking`."""
+        """Begin with nothing, in a child: see `fork`."""
         entries = list(self._attached.values())
-        kept.append(entries)
+        inherited.append(entries)
         self._lock, self._attached = threading.Lock(), {}
         for entry in entries:
             entry.attached.after_fork()

@@ -151,7 +151,7 @@ class Caller:
         self._login.close()
 
     def after_fork(self) -> None:
-        """Pause without a lock that a thread of the parent may hold: see `forking`."""
+        """Pause without a lock that a thread of the parent may hold: see `fork`."""
         closing, self._closing = self._closing, threading.Event()
         if closing.is_set():
             self._closing.set()

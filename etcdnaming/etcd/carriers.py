@@ -6,7 +6,7 @@ import threading
 from functools import partial
 
 from ..errors import ClientClosedError
-from ..forking import FORKS
+from ..fork import GRPC_FORK_SUPPORT
 from . import rpc_pb2 as rpc
 from .calls import Caller
 from .client import Client
@@ -67,4 +67,4 @@ def open_watch(client: Client, create: rpc.WatchCreateRequest, *, shared: bool) 
     """Return what *create* asks for, on a call that *client* has, or a new one; see `Streams`."""
     # Never detached: they last as long as the client, and know whether a single call works.
     carriers = client.attach("watches", partial(Carriers, client.caller))
-    return carriers.carry(create, alone=not (shared or FORKS))
+    return carriers.carry(create, alone=not (shared or GRPC_FORK_SUPPORT))

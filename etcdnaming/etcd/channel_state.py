@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 
 import grpc
 
-from ..forking import kept, told_after_fork
+from ..fork import call_after_fork, inherited
 from ..log import logger
 
 __all__ = ["Listener", "close", "is_connected", "unsubscribe"]
@@ -74,11 +74,11 @@ class _Keeper:
         self._lock = threading.Lock()
         self._kept: list[_Kept] = []
         self._runs = False
-        told_after_fork(self)
+        call_after_fork(self)
 
     def after_fork(self) -> None:
-        """Leave the parent's channels alone, in a child: see `forking`."""
-        kept.append(self._kept)
+        """Leave the parent's channels alone, in a child: see `fork`."""
+        inherited.append(self._kept)
         self._lock, self._kept, self._runs = threading.Lock(), [], False
 
     def keep(self, channel: grpc.Channel, then: Callable[[], None]) -> None:

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidSettingError, RefusedError
-from ..forking import told_after_fork
+from ..fork import call_after_fork
 from ..model import Lease
 from . import rpc_pb2 as rpc
 from .addresses import parse_addresses
@@ -146,7 +146,7 @@ class Client:
             self._members, login, dial_timeout=dial_timeout, command_timeout=command_timeout
         )
         self._attachments = Attachments()
-        told_after_fork(self)
+        call_after_fork(self)
 
     def attach(self, kind: Hashable, factory: Callable[[], Attached]) -> Attached:
         """
@@ -165,7 +165,7 @@ class Client:
         self._attachments.detach(kind, attached)
 
     def after_fork(self) -> None:
-        """Drop what is attached, in a child: see `forking`."""
+        """Drop what is attached, in a child: see `fork`."""
         self._attachments.after_fork()
         self.caller.after_fork()
 

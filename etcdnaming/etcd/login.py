@@ -17,7 +17,7 @@ from ..errors import (
     InvalidSettingError,
     RefusedError,
 )
-from ..forking import told_after_fork
+from ..fork import call_after_fork
 from .deadline import Deadline
 from .files import File
 from .members import Member
@@ -135,7 +135,7 @@ class Login:
         self._token = self._fixed
         self._closed = False
         self._begin_anew()
-        told_after_fork(self)
+        call_after_fork(self)
 
     def _begin_anew(self) -> None:
         self._changed = threading.Condition()
@@ -158,7 +158,7 @@ class Login:
         return f"user {self._user!r}" if self._user else "this client"
 
     def after_fork(self) -> None:
-        """Log in without waiting for a thread that is not here: see `forking`."""
+        """Log in without waiting for a thread that is not here: see `fork`."""
         self._begin_anew()
 
     def token(self, deadline: Deadline, server: Server) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import grpc
 
 from ..errors import ClientClosedError, ConnectionFailedError
-from ..forking import kept, told_after_fork
+from ..fork import call_after_fork, inherited
 from .addresses import Address
 from .channel_state import is_connected
 from .deadline import Deadline
@@ -121,7 +121,7 @@ class DialledMembers:
         self._dial_timeout = dial_timeout
         self._closed = False
         self._begin()
-        told_after_fork(self)
+        call_after_fork(self)
         self.alone = len(self._addresses) == 1
 
     def _begin(self) -> None:
@@ -130,8 +130,8 @@ class DialledMembers:
         self._member: Member | None = None
 
     def after_fork(self) -> None:
-        """Dial anew, in a child: see `forking`."""
-        kept.append(self._member)
+        """Dial anew, in a child: see `fork`."""
+        inherited.append(self._member)
         self._begin()
 
     def current(self, deadline: Deadline) -> Member:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import rpc_pb2 as rpc
 
-__all__ = ["delete", "get", "get_key", "is_absent", "is_at", "is_there", "put"]
+__all__ = ["delete", "get", "get_key", "is_at", "is_there", "put"]
 
 
 def put(
@@ -36,11 +36,6 @@ def get_key(key: bytes) -> rpc.RequestOp:
 def is_there(key: bytes) -> rpc.Compare:
     """Hold if *key* exists."""
     return rpc.Compare(key=key, target=rpc.Compare.VERSION, result=rpc.Compare.GREATER, version=0)
-
-
-def is_absent(key: bytes) -> rpc.Compare:
-    """Hold if *key* does not exist."""
-    return rpc.Compare(key=key, target=rpc.Compare.VERSION, result=rpc.Compare.EQUAL, version=0)
 
 
 def is_at(key: bytes, mod_revision: int) -> rpc.Compare:

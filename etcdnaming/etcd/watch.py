@@ -7,7 +7,7 @@ This is the side that listens; what keeps the stream going is in `follower`.
 from __future__ import annotations
 
 from ..errors import InheritedError
-from ..forking import kept, told_after_fork
+from ..fork import call_after_fork, inherited
 from .client import Client
 from .follower import Follower
 from .history import History
@@ -47,7 +47,7 @@ class RangeWatch:
         streams = Streams(client, start, end, shared=shared)
         self._follower = Follower(history, streams, revision, self._news)
         self._inherited = False
-        told_after_fork(self)
+        call_after_fork(self)
         start_thread(self._follower.run, "etcdnaming-watch")
 
     def get(self, timeout: float | None = None) -> News | None:
@@ -73,6 +73,6 @@ class RangeWatch:
             self._follower.stop()
 
     def after_fork(self) -> None:
-        """Bring no more, in a child, where nothing follows the range: see `forking`."""
-        kept.append(self._follower)
+        """Bring no more, in a child, where nothing follows the range: see `fork`."""
+        inherited.append(self._follower)
         self._inherited, self._end = True, InheritedError("the watch")

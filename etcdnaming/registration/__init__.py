@@ -1,7 +1,7 @@
 """
-Endpoints held in etcd for as long as a block, or a process, runs.
+Keep endpoints registered in etcd for as long as a block, or a process, runs.
 
-`registration` is what programs see; `registrant` does its work, one step after another, in the
-thread that `registrar` lends it; `rules` says what is done for each state a key can be in, and
-`slots` does it to many keys at once.
+`registration` is the public class. Its work is done by a `loop`, one step after another, in the
+thread that an `executor` lends it. `rules` says what to do for each state of a key, `reconciler`
+does that for many keys at once, and `session_lease` owns the lease.
 """

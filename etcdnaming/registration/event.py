@@ -1,4 +1,4 @@
-"""What a registration tells of itself."""
+"""The events that a registration reports."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from ..model import Endpoint
 __all__ = ["Kind", "RegistrationEvent"]
 
 Kind: TypeAlias = Literal[
-    "granted",  # lease, ttl: a new lease
-    "registered",  # key, endpoint, lease, revision: we have written it; holder: over whose lease
-    "changed",  # key, endpoint, lease, revision: somebody gave it another value, which stands
-    "taken_over",  # key, holder, revision: it hangs on another lease now, and is not ours any more
-    "waiting",  # key, holder: it hangs on another lease, and we wait (on_conflict="wait")
-    "conflict",  # key, holder: it hangs on another lease, and we give up (on_conflict="fail")
-    "deleted",  # key: somebody deleted it, and it stays away (on_delete="leave")
-    "lost",  # lease, reason: the endpoints may be gone, or are
-    "regained",  # lease, seconds: everything is registered again, so long after it was lost
-    "withdrawn",  # key, revision: we have deleted it, for now
-    "left",  # key, revision: we have deleted it, at the end
-    "revoked",  # lease: we have ended it: at the end, or because etcd had no space for a deletion
-    "error",  # reason, error: etcd refused something, or can't be asked; until the end we go on
+    "granted",  # lease, ttl: there is a new lease
+    "registered",  # key, endpoint, lease, revision: written; holder: the lease it was taken from
+    "changed",  # key, endpoint, lease, revision: edited on our lease; the new value stays
+    "taken_over",  # key, holder, revision: attached to another lease, and left alone from now on
+    "waiting",  # key, holder: attached to another lease; registered later (on_conflict="wait")
+    "conflict",  # key, holder: attached to another lease; not registered (on_conflict="fail")
+    "deleted",  # key: deleted by another client, and not put back (on_delete="leave")
+    "lost",  # lease, reason: the endpoints have expired, or may have
+    "regained",  # lease, seconds: everything is registered again, this long after the loss
+    "withdrawn",  # key, revision: deleted, until `restore`
+    "left",  # key, revision: deleted when closing
+    "revoked",  # lease: revoked when closing, or because etcd had no space for a deletion
+    "error",  # reason, error: etcd refused a request or is not reached; retried until the end
 ]
 
 
 class RegistrationEvent(NamedTuple):
     """
-    A change of a registration's state; which facts come with it is said at `Kind`.
+    A change of a registration's state; `Kind` says which attributes each kind sets.
 
-    *lease* and *holder* are the ids of leases, ours and somebody else's; 0 is none. *ttl* and
-    *seconds* are in seconds. *endpoint* is ``None`` where a value can't be read.
+    *lease* is the id of the registration's lease, *holder* that of another one; 0 is none. *ttl*
+    and *seconds* are in seconds. *endpoint* is ``None`` where the value can't be read.
     """
 
     kind: Kind

@@ -14,22 +14,22 @@ from ..errors import ClosedError, InheritedError, InvalidSettingError
 from ..etcd import Client
 from ..etcd.deadline import Deadline
 from ..model import Endpoint
-from .board import Board
 from .event import RegistrationEvent
-from .registrant import Registrant
+from .loop import RegistrationLoop
+from .registered_keys import EncodedEndpoint
 from .rules import OnConflict, OnDelete, Policy
-from .slots import Entry
+from .status import RegistrationStatus
 
 __all__ = ["Registration"]
 
 MAX_TTL = 9_000_000_000
-"""Seconds. etcd grants no more."""
+"""Seconds; the longest TTL that etcd grants."""
 
-CLOSE = 2.0
+CLOSE_TIMEOUT = 2.0
 """Seconds that closing takes at most."""
 
-TELL = 1.0
-"""Seconds that callbacks may take before those who wait go on without them."""
+CALLBACK_TIMEOUT = 1.0
+"""Seconds that `Registration.wait` waits for callbacks to return."""
 
 NOT_OPEN = "the registration is not open"
 
@@ -38,33 +38,36 @@ Callback: TypeAlias = Callable[[RegistrationEvent], None]
 
 class Registration:
     """
-    Endpoints that are in etcd while this is open, all on one lease, and gone soon after.
+    Endpoints that are in etcd while this is open, all on one lease, and removed when it closes.
 
         >>> with Registration(client, {"svc/e1": Endpoint("10.0.0.1:80")}):  # doctest: +SKIP
         ...     serve()
 
-    It never gives up: whatever etcd goes through, the endpoints are registered again when it is
-    back, and are put back when somebody deletes them. What somebody else registers under the same
-    key is his, and what somebody writes to the key without taking it off its lease is meant.
+    It never gives up: after any outage of etcd the endpoints are registered again, and they are put
+    back when another client deletes them. If another process takes a key, it is left alone. If
+    someone edits the value on this lease, the edit stays.
 
-    Any thread may call it. The work is done by threads that the registrations of a client share;
-    one of them makes the calls back, one after another. Close it before its client. A forked child
-    can't use what its parent registered; it makes a registration of its own, on the same client.
+    All methods may be called from any thread. The registrations of a client share their background
+    threads, of which one calls all callbacks, one after another. Close a registration before its
+    client. A forked child can't use its parent's registration; it makes a new one, which may use
+    the same client.
 
     Args:
-        endpoints: By their keys. An address that gRPC clients can't dial is registered, and
+        client: The client of the etcd to register in.
+
+        endpoints: Endpoints by key. An address that gRPC clients can't dial is registered, and
             logged as a warning.
 
-        ttl: Seconds until etcd removes them when it does not hear of us any more.
+        ttl: TTL of the lease in seconds: how long the endpoints stay if this process dies.
 
-        on_conflict: What to do when a key hangs on somebody else's lease at the beginning:
-            ``takeover``; ``wait`` until he is gone, then and later; or ``fail``.
+        on_conflict: What to do with a key that is attached to another lease at the start:
+            ``takeover``; ``wait`` until that lease ends, then and later; or ``fail``.
 
-        on_delete: What to do when somebody deletes a key: ``restore`` it, or ``leave`` it.
+        on_delete: What to do when another client deletes a key: ``restore`` it, or ``leave`` it.
 
-        on_lost, on_regained: Called when the endpoints may be gone, and when they are back.
+        on_lost, on_regained: Called when the endpoints may have expired, and when they are back.
 
-        on_state: Called with everything that happens, those two included.
+        on_state: Called with every event, including those two.
 
     Raises:
         InvalidSettingError, InvalidTargetError, InvalidEndpointError: Nothing was sent.
@@ -88,124 +91,126 @@ class Registration:
         _check("on_delete", on_delete, get_args(OnDelete))
         self._client = client
         self._policy = Policy(ttl, on_conflict, on_delete)
-        self._entries = _entries(endpoints)
+        self._endpoints = _encoded(endpoints)
         self._callbacks = {"": on_state, "lost": on_lost, "regained": on_regained}
-        self._board = Board()
-        self._registrant: Registrant | None = None
+        self._status = RegistrationStatus()
+        self._loop: RegistrationLoop | None = None
 
     def start(self, *, wait: bool = True, strict: bool | None = None) -> None:
         """
-        Begin.
+        Start to register the endpoints.
 
         Args:
-            wait: Until all endpoints are registered, however long etcd takes to be there.
+            wait: Wait until all endpoints are registered, however long that takes.
 
-            strict: As long as they were not, what does not heal by waiting is the end. Else it is
-                tried again, for ever. By default as *wait*.
+            strict: Until all endpoints were registered once, an error that waiting can't heal ends
+                the registration. Otherwise it is retried for ever. Default: as *wait*.
 
-        Raises (if it is not to wait, `wait` raises all but the last):
+        Raises (without *wait*, `wait` raises all but the last):
             PermissionDeniedError, AuthenticationError, TLSError: If it is strict.
-            KeyHeldError: ``on_conflict="fail"``.
+            KeyHeldError: ``on_conflict="fail"``, and a key is attached to another lease.
             ClosedError: It was open before.
         """
-        if self._registrant is not None:
+        if self._loop is not None:
             raise ClosedError("a registration can't be opened twice")
         strict = wait if strict is None else strict
-        registrant = Registrant(self._client, self._policy, self._board, self._tell, strict=strict)
-        self._registrant = registrant
-        registrant.ask(partial(registrant.slots.set, self._entries))
+        loop = RegistrationLoop(
+            self._client, self._policy, self._status, self._call_back, strict=strict
+        )
+        self._loop = loop
+        loop.request(partial(loop.keys.set, self._endpoints))
         if wait:
             self.wait()
 
     def wait(self, timeout: float | None = None) -> bool:
         """
-        Return whether etcd holds what was asked for until now, after *timeout* seconds at most.
+        Return whether etcd holds what was requested until now, after at most *timeout* seconds.
 
-        After `set`, `remove`, `withdraw` or `restore` that is what a list of the target shows then.
-        What others took or deleted is done with.
+        After `set`, `remove`, `withdraw` or `restore` a list of the target shows the same. Keys
+        that were given up to other clients don't count.
 
         Raises:
             ClosedError: It was closed, or never opened; or else the error that has ended it.
             InheritedError: It is the parent's, and this is a forked child.
         """
-        if self._registrant is None:
+        if self._loop is None:
             raise ClosedError(NOT_OPEN)
-        asked = self._registrant.asked
-        done = self._board.wait_for(
-            lambda status: status.ended or (status.settled and status.done >= asked), timeout
+        requested = self._loop.requested
+        done = self._status.wait_for(
+            lambda status: status.ended or (status.settled and status.done >= requested), timeout
         )
-        status = self._board.status
+        status = self._status.current
         if done:
-            self._registrant.let_be_told(TELL)
+            self._loop.wait_for_callbacks(CALLBACK_TIMEOUT)
         if status.ended:
             raise status.failure or ClosedError(NOT_OPEN)
         return done
 
     def set(self, key: str, endpoint: Endpoint) -> None:
-        """Add *endpoint*, or change the one that is at *key*: soon, if etcd is there."""
-        entries = _entries({key: endpoint})
-        registrant = self._opened()
-        registrant.ask(partial(registrant.slots.set, entries))
+        """Add *endpoint* or change the one at *key*, in the background."""
+        endpoints = _encoded({key: endpoint})
+        loop = self._open_loop()
+        loop.request(partial(loop.keys.set, endpoints))
 
     def remove(self, key: str) -> None:
-        """Register *key* no longer, and delete it if it is ours."""
-        registrant = self._opened()
-        registrant.ask(partial(registrant.slots.remove, keys.encode(key)))
+        """Register *key* no longer, and delete it unless another client has taken it."""
+        loop = self._open_loop()
+        loop.request(partial(loop.keys.remove, keys.encode(key)))
 
     def withdraw(self) -> None:
         """Delete all endpoints, but keep the lease, until `restore`."""
-        registrant = self._opened()
-        registrant.ask(partial(registrant.slots.want, wanted=False))
+        loop = self._open_loop()
+        loop.request(partial(loop.keys.want, wanted=False))
 
     def restore(self) -> None:
-        """Register the endpoints again that were withdrawn."""
-        registrant = self._opened()
-        registrant.ask(partial(registrant.slots.want, wanted=True))
+        """Register the withdrawn endpoints again."""
+        loop = self._open_loop()
+        loop.request(partial(loop.keys.want, wanted=True))
 
-    def close(self, timeout: float = CLOSE) -> bool:
+    def close(self, timeout: float = CLOSE_TIMEOUT) -> bool:
         """
-        Delete what is ours, revoke the lease, and end.
+        Delete the registered keys, revoke the lease, and end.
 
-        Return whether etcd has confirmed that within *timeout* seconds. If not, the lease is kept
-        alive no longer, and everything ends with it.
+        Return whether etcd has confirmed that within *timeout* seconds. If not, the lease is no
+        longer renewed, and the remaining keys expire with it.
         """
-        registrant = self._registrant
-        if registrant is None:
+        loop = self._loop
+        if loop is None:
             return True
         deadline = Deadline(timeout)
-        if not self._board.status.ended:
-            registrant.leave()
-        self._board.wait_for(lambda status: status.ended, timeout)
-        registrant.let_be_told(deadline.left())
-        return self._board.status.clean
+        if not self._status.current.ended:
+            loop.leave()
+        self._status.wait_for(lambda status: status.ended, timeout)
+        loop.wait_for_callbacks(deadline.left())
+        return self._status.current.clean
 
-    def _opened(self) -> Registrant:
-        status = self._board.status
+    def _open_loop(self) -> RegistrationLoop:
+        status = self._status.current
         if isinstance(status.failure, InheritedError):
             raise status.failure
-        if self._registrant is None or status.ended:
+        if self._loop is None or status.ended:
             raise ClosedError(NOT_OPEN)
-        return self._registrant
+        return self._loop
 
     @property
     def registered(self) -> bool:
-        """Whether every endpoint is registered, by all we know."""
-        return self._board.status.registered
+        """Return whether every endpoint is registered, as far as known."""
+        return self._status.current.registered
 
     @property
     def lease(self) -> int:
-        """The id of the lease; 0 if there is none."""
-        return self._board.status.lease
+        """Return the id of the lease; 0 if there is none."""
+        return self._status.current.lease
 
     @property
     def endpoints(self) -> Mapping[str, Endpoint | None]:
-        """What etcd holds; ``None`` for a value of somebody else's that can't be read."""
-        return self._board.status.endpoints
+        """Return what etcd holds; ``None`` for another client's value that can't be read."""
+        return self._status.current.endpoints
 
     def __enter__(self) -> Registration:
         try:
             self.start()
-        except BaseException:  # Ctrl-C, too, leaves nothing behind
+        except BaseException:  # Ctrl-C must not leave anything behind either
             self.close()
             raise
         return self
@@ -218,21 +223,21 @@ class Registration:
     ) -> None:
         self.close()
 
-    def _tell(self, event: RegistrationEvent) -> None:
+    def _call_back(self, event: RegistrationEvent) -> None:
         for kind, call in self._callbacks.items():
             if call is not None and kind in {"", event.kind}:
                 try:
                     call(event)
-                except BaseException as exc:  # noqa: BLE001 - theirs; the others are still told
+                except BaseException as exc:  # noqa: BLE001 - the caller's; the other callbacks still run
                     sys.excepthook(type(exc), exc, exc.__traceback__)
 
 
-def _entries(endpoints: Mapping[str, Endpoint]) -> dict[bytes, Entry]:
+def _encoded(endpoints: Mapping[str, Endpoint]) -> dict[bytes, EncodedEndpoint]:
     for key, endpoint in endpoints.items():
         keys.target_of(key)
         warn_of_address(key, endpoint.addr)
     return {
-        keys.encode(key): Entry(endpoint, wire.encode(endpoint))
+        keys.encode(key): EncodedEndpoint(endpoint, wire.encode(endpoint))
         for key, endpoint in endpoints.items()
     }
 

@@ -1,8 +1,8 @@
 """
-What is done for each state a key can be in: the rules of registration, as a function of facts.
+What to do for each state a key can be in: the rules of registration, as a function of facts.
 
-A key may be changed by anybody at any moment, so a verdict is about what was seen, and whoever
-acts on it writes only if that is still so.
+Any client of etcd may change a key at any moment. So an action is decided from what was read, and
+is written only if that is still stored.
 """
 
 from __future__ import annotations
@@ -13,7 +13,16 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from ..model import Endpoint
 
-__all__ = ["OnConflict", "OnDelete", "Policy", "Seen", "Slot", "Stage", "Verdict", "judge"]
+__all__ = [
+    "Action",
+    "KeyState",
+    "OnConflict",
+    "OnDelete",
+    "Policy",
+    "RegisteredKey",
+    "StoredValue",
+    "decide",
+]
 
 OnConflict: TypeAlias = Literal["takeover", "wait", "fail"]
 OnDelete: TypeAlias = Literal["restore", "leave"]
@@ -27,7 +36,7 @@ class Policy(NamedTuple):
     on_delete: OnDelete
 
 
-class Seen(NamedTuple):
+class StoredValue(NamedTuple):
     """What etcd holds at a key."""
 
     mod_revision: int
@@ -35,122 +44,122 @@ class Seen(NamedTuple):
     value: bytes
 
 
-class Stage(enum.Enum):
-    """How far a key has come."""
+class KeyState(enum.Enum):
+    """How far the registration of a key has come."""
 
     NEW = enum.auto()
-    """It was never registered: only now may it be taken from somebody."""
+    """Never registered: only now may it be taken over from another lease."""
 
-    HELD = enum.auto()
-    """It was registered, on ``Slot.lease``, when last seen."""
+    REGISTERED = enum.auto()
+    """Registered on ``RegisteredKey.lease`` when last read."""
 
-    AWAY = enum.auto()
+    UNREGISTERED = enum.auto()
     """It was registered once."""
 
-    OUT = enum.auto()
-    """Others have taken or deleted it: it is not touched any more."""
+    GIVEN_UP = enum.auto()
+    """Taken over or deleted by another client: never touched again."""
 
 
-class Verdict(enum.Enum):
+class Action(enum.Enum):
     """What to do about a key."""
 
     NOTHING = enum.auto()
-    HOLD = enum.auto()
-    """It is as it should be."""
+    KEEP = enum.auto()
+    """It is registered as it should be."""
 
     PUT = enum.auto()
     DELETE = enum.auto()
     ADOPT = enum.auto()
-    """The value it has is the registered one from now on."""
+    """The stored value is the registered one from now on."""
 
     WAIT = enum.auto()
-    CONFLICT = enum.auto()
-    TAKEN = enum.auto()
-    DELETED = enum.auto()
-    """Somebody deleted it, and that stands, unless it was the end of the lease."""
+    REPORT_CONFLICT = enum.auto()
+    REPORT_TAKEN_OVER = enum.auto()
+    REPORT_DELETED = enum.auto()
+    """Another client deleted it, and it stays away, unless it went with the lease."""
 
 
-class Slot:
+class RegisteredKey:
     """
-    A key of a registration, and what we know of it.
+    A key of a registration, and what is known of it.
 
-    *value* is what is to be stored (*endpoint*, if it can be read), *chosen* says that this was not
-    done yet, *removed* that nothing is to be stored any more. *seen* is what etcd held when we
-    looked last, *sure* that nothing is known to have happened since. *lease* is ours that it was
-    last registered on, *stored* the endpoint that etcd held on it, *holder* the lease of somebody
-    else which was told of last.
+    *value* is to be stored; it means *endpoint*, if it can be read. *unsaved*: the caller set it,
+    and it was not written yet. *removed*: nothing is to be stored any more. *seen* is what etcd
+    held when it was last read; *current*: no later change is known. *lease* is the one of ours on
+    which it was last registered, *stored* the endpoint that etcd held on it, and *holder* the
+    foreign lease that was last reported.
     """
 
     __slots__ = (
-        "chosen",
+        "current",
         "endpoint",
         "holder",
         "key",
         "lease",
         "removed",
         "seen",
-        "stage",
+        "state",
         "stored",
-        "sure",
+        "unsaved",
         "value",
     )
 
     def __init__(self, key: bytes, value: bytes, endpoint: Endpoint | None) -> None:
         self.key, self.value, self.endpoint = key, value, endpoint
         self.stored: Endpoint | None = None
-        self.chosen, self.removed = True, False
-        self.stage = Stage.NEW
+        self.unsaved, self.removed = True, False
+        self.state = KeyState.NEW
         self.lease = self.holder = 0
-        # Nobody has it: likely enough to try without a look.
-        self.seen: Seen | None = None
-        self.sure = True
+        # Most new keys are absent: assume so and save a read; the write compares it.
+        self.seen: StoredValue | None = None
+        self.current = True
 
 
-def judge(
-    slot: Slot, lease: int, ours: AbstractSet[int], policy: Policy, *, wanted: bool
-) -> Verdict:
+def decide(
+    key: RegisteredKey, lease: int, own: AbstractSet[int], policy: Policy, *, wanted: bool
+) -> Action:
     """
-    Say what to do about *slot*, which is *wanted* in etcd or not.
+    Return what to do about *key*, which is *wanted* in etcd or not.
 
-    *lease* is the one we have, *ours* are that and those we had before it.
+    *lease* is the one that is held, *own* are that one and its predecessors.
     """
-    if slot.stage is Stage.OUT:
-        return Verdict.NOTHING
+    if key.state is KeyState.GIVEN_UP:
+        return Action.NOTHING
     if not wanted:
-        return _unwanted(slot, ours)
-    if slot.seen is None:
-        return _absent(slot, lease, policy)
-    if slot.seen.lease == 0:
-        return Verdict.PUT
-    if slot.seen.lease in ours:
-        return _on_our_lease(slot, slot.seen, lease)
-    return _on_another_lease(slot, policy)
+        return _unwanted(key, own)
+    if key.seen is None:
+        return _absent(key, lease, policy)
+    if key.seen.lease == 0:
+        return Action.PUT
+    if key.seen.lease in own:
+        return _on_own_lease(key, key.seen, lease)
+    return _on_another_lease(key, policy)
 
 
-def _unwanted(slot: Slot, ours: AbstractSet[int]) -> Verdict:
-    if slot.seen is None:
-        return Verdict.NOTHING
-    if slot.seen.lease in ours:
-        return Verdict.DELETE
-    abandoned = slot.seen.lease == 0 and slot.seen.value == slot.value
-    return Verdict.DELETE if abandoned and slot.stage is Stage.HELD else Verdict.NOTHING
+def _unwanted(key: RegisteredKey, own: AbstractSet[int]) -> Action:
+    if key.seen is None:
+        return Action.NOTHING
+    if key.seen.lease in own:
+        return Action.DELETE
+    detached = key.seen.lease == 0 and key.seen.value == key.value
+    return Action.DELETE if detached and key.state is KeyState.REGISTERED else Action.NOTHING
 
 
-def _absent(slot: Slot, lease: int, policy: Policy) -> Verdict:
-    # With a lease that has ended its keys went, too: nobody has deleted them.
-    deleted = slot.stage is Stage.HELD and slot.lease == lease
-    return Verdict.DELETED if deleted and policy.on_delete == "leave" else Verdict.PUT
+def _absent(key: RegisteredKey, lease: int, policy: Policy) -> Action:
+    # The end of a lease removes its keys: only on the same lease was the key itself deleted.
+    deleted = key.state is KeyState.REGISTERED and key.lease == lease
+    return Action.REPORT_DELETED if deleted and policy.on_delete == "leave" else Action.PUT
 
 
-def _on_our_lease(slot: Slot, seen: Seen, lease: int) -> Verdict:
-    if seen.value != slot.value:
-        return Verdict.PUT if slot.chosen else Verdict.ADOPT
-    return Verdict.HOLD if seen.lease == lease else Verdict.PUT
+def _on_own_lease(key: RegisteredKey, seen: StoredValue, lease: int) -> Action:
+    if seen.value != key.value:
+        return Action.PUT if key.unsaved else Action.ADOPT
+    return Action.KEEP if seen.lease == lease else Action.PUT
 
 
-def _on_another_lease(slot: Slot, policy: Policy) -> Verdict:
+def _on_another_lease(key: RegisteredKey, policy: Policy) -> Action:
     if policy.on_conflict == "wait":
-        return Verdict.WAIT
-    if slot.stage is not Stage.NEW:
-        return Verdict.TAKEN
-    return Verdict.PUT if policy.on_conflict == "takeover" else Verdict.CONFLICT
+        return Action.WAIT
+    if key.state is not KeyState.NEW:
+        return Action.REPORT_TAKEN_OVER
+    return Action.PUT if policy.on_conflict == "takeover" else Action.REPORT_CONFLICT

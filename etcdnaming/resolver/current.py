@@ -13,7 +13,7 @@ from ..errors import ConnectionFailedError
 from ..etcd import Client
 from ..etcd.channel_state import close, unsubscribe
 from ..etcd.threads import run_steps, start_thread
-from ..forking import kept, told_after_fork
+from ..fork import call_after_fork, inherited
 from .connectivity import Connectivity
 from .following import follow, unfollow
 from .inner import Inner, View
@@ -51,7 +51,7 @@ class Current:
         self._seen: Outlook | None = None
         self._rest_ends = 0.0
         self._following = follow(client, target, hold, self._wake)
-        told_after_fork(self)
+        call_after_fork(self)
         try:
             start_thread(self._run, "etcdnaming-channel")
         except ConnectionFailedError:
@@ -77,8 +77,8 @@ class Current:
             self.changed.notify_all()
 
     def after_fork(self) -> None:
-        """Go on with the endpoints that are known, and connections of our own: see `forking`."""
-        kept.append((self.view, self.connectivity))
+        """Go on with the endpoints that are known, and connections of our own: see `fork`."""
+        inherited.append((self.view, self.connectivity))
         self.changed, self.connectivity = threading.Condition(), Connectivity()
         if self.view.inner:
             self.view = self.view._replace(inner=self.view.inner.afresh())

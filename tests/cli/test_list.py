@@ -184,7 +184,7 @@ def test_finds_services(run: Run, etcd: Etcd) -> None:
             ["etcd://10.0.0.1:2379/svc"],
             (
                 "Invalid value for 'TARGET': invalid target 'etcd://\u2026/svc': "
-                "it must not name a host: use --endpoints, and etcd:///TARGET"
+                "it must not name a host: write etcd:///svc"
             ),
         ),
         (

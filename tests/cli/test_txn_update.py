@@ -240,9 +240,9 @@ def test_more_than_etcd_takes_are_refused(run: Run, etcd: Etcd, option: list[str
     assert result == Result(
         128,
         "",
-        "Error: 200 operations are more than the 128 that etcd takes in one transaction "
-        "(--max-txn-ops, on both sides): nothing was written; "
-        "--batch-size N writes them in several\n",
+        "Error: 200 operations are more than the 128 that etcd takes in one transaction: "
+        "nothing was written; "
+        "set --max-txn-ops to the server's limit, or split with --batch-size N\n",
     )
     assert etcd.get("") == {}
 

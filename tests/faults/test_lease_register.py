@@ -246,7 +246,7 @@ def test_waiting_process_registers_when_the_key_is_released(spawn: Spawn, etcd: 
     another, _ = begun(spawn, etcd)
     new.wait_for_err(f"Warning: {KEY} was taken over by lease {etcd.lease_of(KEY):016x}\n")
     end(another)
-    new.wait_for_err(f"Warning: {KEY} is registered again: nobody else holds it any more\n")
+    new.wait_for_err(f"Warning: {KEY} is registered again: no other lease holds it any more\n")
     assert b'"new"' in etcd.entry(KEY).value
 
 

@@ -1,4 +1,4 @@
-"""Very many registrations: after an outage, and in one process."""
+"""Many registrations: after an outage, and in one process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from contextlib import ExitStack
 
 import pytest
 from harness import AT_ONCE, Etcd, wait_until
-from harness.registrations import Told
+from harness.registrations import EventLog
 
 from etcdnaming import Client, Endpoint, Registration, RegistrationEvent
 
@@ -22,7 +22,7 @@ MANY = 200
 
 
 class Grants:
-    """When leases were granted, in tenths of a second, counted by all registrations together."""
+    """The times of granted leases, in tenths of a second, of all registrations together."""
 
     def __init__(self) -> None:
         self.times: list[float] = []
@@ -38,10 +38,10 @@ class Grants:
 
 
 @pytest.mark.parametrize("clients", [1, 20])
-def test_two_hundred_come_back_one_after_another(
+def test_registrations_return_spread_out_after_an_outage(
     own_etcd: Callable[..., Etcd], clients: int
 ) -> None:
-    """All within 15 seconds after an outage in which every lease has ended."""
+    """All 200 within 15 seconds after an outage in which every lease has ended."""
     etcd, grants = own_etcd(), Grants()
     with ExitStack() as stack:
         each = [stack.enter_context(Client([etcd.endpoint])) for _ in range(clients)]
@@ -96,8 +96,8 @@ for each in registrations:
 """
 
 
-def test_a_thousand_share_threads_streams_and_memory(own_etcd: Callable[..., Etcd]) -> None:
-    """At most 20 MiB more than one."""
+def test_registrations_share_threads_streams_and_memory(own_etcd: Callable[..., Etcd]) -> None:
+    """A thousand need at most 20 MiB more than one."""
     etcd = own_etcd()
     process = subprocess.Popen(
         [sys.executable, "-c", MEASURED, etcd.endpoint],
@@ -115,15 +115,15 @@ def test_a_thousand_share_threads_streams_and_memory(own_etcd: Callable[..., Etc
     assert etcd.entries("svc/") == []
 
 
-def test_one_that_idles_needs_no_time(own_etcd: Callable[..., Etcd]) -> None:
-    """But what gRPC needs to look ten times a second at each of its streams."""
-    etcd, told = own_etcd(), Told()
+def test_registration_needs_no_cpu_time_when_idle(own_etcd: Callable[..., Etcd]) -> None:
+    """Except that gRPC polls each of its streams ten times a second."""
+    etcd, events = own_etcd(), EventLog()
     with (
         Client([etcd.endpoint]) as client,
-        Registration(client, {"svc/e1": Endpoint("1.2.3.4:80")}, on_state=told),
+        Registration(client, {"svc/e1": Endpoint("1.2.3.4:80")}, on_state=events),
     ):
         time.sleep(1)
         used = time.process_time()
         time.sleep(30)
         assert time.process_time() - used < 30 * 0.006
-        assert told.kinds == ["granted", "registered"]
+        assert events.kinds == ["granted", "registered"]

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import pytest
 from harness import Etcd, EtcdctlError, wait_until
-from harness.registrations import Told
+from harness.registrations import EventLog
 from harness.wire import Wire
 
 from etcdnaming import Client, Endpoint, Registration, wire
@@ -23,7 +23,7 @@ TTL = 2
 
 
 class World:
-    """An etcd, a registration with a wire of its own, and what is done to them."""
+    """An etcd, a registration behind a relay of its own, and the faults done to them."""
 
     def __init__(self, etcd: Etcd, chance: random.Random) -> None:
         self.etcd, self.chance = etcd, chance
@@ -35,8 +35,8 @@ class World:
 
     def begin(self) -> None:
         """Register."""
-        self.told = Told()
-        self.registration = Registration(self.client, {KEY: HERE}, ttl=TTL, on_state=self.told)
+        self.events = EventLog()
+        self.registration = Registration(self.client, {KEY: HERE}, ttl=TTL, on_state=self.events)
         self.registration.start()
         self.another = 0
 
@@ -119,7 +119,7 @@ class World:
 
     def is_anothers(self) -> bool:
         """Say whether the other one has it, and the registration knows, and has a lease."""
-        knows = "taken_over" in self.told.kinds and self.told.kinds[-1] != "lost"
+        knows = "taken_over" in self.events.kinds and self.events.kinds[-1] != "lost"
         return knows and self._is_there(TAKEN, self.another)
 
     def leases(self) -> set[int]:
@@ -155,7 +155,7 @@ BESIDE_A_TAKEOVER: list[Trouble] = [World.cut_off, World.restarted]
 
 @pytest.fixture
 def chance() -> random.Random:
-    """Its seed is printed when the test fails; ``REGISTRATION_SEED`` makes it the same again."""
+    """Return a random generator; its seed is printed, and ``REGISTRATION_SEED`` repeats a run."""
     seed = int(os.environ.get("REGISTRATION_SEED") or random.randrange(1 << 32))
     print(f"REGISTRATION_SEED={seed}")  # noqa: T201 - pytest shows it where it matters
     return random.Random(seed)
@@ -167,10 +167,10 @@ LONG = [pytest.mark.long, pytest.mark.timeout(600)]
 @pytest.mark.parametrize(
     "rounds", [5, *(pytest.param(40, marks=LONG, id=f"{n}/5 of 200") for n in range(1, 6))]
 )
-def test_in_the_end_all_is_as_the_table_says(
+def test_registration_follows_the_rules_after_random_faults(
     own_etcd: Callable[..., Etcd], chance: random.Random, rounds: int
 ) -> None:
-    """One lease, its key on it, nothing stolen, nothing left; also when two things happen."""
+    """One lease, its key on it, nothing stolen, nothing left; also when two faults overlap."""
     world = World(own_etcd(), chance)
     for number in range(rounds):
         troubles = choose(chance)
@@ -189,7 +189,7 @@ def test_in_the_end_all_is_as_the_table_says(
 
 
 def choose(chance: random.Random) -> list[Trouble]:
-    """Return one or two things that may happen at once."""
+    """Return one fault, or two that may overlap."""
     kind = chance.random()
     if kind < 0.15:
         return [chance.choice(TAKEOVERS), *chance.sample(BESIDE_A_TAKEOVER, chance.randrange(2))]
@@ -199,7 +199,7 @@ def choose(chance: random.Random) -> list[Trouble]:
 
 
 def happen(world: World, troubles: list[Trouble]) -> None:
-    """Have them happen at once."""
+    """Cause the faults at the same time."""
     failures: list[BaseException] = []
 
     def run(trouble: Trouble) -> None:
@@ -221,7 +221,7 @@ def happen(world: World, troubles: list[Trouble]) -> None:
 
 
 def begin_again(world: World) -> None:
-    """Let the one who was taken over leave, which touches nothing; then the other one."""
+    """Close the registration that was taken over, which touches nothing; then the other one."""
     assert world.registration.close()
     assert world.is_anothers()
     assert world.etcd.leases() == [world.another]

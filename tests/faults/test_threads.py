@@ -15,7 +15,7 @@ import pytest
 from harness import Etcd, wait_until
 from harness.failing import failing
 from harness.load import in_loop
-from harness.registrations import Told, holds
+from harness.registrations import EventLog, holds
 from harness.watcher import Watcher, put, stored
 
 import etcdnaming.aio
@@ -23,7 +23,7 @@ from etcdnaming import Client, Endpoint, Registration, insecure_channel
 from etcdnaming.aio import current as aio_current
 from etcdnaming.etcd import client as etcd_client
 from etcdnaming.etcd import history, key_watch
-from etcdnaming.registration import registrant, registration
+from etcdnaming.registration import loop, registration
 from etcdnaming.resolver import current, following, known_set
 from etcdnaming.resolver.informed import Informed
 
@@ -90,10 +90,10 @@ def test_full_process_table_loses_no_registration_watch_or_channel(
 @pytest.mark.parametrize(
     ("owner", "name"),
     [
-        (registrant.Registrant, "_go_on"),
-        (registrant.Registrant, "_publish"),
-        (registrant.Registrant, "_do_what_was_posted"),
-        (registration.Registration, "_tell"),
+        (loop.RegistrationLoop, "_register"),
+        (loop.RegistrationLoop, "_publish"),
+        (loop.RegistrationLoop, "_read_inbox"),
+        (registration.Registration, "_call_back"),
         (key_watch.KeyWatch, "opened"),
         (key_watch.KeyWatch, "received"),
         (etcd_client.Client, "lease_grant"),
@@ -103,9 +103,9 @@ def test_registration_goes_on_after_an_unforeseen_error(
     etcd: Etcd, client: Client, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
 ) -> None:
     """It registers, heals, and leaves nothing behind."""
-    told = Told()
+    events = EventLog()
     with failing(monkeypatch, owner, name):
-        held = Registration(client, {KEY: HERE}, on_state=told)
+        held = Registration(client, {KEY: HERE}, on_state=events)
         held.start(wait=False)
         assert held.wait(60)
         etcd.delete(KEY)
@@ -115,7 +115,7 @@ def test_registration_goes_on_after_an_unforeseen_error(
         assert holds(etcd, KEY, THERE, held.lease)
         assert held.close(60)
     assert etcd.leases() == []
-    assert told.kinds[-1] == "revoked"
+    assert events.kinds[-1] == "revoked"
 
 
 @pytest.mark.parametrize("name", ["add", "read", "check"])

@@ -12,7 +12,7 @@ import pytest
 from harness import Certificates, Etcd, Spawn, wait_until
 from harness.pids import parent_of
 from harness.registering import KEY, REGISTER, VALUE, is_empty
-from harness.registrations import Told
+from harness.registrations import EventLog
 from harness.watcher import Watcher, put
 
 from etcdnaming import Client, Endpoint, EndpointManager, Registration
@@ -143,7 +143,7 @@ def test_watch_survives_a_broken_file_and_names_it(
 
 def test_client_of_a_program_survives_a_broken_file(secure: Secure) -> None:
     """Each of its parts: calls fail with the name of the file, all else goes on afterwards."""
-    told = Told()
+    told = EventLog()
     with (
         Client([f"https://{secure.etcd.endpoint}"], **secure.files) as client,  # type: ignore[arg-type]
         Watcher(client) as watcher,

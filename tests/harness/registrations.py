@@ -1,4 +1,4 @@
-"""Registrations, as tests look at them."""
+"""What tests check about registrations."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from etcdnaming import Endpoint, RegistrationEvent, wire
 
 from .etcdctl import Etcdctl
 
-__all__ = ["Told", "holds"]
+__all__ = ["EventLog", "holds"]
 
 
-class Told(list[RegistrationEvent]):
-    """What a registration said of itself."""
+class EventLog(list[RegistrationEvent]):
+    """The events of a registration, in order."""
 
     def __call__(self, event: RegistrationEvent) -> None:
-        """Take it down."""
+        """Append *event*."""
         self.append(event)
 
     @property
     def kinds(self) -> list[str]:
-        """What happened."""
+        """Return the kinds of the events."""
         return [event.kind for event in self]
 
     def of(self, kind: str) -> RegistrationEvent:
@@ -27,7 +27,7 @@ class Told(list[RegistrationEvent]):
 
 
 def holds(etcd: Etcdctl, key: str, endpoint: Endpoint | None, lease: int) -> bool:
-    """Say whether *key* holds *endpoint*, on *lease*."""
+    """Return whether *key* holds *endpoint* on *lease*."""
     found = {entry.key: entry for entry in etcd.entries(key)}.get(key.encode())
     if found is None or endpoint is None:
         return False

@@ -1,4 +1,4 @@
-"""Fixtures: the wheel, as a stranger gets it, and where it has been installed."""
+"""Fixtures: the wheel, and the place where it is installed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of this tree."""
+    """Build the wheel of this tree."""
     directory = tmp_path_factory.mktemp("wheel")
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     succeed(*pip, "wheel", "--no-deps", "--wheel-dir", directory, ROOT)
@@ -25,7 +25,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def prefix(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where pip has installed it, without a compiler."""
+    """Return the prefix where pip has installed the wheel, without a compiler."""
     directory = tmp_path_factory.mktemp("prefix")
     succeed(sys.executable, "-m", "venv", directory)
     pip = [str(directory / "bin" / "pip"), "--quiet", "--disable-pip-version-check"]
@@ -41,11 +41,11 @@ def installed(prefix: Path, etcd: Etcd) -> Installed:
 
 @pytest.fixture(scope="session")
 def scripts() -> Path:
-    """Where the programs are that come with the tests' own environment: uv and pipx."""
+    """Return the directory of uv and pipx, which come with the tests' environment."""
     return Path(sysconfig.get_path("scripts"))
 
 
 @pytest.fixture(scope="session")
 def uv(scripts: Path) -> str:
-    """The program uv, which makes environments faster than pip."""
+    """Return the program uv, which makes environments faster than pip."""
     return str(scripts / "uv")

@@ -1,4 +1,4 @@
-"""What lies under share/ is found there, by man and by the shells."""
+"""man and the shells find the installed files under share/."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Typing = Callable[..., Typed]
 
 @pytest.fixture
 def filled(etcd: Etcd) -> Etcd:
-    """An etcd with some targets."""
+    """Return an etcd with some targets."""
     etcd.put_all({key.encode(): b"" for key in KEYS})
     return etcd
 
@@ -42,14 +42,14 @@ def typing(installed: Installed) -> Iterator[Typing]:
 
 
 @pytest.mark.parametrize("page", ["etcdnaming", "etcdnaming-add", "etcdnaming-format"])
-def test_man_finds_the_pages(installed: Installed, page: str) -> None:
+def test_man_finds_the_installed_pages(installed: Installed, page: str) -> None:
     """Beside the bin/ that is on PATH."""
     found = installed("man", "-w", page, env={"MANPATH": None}).out
 
     assert found.startswith(f"{installed.prefix}/share/man/man")
 
 
-def test_bash_completes(typing: Typing, filled: Etcd) -> None:
+def test_bash_completes_commands_and_keys(typing: Typing, filled: Etcd) -> None:
     """With bash-completion, which reads the file at the first TAB."""
     bash = typing("bash", "--norc", "--noprofile")
     bash.do("source /usr/share/bash-completion/bash_completion")
@@ -57,7 +57,7 @@ def test_bash_completes(typing: Typing, filled: Etcd) -> None:
     assert_completes(bash)
 
 
-def test_zsh_completes(typing: Typing, filled: Etcd, prefix: Path) -> None:
+def test_zsh_completes_commands_and_keys(typing: Typing, filled: Etcd, prefix: Path) -> None:
     """From its function path."""
     zsh = typing("zsh", "-f")
     zsh.do(f"fpath=({prefix}/share/zsh/site-functions $fpath)")
@@ -78,8 +78,8 @@ def assert_completes(shell: Typed) -> None:
     shell.types("etcdnaming del --all=foo/s\t", "etcdnaming del --all=foo/svc/ ")
 
 
-def test_fish_completes(installed: Installed, filled: Etcd) -> None:
-    """From the directory for the completions of vendors."""
+def test_fish_completes_commands_and_keys(installed: Installed, filled: Etcd) -> None:
+    """From the vendor directory for completions."""
 
     def offered(line: str) -> list[str]:
         done = installed("fish", "--private", "-c", f"complete --do-complete {line!r}")
@@ -96,10 +96,10 @@ def test_fish_completes(installed: Installed, filled: Etcd) -> None:
 
 @pytest.mark.parametrize("etcd_is", [DEAD, UNREACHABLE], ids=["dead", "unreachable"])
 @pytest.mark.parametrize("shell", [("bash", "--norc", "--noprofile"), ("zsh", "-f")])
-def test_without_an_etcd_a_shell_stays_silent(
+def test_completion_prints_nothing_without_an_etcd(
     typing: Typing, prefix: Path, shell: tuple[str, ...], etcd_is: dict[str, str]
 ) -> None:
-    """Within a second, and the line is as it was."""
+    """Within a second, and the command line is unchanged."""
     typed = typing(*shell, env=etcd_is)
     if shell[0] == "bash":
         typed.do(f"source {prefix}/share/bash-completion/completions/etcdnaming")

@@ -1,4 +1,4 @@
-"""The program in places that are not like the developer's machine."""
+"""The program works on machines unlike the developer's."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from etcdnaming.errors import EtcdNotFoundError
 pytestmark = pytest.mark.long
 
 
-def test_help_and_version_need_nothing(installed: Installed, tmp_path: Path) -> None:
-    """Neither an etcd, nor a home, nor a PATH."""
+def test_help_and_version_work_in_an_empty_environment(
+    installed: Installed, tmp_path: Path
+) -> None:
+    """Without an etcd, a home directory or a PATH."""
     program = f"{installed.prefix}/bin/etcdnaming"
     for args in (["--version"], ["--help"], ["version"], ["watch", "--help"]):
         done = subprocess.run(
@@ -26,8 +28,8 @@ def test_help_and_version_need_nothing(installed: Installed, tmp_path: Path) -> 
         assert (bool(done.stdout), done.stderr) == (True, b"")
 
 
-def test_a_machine_without_etcd_says_what_to_install(installed: Installed) -> None:
-    """The sandbox is the only one that needs the program etcd."""
+def test_sandbox_names_the_package_to_install_without_etcd(installed: Installed) -> None:
+    """Only the sandbox needs the program etcd."""
     nowhere = {"PATH": f"{installed.prefix}/bin:/usr/bin:/bin"}
     result = installed("etcdnaming", "sandbox", "--", "true", env=nowhere)
 
@@ -35,8 +37,8 @@ def test_a_machine_without_etcd_says_what_to_install(installed: Installed) -> No
     assert result.err == f"Error: {EtcdNotFoundError()}\n"
 
 
-def test_every_format_without_a_terminal(installed: Installed, etcd: Etcd) -> None:
-    """Even stdin may be closed."""
+def test_formats_work_without_a_terminal(installed: Installed, etcd: Etcd) -> None:
+    """Even if stdin is closed."""
     etcd.put("svc/e1", '{"Addr":"1:1"}')
     assert installed("sh", "-c", "etcdnaming list svc <&-").out == "svc/e1\t1:1\tnull\n"
     assert "svc/e1" in installed("etcdnaming", "list", "svc", "-w", "table").out
@@ -44,10 +46,10 @@ def test_every_format_without_a_terminal(installed: Installed, etcd: Etcd) -> No
 
 @pytest.mark.parametrize("locale", ["C", "POSIX", "C.UTF-8", "xx_YY.nonsense"])
 @pytest.mark.parametrize("mode", ["0", "1"])
-def test_text_is_utf8_in_every_locale(
+def test_output_is_utf8_in_every_locale(
     installed: Installed, etcd: Etcd, locale: str, mode: str
 ) -> None:
-    """And no warning of Python's or of the shell's."""
+    """Without a warning of Python or of the shell."""
     env = {"LANG": locale, "LC_ALL": locale, "PYTHONUTF8": mode, "PYTHONCOERCECLOCALE": mode}
 
     assert installed("etcdnaming", "add", "svc/é", "--addr", "ü:1", env=env).out == "OK\n"
@@ -56,8 +58,8 @@ def test_text_is_utf8_in_every_locale(
     assert etcd.get("") == {"svc/é".encode(): '{"Op":0,"Addr":"ü:1","Metadata":null}'.encode()}
 
 
-def test_writes_nothing_to_a_home_that_is_not_ours(installed: Installed, tmp_path: Path) -> None:
-    """Nor to one that is not there."""
+def test_program_writes_nothing_to_the_home_directory(installed: Installed, tmp_path: Path) -> None:
+    """Nor fails if there is none."""
     for home in (tmp_path, tmp_path / "nowhere"):
         env = {"HOME": str(home), "XDG_CONFIG_HOME": None, "XDG_CACHE_HOME": None}
         assert installed("etcdnaming", "add", "svc/e1", "--addr", "1:1", env=env).err == ""
@@ -66,8 +68,8 @@ def test_writes_nothing_to_a_home_that_is_not_ours(installed: Installed, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_warning_of_pythons_would_be_an_error(installed: Installed) -> None:
-    """And there is none, neither in the program nor in the library."""
+def test_program_and_library_cause_no_python_warning(installed: Installed) -> None:
+    """Warnings are turned into errors."""
     strict = ["python", "-W", "error", "-X", "dev"]
     added = installed(*strict, "-m", "etcdnaming", "add", "svc/e1", "--addr", "1:1")
     assert (added.status, added.out, added.err) == (0, "OK\n", "")
@@ -85,10 +87,10 @@ def test_a_warning_of_pythons_would_be_an_error(installed: Installed) -> None:
         pytest.param("pipx install --quiet", id="pipx"),
     ],
 )
-def test_installs_as_a_tool(
+def test_package_installs_as_a_tool(
     install: str, wheel: Path, scripts: Path, etcd: Etcd, tmp_path: Path
 ) -> None:
-    """In an environment of its own, with its command and its pages where the others' are."""
+    """In an environment of its own, with its command and its man pages where the others are."""
     program, *args = install.split(" ")
     environment = {
         **os.environ,

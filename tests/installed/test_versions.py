@@ -1,4 +1,4 @@
-"""The Pythons that are here, those that are not, and the oldest of everything we rest on."""
+"""The package works on every Python, and on the oldest dependencies that it allows."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
 
 def pythons() -> dict[str, Path]:
-    """Return a Python of each version that is on this machine, on PATH or where pyenv has them."""
+    """Return a Python of each version on this machine, from PATH or from pyenv."""
     found = {version: python for version in VERSIONS for python in places_of(version)}
     return {**found, f"3.{sys.version_info.minor}": Path(sys.executable)}
 
 
 def places_of(version: str) -> list[Path]:
-    """Return where a version is; what pyenv puts on PATH may be an empty promise."""
+    """Return the path of a version; a shim of pyenv on PATH may not work."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     path = [each for each in os.get_exec_path() if not Path(each).is_relative_to(pyenv)]
     on_path = shutil.which(f"python{version}", path=os.pathsep.join(path))
@@ -41,7 +41,7 @@ def places_of(version: str) -> list[Path]:
 
 
 @pytest.mark.parametrize("python", pythons().values(), ids=pythons())
-def test_runs_on_every_python_here(
+def test_package_runs_on_every_installed_python(
     python: Path, wheel: Path, uv: str, etcd: Etcd, tmp_path: Path
 ) -> None:
     """From wheels only, without a warning."""
@@ -61,7 +61,7 @@ def test_runs_on_every_python_here(
 
 
 @pytest.mark.parametrize(("version", "machine"), ELSEWHERE)
-def test_there_are_wheels_for(version: str, machine: str, uv: str) -> None:
+def test_dependencies_have_wheels(version: str, machine: str, uv: str) -> None:
     """So that nothing has to be compiled in other places either, such as alpine's musl."""
     to = ["--python-platform", machine, "--python-version", version, "--only-binary", ":all:"]
     found = succeed(uv, "pip", "compile", "--quiet", *to, ROOT / "pyproject.toml")
@@ -69,7 +69,7 @@ def test_there_are_wheels_for(version: str, machine: str, uv: str) -> None:
     assert {"click", "grpcio", "msgspec", "protobuf", "rich"} <= set(re.findall(r"(\w+)==", found))
 
 
-def test_pip_finds_wheels_for_alpine(wheel: Path, tmp_path: Path) -> None:
+def test_pip_finds_wheels_of_dependencies_for_alpine(wheel: Path, tmp_path: Path) -> None:
     """With musl in place of glibc."""
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "download"]
     alpine = ["--platform", "musllinux_1_2_x86_64", "--only-binary", ":all:"]
@@ -79,8 +79,10 @@ def test_pip_finds_wheels_for_alpine(wheel: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(900)
-def test_the_oldest_that_is_allowed_passes_the_tests(wheel: Path, uv: str, tmp_path: Path) -> None:
-    """Of each dependency that pyproject.toml names."""
+def test_package_passes_its_tests_on_the_oldest_dependencies(
+    wheel: Path, uv: str, tmp_path: Path
+) -> None:
+    """Those that pyproject.toml names."""
     succeed(uv, "venv", "--quiet", "--python", sys.executable, tmp_path)
     there = ["--quiet", "--python", str(tmp_path / "bin" / "python")]
     oldest = ["--resolution", "lowest-direct", "--only-binary", ":all:"]
@@ -112,7 +114,7 @@ TESTS = [
 
 
 def floors() -> set[str]:
-    """Return the oldest versions of our dependencies, in two numbers."""
+    """Return the oldest allowed versions of the dependencies, in two numbers."""
     project = (ROOT / "pyproject.toml").read_text()
     ours = project.partition("\ndependencies = [")[2].partition("]")[0]
     here = [line for line in ours.splitlines() if ">= '3.14'" not in line]

@@ -1,4 +1,4 @@
-"""Go's naming client, in every version there is a module for."""
+"""Go's naming client, in each version that has a module in ``go/``."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from harness.go import MODULES, GoClient, build
     ],
 )
 def go_programs(request: pytest.FixtureRequest) -> Path:
-    """Where the programs of ``tests/interop/go`` are, built against one version of the client."""
+    """Return the directory of the programs of ``tests/interop/go``, for one client version."""
     return build(request.param)
 
 
 @pytest.fixture
 def go(go_programs: Path, etcd: Etcd) -> GoClient:
-    """Go's client of ``etcd``."""
+    """Return Go's client of ``etcd``."""
     return GoClient(go_programs, etcd.endpoint)

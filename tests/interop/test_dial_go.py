@@ -1,4 +1,4 @@
-"""A Go gRPC client finds Python servers by ``etcd:///…``, and loses no call to their changes."""
+"""A Go gRPC client finds Python servers by ``etcd:///…`` and loses no call when they change."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def by_library(client: Client, spawn: Spawn) -> Register:
 
 
 def by_command(client: Client, spawn: Spawn) -> Register:
-    """As a container does: it is told to end by SIGTERM."""
+    """As a container does, which is ended by SIGTERM."""
 
     @contextmanager
     def register(key: str, addr: str) -> Iterator[None]:
@@ -48,7 +48,7 @@ def by_command(client: Client, spawn: Spawn) -> Register:
 
 @pytest.fixture(params=[by_library, by_command])
 def register(request: pytest.FixtureRequest, client: Client, spawn: Spawn) -> Register:
-    """Each of the ways to be registered."""
+    """Return each way to register a server."""
     registered: Register = request.param(client, spawn)
     return registered
 
@@ -61,7 +61,7 @@ def backends() -> Iterator[Backends]:
 
 
 class Calls:
-    """What a Go program that goes on calling is answered."""
+    """The answers to a Go program that calls all the time."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
@@ -87,10 +87,10 @@ class Calls:
         return new
 
 
-def test_calls_follow_python_servers_and_none_is_lost(
+def test_go_client_follows_python_servers_without_a_lost_call(
     go: GoClient, register: Register, backends: Backends
 ) -> None:
-    """They come, stay away, and come again elsewhere, in the middle of hundreds of calls."""
+    """They start, stop, and start elsewhere, in the middle of hundreds of calls."""
     process = go.start("call", "svc", method("Slow"), "0.01")
     with closing(process):
         calls = Calls(process)
@@ -99,7 +99,7 @@ def test_calls_follow_python_servers_and_none_is_lost(
             calls.wait_for_exactly(steady)
             with register("svc/other", leaving.addr):
                 calls.wait_for_exactly(steady, leaving)
-            calls.wait_for_exactly(steady)  # as whoever leaves should: first the key, then the rest
+            calls.wait_for_exactly(steady)  # a clean shutdown removes the key first
             leaving.stop()
             with register("svc/other", coming.addr):
                 calls.wait_for_exactly(steady, coming)
@@ -108,10 +108,10 @@ def test_calls_follow_python_servers_and_none_is_lost(
     assert len(answers) == sum(each.calls["Slow"] for each in (steady, leaving, coming))
 
 
-def test_calls_outlive_a_change_of_address_under_one_key(
+def test_go_client_survives_a_change_of_address_under_one_key(
     go: GoClient, register: Register, backends: Backends
 ) -> None:
-    """As when a service is deployed anew: the new one takes the key over, the old one leaves."""
+    """As in a new deployment: the new server takes the key over, the old one leaves."""
     old, new = backends(), backends()
     process = go.start("call", "svc", method("Slow"), "0.01")
     with closing(process):

@@ -1,4 +1,4 @@
-"""Go's ``endpoints.Manager`` and ours work on the same keys."""
+"""Go's ``endpoints.Manager`` and `EndpointManager` work on the same keys."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ METADATA: list[JSON] = [
 
 @pytest.fixture
 def manager(client: Client) -> EndpointManager:
-    """Ours, of ``svc``."""
+    """Return an `EndpointManager` of ``svc``."""
     return EndpointManager(client, "svc")
 
 
-def told_by_go(line: str) -> tuple[str, str, Endpoint | None]:
+def printed_by_go(line: str) -> tuple[str, str, Endpoint | None]:
     """Return an update that Go has printed."""
     update = json.loads(line)
     endpoint = Endpoint(update["addr"], update["metadata"]) if update["op"] == "add" else None
     return update["op"], update["key"], endpoint
 
 
-def told_by_us(change: Change) -> tuple[str, str, Endpoint | None]:
-    """Return the same of a change of ours."""
+def printed_by_python(change: Change) -> tuple[str, str, Endpoint | None]:
+    """Return a `Change` in the same form."""
     return change.op.name.lower(), change.key, change.endpoint
 
 
@@ -80,10 +80,10 @@ def random_updates(rng: random.Random) -> list[Update]:
 
 
 @pytest.mark.parametrize("metadata", METADATA, ids=["none", "text", "object", "escapes"])
-def test_what_one_writes_the_other_reads_byte_for_byte(
+def test_go_and_python_write_the_same_bytes(
     etcd: Etcd, go: GoClient, manager: EndpointManager, metadata: JSON
 ) -> None:
-    """The same endpoint is the same value, whoever registers it."""
+    """The same endpoint is the same value."""
     endpoint = Endpoint("1.2.3.4:80", metadata)
 
     manager.add_endpoint("svc/python", endpoint)
@@ -96,10 +96,10 @@ def test_what_one_writes_the_other_reads_byte_for_byte(
     assert go.list("svc") == {"svc/go": listed, "svc/python": listed}
 
 
-def test_what_one_adds_the_other_deletes(
+def test_go_and_python_delete_each_others_endpoints(
     etcd: Etcd, go: GoClient, manager: EndpointManager
 ) -> None:
-    """And neither keeps anything else."""
+    """Nothing is left."""
     manager.add_endpoint("svc/python", Endpoint("1.2.3.4:80"))
     go("add", "svc", "svc/go", "1.2.3.4:80", "null")
 
@@ -110,7 +110,7 @@ def test_what_one_adds_the_other_deletes(
     assert (go.list("svc"), manager.list().by_key()) == ({}, {})
 
 
-def test_an_update_is_one_transaction_on_either_side(
+def test_update_is_one_transaction_in_go_and_python(
     etcd: Etcd, go: GoClient, manager: EndpointManager
 ) -> None:
     """All of it, at one revision."""
@@ -132,10 +132,10 @@ def test_an_update_is_one_transaction_on_either_side(
     }
 
 
-def test_what_go_hangs_on_a_lease_stays_there_when_we_change_it(
+def test_update_keeps_an_endpoint_on_the_lease_that_go_gave_it(
     etcd: Etcd, go: GoClient, manager: EndpointManager
 ) -> None:
-    """And goes with it, for both."""
+    """It expires with the lease, for both."""
     lease = etcd.grant(600)
     go("add", "svc", "svc/e1", "1.2.3.4:80", "null", f"{lease:x}")
     assert [stored.lease for stored in manager.list().endpoints] == [lease]
@@ -148,10 +148,10 @@ def test_what_go_hangs_on_a_lease_stays_there_when_we_change_it(
     assert (go.list("svc"), manager.list().by_key()) == ({}, {})
 
 
-def test_both_list_the_same_keys_of_a_target(
+def test_go_and_python_list_the_same_keys(
     etcd: Etcd, go: GoClient, manager: EndpointManager
 ) -> None:
-    """Deeper ones too, neighbours not; what can't be read is no endpoint to either."""
+    """Deeper ones too, neighbours not; a value that can't be read is no endpoint to either."""
     good: dict[str, str] = {"svc/a": '{"Addr":"1"}', "svc/deep/b": '{"addr":"2"}', "svc/c": "null"}
     bad = {"svc/bad": "10.0.0.1:80", "svc/half": '{"Addr":"1"', "svc_other/a": "{}", "svc": "{}"}
     for key, value in {**good, **bad}.items():
@@ -166,7 +166,7 @@ def test_both_list_the_same_keys_of_a_target(
     }
 
 
-def test_a_key_outside_the_target_is_refused_in_the_same_words(
+def test_go_and_python_refuse_a_key_outside_the_target_in_the_same_words(
     etcd: Etcd, go: GoClient, manager: EndpointManager
 ) -> None:
     """Nothing is sent."""
@@ -179,10 +179,10 @@ def test_a_key_outside_the_target_is_refused_in_the_same_words(
     assert etcd.get("") == {}
 
 
-def test_watchers_on_both_sides_see_the_same_changes(
+def test_go_and_python_watch_the_same_changes(
     etcd: Etcd, go: GoClient, client: Client, manager: EndpointManager
 ) -> None:
-    """Whoever makes them: Go, we, etcdctl, or a lease that ends. From the first set to the last."""
+    """Made by Go, Python, etcdctl, or a lease that ends; from the first set to the last."""
     seed = random.randrange(2**32)
     print(f"seed {seed}")  # noqa: T201 - shown when it fails
     rng = random.Random(seed)
@@ -206,14 +206,16 @@ def test_watchers_on_both_sides_see_the_same_changes(
             watch.wait_for_out('"svc/last"')
             watcher.wait_until(lambda watcher: "svc/last" in watcher.replayed)
             changes = [change for batch in watcher.batches for change in batch.changes]
-        told = watch.finish().out.splitlines()
+        lines = watch.finish().out.splitlines()
     finally:
         watch.close()
-    assert [told_by_go(line) for line in told] == [told_by_us(change) for change in changes]
+    assert [printed_by_go(line) for line in lines] == [
+        printed_by_python(change) for change in changes
+    ]
 
 
 def by_etcdctl(etcd: Etcd, updates: list[Update]) -> None:
-    """Make them by hand, one after another."""
+    """Make changes with etcdctl, one after another."""
     for update in updates:
         if update.endpoint is None:
             etcd.delete(update.key)

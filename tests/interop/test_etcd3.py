@@ -1,4 +1,4 @@
-"""python-etcd3 and we, in one process: ``beside_etcd3``, run where python-etcd3 can be imported."""
+"""etcdnaming beside python-etcd3 in one process: runs ``beside_etcd3`` where that is installed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
 
 
 def environment(name: str, *requirements: str) -> Path:
-    """Return the Python of an environment in the tree, made anew when what is wanted changes."""
+    """Return the Python of an environment in the tree, rebuilt when its requirements change."""
     place = TOP / f".venv-etcd3-{name}"
     project = (TOP / "pyproject.toml").read_text().partition("[tool.")[0]
     wanted = "\n".join([sys.version, *requirements, project])
@@ -58,10 +58,10 @@ def environment(name: str, *requirements: str) -> Path:
         ),
     ],
 )
-def test_its_client_and_ours_share_a_channel(
+def test_client_shares_a_channel_with_python_etcd3(
     programs: Programs, name: str, requirements: list[str], variables: dict[str, str]
 ) -> None:
-    """Endpoints, watches, registrations and channels: what each test in there says."""
+    """Endpoints, watches, registrations and channels, as the tests in ``beside_etcd3`` say."""
     python = environment(name, *requirements)
     etcd = {"ETCDNAMING_TEST_ETCD": str(programs.etcd.parent), "PYTEST_ADDOPTS": ""}
     done = subprocess.run(

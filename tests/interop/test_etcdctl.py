@@ -1,4 +1,4 @@
-"""What people do by hand with etcdctl, services see; and the other way round."""
+"""etcdctl and etcdnaming see each other's changes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def manager(client: Client) -> EndpointManager:
     return EndpointManager(client, "svc")
 
 
-def test_put_and_del_by_etcdctl_are_seen(
+def test_manager_sees_put_and_del_of_etcdctl(
     etcd: Etcd, client: Client, manager: EndpointManager
 ) -> None:
     """As etcd's guide registers a service: listed, watched, and gone."""
@@ -33,10 +33,10 @@ def test_put_and_del_by_etcdctl_are_seen(
     assert watcher.told == [("ADD", "svc/e1", "1.2.3.4"), ("DELETE", "svc/e1", "1.2.3.4")]
 
 
-def test_a_lease_of_etcdctl_is_seen_and_its_end_too(
+def test_manager_sees_a_lease_of_etcdctl_and_its_end(
     etcd: Etcd, client: Client, manager: EndpointManager
 ) -> None:
-    """The key goes when it is revoked, and when it runs out."""
+    """The key goes when the lease is revoked, and when it expires."""
     revoked, ending = etcd.grant(600), etcd.grant(1)
     with Watcher(client) as watcher:
         watcher.wait_until_connected()
@@ -50,8 +50,8 @@ def test_a_lease_of_etcdctl_is_seen_and_its_end_too(
     assert manager.list().by_key() == {}
 
 
-def test_a_txn_of_etcdctl_is_one_change(etcd: Etcd, client: Client) -> None:
-    """All of it in one batch, at one revision."""
+def test_watch_reports_a_txn_of_etcdctl_in_one_batch(etcd: Etcd, client: Client) -> None:
+    """At one revision."""
     etcd.put("svc/e1", stored("1"))
     with Watcher(client) as watcher:
         watcher.wait_until_connected()
@@ -69,8 +69,8 @@ def test_a_txn_of_etcdctl_is_one_change(etcd: Etcd, client: Client) -> None:
     ]
 
 
-def test_what_we_write_etcdctl_shows(etcd: Etcd, manager: EndpointManager) -> None:
-    """Byte for byte, with the revisions and the lease we say it has."""
+def test_etcdctl_shows_what_the_manager_writes(etcd: Etcd, manager: EndpointManager) -> None:
+    """Byte for byte, with the same revisions and lease."""
     lease = etcd.grant(600)
     endpoint = Endpoint("1.2.3.4:80", {"zone": "<é>"})
     result = manager.update([Update.add("svc/e1", endpoint, lease=lease)])
@@ -85,8 +85,8 @@ def test_what_we_write_etcdctl_shows(etcd: Etcd, manager: EndpointManager) -> No
     assert etcd.get("") == {}
 
 
-def test_commands_and_etcdctl_take_turns(etcd: Etcd, run: Run) -> None:
-    """On one key; its revisions are the same to both."""
+def test_commands_and_etcdctl_change_the_same_key(etcd: Etcd, run: Run) -> None:
+    """Both show the same revisions."""
     assert run("add", "svc/e1", "--addr", "1:1").status == 0
     etcd.ctl("put", "svc/e1", stored("1:2"))
     shown = run("-w", "json", "list", "svc").json()

@@ -1,4 +1,4 @@
-"""etcd's grpc-proxy registers itself as Go services do, and lets all of us through."""
+"""etcd's grpc-proxy registers itself as Go services do, and forwards every command."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REGISTERING = [f"--resolver-prefix={PREFIX}", "--resolver-ttl=2"]
 
 @pytest.fixture
 def proxy(etcd: Etcd, grpc_proxy: Callable[..., Proxy]) -> Proxy:
-    """A proxy that registers itself."""
+    """Start a proxy that registers itself."""
     return grpc_proxy(etcd, *REGISTERING)
 
 
@@ -33,8 +33,8 @@ def members(proxy: Proxy) -> dict[str, str]:
     return {member["clientURLs"][0]: member["name"] for member in listed}
 
 
-def test_a_proxy_that_has_registered_itself_is_listed(etcd: Etcd, proxy: Proxy) -> None:
-    """As an endpoint like any other, on its own lease, with its host's name in the metadata."""
+def test_list_shows_a_proxy_that_registered_itself(etcd: Etcd, proxy: Proxy) -> None:
+    """On its own lease, with its host name in the metadata."""
     with Client([etcd.endpoint]) as client:
         manager = EndpointManager(client, PREFIX)
         wait_until(lambda: manager.list().endpoints)
@@ -45,10 +45,10 @@ def test_a_proxy_that_has_registered_itself_is_listed(etcd: Etcd, proxy: Proxy) 
     assert found.lease == etcd.lease_of(found.key)
 
 
-def test_a_proxy_that_comes_and_goes_is_watched(
+def test_watch_reports_a_proxy_that_starts_and_stops(
     etcd: Etcd, client: Client, grpc_proxy: Callable[..., Proxy]
 ) -> None:
-    """Its address is told again when it is gone: its lease is not revoked, but ends."""
+    """Its address is reported when it is gone: its lease is not revoked, but expires."""
     with Watcher(client, target=PREFIX) as watcher:
         watcher.wait_until_connected()
         proxy = grpc_proxy(etcd, *REGISTERING)
@@ -59,12 +59,11 @@ def test_a_proxy_that_comes_and_goes_is_watched(
     assert watcher.told == [("ADD", key, addr), ("DELETE", key, addr)]
 
 
-def test_what_we_register_beside_a_proxy_is_a_member_to_it(
-    etcd: Etcd, proxy: Proxy, run: Run
-) -> None:
+def test_proxy_lists_a_registered_endpoint_as_a_member(etcd: Etcd, proxy: Proxy, run: Run) -> None:
     """With a text as metadata, in which the proxy looks for a name."""
     added = run("add", f"{PREFIX}/", "--addr", "10.0.0.1:80", "--metadata", '{"name":"by hand"}')
-    assert added == Result(0, "OK\n", "")
+    warning = "--metadata stores this JSON object as text, --metadata-json as the object it is"
+    assert added == Result(0, "OK\n", f"Warning: {warning}\n")
     endpoint = Endpoint("10.0.0.2:80", '{"name":"a service"}')
     with (
         Client([proxy.endpoint]) as client,
@@ -76,10 +75,8 @@ def test_what_we_register_beside_a_proxy_is_a_member_to_it(
     assert proxy.endpoint in shown
 
 
-def test_every_command_works_through_a_proxy(
-    etcd: Etcd, proxy: Proxy, run: Run, spawn: Spawn
-) -> None:
-    """What it changes is in the etcd behind."""
+def test_commands_work_through_a_proxy(etcd: Etcd, proxy: Proxy, run: Run, spawn: Spawn) -> None:
+    """Their changes are stored in the etcd behind it."""
     through = f"--endpoints={proxy.endpoint}"
     etcd.put("svc/e0", stored("1:0"))
     with closing(spawn("watch", "svc", through)) as watch:

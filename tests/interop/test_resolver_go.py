@@ -1,4 +1,4 @@
-"""Servers written in Go, registered by Go's own manager and by us, behind our channels."""
+"""Channels reach servers written in Go, registered by Go's manager and by etcdnaming."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ WHO: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def greeter(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The program of ``tests/interop/go/greeter``."""
+    """Return the program of ``tests/interop/go/greeter``."""
     program = tmp_path_factory.mktemp("go") / "greeter"
     source = Path(__file__).parent / "go" / "greeter"
     subprocess.run(["go", "build", "-o", program, "."], cwd=source, check=True)
@@ -70,7 +70,7 @@ class Serve:
 
 @contextmanager
 def running(words: list[str]) -> Iterator[None]:
-    """Run a server, or what wraps one, from when it is ready."""
+    """Run a server, or a command around one, and wait until it is ready."""
     pipe = subprocess.PIPE
     with subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True) as process:
         assert process.stdout
@@ -80,15 +80,15 @@ def running(words: list[str]) -> Iterator[None]:
 
 @pytest.fixture
 def serve(greeter: Path) -> Iterator[Serve]:
-    """Servers of this test."""
+    """Start servers that end with the test."""
     with ExitStack() as stack:
         yield Serve(greeter, stack)
 
 
-def test_who_is_registered_by_go_and_who_by_us_are_reached(
+def test_channel_reaches_servers_registered_by_go_and_by_python(
     etcd: Etcd, client: Client, serve: Serve
 ) -> None:
-    """Half of the calls each, by threads and by asyncio."""
+    """Half of the calls each, with threads and with asyncio."""
     gos, ours = serve.registered_by_go(etcd), serve.registered_by_us(etcd)
     with insecure_channel(f"etcd:///{TARGET}", client) as channel:
         wait_until(lambda: {each.addr for each in channel.endpoints} == {gos, ours})

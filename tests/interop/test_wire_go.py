@@ -93,8 +93,8 @@ def test_go_reads_what_encode_wrote(go: Go, addr: str, metadata: JSON) -> None:
 
 @settings(thorough, max_examples=1500)
 @given(value=values)
-def test_go_accepts_and_refuses_what_decode_does(go: Go, value: bytes) -> None:
-    """Also for unusual values: otherwise one client lists an endpoint that the other skips."""
+def test_go_accepts_and_refuses_the_same_values_as_decode(go: Go, value: bytes) -> None:
+    """Also unusual ones: otherwise one client lists an endpoint that the other skips."""
     assert decoded(value) == go.reads(value)
 
 

@@ -1,4 +1,4 @@
-"""The table: what is done for each state a key can be in."""
+"""The rules of registration: what to do for each state a key can be in."""
 
 from __future__ import annotations
 
@@ -8,134 +8,138 @@ import pytest
 
 from etcdnaming.model import Endpoint
 from etcdnaming.registration.rules import (
+    Action,
+    KeyState,
     OnConflict,
     OnDelete,
     Policy,
-    Seen,
-    Slot,
-    Stage,
-    Verdict,
-    judge,
+    RegisteredKey,
+    StoredValue,
+    decide,
 )
 
-NOW, BEFORE, ANOTHER = 7, 6, 5
-"""Our lease, the one we had before it, and somebody else's."""
+LEASE, OLD_LEASE, FOREIGN_LEASE = 7, 6, 5
+"""The registration's lease, the one before it, and another registration's."""
 
 ABSENT = None
-OURS = Seen(10, NOW, b"mine")
-OLD = Seen(10, BEFORE, b"mine")
-CHANGED = Seen(10, NOW, b"other")
-OLD_CHANGED = Seen(10, BEFORE, b"other")
-LOOSE = Seen(10, 0, b"mine")
-LOOSE_OTHER = Seen(10, 0, b"other")
-ANOTHERS = Seen(10, ANOTHER, b"mine")
+OWN = StoredValue(10, LEASE, b"mine")
+ON_OLD_LEASE = StoredValue(10, OLD_LEASE, b"mine")
+CHANGED = StoredValue(10, LEASE, b"other")
+CHANGED_ON_OLD_LEASE = StoredValue(10, OLD_LEASE, b"other")
+DETACHED = StoredValue(10, 0, b"mine")
+DETACHED_AND_CHANGED = StoredValue(10, 0, b"other")
+FOREIGN = StoredValue(10, FOREIGN_LEASE, b"mine")
 
-STAGES_IN_USE = (Stage.NEW, Stage.HELD, Stage.AWAY)
+ACTIVE_STATES = (KeyState.NEW, KeyState.REGISTERED, KeyState.UNREGISTERED)
 
 
-def verdict(
-    seen: Seen | None,
-    stage: Stage,
+def action(
+    seen: StoredValue | None,
+    state: KeyState,
     *,
     on_conflict: OnConflict = "takeover",
     on_delete: OnDelete = "restore",
-    chosen: bool = False,
-    held_on: int = NOW,
+    unsaved: bool = False,
+    lease: int = LEASE,
     wanted: bool = True,
-) -> Verdict:
-    """Return what is to be done about a key whose value should be ``mine``."""
-    slot = Slot(b"svc/e1", b"mine", Endpoint("1"))
-    slot.seen, slot.stage, slot.chosen, slot.lease = seen, stage, chosen, held_on
+) -> Action:
+    """Return what to do about a key whose value should be ``mine``."""
+    key = RegisteredKey(b"svc/e1", b"mine", Endpoint("1"))
+    key.seen, key.state, key.unsaved, key.lease = seen, state, unsaved, lease
     policy = Policy(10, on_conflict, on_delete)
-    return judge(slot, NOW, {NOW, BEFORE}, policy, wanted=wanted)
+    return decide(key, LEASE, {LEASE, OLD_LEASE}, policy, wanted=wanted)
 
 
-@pytest.mark.parametrize("stage", STAGES_IN_USE)
+@pytest.mark.parametrize("state", ACTIVE_STATES)
 @pytest.mark.parametrize("on_conflict", get_args(OnConflict))
-def test_an_absent_key_is_put(stage: Stage, on_conflict: OnConflict) -> None:
-    """The first time, and whenever somebody has deleted it."""
-    assert verdict(ABSENT, stage, on_conflict=on_conflict) is Verdict.PUT
+def test_rules_put_a_key_when_it_is_absent(state: KeyState, on_conflict: OnConflict) -> None:
+    """At the first registration and after every deletion."""
+    assert action(ABSENT, state, on_conflict=on_conflict) is Action.PUT
 
 
-@pytest.mark.parametrize("stage", STAGES_IN_USE)
-@pytest.mark.parametrize("seen", [LOOSE, LOOSE_OTHER])
-def test_a_key_without_a_lease_is_put(seen: Seen, stage: Stage) -> None:
-    """It would be there for ever."""
-    assert verdict(seen, stage) is Verdict.PUT
+@pytest.mark.parametrize("state", ACTIVE_STATES)
+@pytest.mark.parametrize("seen", [DETACHED, DETACHED_AND_CHANGED])
+def test_rules_put_a_key_when_it_has_no_lease(seen: StoredValue, state: KeyState) -> None:
+    """Otherwise it would stay for ever."""
+    assert action(seen, state) is Action.PUT
 
 
-@pytest.mark.parametrize("stage", STAGES_IN_USE)
-def test_what_is_as_it_should_be_stays(stage: Stage) -> None:
+@pytest.mark.parametrize("state", ACTIVE_STATES)
+def test_rules_keep_a_key_when_it_is_registered_as_wanted(state: KeyState) -> None:
     """Nothing is written."""
-    assert verdict(OURS, stage) is Verdict.HOLD
+    assert action(OWN, state) is Action.KEEP
 
 
-@pytest.mark.parametrize("seen", [CHANGED, OLD_CHANGED])
-def test_another_value_on_our_lease_is_meant(seen: Seen) -> None:
-    """An operator has chosen it; it counts from now on."""
-    assert verdict(seen, Stage.HELD) is Verdict.ADOPT
+@pytest.mark.parametrize("seen", [CHANGED, CHANGED_ON_OLD_LEASE])
+def test_rules_adopt_a_value_that_was_edited_on_the_own_lease(seen: StoredValue) -> None:
+    """An operator has chosen it; it is the registered value from now on."""
+    assert action(seen, KeyState.REGISTERED) is Action.ADOPT
 
 
-def test_what_the_program_chose_last_is_meant_more() -> None:
-    """It was set while, or after, somebody else did that."""
-    assert verdict(CHANGED, Stage.HELD, chosen=True) is Verdict.PUT
+def test_rules_put_an_unsaved_value_over_an_edited_one() -> None:
+    """The program set it during, or after, the edit."""
+    assert action(CHANGED, KeyState.REGISTERED, unsaved=True) is Action.PUT
 
 
-def test_a_key_on_the_lease_before_is_moved() -> None:
-    """So that the old one can be revoked."""
-    assert verdict(OLD, Stage.HELD, held_on=BEFORE) is Verdict.PUT
+def test_rules_move_a_key_from_the_replaced_lease() -> None:
+    """So that the replaced lease can be revoked."""
+    assert action(ON_OLD_LEASE, KeyState.REGISTERED, lease=OLD_LEASE) is Action.PUT
 
 
 @pytest.mark.parametrize(
     ("on_conflict", "at_first", "later"),
     [
-        ("takeover", Verdict.PUT, Verdict.TAKEN),
-        ("fail", Verdict.CONFLICT, Verdict.TAKEN),
-        ("wait", Verdict.WAIT, Verdict.WAIT),
+        ("takeover", Action.PUT, Action.REPORT_TAKEN_OVER),
+        ("fail", Action.REPORT_CONFLICT, Action.REPORT_TAKEN_OVER),
+        ("wait", Action.WAIT, Action.WAIT),
     ],
 )
-def test_a_key_on_another_lease_may_be_taken_at_the_first_registration_only(
-    on_conflict: OnConflict, at_first: Verdict, later: Verdict
+def test_rules_take_over_from_another_lease_at_the_first_registration_only(
+    on_conflict: OnConflict, at_first: Action, later: Action
 ) -> None:
-    """Whoever came after us, we leave it to him."""
-    assert verdict(ANOTHERS, Stage.NEW, on_conflict=on_conflict) is at_first
-    for stage in (Stage.HELD, Stage.AWAY):
-        assert verdict(ANOTHERS, stage, on_conflict=on_conflict) is later
+    """A later registration of the same key is left alone."""
+    assert action(FOREIGN, KeyState.NEW, on_conflict=on_conflict) is at_first
+    for state in (KeyState.REGISTERED, KeyState.UNREGISTERED):
+        assert action(FOREIGN, state, on_conflict=on_conflict) is later
 
 
-@pytest.mark.parametrize("seen", [ABSENT, OURS, OLD, CHANGED, LOOSE, LOOSE_OTHER, ANOTHERS])
+@pytest.mark.parametrize(
+    "seen", [ABSENT, OWN, ON_OLD_LEASE, CHANGED, DETACHED, DETACHED_AND_CHANGED, FOREIGN]
+)
 @pytest.mark.parametrize("wanted", [True, False])
-def test_what_others_have_taken_is_not_touched(seen: Seen | None, wanted: bool) -> None:
-    """Neither written nor deleted, whatever becomes of it."""
-    assert verdict(seen, Stage.OUT, wanted=wanted) is Verdict.NOTHING
+def test_rules_never_touch_a_key_that_was_given_up(seen: StoredValue | None, wanted: bool) -> None:
+    """It is neither written nor deleted, whatever happens to it."""
+    assert action(seen, KeyState.GIVEN_UP, wanted=wanted) is Action.NOTHING
 
 
-def test_a_deleted_key_stays_away_if_that_is_wished() -> None:
-    """But not one that went with its lease, nor one that was withdrawn by us."""
-    assert verdict(ABSENT, Stage.HELD, on_delete="leave") is Verdict.DELETED
-    assert verdict(ABSENT, Stage.HELD, on_delete="leave", held_on=BEFORE) is Verdict.PUT
-    assert verdict(ABSENT, Stage.AWAY, on_delete="leave") is Verdict.PUT
-    assert verdict(ABSENT, Stage.NEW, on_delete="leave") is Verdict.PUT
+def test_rules_leave_a_deleted_key_with_on_delete_leave() -> None:
+    """But not one that went with its lease, nor one that was withdrawn."""
+    assert action(ABSENT, KeyState.REGISTERED, on_delete="leave") is Action.REPORT_DELETED
+    assert action(ABSENT, KeyState.REGISTERED, on_delete="leave", lease=OLD_LEASE) is Action.PUT
+    assert action(ABSENT, KeyState.UNREGISTERED, on_delete="leave") is Action.PUT
+    assert action(ABSENT, KeyState.NEW, on_delete="leave") is Action.PUT
 
 
-@pytest.mark.parametrize("stage", STAGES_IN_USE)
+@pytest.mark.parametrize("state", ACTIVE_STATES)
 @pytest.mark.parametrize(
     ("seen", "expected"),
     [
-        (ABSENT, Verdict.NOTHING),
-        (OURS, Verdict.DELETE),
-        (OLD, Verdict.DELETE),
-        (CHANGED, Verdict.DELETE),
-        (LOOSE_OTHER, Verdict.NOTHING),
-        (ANOTHERS, Verdict.NOTHING),
+        (ABSENT, Action.NOTHING),
+        (OWN, Action.DELETE),
+        (ON_OLD_LEASE, Action.DELETE),
+        (CHANGED, Action.DELETE),
+        (DETACHED_AND_CHANGED, Action.NOTHING),
+        (FOREIGN, Action.NOTHING),
     ],
 )
-def test_leaving_deletes_what_is_ours(seen: Seen | None, stage: Stage, expected: Verdict) -> None:
-    """And nothing else."""
-    assert verdict(seen, stage, wanted=False) is expected
+def test_rules_delete_own_keys_when_leaving(
+    seen: StoredValue | None, state: KeyState, expected: Action
+) -> None:
+    """And no others."""
+    assert action(seen, state, wanted=False) is expected
 
 
-def test_leaving_deletes_what_came_off_our_lease() -> None:
-    """Our value without a lease is nobody's, if we had it."""
-    assert verdict(LOOSE, Stage.HELD, wanted=False) is Verdict.DELETE
-    assert verdict(LOOSE, Stage.NEW, wanted=False) is Verdict.NOTHING
+def test_rules_delete_detached_keys_when_leaving() -> None:
+    """The registered value without a lease belongs to no other client."""
+    assert action(DETACHED, KeyState.REGISTERED, wanted=False) is Action.DELETE
+    assert action(DETACHED, KeyState.NEW, wanted=False) is Action.NOTHING

@@ -1,4 +1,4 @@
-"""These run where python-etcd3 is installed: `test_etcd3` makes such places."""
+"""Fixtures for tests that `test_etcd3` runs where python-etcd3 is installed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ collect_ignore_glob = [] if importlib.util.find_spec("etcd3") else ["test_*.py"]
 
 @pytest.fixture
 def etcd3_client(etcd: Etcd) -> Iterator[Any]:
-    """python-etcd3's client of ``etcd``, as a program has one."""
+    """Return python-etcd3's client of ``etcd``."""
     import etcd3
 
     with etcd3.client(port=etcd.port) as client:
@@ -25,6 +25,6 @@ def etcd3_client(etcd: Etcd) -> Iterator[Any]:
 
 @pytest.fixture
 def client(etcd3_client: Any) -> Iterator[Client]:
-    """Ours, on the channel of python-etcd3's."""
+    """Return an etcdnaming client on the channel of python-etcd3's."""
     with Client(channel=etcd3_client.channel) as client:
         yield client

@@ -1,4 +1,4 @@
-"""A program that holds an ``etcd3.Client`` has our manager on its channel."""
+"""`EndpointManager` works on the channel of an ``etcd3.Client``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ def manager(client: Client) -> EndpointManager:
     return EndpointManager(client, "svc")
 
 
-def test_what_we_write_python_etcd3_reads(manager: EndpointManager, etcd3_client: Any) -> None:
+def test_python_etcd3_reads_what_the_manager_writes(
+    manager: EndpointManager, etcd3_client: Any
+) -> None:
     """The same bytes."""
     endpoint = Endpoint("1.2.3.4:80", {"zone": "<é>"})
     manager.add_endpoint("svc/e1", endpoint)
@@ -29,7 +31,9 @@ def test_what_we_write_python_etcd3_reads(manager: EndpointManager, etcd3_client
     assert etcd3_client.get("svc/e1")[0] == wire.encode(endpoint)
 
 
-def test_what_python_etcd3_writes_we_read(manager: EndpointManager, etcd3_client: Any) -> None:
+def test_manager_reads_what_python_etcd3_writes(
+    manager: EndpointManager, etcd3_client: Any
+) -> None:
     """Put, replaced in a transaction, deleted."""
     etcd3_client.put("svc/e1", stored("1"))
     etcd3_client.put("svc/e2", stored("2"))
@@ -48,10 +52,10 @@ def test_what_python_etcd3_writes_we_read(manager: EndpointManager, etcd3_client
     assert manager.list().by_key() == {}
 
 
-def test_a_key_on_a_lease_of_python_etcd3_stays_on_it(
+def test_manager_keeps_a_key_on_the_lease_of_python_etcd3(
     etcd: Etcd, manager: EndpointManager, etcd3_client: Any
 ) -> None:
-    """When we change it; and goes when that client revokes it."""
+    """When the endpoint is changed; it goes when that client revokes the lease."""
     lease = etcd3_client.lease(600)
     etcd3_client.put("svc/e1", stored("1"), lease)
 
@@ -62,10 +66,10 @@ def test_a_key_on_a_lease_of_python_etcd3_stays_on_it(
     assert list(etcd.get("svc/")) == [b"svc/e2"]
 
 
-def test_each_watches_what_the_other_does(
+def test_both_clients_watch_each_others_changes(
     client: Client, manager: EndpointManager, etcd3_client: Any
 ) -> None:
-    """On one channel, side by side."""
+    """On one channel."""
     events: Queue[tuple[str, bytes, bytes]] = Queue()
 
     def take(response: Any) -> None:
@@ -91,17 +95,19 @@ def test_each_watches_what_the_other_does(
     ]
 
 
-def test_a_target_larger_than_its_messages_is_listed(etcd: Etcd, manager: EndpointManager) -> None:
-    """Its channel takes 4 MiB at a time."""
+def test_list_reads_a_target_larger_than_the_channels_messages(
+    etcd: Etcd, manager: EndpointManager
+) -> None:
+    """The channel takes 4 MiB at a time."""
     etcd.put_all({b"svc/%d" % n: stored("x" * 1000).encode() for n in range(6000)})
 
     assert len(manager.list().endpoints) == 6000
 
 
-def test_its_users_and_its_certificates_are_ours(
+def test_client_uses_certificates_of_the_channel_and_its_own_login(
     secure_etcd: Callable[..., Etcd], certificates: Certificates
 ) -> None:
-    """Certificates belong to the channel; each logs in for itself (python-etcd3: with TLS only)."""
+    """python-etcd3 logs in with TLS only."""
     etcd = secure_etcd(*auth.SERVER_FLAGS)
     auth.add_users(etcd)
     root, writer = (user.split(":") for user in (ROOT, WRITER))

@@ -1,4 +1,4 @@
-"""A program that holds an ``etcd3.Client`` registers servers, and calls them."""
+"""Registrations and channels work on the channel of an ``etcd3.Client``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from harness import Etcd, wait_until
 from harness.backends import Backend, Backends, method
-from harness.registrations import Told, holds
+from harness.registrations import EventLog, holds
 from harness.watcher import stored
 
 from etcdnaming import Endpoint, Registration, aio, insecure_channel
@@ -24,12 +24,12 @@ def backends() -> Iterator[Backends]:
         yield backends
 
 
-def test_a_registration_lives_longer_than_its_lease(
+def test_registration_outlives_its_ttl_on_the_channel_of_python_etcd3(
     etcd: Etcd, client: Client, etcd3_client: Any
 ) -> None:
-    """Kept alive through the channel of python-etcd3, which can be used on afterwards."""
-    endpoint, told = Endpoint("1.2.3.4:80"), Told()
-    with Registration(client, {"svc/e1": endpoint}, ttl=4, on_state=told) as registration:
+    """It is kept alive through that channel, which is still usable afterwards."""
+    endpoint, events = Endpoint("1.2.3.4:80"), EventLog()
+    with Registration(client, {"svc/e1": endpoint}, ttl=4, on_state=events) as registration:
         [lease] = etcd.leases()
         assert holds(etcd, "svc/e1", endpoint, lease)
         renewed = _renewed(etcd, lease)
@@ -37,12 +37,12 @@ def test_a_registration_lives_longer_than_its_lease(
             wait_until(lambda: next(renewed))
         assert (registration.lease, etcd.leases()) == (lease, [lease])
     assert (etcd.get("svc/"), etcd.leases()) == ({}, [])
-    assert "lost" not in told.kinds
+    assert "lost" not in events.kinds
     assert etcd3_client.get("svc/e1") == (None, None)
 
 
 def _renewed(etcd: Etcd, lease: int) -> Iterator[bool]:
-    """Tell each time whether the lease has longer to live than the last time."""
+    """Yield whether the lease has more time left than at the last look."""
     left = 0
     while True:
         before = left
@@ -51,17 +51,19 @@ def _renewed(etcd: Etcd, lease: int) -> Iterator[bool]:
         yield left > before
 
 
-def test_a_deleted_endpoint_is_put_back(etcd: Etcd, client: Client, etcd3_client: Any) -> None:
-    """Whoever deletes it."""
+def test_registration_puts_back_what_python_etcd3_deletes(
+    etcd: Etcd, client: Client, etcd3_client: Any
+) -> None:
+    """As after any deletion."""
     with Registration(client, {"svc/e1": Endpoint("1")}):
         etcd3_client.delete("svc/e1")
         wait_until(lambda: list(etcd.get("svc/")) == [b"svc/e1"])
 
 
-def test_a_channel_finds_servers_that_python_etcd3_has_put(
+def test_channel_finds_servers_that_python_etcd3_puts(
     client: Client, etcd3_client: Any, backends: Backends
 ) -> None:
-    """And follows them."""
+    """And follows their changes."""
     first, second = backends(), backends()
     etcd3_client.put("svc/e1", stored(first.addr))
     with insecure_channel("etcd:///svc", client) as channel:
@@ -71,10 +73,10 @@ def test_a_channel_finds_servers_that_python_etcd3_has_put(
         wait_until(lambda: who(b"", timeout=10).decode() == second.addr)
 
 
-def test_a_channel_for_asyncio_finds_them_too(
+def test_aio_channel_finds_servers_that_python_etcd3_puts(
     client: Client, etcd3_client: Any, backends: Backends
 ) -> None:
-    """Beside the threads of the other one."""
+    """Beside the threads of the other client."""
 
     async def ask(server: Backend) -> None:
         async with aio.insecure_channel("etcd:///svc", client) as channel:

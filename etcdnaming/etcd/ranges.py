@@ -1,0 +1,112 @@
+"""
+Read, count and delete ranges of keys in plain data: no protobuf message leaves this room.
+
+The one exception is `KeyValue`: the keys of a long list are handed out as etcd's own messages,
+which have these attributes, because a copy of each would take longer than decoding its value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol, TypeVar
+
+from ..model import Header
+from . import rpc_pb2 as rpc
+from .client import Client
+from .snapshot import read_snapshot
+
+__all__ = ["KeyValue", "count_keys", "delete_range", "header_of", "read_keys", "read_range"]
+
+Found = TypeVar("Found")
+
+
+class KeyValue(Protocol):
+    """A key as etcd stores it, to be read only."""
+
+    @property
+    def key(self) -> bytes: ...  # noqa: D102 - etcd's names
+    @property
+    def value(self) -> bytes: ...  # noqa: D102
+    @property
+    def create_revision(self) -> int: ...  # noqa: D102
+    @property
+    def mod_revision(self) -> int: ...  # noqa: D102
+    @property
+    def version(self) -> int: ...  # noqa: D102
+    @property
+    def lease(self) -> int: ...  # noqa: D102
+
+
+def header_of(header: rpc.ResponseHeader) -> Header:
+    """Return *header* as plain data."""
+    return Header(header.cluster_id, header.member_id, header.revision, header.raft_term)
+
+
+def read_range(  # noqa: PLR0913 - what etcd lets a reader choose
+    client: Client,
+    keys: tuple[bytes, bytes],
+    convert: Callable[[Sequence[KeyValue]], Iterable[Found]],
+    *,
+    revision: int = 0,
+    limit: int = 0,
+    serializable: bool = False,
+    keys_only: bool = False,
+) -> tuple[Header, list[Found], int, bool]:
+    """
+    Return what is stored in the range *keys* (first key, end) at one revision, however much it is.
+
+    That is the header of the answer, the converted keys in order, the number of keys in the range,
+    and whether *limit* left some out. *convert* is called with one part of them after another.
+
+    Raises:
+        CompactedError, FutureRevisionError: etcd does not have *revision*.
+    """
+    request = rpc.RangeRequest(
+        key=keys[0],
+        range_end=keys[1],
+        revision=revision,
+        limit=limit,
+        serializable=serializable,
+        keys_only=keys_only,
+    )
+    snapshot = read_snapshot(client, request, convert)
+    return header_of(snapshot.header), snapshot.found, snapshot.count, snapshot.more
+
+
+def read_keys(client: Client, keys: tuple[bytes, bytes], limit: int) -> tuple[list[bytes], bool]:
+    """Return the first keys of a range, at most *limit*, and whether there are more."""
+    answer = client.range(
+        rpc.RangeRequest(key=keys[0], range_end=keys[1], limit=limit, keys_only=True)
+    )
+    return [kv.key for kv in answer.kvs], answer.more
+
+
+def count_keys(
+    client: Client, keys: tuple[bytes, bytes], *, revision: int = 0, serializable: bool = False
+) -> tuple[Header, int]:
+    """Return the number of keys in a range, without reading them."""
+    answer = client.range(
+        rpc.RangeRequest(
+            key=keys[0],
+            range_end=keys[1],
+            revision=revision,
+            serializable=serializable,
+            count_only=True,
+        )
+    )
+    return header_of(answer.header), answer.count
+
+
+def delete_range(
+    client: Client, keys: tuple[bytes, bytes], *, previous: bool = False
+) -> tuple[Header, int, Sequence[KeyValue]]:
+    """
+    Delete a range of keys (an empty end: one key); return their number and, if *previous*, them.
+
+    Raises:
+        OutcomeUnknownError: It was sent, and no answer came.
+    """
+    answer = client.delete_range(
+        rpc.DeleteRangeRequest(key=keys[0], range_end=keys[1], prev_kv=previous)
+    )
+    return header_of(answer.header), answer.deleted, answer.prev_kvs

@@ -1,0 +1,133 @@
+"""
+Transactions of etcd in plain data: compares, operations, and what etcd found at their keys.
+
+They are flat, never nested: older etcd does not check permissions inside a nested transaction
+(GHSA-rfx7-8w68-q57q).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, TypeAlias
+
+from ..errors import EtcdError
+from ..model import Header
+from . import requests
+from . import rpc_pb2 as rpc
+from .answers import lacks_space
+from .client import Client
+from .ranges import KeyValue, header_of
+
+__all__ = ["Compare", "Delete", "Get", "Put", "TxnResult", "look_up", "transact"]
+
+
+class Compare(NamedTuple):
+    """*key* was last changed at *mod_revision*; 0: it does not exist, ``None``: it does."""
+
+    key: bytes
+    mod_revision: int | None
+
+
+class Put(NamedTuple):
+    """
+    Write *key*.
+
+    *keep_lease* needs a key that exists; it stays on its lease. *previous*: return what it held.
+    """
+
+    key: bytes
+    value: bytes
+    lease: int = 0
+    keep_lease: bool = False
+    previous: bool = False
+
+
+class Delete(NamedTuple):
+    """Delete *key*, and return what it held."""
+
+    key: bytes
+
+
+class Get(NamedTuple):
+    """Read *key*; *keys_only*: without its value."""
+
+    key: bytes
+    keys_only: bool = False
+
+
+class TxnResult(NamedTuple):
+    """
+    What a transaction did.
+
+    *succeeded*: all compares held. *found* is one item for each operation that was executed: what
+    etcd holds at its key, or held before, if that was asked for and the key existed.
+    """
+
+    succeeded: bool
+    header: Header
+    found: Sequence[KeyValue | None]
+
+
+Operation: TypeAlias = Put | Delete | Get
+
+
+def transact(
+    client: Client,
+    compares: Iterable[Compare],
+    success: Iterable[Operation],
+    failure: Iterable[Operation],
+) -> TxnResult:
+    """
+    Execute *success* if all *compares* hold, else *failure*, in one step.
+
+    Raises:
+        OutcomeUnknownError: It was sent, and no answer came.
+    """
+    answer = client.txn(
+        rpc.TxnRequest(
+            compare=map(_compare, compares),
+            success=map(_operation, success),
+            failure=map(_operation, failure),
+        )
+    )
+    return TxnResult(answer.succeeded, header_of(answer.header), [*map(_found, answer.responses)])
+
+
+def look_up(client: Client, keys: Sequence[bytes]) -> list[KeyValue | None]:
+    """Return what etcd stores at each of *keys*, with its value: at one revision, if it can."""
+    try:
+        answer = client.read([requests.get(key) for key in keys])
+    except EtcdError as exc:
+        if not lacks_space(exc):
+            raise
+        # etcd 3.5.1 with a full database refuses every transaction, even one that only reads.
+        return [_first(client.range(rpc.RangeRequest(key=key)).kvs) for key in keys]
+    return [_found(response) for response in answer.responses]
+
+
+def _compare(compare: Compare) -> rpc.Compare:
+    if compare.mod_revision is None:
+        return requests.is_there(compare.key)
+    return requests.is_at(compare.key, compare.mod_revision)  # an absent key is at 0
+
+
+def _operation(operation: Operation) -> rpc.RequestOp:
+    if isinstance(operation, Put):
+        key, value, lease, keep_lease, previous = operation
+        return requests.put(key, value, lease=lease, keep_lease=keep_lease, previous=previous)
+    if isinstance(operation, Delete):
+        return requests.delete(operation.key)
+    return (requests.get_key if operation.keys_only else requests.get)(operation.key)
+
+
+def _found(response: rpc.ResponseOp) -> KeyValue | None:
+    if response.HasField("response_put"):
+        put = response.response_put
+        return put.prev_kv if put.HasField("prev_kv") else None
+    if response.HasField("response_range"):
+        return _first(response.response_range.kvs)
+    return _first(response.response_delete_range.prev_kvs)
+
+
+def _first(found: Sequence[rpc.KeyValue]) -> KeyValue | None:
+    return found[0] if found else None

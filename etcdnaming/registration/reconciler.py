@@ -1,0 +1,287 @@
+"""
+Make etcd hold the keys of a registration: read, decide, write what is still as it was read.
+
+Every write is a compare: a key that changed since it was read is not overwritten but read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from typing import NamedTuple, TypeVar
+
+from .. import keys, wire
+from ..errors import (
+    ConflictError,
+    EtcdError,
+    InvalidValueError,
+    KeyHeldError,
+    LeaseNotFoundError,
+)
+from ..etcd import Client
+from ..etcd.answers import lacks_space
+from ..etcd.ranges import KeyValue
+from ..etcd.transactions import Compare, Delete, Get, Put, look_up, transact
+from ..model import Endpoint
+from .event import Kind, RegistrationEvent
+from .registered_keys import RegisteredKeys
+from .rules import Action, KeyState, Policy, RegisteredKey, StoredValue, decide
+
+__all__ = ["DeletionRefusedError", "Reconciler"]
+
+BATCH_SIZE = 32
+"""Keys in one transaction. A server may be configured to take less than the default of 128."""
+
+MAX_PASSES = 10
+"""Passes in which other clients may change the keys between a read and a write, before a pause."""
+
+Item = TypeVar("Item")
+
+
+class DeletionRefusedError(EtcdError):
+    """etcd has no space for the transaction that deletes keys."""
+
+
+class _Write(NamedTuple):
+    """A key to be written on *lease*, or (``None``) to be deleted."""
+
+    key: RegisteredKey
+    lease: int | None
+
+
+class Reconciler:
+    """
+    Makes etcd hold *registered_keys*; every change is passed to *report*.
+
+    It belongs to the thread that executes the loop's step. *removal* is the event for a deleted
+    key. *all_or_nothing*: a conflict is an error, as it is until all keys were registered once.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        registered_keys: RegisteredKeys,
+        policy: Policy,
+        report: Callable[[RegistrationEvent], None],
+    ) -> None:
+        self._client, self._keys = client, registered_keys
+        self._policy, self._report = policy, report
+        self.removal: Kind = "withdrawn"
+        self.all_or_nothing = True
+
+    def reconcile(self, lease: int, own: AbstractSet[int]) -> list[RegisteredKey]:
+        """
+        Do what `decide` says for each open key, and return these keys.
+
+        Without a *lease* only unwanted keys are handled. *own* are all leases of the registration.
+
+        Raises:
+            KeyHeldError: A key is attached to another lease, and the policy does not allow that.
+            LeaseNotFoundError: *lease* is gone.
+            DeletionRefusedError: etcd has no space for the transaction that deletes.
+            ConflictError: Other clients change the keys as fast as they are read.
+        """
+        for attempt in range(MAX_PASSES):
+            open_keys = [key for key in self._keys.open if lease or not self._is_wanted(key)]
+            self._read([key for key in open_keys if not key.current])
+            writes = self._decide_all(open_keys, lease, own)
+            if not writes:
+                return self._keys.close(open_keys)
+            # Deletions go first and apart from puts, which etcd refuses sooner for lack of space.
+            size = _batch_size(attempt)
+            for batch in _batches([each for each in writes if each.lease is None], size):
+                self._delete(batch)
+            for batch in _batches([each for each in writes if each.lease], size):
+                self._put(batch, lease)
+        raise ConflictError([keys.decode(each.key.key) for each in writes], MAX_PASSES)
+
+    def revoked(self, leases: AbstractSet[int], revision: int) -> None:
+        """Note that *leases* were revoked at *revision*, and that their keys went with them."""
+        for key in self._keys.all:
+            if key.seen is None or key.seen.lease not in leases:
+                continue
+            if self._is_wanted(key):
+                self._keys.doubt(key.key, 0)
+            else:
+                key.seen = None
+                _mark_unregistered(key)
+                self._report(_event(self.removal, key)._replace(revision=revision))
+
+    def _is_wanted(self, key: RegisteredKey) -> bool:
+        return self._keys.wanted and not key.removed
+
+    def _read(self, unread: Sequence[RegisteredKey]) -> None:
+        for batch in _batches(unread, BATCH_SIZE):
+            _note_all(batch, look_up(self._client, [key.key for key in batch]))
+
+    def _decide_all(
+        self, open_keys: Sequence[RegisteredKey], lease: int, own: AbstractSet[int]
+    ) -> list[_Write]:
+        """Return what has to be written; the other keys are accepted as they are."""
+        writes = []
+        for key in open_keys:
+            action = self._decide(key, lease, own)
+            if action is Action.ADOPT:
+                self._adopt(key)
+                action = self._decide(key, lease, own)
+            if action is Action.PUT:
+                writes.append(_Write(key, lease))
+            elif action is Action.DELETE:
+                writes.append(_Write(key, None))
+            else:
+                self._accept(key, action, lease)
+        return writes
+
+    def _decide(self, key: RegisteredKey, lease: int, own: AbstractSet[int]) -> Action:
+        return decide(key, lease, own, self._policy, wanted=self._is_wanted(key))
+
+    def _adopt(self, key: RegisteredKey) -> None:
+        if key.seen:
+            key.value, key.endpoint = key.seen.value, _endpoint(key.seen.value)
+            self._report(_event("changed", key)._replace(lease=key.seen.lease))
+
+    def _accept(self, key: RegisteredKey, action: Action, lease: int) -> None:
+        """Accept what etcd holds at *key*."""
+        if action is Action.KEEP:
+            _mark_registered(key, lease)
+        elif action is Action.WAIT:
+            self._wait(key)
+        elif action is Action.REPORT_CONFLICT:
+            self._give_up(key, "conflict")
+            if self.all_or_nothing:
+                raise KeyHeldError(keys.decode(key.key), _lease_seen(key))
+        elif action is Action.REPORT_TAKEN_OVER:
+            self._give_up(key, "taken_over")
+        elif action is Action.REPORT_DELETED:
+            # A key also vanishes when its lease ends, of which nothing may be known yet.
+            if self._client.lease_time_to_live(lease) <= 0:
+                raise LeaseNotFoundError("etcdserver: requested lease not found")
+            self._give_up(key, "deleted")
+        else:
+            _mark_unregistered(key)
+
+    def _give_up(self, key: RegisteredKey, kind: Kind) -> None:
+        self._report(_event(kind, key)._replace(holder=_lease_seen(key)))
+        key.state = KeyState.GIVEN_UP
+
+    def _wait(self, key: RegisteredKey) -> None:
+        if key.holder != _lease_seen(key):
+            key.holder = _lease_seen(key)
+            kind: Kind = "taken_over" if key.state is KeyState.REGISTERED else "waiting"
+            self._report(_event(kind, key)._replace(holder=key.holder))
+        _mark_unregistered(key)
+
+    def _delete(self, writes: Sequence[_Write]) -> None:
+        try:
+            revision = self._write(writes)
+        except EtcdError as exc:
+            if lacks_space(exc):
+                raise DeletionRefusedError(str(exc)) from exc
+            raise
+        for each in writes if revision else ():
+            _mark_unregistered(each.key)
+            self._report(_event(self.removal, each.key)._replace(revision=revision))
+
+    def _put(self, writes: Sequence[_Write], lease: int) -> None:
+        before = [(_taken_from(each.key), _reason(each.key, lease)) for each in writes]
+        for key, _ in writes:
+            if key.state is KeyState.REGISTERED and _lease_seen(key) != key.lease:
+                key.state = KeyState.UNREGISTERED  # until it is written
+        if not self._write(writes):
+            return
+        for each, (holder, reason) in zip(writes, before, strict=True):
+            _mark_registered(each.key, lease)
+            event = _event("registered", each.key)
+            self._report(event._replace(lease=lease, holder=holder, reason=reason))
+
+    def _write(self, writes: Sequence[_Write]) -> int:
+        """
+        Write all of them in one transaction if they are as last read, and return the revision.
+
+        Otherwise write nothing, note what etcd holds, and return 0.
+
+        Raises:
+            OutcomeUnknownError: There was no answer; the keys have to be read again.
+            LeaseNotFoundError: The lease is gone.
+        """
+        written = [each.key for each in writes]
+        for key in written:
+            key.current = False  # until there is an answer
+        result = transact(
+            self._client,
+            [Compare(key.key, key.seen.mod_revision if key.seen else 0) for key in written],
+            [
+                Delete(key.key) if lease is None else Put(key.key, key.value, lease)
+                for key, lease in writes
+            ],
+            [Get(key.key) for key in written],
+        )
+        if not result.succeeded:
+            _note_all(written, result.found)
+            return 0
+        revision = result.header.revision
+        for key, lease in writes:
+            key.current = True
+            key.seen = None if lease is None else StoredValue(revision, lease, key.value)
+        return revision
+
+
+def _batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _batch_size(attempt: int) -> int:
+    """
+    Return how many keys to write in one transaction.
+
+    One key that changes all the time must not keep the others from being written, so batches
+    shrink. But not in the first passes, in which all keys may turn out to exist, and all may
+    vanish at once because the lease of a predecessor ends.
+    """
+    return max(1, BATCH_SIZE >> 2 * max(0, attempt - 2))
+
+
+def _note_all(read: Sequence[RegisteredKey], found: Sequence[KeyValue | None]) -> None:
+    for key, kv in zip(read, found, strict=True):
+        key.seen = StoredValue(kv.mod_revision, kv.lease, kv.value) if kv else None
+        key.current = True
+
+
+def _event(kind: Kind, key: RegisteredKey) -> RegistrationEvent:
+    revision = key.seen.mod_revision if key.seen else 0
+    return RegistrationEvent(kind, keys.decode(key.key), key.endpoint, revision=revision)
+
+
+def _mark_registered(key: RegisteredKey, lease: int) -> None:
+    key.state, key.lease, key.stored = KeyState.REGISTERED, lease, key.endpoint
+    key.unsaved, key.holder = False, 0
+
+
+def _mark_unregistered(key: RegisteredKey) -> None:
+    key.lease = 0
+    if key.state is KeyState.REGISTERED:
+        key.state = KeyState.UNREGISTERED
+
+
+def _lease_seen(key: RegisteredKey) -> int:
+    return key.seen.lease if key.seen else 0
+
+
+def _taken_from(key: RegisteredKey) -> int:
+    return _lease_seen(key) if key.state is KeyState.NEW else 0
+
+
+def _reason(key: RegisteredKey, lease: int) -> str:
+    """Return why a key is written again, if it was registered before and *lease* is not new."""
+    if key.state is KeyState.UNREGISTERED and key.holder:
+        return "no other lease holds it any more"
+    if key.lease != lease or key.unsaved:
+        return ""
+    return "it was deleted" if key.seen is None else "it was put without a lease"
+
+
+def _endpoint(value: bytes) -> Endpoint | None:
+    try:
+        return wire.decode(value)
+    except InvalidValueError:
+        return None

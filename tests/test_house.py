@@ -98,7 +98,7 @@ def raw_names(path: str, text: str) -> Iterator[str]:
 @cache
 def aliases() -> dict[str, str]:
     """Return the modules that a package offers under another name, such as ``etcd.rpc``."""
-    found = {}
+    found: dict[str, str] = {}
     for path in filter(lambda path: path.endswith("__init__.py"), files()):
         package = ".".join(["etcdnaming", *Path(path).parent.parts])
         for node in ast.walk(ast.parse((PACKAGE / path).read_text("utf-8"))):

@@ -19,7 +19,6 @@ from typing import Any
 
 import pytest
 import yaml
-from etcdnaming.cli.grammar.durations import parse_duration
 from harness import READER, Certificates, Etcd, Spawn
 from harness.backends import Backends
 from harness.examples import EXAMPLES, SERVER, replaced
@@ -28,6 +27,7 @@ from harness.waiting import wait_until
 from harness.xds import Language, Xds
 
 from etcdnaming.cli.commands.xds_bridge import command
+from etcdnaming.cli.parsing import parse_duration
 from etcdnaming.sandbox import free_port
 
 MANIFEST = EXAMPLES / "xds" / "bridge.yaml"

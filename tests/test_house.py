@@ -15,7 +15,7 @@ PACKAGE = TOP / "etcdnaming"
 # Who may import it, by the beginning of its path.
 DOORS = {
     "click": ("cli/",),
-    "grpc": ("etcd/", "resolver/", "aio/", "probing/health.py", "xds/bridge/"),
+    "grpc": ("etcd/", "resolver/", "aio/", "probing.py", "xds/bridge/"),
     "prometheus_client": ("xds/bridge/metrics.py",),
     "rich": ("cli/output/",),
     "logging": ("log.py", "cli/commands/xds_bridge.py"),
@@ -38,8 +38,8 @@ KNOWS: dict[str, set[str]] = {
     "forking.py": set(),
     "etcd/": {"errors", "etcd", "forking", "log", "model"},
     "process/": {"process"},
-    "probing/": {"probing"},
-    "xds/": {"errors", "etcd", "keys", "model", "resolver", "endpoints", "xds"},
+    "probing.py": set(),
+    "xds/": {"addresses", "errors", "etcd", "keys", "model", "resolver", "endpoints", "xds"},
 }
 
 

@@ -22,7 +22,7 @@ from .output.stdout import check_open
 from .output.terminal import is_terminal
 from .settings.credentials import find_credentials
 from .settings.known import CONNECTION, CREDENTIALS, DEBUG, REFUSED, WRITE_OUT
-from .settings.setting import check_variables, find
+from .settings.setting import PREFIXES, find
 from .signals import unwinding
 
 if TYPE_CHECKING:
@@ -169,11 +169,16 @@ class App:
         _check_limits()
         with _unless_set(GRPC_VARIABLES):
             from ..etcd import Client  # imports gRPC
-
-        used = self._found(each for each in CREDENTIALS if each.key in login)
-        check_variables({**found, **used})
         values = {name: value for name, (value, _) in found.items()}
-        return Client(**values, **login, quiet=quiet)
+        try:
+            return Client(**values, **login, quiet=quiet)
+        except InvalidSettingError as exc:
+            # The variable is named, because it may be set far away; a flag is in sight.
+            used = self._found(each for each in CREDENTIALS if each.key in login)
+            source = {**found, **used}.get(exc.setting, ("", ""))[1]
+            if source.startswith(PREFIXES):
+                raise InvalidSettingError(f"{source}: {exc}", setting=exc.setting) from exc
+            raise
 
     def _found(self, settings: Iterable[Setting]) -> dict[str, Value]:
         return {each.key: find(each, self._flags, self._environ) for each in settings}

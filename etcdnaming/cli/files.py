@@ -8,6 +8,8 @@ import click
 
 __all__ = ["display_name", "read_bytes"]
 
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
 
 def display_name(path: str) -> str:
     """Return *path* as messages show it."""
@@ -16,7 +18,7 @@ def display_name(path: str) -> str:
 
 def read_bytes(path: str) -> bytes:
     """
-    Return the content of the file at *path*.
+    Return all of the file at *path*, without a byte order mark.
 
     Raises:
         click.UsageError: The file can't be read.
@@ -26,6 +28,6 @@ def read_bytes(path: str) -> bytes:
     try:
         with click.open_file(path, "rb") as file:
             data: bytes = file.read()
-            return data
+            return data.removeprefix(_BYTE_ORDER_MARK)
     except OSError as exc:
         raise click.UsageError(f"{display_name(path)}: {exc.strerror}") from exc

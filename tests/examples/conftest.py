@@ -1,4 +1,4 @@
-"""What the examples need to be run."""
+"""Fixtures for the tests of examples/."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.process import Process
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., Process]]:
-    """``start(words, variables)``: it runs until the end of the test."""
+    """``start(words, variables)``: run a command until the end of the test."""
     started: list[Process] = []
 
     def start(words: Sequence[str], variables: Mapping[str, str]) -> Process:
@@ -27,6 +27,6 @@ def start() -> Iterator[Callable[..., Process]]:
 
 @pytest.fixture
 def backends() -> Iterator[Backends]:
-    """``backends()`` starts a server."""
+    """``backends()``: start a server."""
     with closing(Backends()) as backends:
         yield backends

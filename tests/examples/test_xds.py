@@ -1,8 +1,8 @@
 """
-The examples of the xDS bridge: the words of the files themselves, with only places exchanged.
+Run the examples of the xDS bridge, with addresses and paths replaced.
 
-Its fields are checked by `make lint`, and by systemd-analyze. Not seen here: what a kubelet and
-systemd make of those fields.
+`make lint` and systemd-analyze check their fields. Not tested: what a kubelet and systemd do with
+them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,20 +51,20 @@ def pod() -> Any:
 
 
 def settings(name: str) -> list[str]:
-    """Return the values of a setting of the unit; lines that end in a backslash go on."""
+    """Return the values of a setting of the unit; a backslash continues a line."""
     text = UNIT.read_text("utf-8").replace("\\\n", "")
     return re.findall(rf"^{name}=(.*)$", text, re.MULTILINE)
 
 
 def drain(words: list[str]) -> float:
-    """Return for how long it drains."""
+    """Return the seconds of ``--drain`` in a command line."""
     with command.make_context("xds-bridge", words[2:]) as context:
         return float(context.params["drain"])
 
 
 @pytest.fixture
 def guarded_etcd(auth_etcd: Callable[..., Etcd]) -> Etcd:
-    """One with a user who may read below ``foo/``, and nothing else."""
+    """Return an etcd with a user who may only read below ``foo/``."""
     etcd = auth_etcd()
     etcd.ctl("role", "grant-permission", NAME, "read", "foo/", "--prefix")
     etcd.put("foo/bar/svc/e1", '{"Addr":"10.0.0.1:80"}')
@@ -77,7 +78,7 @@ def test_client_in_each_language_calls_the_service(
     tmp_path: Path,
     language: Language,
 ) -> None:
-    """The server of the container example is found by the bridge of the unit."""
+    """The server of the container example, found through the bridge of the unit."""
     port, admin = free_port(), free_port()
     server = start([sys.executable, str(SERVER), "--port", str(port)], {})
     guarded_etcd.put("foo/bar/svc/e1", f'{{"Addr":"127.0.0.1:{port}"}}')
@@ -87,13 +88,13 @@ def test_client_in_each_language_calls_the_service(
     env = dict(each.split("=", 1) for each in settings("Environment"))
     places = {"https://etcd.example.com:2379": guarded_etcd.endpoint, "bridge": NAME}
     env = dict(zip(env, replaced([*env.values()], places), strict=True))
-    ours = {
+    here = {
         "/usr/local/bin/etcdnaming": "etcdnaming",
         "/run/etcdnaming-xds-bridge/xds.sock": socket,
         "18001": str(admin),
         "${CREDENTIALS_DIRECTORY}": str(tmp_path),
     }
-    bridge = start(replaced(shlex.split(said), ours), env)
+    bridge = start(replaced(shlex.split(said), here), env)
     bridge.wait_for_err("serving 1 services with 1 endpoints below foo", 30)
     [shown] = re.findall(r"^# +(etcdnaming xds-bootstrap .*) >", UNIT.read_text(), re.MULTILINE)
     words = replaced(shlex.split(shown), {"/run/etcdnaming-xds-bridge/xds.sock": socket})
@@ -113,7 +114,7 @@ def test_client_in_each_language_calls_the_service(
     )
 
 
-def test_pods_serve_by_tls_and_are_ready_when_they_do(
+def test_bridge_pod_is_ready_when_it_serves_by_tls(
     guarded_etcd: Etcd,
     certificates: Certificates,
     backends: Backends,
@@ -121,7 +122,7 @@ def test_pods_serve_by_tls_and_are_ready_when_they_do(
     spawn: Spawn,
     tmp_path: Path,
 ) -> None:
-    """By a user who may read below the prefix, and no more."""
+    """With a user who may only read below the prefix."""
     backend = backends()
     guarded_etcd.put("foo/bar/svc/e1", f'{{"Addr":"{backend.addr}"}}')
     [container] = pod()["containers"]
@@ -132,7 +133,7 @@ def test_pods_serve_by_tls_and_are_ready_when_they_do(
         ("tls.key", certificates.server.key.read_bytes()),
     ):
         (tmp_path / name).write_bytes(content)
-    ours = {
+    here = {
         "/run/secrets/tls": str(tmp_path),
         "/run/secrets/etcd": str(tmp_path),
         "0.0.0.0:18000": f"127.0.0.1:{port}",
@@ -141,11 +142,11 @@ def test_pods_serve_by_tls_and_are_ready_when_they_do(
     known = {each["name"]: each["value"] for each in container["env"]}
     assert {*known} == {"ETCDNAMING_ENDPOINTS", "ETCDNAMING_CACERT", "ETCDNAMING_USER"}
     env = {"ETCDNAMING_ENDPOINTS": guarded_etcd.endpoint, "ETCDNAMING_USER": NAME}
-    bridge = start(replaced(container["command"], ours), env)
+    bridge = start(replaced(container["command"], here), env)
     for probe in ("readinessProbe", "livenessProbe"):
         request = container[probe]["httpGet"]
         assert request["port"] == "admin"
-        wait_until(lambda path=request["path"]: is_ok(admin, path), 30)
+        wait_until(partial(is_ok, admin, request["path"]), 30)
 
     xds = Xds(spawn, tmp_path)
     try:
@@ -158,7 +159,7 @@ def test_pods_serve_by_tls_and_are_ready_when_they_do(
 
 
 def is_ok(port: int, path: str) -> bool:
-    """Return whether a page says that all is well."""
+    """Return whether a page answers with success."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
             return bool(answer.status == 200)
@@ -166,8 +167,8 @@ def is_ok(port: int, path: str) -> bool:
         return False
 
 
-def test_there_is_time_to_drain() -> None:
-    """Whoever starts it kills it after that."""
+def test_bridge_grace_period_is_longer_than_the_drain() -> None:
+    """Kubernetes and systemd send SIGKILL after it."""
     [container] = pod()["containers"]
     assert pod()["terminationGracePeriodSeconds"] > drain(
         replaced(container["command"], {"--tls-cert=/run/secrets/tls": "--tls-cert="})
@@ -176,8 +177,8 @@ def test_there_is_time_to_drain() -> None:
     assert parse_duration(grace) > drain(shlex.split(said))
 
 
-def test_every_file_that_is_named_is_mounted() -> None:
-    """Where nothing else can be written."""
+def test_bridge_pod_mounts_every_file_it_names() -> None:
+    """The root file system is read-only."""
     [container] = pod()["containers"]
     mounts = {each["mountPath"]: each["name"] for each in container["volumeMounts"]}
     volumes = {each["name"]: each["secret"]["secretName"] for each in pod()["volumes"]}
@@ -186,8 +187,8 @@ def test_every_file_that_is_named_is_mounted() -> None:
     assert {*named} == {*mounts}
 
 
-def test_systemd_understands_the_unit(tmp_path: Path) -> None:
-    """All of it: what it does not know is a line on its stderr."""
+def test_bridge_unit_has_only_settings_that_systemd_knows(tmp_path: Path) -> None:
+    """systemd-analyze prints a line for each unknown one."""
     if not (analyze := shutil.which("systemd-analyze")):
         pytest.skip("no systemd here")
     unit = tmp_path / UNIT.name

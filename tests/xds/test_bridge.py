@@ -21,7 +21,7 @@ from harness.waiting import listens
 from harness.xds import Bridge, Language, Xds, addresses
 
 from etcdnaming import Client
-from etcdnaming.probing.health import trouble_with_health
+from etcdnaming.probing import check_grpc_health
 from etcdnaming.sandbox import free_port
 from etcdnaming.xds.names import Kind
 
@@ -480,9 +480,9 @@ def test_second_signal_skips_the_waiting(xds: Xds) -> None:
 
 def test_health_is_that_of_grpc(bridge: Bridge) -> None:
     """Of the whole, and of its service; no other is known."""
-    assert trouble_with_health(bridge.address, "", 10) == ""
-    assert trouble_with_health(bridge.address, ADS, 10) == ""
-    assert "NOT_FOUND" in trouble_with_health(bridge.address, "other", 10)
+    assert check_grpc_health(bridge.address, "", 10) == ""
+    assert check_grpc_health(bridge.address, ADS, 10) == ""
+    assert "NOT_FOUND" in check_grpc_health(bridge.address, "other", 10)
 
 
 def test_pages_show_who_has_what(xds: Xds, bridge: Bridge, service: Service, etcd: Etcd) -> None:
@@ -638,7 +638,7 @@ def test_bridge_goes_on_when_its_log_is_closed(etcd: Etcd, service: Service) -> 
         process.stderr.close()
         wait_until(lambda: listens(f"127.0.0.1:{port}"), 30)
         service.add("10.0.0.1")
-        assert trouble_with_health(f"127.0.0.1:{port}", "", 10) == ""
+        assert check_grpc_health(f"127.0.0.1:{port}", "", 10) == ""
     finally:
         process.kill()
         process.wait()

@@ -32,7 +32,7 @@ def python(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         return Path(sys.executable)
     venv = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-    pip = [venv / "bin" / "pip", "install", "--quiet", f"grpcio=={request.param}"]
+    pip = [str(venv / "bin" / "pip"), "install", "--quiet", f"grpcio=={request.param}"]
     subprocess.run(pip, check=True)
     return venv / "bin" / "python"
 

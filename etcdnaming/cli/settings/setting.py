@@ -1,12 +1,12 @@
 """
-Find the value of a setting, and check values from the environment.
+Find the value of a setting.
 
 A flag wins over ``ETCDNAMING_X``, that over ``ETCDCTL_X``, that over the default.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 from ...errors import InvalidSettingError
@@ -16,7 +16,6 @@ __all__ = [
     "Setting",
     "Value",
     "check_supported",
-    "check_variables",
     "find",
     "from_environment",
 ]
@@ -97,42 +96,3 @@ def check_supported(setting: Setting, value: Any, source: str) -> None:
     """
     if setting.refusal and value != setting.default:
         raise InvalidSettingError(f"{source}: {setting.refusal}")
-
-
-def check_variables(found: Mapping[str, Value]) -> None:
-    """
-    Check the values in *found* that come from the environment, before they are used.
-
-    A later error could not say which variable was wrong.
-
-    Raises:
-        InvalidSettingError: A value can't be used; the error names the variable.
-    """
-    for name, (value, source) in found.items():
-        if source.startswith(PREFIXES) and name in _CHECKS:
-            try:
-                _CHECKS[name](value)
-            except OSError as exc:
-                raise InvalidSettingError(f"{source}: {value}: {exc.strerror}") from exc
-            except InvalidSettingError as exc:
-                raise InvalidSettingError(f"{source}: {exc}") from exc
-
-
-def _check_endpoints(endpoints: Sequence[str]) -> None:
-    from ...etcd.addresses import parse_addresses  # imports gRPC
-
-    parse_addresses(endpoints)
-
-
-def _check_file(name: str) -> None:
-    with open(name, "rb"):
-        pass
-
-
-_CHECKS: Mapping[str, Callable[[Any], None]] = {
-    "endpoints": _check_endpoints,
-    "cacert": _check_file,
-    "cert": _check_file,
-    "key": _check_file,
-    "password_file": _check_file,
-}

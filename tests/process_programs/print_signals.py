@@ -1,4 +1,4 @@
-"""Print the number of each signal that comes, until killed."""
+"""Print the number of each signal that arrives, until killed."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def create_registration(
     from ...registration.registration import Registration  # the lazy import of gRPC
 
     endpoints = _complete(updates, app.local_address, tells)
-    with silent("etcdnaming.addresses"):  # `settle` has warned already
+    with silent("etcdnaming.addresses"):  # `complete` has warned already
         return Registration(app.client(), endpoints, on_state=on_state, **settings)
 
 

@@ -15,7 +15,7 @@ PACKAGE = TOP / "etcdnaming"
 # The modules that may import it, by the beginning of their paths.
 DOORS = {
     "click": ("cli/",),
-    "grpc": ("etcd/", "resolver/", "aio/", "probing/health.py", "xds/bridge/"),
+    "grpc": ("etcd/", "resolver/", "aio/", "probing.py", "xds/bridge/"),
     "prometheus_client": ("xds/bridge/metrics.py",),
     "rich": ("cli/output/",),
     "logging": ("log.py", "cli/commands/xds_bridge.py"),
@@ -39,7 +39,7 @@ KNOWS: dict[str, set[str]] = {
     "fork.py": set(),
     "etcd/": {"errors", "etcd", "fork", "log", "model"},
     "process/": {"process"},
-    "probing/": {"probing"},
+    "probing.py": set(),
     "xds/": {"addresses", "endpoints", "errors", "etcd", "keys", "model", "resolver", "xds"},
     "registration/": {
         "addresses",

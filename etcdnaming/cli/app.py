@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TextIO, TypeVar
 
 import click
 
+from ..errors import InvalidSettingError
 from .failures import UnsupportedFormatError
 from .output.stdout import check_open
 from .settings.credentials import credentials
 from .settings.global_options import given
 from .settings.known import CONNECTION, CREDENTIALS, DEBUG, REFUSED, WRITE_OUT
-from .settings.setting import find
+from .settings.setting import PREFIXES, find
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -193,12 +194,16 @@ class App:
         _check_limits()
         with _unless_set(GRPC):
             from ..etcd import Client  # the door to gRPC
-        from .settings.variables import check_variables
-
-        said = self._found(each for each in CREDENTIALS if each.key in login)
-        check_variables({**found, **said})
         values = {name: value for name, (value, _) in found.items()}
-        return Client(**values, **login, quiet=quiet)
+        try:
+            return Client(**values, **login, quiet=quiet)
+        except InvalidSettingError as exc:
+            # The variable is named, because it may be set far away; a flag is in sight.
+            used = self._found(each for each in CREDENTIALS if each.key in login)
+            source = {**found, **used}.get(exc.setting, ("", ""))[1]
+            if source.startswith(PREFIXES):
+                raise InvalidSettingError(f"{source}: {exc}", setting=exc.setting) from exc
+            raise
 
     def _found(self, settings: Iterable[Setting]) -> dict[str, Value]:
         return {each.key: find(each, self._flags, self._environ) for each in settings}

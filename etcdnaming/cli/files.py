@@ -8,6 +8,8 @@ import click
 
 __all__ = ["name_of", "read_bytes"]
 
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
 
 def name_of(path: str) -> str:
     """Return what to call *path* in a message."""
@@ -16,7 +18,7 @@ def name_of(path: str) -> str:
 
 def read_bytes(path: str) -> bytes:
     """
-    Return all of the file at *path*.
+    Return all of the file at *path*, without a byte order mark.
 
     Raises:
         click.UsageError: There is no such file, or it can't be read.
@@ -26,6 +28,6 @@ def read_bytes(path: str) -> bytes:
     try:
         with click.open_file(path, "rb") as file:
             data: bytes = file.read()
-            return data
+            return data.removeprefix(_BYTE_ORDER_MARK)
     except OSError as exc:
         raise click.UsageError(f"{name_of(path)}: {exc.strerror}") from exc

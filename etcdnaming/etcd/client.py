@@ -70,11 +70,13 @@ class Client:
         channel: A channel to etcd the program already has; it is used as it is and never closed.
 
         cacert, cert, key: Files, PEM. Any of them switches TLS on; each is read again for every
-            new connection.
+            new connection. What is no regular file, as a pipe, is read once, now, and kept.
 
-        insecure_transport: ``False`` switches TLS on with the machine's own CAs.
+        insecure_transport: ``False`` switches TLS on with the machine's own CAs, and those of
+            ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``.
 
-        user, password, password_file: Who we are. The file is read again for every login.
+        user, password, password_file: The login. The file is read again for every login; what is no
+            regular file is read once.
 
         auth_jwt_token: A token to send as it is, instead of logging in.
 
@@ -114,24 +116,32 @@ class Client:
         if min(dial_timeout, command_timeout, keepalive_timeout) <= 0:
             raise InvalidSettingError("timeouts must be more than 0")
         dial_timeout, command_timeout = min(dial_timeout, LONGEST), min(command_timeout, LONGEST)
-        login = Login(
-            user=user,
-            password=password,
-            password_file=password_file,
-            auth_jwt_token=auth_jwt_token,
-        )
-        self._members: Members
-        if channel is not None:
-            self._members = GivenMember(channel)
-        else:
-            self._members = DialledMembers(
-                parse_addresses([endpoints] if isinstance(endpoints, str) else endpoints),
-                Security(cacert=cacert, cert=cert, key=key, insecure_transport=insecure_transport),
-                _keepalive(keepalive_time, keepalive_timeout),
-                dial_timeout,
-                quiet=quiet,
-            )
         self.timeout = dial_timeout + command_timeout
+        self._members: Members
+        with within(self.timeout):  # for files that are pipes
+            login = Login(
+                user=user,
+                password=password,
+                password_file=password_file,
+                auth_jwt_token=auth_jwt_token,
+                timeout=self.timeout,
+            )
+            if channel is not None:
+                self._members = GivenMember(channel)
+            else:
+                self._members = DialledMembers(
+                    parse_addresses([endpoints] if isinstance(endpoints, str) else endpoints),
+                    Security(
+                        cacert=cacert,
+                        cert=cert,
+                        key=key,
+                        insecure_transport=insecure_transport,
+                        timeout=self.timeout,
+                    ),
+                    _keepalive(keepalive_time, keepalive_timeout),
+                    dial_timeout,
+                    quiet=quiet,
+                )
         self.caller = Caller(
             self._members, login, dial_timeout=dial_timeout, command_timeout=command_timeout
         )

@@ -31,7 +31,7 @@ from .deadline import Deadline
 from .history import AnotherHistoryError, History
 from .mailbox import Mailbox
 from .news import Connected, Disconnected, Events, News, Reading
-from .streams import Streams, refusal
+from .streams import Streams
 from .substream import AskAgainError, Substream
 from .threads import full_jitter
 
@@ -76,7 +76,7 @@ class Follower:
         self._history, self._streams = history, streams
         self._first_revision, self._news = revision, news
         self._begun = self._lost = False
-        self._told: type[News] | None = None
+        self._told: News | None = None
         self._failures = self._undelivered = 0
         self._fragments: list[rpc.Event] = []
 
@@ -190,7 +190,7 @@ class Follower:
 
     def _receive(self, response: rpc.WatchResponse, stream: Substream) -> None:
         if response.canceled:
-            raise refusal(response, stream.member)
+            raise self._streams.refusal(response, stream.member)
         self._fragments.extend(response.events)
         if response.fragment or not self._fragments:
             return
@@ -204,7 +204,10 @@ class Follower:
         """Pause before the next attempt."""
         self._lost |= read_again
         if self._failures or not isinstance(exc, _READ_AGAIN):
-            self._tell(Disconnected(str(exc)))
+            # A broken file or login has to be repaired: reported even if the outage is known.
+            self._tell(
+                Disconnected(str(exc)), anew=isinstance(exc, (TLSError, AuthenticationError))
+            )
         if self._failures:
             self._streams.pause(full_jitter(self._failures, LONGEST_PAUSE))
         self._failures += 1
@@ -219,8 +222,8 @@ class Follower:
         passing = isinstance(exc, (ConnectionFailedError, InvalidAnswerError, NotNowError))
         return not passing or isinstance(exc, TLSError)
 
-    def _tell(self, news: Connected | Disconnected) -> None:
-        """Tell it once."""
-        if type(news) is not self._told:
-            self._told = type(news)
+    def _tell(self, news: Connected | Disconnected, *, anew: bool = False) -> None:
+        """Report a change of the connection; *anew*: also if only its reason is another one."""
+        if type(news) is not type(self._told) or (anew and news != self._told):
+            self._told = news
             self._news.put(news)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from ..errors import CompactedError, ConnectionFailedError, EtcdError
+from ..errors import CompactedError, ConnectionFailedError, EtcdError, PermissionDeniedError
 from . import rpc_pb2 as rpc
 from .answers import understand_text
 from .carriers import open_watch
@@ -12,7 +12,7 @@ from .client import Client
 from .stream import LATE
 from .substream import Substream
 
-__all__ = ["Streams", "refusal"]
+__all__ = ["Streams"]
 
 
 class Streams:
@@ -56,7 +56,7 @@ class Streams:
         """
         stream = self._open(revision)
         try:
-            _expect_acceptance(stream)
+            self._expect_acceptance(stream)
         except BaseException:
             stream.close()
             raise
@@ -67,7 +67,20 @@ class Streams:
         with self.open(revision) as stream:
             while response := stream.take(LATE):
                 if response.canceled:
-                    raise refusal(response, stream.member)
+                    raise self.refusal(response, stream.member)
+
+    def refusal(self, response: rpc.WatchResponse, member: str) -> EtcdError:
+        """Return why *member* has ended the watch."""
+        if response.compact_revision:
+            return CompactedError(
+                "etcdserver: mvcc: required revision has been compacted: "
+                f"the compact revision is {response.compact_revision}"
+            )
+        error = understand_text(response.cancel_reason, member)
+        if isinstance(error, PermissionDeniedError):
+            asked = rpc.WatchCreateRequest(key=self._start, range_end=self._end)
+            return self._client.caller.explain(error, asked)
+        return error
 
     def _open(self, revision: int) -> Substream:
         create = rpc.WatchCreateRequest(
@@ -80,21 +93,10 @@ class Streams:
                 stream.close()
         return stream
 
-
-def _expect_acceptance(stream: Substream) -> None:
-    response = stream.first()
-    if response is not None and response.canceled:  # whatever its watch id, and "created" too
-        raise refusal(response, stream.member)
-    if response is None or not response.created:
-        stream.leave()
-        raise ConnectionFailedError(f"{stream.member}: the watch does not begin")
-
-
-def refusal(response: rpc.WatchResponse, member: str) -> EtcdError:
-    """Return why *member* has ended the watch."""
-    if response.compact_revision:
-        return CompactedError(
-            "etcdserver: mvcc: required revision has been compacted: "
-            f"the compact revision is {response.compact_revision}"
-        )
-    return understand_text(response.cancel_reason, member)
+    def _expect_acceptance(self, stream: Substream) -> None:
+        response = stream.first()
+        if response is not None and response.canceled:  # whatever its watch id, and "created" too
+            raise self.refusal(response, stream.member)
+        if response is None or not response.created:
+            stream.leave()
+            raise ConnectionFailedError(f"{stream.member}: the watch does not begin")

@@ -13,6 +13,7 @@ from ..errors import (
     AuthenticationError,
     ClientClosedError,
     ConnectionFailedError,
+    EtcdError,
     EtcdnamingError,
     KeyHeldError,
     LeaseNotFoundError,
@@ -162,6 +163,9 @@ class RegistrationLoop:
 
     def _lease_state_changed(self, lease: int, state: LeaseState, reason: str) -> None:
         """Note the new state of *lease*, in a keep-alive thread; a loss is reported at once."""
+        if state is LeaseState.BLOCKED:
+            self._call_back(RegistrationEvent("error", reason=reason, error=EtcdError(reason)))
+            return
         if state is LeaseState.GONE:
             self._post(partial(self._drop_lease, lease, reason))
         elif self._status.health.update(lease, silent=state is LeaseState.SILENT):
@@ -253,7 +257,8 @@ class RegistrationLoop:
 
     def _is_new_error(self, exc: Exception) -> bool:
         passing = isinstance(exc, (ConnectionFailedError, OutcomeUnknownError))
-        passing = passing and not isinstance(exc, NoSpaceError)  # it lasts until space is made
+        # Neither a full database nor a broken file is repaired by waiting.
+        passing = passing and not isinstance(exc, (NoSpaceError, TLSError))
         if passing and (self._is_registered or self._status.health.lost):
             return False  # if it lasts, the loss of the lease is reported, with its reason
         return str(exc) not in self._reported_errors

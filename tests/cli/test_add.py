@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from harness import Etcd, Result, Run, wait_until
-from harness.auth import READER, WRITER
+from harness.auth import READER, READER_NEEDS, WRITER
 from harness.hostile import HostileProxy
 
 from etcdnaming.etcd import rpc
@@ -350,7 +350,11 @@ def test_a_reader_can_not_write(auth_etcd: Callable[..., Etcd]) -> None:
 
     result = Run(etcd.endpoint)("--user", READER, "add", "svc/e1", "--addr", "1:2")
 
-    assert result == Result(1, "", "Error: etcdserver: permission denied\n")
+    assert result == Result(
+        1,
+        "",
+        f"{READER_NEEDS} readwrite permission on svc/e1\n",
+    )
     assert etcd.get("") == {b"svc/e1": b"{}"}
 
 

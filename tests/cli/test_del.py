@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from harness import Etcd, Result, Run, Terminal
-from harness.auth import READER, WRITER
+from harness.auth import READER, READER_NEEDS, WRITER
 
 ONE = '{"Op":0,"Addr":"1:1","Metadata":null}'
 
@@ -264,7 +264,9 @@ def test_a_reader_can_not_delete(auth_etcd: Callable[..., Etcd]) -> None:
     one = run("--user", READER, "del", "svc/e1")
     all_of_it = run("--user", READER, "del", "--all", "svc/", "--yes")
 
-    assert one == all_of_it == Result(1, "", "Error: etcdserver: permission denied\n")
+    needs = f"{READER_NEEDS} readwrite permission on"
+    assert one == Result(1, "", f"{needs} svc/e1\n")
+    assert all_of_it == Result(1, "", f"{needs} the prefix svc/\n")
     assert list(etcd.get("")) == [b"svc/e1"]
 
 

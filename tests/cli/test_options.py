@@ -87,7 +87,9 @@ def test_a_flag_beside_its_variable_is_no_error(run: Run, one: Etcd) -> None:
         ("ETCDCTL_MAX_RECV_BYTES", "-1", "'-1' is not a number of bytes"),
         ("ETCDNAMING_ENDPOINTS", "abc", "etcd endpoint 'abc' is not HOST:PORT"),
         ("ETCDCTL_CACERT", "/nowhere", "/nowhere: No such file or directory"),
-        ("ETCDCTL_CERT", "/", "/: Is a directory"),
+        ("ETCDCTL_CACERT", "/", "/: Is a directory"),
+        ("ETCDCTL_CACERT", "/dev/null", "/dev/null: empty"),
+        ("ETCDCTL_CERT", "/", "cert and key go together: key is missing"),
     ],
 )
 def test_names_the_variable_that_is_wrong(run: Run, variable: str, text: str, reason: str) -> None:
@@ -394,7 +396,7 @@ def test_name_and_password_may_come_from_different_places(
             "/nowhere: No such file or directory",
         ),
         (["--cacert", "/nowhere"], {}, "/nowhere: No such file or directory"),
-        (["--cert", "/dev/null"], {}, "--cert and --key go together: one of them is missing"),
+        (["--cert", "/dev/null"], {}, "cert and key go together: key is missing"),
         (["--endpoints", "nowhere"], {}, "etcd endpoint 'nowhere' is not HOST:PORT"),
         (
             [],

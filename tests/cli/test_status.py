@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from harness import Certificates, Etcd, Result, Run, Spawn
-from harness.auth import READER
+from harness.auth import READER, READER_NEEDS
 from harness.cli import Word
 
 import etcdnaming.cli
@@ -185,7 +185,7 @@ def test_a_missing_user_is_told_apart(auth_etcd: Callable[..., Etcd]) -> None:
 
     assert (nobody.status, reader.status) == (2, 1)
     assert "(--user)" in nobody.err
-    assert reader.err == "Error: etcdserver: permission denied\n"
+    assert reader.err == f"{READER_NEEDS} read permission on the prefix other/\n"
 
 
 def test_each_way_for_tls_to_fail_has_its_own_words(

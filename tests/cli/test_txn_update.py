@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from harness import Etcd, Result, Run, Terminal
-from harness.auth import READER, WRITER
+from harness.auth import READER, READER_NEEDS, WRITER
 from harness.hostile import HostileProxy
 
 from etcdnaming.etcd import rpc
@@ -453,7 +453,11 @@ def test_a_reader_can_not_write(auth_etcd: Callable[..., Etcd]) -> None:
         "--user", READER, "txn-update", "--add=svc/e1=1:2", "--add=svc/e2=1:2"
     )
 
-    assert result == Result(1, "", "Error: etcdserver: permission denied\n")
+    assert result == Result(
+        1,
+        "",
+        f"{READER_NEEDS} readwrite permission on svc/e1, svc/e2\n",
+    )
     assert etcd.get("") == {b"svc/e1": value("1:1")}
 
 

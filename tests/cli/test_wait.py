@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import pytest
 from harness import AT_ONCE, READER, Etcd, Result, Run, Spawn, Terminal
+from harness.auth import READER_NEEDS
 from harness.picture import Picture
 from harness.watcher import put
 
@@ -145,7 +146,11 @@ def test_who_may_not_read_need_not_wait(spawn: Spawn, auth_etcd: Callable[..., E
     refused = spawn("wait", "other", where, f"--user={READER}").finish()
     unknown = spawn("wait", "svc", where, "--user=reader:wrong").finish()
 
-    assert refused == Result(1, "", "Error: etcdserver: permission denied\n")
+    assert refused == Result(
+        1,
+        "",
+        f"{READER_NEEDS} read permission on the prefix other/\n",
+    )
     assert (unknown.status, unknown.out, unknown.err.count("\n")) == (2, "", 1)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import pytest
 from harness import AT_ONCE, READER, Certificates, Etcd, Process, Result, Spawn
+from harness.auth import READER_NEEDS
 from harness.watcher import put
 
 
@@ -115,7 +116,11 @@ def test_who_may_not_read_is_told(spawn: Spawn, auth_etcd: Callable[..., Etcd]) 
 
     result = spawn("watch", "other", f"--endpoints={etcd.endpoint}", f"--user={READER}").finish()
 
-    assert result == Result(1, "", "Error: etcdserver: permission denied\n")
+    assert result == Result(
+        1,
+        "",
+        f"{READER_NEEDS} read permission on the prefix other/\n",
+    )
 
 
 def test_rights_that_are_taken_away_end_it(spawn: Spawn, auth_etcd: Callable[..., Etcd]) -> None:
@@ -129,7 +134,7 @@ def test_rights_that_are_taken_away_end_it(spawn: Spawn, auth_etcd: Callable[...
     result = watch.finish()
 
     assert result.status == 1
-    assert result.err.splitlines()[-1] == "Error: etcdserver: permission denied"
+    assert result.err.splitlines()[-1] == (f"{READER_NEEDS} read permission on the prefix svc/")
 
 
 def test_trouble_with_tls_ends_it(

@@ -1,4 +1,4 @@
-"""Start `etcdnaming lease-register` and read its output."""
+"""Start `etcdnaming lease-register`, and read what it prints."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ __all__ = [
     "VALUE",
     "changes",
     "children_of",
-    "hearing",
     "is_empty",
     "kinds",
-    "times",
+    "print_signals",
+    "signal_times",
 ]
 
 KEY, ADDR = "svc/e1", "1.2.3.4:80"
 REGISTER = ("lease-register", KEY, "--addr", ADDR)
 VALUE = b'{"Op":0,"Addr":"1.2.3.4:80","Metadata":null}'
 
-HEARING = """
+PRINT_SIGNALS = """
 import os, signal, sys, time
 def handle(number, _):
     os.write(1, b"%s %f\\n" % (signal.Signals(number).name.encode(), time.time()))
@@ -43,13 +43,13 @@ while True:
 """
 
 
-def hearing(*ends: str) -> list[str]:
-    """Return a command that prints each signal it receives and when; those in *ends* end it."""
-    return [sys.executable, "-I", "-S", "-c", HEARING, *ends]
+def print_signals(*ends: str) -> list[str]:
+    """Return a command that prints the signals it gets and when; those in *ends* end it."""
+    return [sys.executable, "-I", "-S", "-c", PRINT_SIGNALS, *ends]
 
 
-def times(process: Process) -> dict[str, float]:
-    """Return when the command `hearing` received each signal."""
+def signal_times(process: Process) -> dict[str, float]:
+    """Return when the command of `print_signals` got each signal."""
     words = (line.split() for line in process.out.splitlines())
     return {name: float(at) for name, at in words}
 
@@ -65,10 +65,10 @@ def kinds(text: str) -> list[str]:
 
 
 def is_empty(etcd: Etcdctl) -> bool:
-    """Return whether no key and no lease is left."""
+    """Return whether etcd has neither keys below svc/ nor leases."""
     return not etcd.entries("svc/") and not etcd.leases()
 
 
 def children_of(pid: int) -> Sequence[int]:
-    """Return the processes whose parent is *pid*."""
+    """Return the child processes of *pid*."""
     return [each for each in pids() if parent_of(each) == pid]

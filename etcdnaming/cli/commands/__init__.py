@@ -11,7 +11,10 @@ COMMANDS = {
     "list": (f"{__name__}.list", "List the endpoints of a target."),
     "watch": (f"{__name__}.watch", "Follow the endpoints of a target."),
     "wait": (f"{__name__}.wait", "Wait until a target has the endpoints it should have."),
-    "lease-register": (f"{__name__}.lease_register", "Keep endpoints registered while we run."),
+    "lease-register": (
+        f"{__name__}.lease_register",
+        "Keep endpoints registered while this process runs.",
+    ),
     "txn-update": (f"{__name__}.txn_update", "Add and delete endpoints in one transaction."),
     "xds-bridge": (f"{__name__}.xds_bridge", "Serve endpoints to gRPC clients in any language."),
     "xds-bootstrap": (f"{__name__}.xds_bootstrap", "Print the file that xDS clients start with."),

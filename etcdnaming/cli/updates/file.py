@@ -23,7 +23,6 @@ from .json_objects import Objects, read_object
 __all__ = ["parse", "read_line"]
 
 _WORD = re.compile(r'("(?:[^"\\]|\\.)*")(?=[ \t]|$)|([^ \t"][^ \t]*)')
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def parse(data: bytes, name: str, check: Callable[[Update], None]) -> tuple[Update, ...]:
@@ -33,7 +32,7 @@ def parse(data: bytes, name: str, check: Callable[[Update], None]) -> tuple[Upda
     Raises:
         InputError: One is wrong; it says where in the file *name*.
     """
-    text = keys.decode(data.removeprefix(_BYTE_ORDER_MARK))
+    text = keys.decode(data)
     is_json = text.lstrip().startswith(("[", "{"))
     pieces, read = (Objects(text), read_object) if is_json else (_Lines(text), read_line)
     updates = []

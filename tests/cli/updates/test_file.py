@@ -53,18 +53,10 @@ def test_a_key_may_be_any_bytes() -> None:
     assert parsed(b"del svc/\xff\xfe") == (Update.delete("svc/\udcff\udcfe"),)
 
 
-@pytest.mark.parametrize("data", ["", "\n\n", "# only\n  # comments\r\n", "\ufeff", "[]", " [ ] "])
+@pytest.mark.parametrize("data", ["", "\n\n", "# only\n  # comments\r\n", "[]", " [ ] "])
 def test_a_file_may_say_nothing(data: str) -> None:
     """Then there is nothing to do."""
     assert parsed(data) == ()
-
-
-def test_a_byte_order_mark_is_no_part_of_the_first_line() -> None:
-    """Windows leaves it there."""
-    assert parsed("\ufeffdel svc/e1\r\ndel svc/e2\r\n") == (
-        Update.delete("svc/e1"),
-        Update.delete("svc/e2"),
-    )
 
 
 @pytest.mark.parametrize(

@@ -164,8 +164,7 @@ class RegistrationLoop:
     def _lease_state_changed(self, lease: int, state: LeaseState, reason: str) -> None:
         """Note the new state of *lease*, in a keep-alive thread; a loss is reported at once."""
         if state is LeaseState.BLOCKED:
-            event = RegistrationEvent("error", reason=reason, error=EtcdError(reason))
-            self._call_back(event)
+            self._call_back(RegistrationEvent("error", reason=reason, error=EtcdError(reason)))
             return
         if state is LeaseState.GONE:
             self._post(partial(self._drop_lease, lease, reason))

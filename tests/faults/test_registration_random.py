@@ -47,11 +47,11 @@ class World:
         self.wire.close()
 
     def deleted(self) -> None:
-        """Somebody deletes the key."""
+        """Delete the key."""
         self.etcd.delete(KEY)
 
     def put_without_a_lease(self) -> None:
-        """Somebody uses etcdctl, or Go, as most people do."""
+        """Put the key without a lease, as etcdctl and Go do by default."""
         self.etcd.put(KEY, wire.encode(LOOSE).decode())
 
     def changed(self) -> None:
@@ -62,7 +62,7 @@ class World:
             self.chosen.append(endpoint)
 
     def revoked(self) -> None:
-        """Somebody revokes the lease."""
+        """Revoke the lease."""
         with suppress(EtcdctlError):  # it is gone already
             self.etcd.revoke(self.registration.lease)
 
@@ -99,7 +99,7 @@ class World:
         self.etcd.wipe()
 
     def taken_over(self) -> None:
-        """Somebody else registers the key."""
+        """Register the key with another client."""
         self.another = self.etcd.grant(3600)
         self.etcd.put(KEY, wire.encode(TAKEN).decode(), self.another)
 

@@ -97,9 +97,9 @@ def test_commands_work_through_a_proxy(etcd: Etcd, proxy: Proxy, run: Run, spawn
             result = run(through, *args)
             assert (result.status, out or result.out) == (0, result.out), (args, result)
         watch.wait_for_out("DELETE\tsvc/e3\t1:4")
-        told = [line.split("\t")[:3] for line in watch.out.splitlines()]
+        lines = [line.split("\t")[:3] for line in watch.out.splitlines()]
     assert etcd.get("svc/") == {}
-    assert told == [
+    assert lines == [
         ["PUT", "svc/e0", "1:0"],
         ["DELETE", "svc/e0", "1:0"],
         ["PUT", "svc/e1", "1:1"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping
 
@@ -62,9 +63,9 @@ class Typed:
         self._shell.send(keys)
         self._shell.sendcontrol("g")
         self._shell.expect(r"<([^<>]*)>")
-        line = self._shell.match.group(1)
         self._shell.sendcontrol("u")
-        return str(line)
+        assert isinstance(self._shell.match, re.Match)
+        return str(self._shell.match[1])
 
     def close(self) -> None:
         """Hang up."""

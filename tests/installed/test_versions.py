@@ -90,7 +90,7 @@ def test_the_oldest_that_is_allowed_passes_the_tests(wheel: Path, uv: str, tmp_p
     assert floors() <= set(re.findall(r"\w+==\d+\.\d+", succeed(uv, "pip", "freeze", *there)))
 
     tests = [f"tests/{name}" for name in TESTS]
-    command = [str(tmp_path / "bin" / "pytest"), "-q", "-p", "no:cacheprovider", *tests]
+    command = [str(tmp_path / "bin" / "pytest"), "-q", "-n", "2", "-p", "no:cacheprovider", *tests]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-5000:]
 

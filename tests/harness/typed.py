@@ -63,11 +63,9 @@ class Typed:
         self._shell.send(keys)
         self._shell.sendcontrol("g")
         self._shell.expect(r"<([^<>]*)>")
-        match = self._shell.match
-        assert isinstance(match, re.Match)
-        line = match[1]
         self._shell.sendcontrol("u")
-        return str(line)
+        assert isinstance(self._shell.match, re.Match)
+        return str(self._shell.match[1])
 
     def close(self) -> None:
         """Hang up."""

@@ -92,7 +92,7 @@ def test_package_passes_its_tests_on_the_oldest_dependencies(
     assert floors() <= set(re.findall(r"\w+==\d+\.\d+", succeed(uv, "pip", "freeze", *there)))
 
     tests = [f"tests/{name}" for name in TESTS]
-    command = [str(tmp_path / "bin" / "pytest"), "-q", "-p", "no:cacheprovider", *tests]
+    command = [str(tmp_path / "bin" / "pytest"), "-q", "-n", "2", "-p", "no:cacheprovider", *tests]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-5000:]
 

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +146,7 @@ def test_pods_serve_by_tls_and_are_ready_when_they_do(
     for probe in ("readinessProbe", "livenessProbe"):
         request = container[probe]["httpGet"]
         assert request["port"] == "admin"
-        wait_until(lambda path=request["path"]: is_ok(admin, path), 30)
+        wait_until(partial(is_ok, admin, request["path"]), 30)
 
     xds = Xds(spawn, tmp_path)
     try:

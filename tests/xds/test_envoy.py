@@ -60,7 +60,7 @@ def ask(run: Run, envoy: Path, tmp_path: Path) -> Iterator[Callable[..., Counter
         try:
             return bytes(who(b"", timeout=10)).decode()
         except grpc.RpcError as exc:
-            return f"{exc.code().name}: {exc.details()}"  # type: ignore[attr-defined]
+            return f"{exc.code().name}: {exc.details()}"
 
     yield ask
     channel.close()

@@ -21,6 +21,7 @@ Four things make the rules more than "answer what is asked":
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from sys import intern
 from typing import NamedTuple, Protocol
 
 from . import xds_pb2 as xds
@@ -148,13 +149,15 @@ class Stream:
         if kind is None:
             return Receipt(unknown=True)  # an empty answer would delete what the client has
         subscription = self.subscriptions.setdefault(kind, Subscription())
-        nonce, wanted = request.response_nonce, frozenset(request.resource_names)
+        # Many streams ask for the same names, each of them for four types.
+        nonce, wanted = request.response_nonce, frozenset(map(intern, request.resource_names))
         if self._may_hide_something(subscription, nonce, before):
             self._doubtful.setdefault(kind, now)
         if self._is_stale(subscription, nonce, wanted):
             return Receipt(stale=True)
         refused = self._acknowledge(subscription, request)
-        return Receipt(self._answer(kind, subscription, request, now), refused=refused)
+        response = self._answer(kind, subscription, wanted, now, first=not nonce)
+        return Receipt(response, refused=refused)
 
     def push(self, kind: Kind, names: Collection[str], now: float) -> Response | None:
         """Return an answer with those of *names* that the client asks for and has otherwise."""
@@ -210,9 +213,14 @@ class Stream:
         return ""
 
     def _answer(
-        self, kind: Kind, subscription: Subscription, request: xds.DiscoveryRequest, now: float
+        self,
+        kind: Kind,
+        subscription: Subscription,
+        wanted: frozenset[str],
+        now: float,
+        *,
+        first: bool,
     ) -> Response | None:
-        first, wanted = not request.response_nonce, frozenset(request.resource_names)
         added = wanted if first else wanted - subscription.names
         subscription.names = wanted
         for name in subscription.sent.keys() - wanted:

@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -348,6 +349,29 @@ def test_mutual_tls_lets_in_only_clients_of_the_ca(
     assert len(bridge.json("/streams")["streams"]) == 1
 
 
+@pytest.mark.interop
+def test_java_trusts_the_bridge_by_its_trust_store(
+    xds: Xds, service: Service, backends: Backends, certificates: Certificates, tmp_path: Path
+) -> None:
+    """It ignores the files that its bootstrap file names."""
+    backend = backends()
+    service.add(backend)
+    server, store = certificates.server, tmp_path / "store.p12"
+    words = ["-importcert", "-noprompt", "-file", str(certificates.ca), "-alias", "ca"]
+    words += ["-keystore", str(store), "-storetype", "PKCS12", "-storepass", "changeit"]
+    subprocess.run(["keytool", *words], check=True, capture_output=True)
+    bridge = xds.bridge("foo", f"--tls-cert={server.cert}", f"--tls-key={server.key}")
+    flags = f"-Djavax.net.ssl.trustStore={store} -Djavax.net.ssl.trustStorePassword=changeit"
+    caller = xds.call(
+        Language("java", "1.85.1"),
+        bridge.address,
+        TARGET,
+        ca=str(certificates.ca),
+        env={"JAVA_TOOL_OPTIONS": flags},
+    )
+    caller.wait_for(backend.addr)
+
+
 def test_certificate_is_read_again(
     xds: Xds, service: Service, backends: Backends, certificates: Certificates
 ) -> None:
@@ -622,8 +646,6 @@ def test_changes_and_streams_are_not_logged_unless_asked_for(
 
 def test_bridge_goes_on_when_its_log_is_closed(etcd: Etcd, service: Service) -> None:
     """Whoever read it has ended."""
-    import subprocess
-
     from harness.environment import pointing_at
     from harness.process import command
 

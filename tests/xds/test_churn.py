@@ -32,8 +32,8 @@ def python(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         return Path(sys.executable)
     venv = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-    pip = [str(venv / "bin" / "pip"), "install", "--quiet", f"grpcio=={request.param}"]
-    subprocess.run(pip, check=True)
+    wanted = f"grpcio=={request.param}"
+    subprocess.run([venv / "bin" / "pip", "install", "--quiet", wanted], check=True)
     return venv / "bin" / "python"
 
 

@@ -95,7 +95,9 @@ class Admin:
             return self._names_page(parse_qs(url.query).get("name", [""])[0])
         page = self._pages.get(url.path)
         if page is None:
-            return _text("404 Not Found", f"there are: {' '.join(self._pages)} /names?name=TARGET")
+            return _text(
+                "404 Not Found", f"there are: {' '.join(self._pages)} /names /names?name=TARGET"
+            )
         return page()
 
     def _healthz(self) -> _Page:

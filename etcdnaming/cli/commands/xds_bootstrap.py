@@ -26,7 +26,19 @@ def _server(text: str) -> str:
     return text
 
 
-@click.command(cls=Command, use_etcd=False)
+HELP = """
+Print the file that xDS clients start with, for the xds-bridge at SERVER.
+
+$ etcdnaming xds-bootstrap 127.0.0.1:18000 > xds.json
+
+Clients read the file that GRPC_XDS_BOOTSTRAP names, and dial xds:///foo/bar/svc. SERVER is
+HOST:PORT or unix:PATH. One file is for all languages but Rust and Envoy. With --ca, --cert and
+--key are the client's certificate. Several bridges are reached by one DNS name: clients do not
+move from a first to a second server.
+"""
+
+
+@click.command(cls=Command, use_etcd=False, help=HELP)
 @click.argument("server", type=Parsed("address", _server))
 @click.option(
     "--node-id", type=TEXT, metavar="ID", help="Name of the client (default: the host name)."
@@ -73,16 +85,6 @@ def command(
     language: str | None,
     output: str | None,
 ) -> None:
-    """
-    Print the file that xDS clients start with, for the xds-bridge at SERVER.
-
-    $ etcdnaming xds-bootstrap 127.0.0.1:18000 > xds.json
-
-    Clients read the file that GRPC_XDS_BOOTSTRAP names, and dial xds:///foo/bar/svc. SERVER is
-    HOST:PORT or unix:PATH. One file is for all languages but Rust and Envoy. With --ca, --cert and
-    --key are the client's certificate. Several bridges are reached by one DNS name: clients do not
-    move from a first to a second server.
-    """
     import socket  # only for the name of this host
 
     if others := sorted(app.flags.keys() - {"cert", "key", "debug"}):

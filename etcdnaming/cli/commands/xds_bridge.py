@@ -30,7 +30,20 @@ DURATION = Parsed("duration", parse_duration)
 DEFAULT = "127.0.0.1:18000"
 
 
-@click.command(cls=Command)
+HELP = """
+Serve endpoints to gRPC clients in any language, and to Envoy, as an xDS server.
+
+$ etcdnaming xds-bridge foo
+serving 12 services with 40 endpoints below foo, as of ...
+
+Clients start with the file that xds-bootstrap prints, and dial xds:///foo/bar/svc. They see the
+targets at and below each PREFIX, and every change as it happens. While etcd is away they keep
+the endpoints they have. It listens once etcd was read, and not before. Messages are on stderr,
+one line each; with -w json, one object each.
+"""
+
+
+@click.command(cls=Command, help=HELP)
 @click.argument("prefixes", type=TARGET, nargs=-1, required=True, metavar="PREFIX...")
 @click.option(
     "--listen",
@@ -163,17 +176,6 @@ def command(
     admin_public: bool,
     log: Literal["nacks", "streams", "all"],
 ) -> None:
-    """
-    Serve endpoints to gRPC clients in any language, and to Envoy, as an xDS server.
-
-    $ etcdnaming xds-bridge foo
-    serving 12 services with 40 endpoints below foo, as of ...
-
-    Clients start with the file that xds-bootstrap prints, and dial xds:///foo/bar/svc. They see the
-    targets at and below each PREFIX, and every change as it happens. While etcd is away they keep
-    the endpoints they have. It listens once etcd was read, and not before. Messages are on stderr,
-    one line each; with -w json, one object each.
-    """
     listen = listen or [parse_listen_address(DEFAULT)]
     _check_tls(tls_cert, tls_key, tls_client_ca, plaintext=plaintext)
     if not (tls_cert or plaintext):

@@ -85,6 +85,7 @@ def command(
     language: str | None,
     output: str | None,
 ) -> None:
+    """See `HELP`."""
     import socket  # only for the name of this host
 
     if others := sorted(app.flags.keys() - {"cert", "key", "debug"}):

@@ -176,6 +176,7 @@ def command(
     admin_public: bool,
     log: Literal["nacks", "streams", "all"],
 ) -> None:
+    """See `HELP`."""
     listen = listen or [parse_listen_address(DEFAULT)]
     _check_tls(tls_cert, tls_key, tls_client_ca, plaintext=plaintext)
     if not (tls_cert or plaintext):

@@ -13,10 +13,10 @@ from collections.abc import Callable
 
 from ..errors import EtcdError
 from . import rpc_pb2 as rpc
-from .answers import understand_text
+from .answers import classify_text
+from .bidi_stream import BidiStream
 from .calls import Method
 from .client import Client
-from .dialogue import Dialogue
 
 __all__ = ["KeyWatch"]
 
@@ -41,7 +41,7 @@ class KeyWatch:
         self._wanted: deque[bytes] = deque()
         self._asked: bytes | None = None
         self._watches: dict[int, bytes] = {}
-        self._dialogue: Dialogue[rpc.WatchRequest, rpc.WatchResponse] | None = None
+        self._dialogue: BidiStream[rpc.WatchRequest, rpc.WatchResponse] | None = None
         self._open = False
 
     def follow(self, key: bytes) -> None:
@@ -55,7 +55,7 @@ class KeyWatch:
             if key in self._followed:
                 return
             if self._dialogue is None:
-                self._dialogue = Dialogue(self._client.caller, _WATCH, self, "etcdnaming-keys")
+                self._dialogue = BidiStream(self._client.caller, _WATCH, self, "etcdnaming-keys")
             self._followed.add(key)
             self._wanted.append(key)
             if self._open and self._asked is None:
@@ -119,7 +119,7 @@ class KeyWatch:
             self._followed.discard(key)
         self._changed(key, 0)
         # Perhaps it was the token, and a new stream has a new one.
-        raise understand_text(response.cancel_reason, "etcd")
+        raise classify_text(response.cancel_reason, "etcd")
 
     def _ask_next(self) -> None:
         # One at a time: the answer does not name the key, and the proxy has an order of its own.
@@ -129,10 +129,10 @@ class KeyWatch:
             if key in self._followed and self._dialogue:
                 self._asked = key
                 create = rpc.WatchCreateRequest(key=key)
-                self._dialogue.say(rpc.WatchRequest(create_request=create))
+                self._dialogue.send(rpc.WatchRequest(create_request=create))
 
     def _cancel(self, watch: int) -> None:
         self._watches.pop(watch, None)
         if self._dialogue:
             cancel = rpc.WatchCancelRequest(watch_id=watch)
-            self._dialogue.say(rpc.WatchRequest(cancel_request=cancel))
+            self._dialogue.send(rpc.WatchRequest(cancel_request=cancel))

@@ -258,7 +258,7 @@ def _run(app: App, plan: Plan, make: Callable[..., Registration]) -> int:
     from ..output.state_changes import RegistrationPrinter
 
     app.client(quiet=True)  # everything that can be wrong with the settings is known now
-    from ...etcd.idling import let_grpc_sleep  # behind the door to gRPC
+    from ...etcd.grpc_tuning import let_grpc_sleep  # behind the door to gRPC
 
     let_grpc_sleep()
     # Not where words would stand between the lines of a format, or beside a table that says it.

@@ -1,4 +1,4 @@
-"""A long call of etcd in which both sides speak; it is made again whenever it ends."""
+"""A long call of etcd in which both sides send; it is opened again whenever it ends."""
 
 from __future__ import annotations
 
@@ -12,47 +12,46 @@ import grpc
 from google.protobuf.message import Message
 
 from ..errors import AuthenticationError, ConnectionFailedError, EtcdError
-from .answers import InvalidAnswerError, TokenRefusedError, understand
-from .calls import Answers, Caller, Method
-from .deadline import Deadline
+from .answers import InvalidAnswerError, TokenRefusedError, classify
+from .backoff import Backoff
+from .calls import Caller, Method, ResponseStream
 from .members import Member
-from .threads import full_jitter, run_steps, start_thread
+from .threads import run_steps, start_thread
 
-__all__ = ["Dialogue", "Listener"]
+__all__ = ["BidiHandler", "BidiStream"]
 
-LONGEST_PAUSE = 2.0
+MAX_REOPEN_PAUSE = 2.0
 """Seconds between calls, at most: none before the second, then more each time."""
 
 REFUSED_PAUSE = 30.0
 """Seconds until a login that was refused is tried again."""
-
-STEADY = 5.0
-"""Seconds a call must last for the pauses to begin again with the first."""
 
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
 Response_contra = TypeVar("Response_contra", bound=Message, contravariant=True)
 
 
-class Listener(Protocol[Response_contra]):
-    """Is told by the dialogue's own thread, of one thing after another."""
+class BidiHandler(Protocol[Response_contra]):
+    """What a `BidiStream` calls, from its own thread and without a lock, one call at a time."""
 
     def opened(self) -> None:
-        """Etcd is called, perhaps again: what was said before is forgotten on both sides."""
+        """Note that there is a new call: requests of the one before it are lost."""
 
     def received(self, response: Response_contra) -> None:
-        """Etcd said something; an `EtcdError` that this raises ends the call."""
+        """Handle *response*; an `EtcdError` ends the call."""
 
     def broken(self, exc: EtcdError) -> None:
-        """The call has ended, or could not be made."""
+        """Note that the call has ended, or could not be made."""
 
 
-class Dialogue(Generic[Request, Response]):
+class BidiStream(Generic[Request, Response]):
     """
     A call of *method* that lasts until it is closed, on one member after another.
 
-    A thread of its own calls and listens; any other may speak. `_lock` guards `_call` and
-    `_closed`, so that nobody is called after the end.
+    A thread of its own calls and reads; any other may send. `_lock` guards `_call` and `_closed`,
+    so that no member is called after the end. `send` and `switch_member` read `_call` without it:
+    a call that has just ended ignores both. So they may be called with a lock that the handler
+    takes, too.
 
     Raises:
         ConnectionFailedError: No thread can be started now.
@@ -62,24 +61,24 @@ class Dialogue(Generic[Request, Response]):
         self,
         caller: Caller,
         method: Method[Request, Response],
-        listener: Listener[Response],
+        handler: BidiHandler[Response],
         name: str,
     ) -> None:
-        self._caller, self._method, self._listener = caller, method, listener
+        self._caller, self._method, self._handler = caller, method, handler
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._call: _Call[Request, Response] | None = None
-        self._failures = 0
+        self._backoff = Backoff(MAX_REOPEN_PAUSE)
         start_thread(partial(run_steps, self._call_once, self._closed.wait), name)
 
-    def say(self, request: Request) -> None:
-        """Send *request*, if there is a call; if not, the listener hears of the next."""
+    def send(self, request: Request) -> None:
+        """Send *request*, if there is a call; if not, the handler is called with the next one."""
         call = self._call
         if call:
             call.requests.put(request)
 
-    def call_another(self) -> None:
-        """Give up the member that is called, because it is silent."""
+    def switch_member(self) -> None:
+        """End the call, whose member does not answer, and call another one."""
         call = self._call
         if call:
             call.silent = True
@@ -97,7 +96,7 @@ class Dialogue(Generic[Request, Response]):
         if self._closed.is_set():
             return False
         try:
-            self._hold(self._open())
+            self._read(self._open())
         except Exception as exc:  # noqa: BLE001 - whatever it is, etcd has to be called again
             if not self._closed.is_set():
                 self._break(exc)
@@ -105,71 +104,69 @@ class Dialogue(Generic[Request, Response]):
 
     def _break(self, exc: Exception) -> None:
         if isinstance(exc, EtcdError):
-            self._listener.broken(exc)
+            self._handler.broken(exc)
             self._pause(exc)
         else:
-            # Whatever it was, the call is over, and the listener must not take it for open.
-            self._listener.broken(ConnectionFailedError(str(exc)))
+            # Whatever it was, the call is over, and the handler must not take it for open.
+            self._handler.broken(ConnectionFailedError(str(exc)))
             raise exc
 
     def _open(self) -> _Call[Request, Response]:
         requests: SimpleQueue[Request | None] = SimpleQueue()
-        member, answers = self._caller.stream(self._method, iter(requests.get, None))
-        call = _Call(member, answers, requests)
+        member, responses = self._caller.open_bidi(self._method, iter(requests.get, None))
+        call = _Call(member, responses, requests)
         with self._lock:
             self._call = call
             if self._closed.is_set():
                 call.end()
         return call
 
-    def _hold(self, call: _Call[Request, Response]) -> None:
-        """Listen until the call ends."""
-        steady = Deadline(STEADY)
+    def _read(self, call: _Call[Request, Response]) -> None:
+        """Handle the responses until the call ends."""
+        self._backoff.opened()
         try:
-            self._listener.opened()
-            for response in call.answers:
-                self._listener.received(response)
+            self._handler.opened()
+            for response in call.responses:
+                self._handler.received(response)
         except grpc.RpcError as exc:
-            raise self._end_of(call, exc) from exc
+            raise self._failure(call, exc) from exc
         except InvalidAnswerError as exc:
             self._caller.leave(call.member)
             raise InvalidAnswerError(exc.fault, call.member.name) from exc
         finally:
             self._call = None
             call.end()
-            if not steady.left():
-                self._failures = 0
+            self._backoff.ended()
         self._caller.leave(call.member)
         raise ConnectionFailedError(f"{call.member.name}: connection ended")
 
-    def _end_of(self, call: _Call[Request, Response], exc: grpc.RpcError) -> EtcdError:
-        said = understand(exc, call.member.name, writes=False)
-        if said.leave and not self._closed.is_set():
+    def _failure(self, call: _Call[Request, Response], exc: grpc.RpcError) -> EtcdError:
+        failure = classify(exc, call.member.name, writes=False)
+        if failure.leave and not self._closed.is_set():
             self._caller.leave(call.member)
         if call.silent:
             return ConnectionFailedError(f"{call.member.name}: no answer")
-        return said.error
+        return failure.error
 
     def _pause(self, exc: EtcdError) -> None:
+        pause = self._backoff.pause()
         if isinstance(exc, AuthenticationError) and not isinstance(exc, TokenRefusedError):
-            self._closed.wait(REFUSED_PAUSE * random.uniform(0.9, 1.1))
-        elif self._failures:
-            self._closed.wait(full_jitter(self._failures, LONGEST_PAUSE))
-        self._failures += 1
+            pause = REFUSED_PAUSE * random.uniform(0.9, 1.1)
+        self._closed.wait(pause)
 
 
 class _Call(Generic[Request, Response]):
-    """One call. *silent*: we have ended it, because nothing was heard."""
+    """One call. *silent*: we have ended it, because the member did not answer."""
 
     def __init__(
         self,
         member: Member,
-        answers: Answers[Response],
+        responses: ResponseStream[Response],
         requests: SimpleQueue[Request | None],
     ) -> None:
-        self.member, self.answers, self.requests = member, answers, requests
+        self.member, self.responses, self.requests = member, responses, requests
         self.silent = False
 
     def end(self) -> None:
         self.requests.put(None)
-        self.answers.cancel()
+        self.responses.cancel()

@@ -9,15 +9,23 @@ from __future__ import annotations
 
 import random
 
+from ..errors import AuthenticationError
+from .answers import TokenRefusedError
 from .deadline import Deadline
 
-__all__ = ["FIRST_PAUSE", "Backoff", "doubled", "full_jitter"]
+__all__ = ["FIRST_PAUSE", "MAX_STREAM_PAUSE", "Backoff", "doubled", "full_jitter"]
 
 FIRST_PAUSE = 0.2
 """Seconds before the second attempt, at most."""
 
 LONGEST_PAUSE = 5.0
 """Seconds between two attempts, at most, unless the caller says otherwise."""
+
+MAX_STREAM_PAUSE = 2.0
+"""Seconds before a stream of leases or keys is opened again, at most."""
+
+REFUSED_PAUSE = 30.0
+"""Seconds until a login that was refused is tried again."""
 
 STABLE_AFTER = 5.0
 """Seconds a stream must last for `Backoff` to count its failures from 0 again."""
@@ -62,3 +70,10 @@ class Backoff:
         """Return how many seconds to pause, after one more failure."""
         failures, self._failures = self._failures, self._failures + 1
         return full_jitter(failures, self._longest) if failures else 0.0
+
+    def pause_after(self, exc: Exception) -> float:
+        """Do the same after *exc*; a refused login is not tried again soon."""
+        pause = self.pause()
+        if isinstance(exc, AuthenticationError) and not isinstance(exc, TokenRefusedError):
+            return REFUSED_PAUSE * random.uniform(0.9, 1.1)
+        return pause

@@ -1,8 +1,7 @@
-"""A long call of etcd in which both sides send; it is opened again whenever it ends."""
+"""The call that keeps leases alive: both sides send, and it is opened again whenever it ends."""
 
 from __future__ import annotations
 
-import random
 import threading
 from functools import partial
 from queue import SimpleQueue
@@ -11,20 +10,14 @@ from typing import Generic, Protocol, TypeVar
 import grpc
 from google.protobuf.message import Message
 
-from ..errors import AuthenticationError, ConnectionFailedError, EtcdError
-from .answers import InvalidAnswerError, TokenRefusedError, classify
-from .backoff import Backoff
+from ..errors import ConnectionFailedError, EtcdError
+from .answers import InvalidAnswerError, classify
+from .backoff import MAX_STREAM_PAUSE, Backoff
 from .calls import Caller, Method, ResponseStream
 from .members import Member
 from .threads import run_steps, start_thread
 
 __all__ = ["BidiHandler", "BidiStream"]
-
-MAX_REOPEN_PAUSE = 2.0
-"""Seconds between calls, at most: none before the second, then more each time."""
-
-REFUSED_PAUSE = 30.0
-"""Seconds until a login that was refused is tried again."""
 
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
@@ -68,7 +61,7 @@ class BidiStream(Generic[Request, Response]):
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._call: _Call[Request, Response] | None = None
-        self._backoff = Backoff(MAX_REOPEN_PAUSE)
+        self._backoff = Backoff(MAX_STREAM_PAUSE)
         start_thread(partial(run_steps, self._call_once, self._closed.wait), name)
 
     def send(self, request: Request) -> None:
@@ -105,7 +98,7 @@ class BidiStream(Generic[Request, Response]):
     def _break(self, exc: Exception) -> None:
         if isinstance(exc, EtcdError):
             self._handler.broken(exc)
-            self._pause(exc)
+            self._closed.wait(self._backoff.pause_after(exc))
         else:
             # Whatever it was, the call is over, and the handler must not take it for open.
             self._handler.broken(ConnectionFailedError(str(exc)))
@@ -147,12 +140,6 @@ class BidiStream(Generic[Request, Response]):
         if call.silent:
             return ConnectionFailedError(f"{call.member.name}: no answer")
         return failure.error
-
-    def _pause(self, exc: EtcdError) -> None:
-        pause = self._backoff.pause()
-        if isinstance(exc, AuthenticationError) and not isinstance(exc, TokenRefusedError):
-            pause = REFUSED_PAUSE * random.uniform(0.9, 1.1)
-        self._closed.wait(pause)
 
 
 class _Call(Generic[Request, Response]):

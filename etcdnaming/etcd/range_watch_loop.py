@@ -48,7 +48,7 @@ DELIVERY_TIMEOUT = 5.0
 BYTES_PER_KEY = 50
 """Bytes kept of a stream for each key we know: a comparison takes longer with more keys."""
 
-MAX_REOPEN_PAUSE = 5.0
+MAX_WATCH_PAUSE = 5.0
 """Seconds between attempts, at most: none before the first, then more each time."""
 
 
@@ -80,7 +80,7 @@ class RangeWatchLoop:
         self._first_revision, self._events = revision, events
         self._started = self._lost = False
         self._reported: type[WatchEvent] | None = None
-        self._backoff = Backoff(MAX_REOPEN_PAUSE)
+        self._backoff = Backoff(MAX_WATCH_PAUSE)
         self._undelivered = 0
         self._fragments: list[rpc.Event] = []
 

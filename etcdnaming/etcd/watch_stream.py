@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from itertools import count
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import grpc
 
@@ -17,12 +17,12 @@ from .calls import Caller, Method, ResponseStream
 from .deadline import Deadline
 from .grpc_tuning import drain
 from .threads import start_thread
-from .watch_substream import WatchAgainError, WatchSubstream
+from .watch_substream import WatchAgainError
 
 if TYPE_CHECKING:
     from .members import Member
 
-__all__ = ["CREATE_TIMEOUT", "WatchStream"]
+__all__ = ["CREATE_TIMEOUT", "CarriedWatch", "WatchStream"]
 
 CREATE_TIMEOUT = 5.0
 """Seconds that etcd may take to accept a watch."""
@@ -33,16 +33,33 @@ CANCELED = "context canceled"
 _WATCH = Method("/etcdserverpb.Watch/Watch", rpc.WatchRequest, rpc.WatchResponse)
 
 
+class CarriedWatch(Protocol):
+    """A watch on a stream, which calls it in its own thread."""
+
+    create: rpc.WatchCreateRequest
+    """The request; the stream sets its watch id."""
+
+    def put(self, answer: rpc.WatchResponse) -> bool:
+        """
+        Handle *answer*, without a lock of the stream; return whether to carry it any further.
+
+        An error ends the stream.
+        """
+
+    def end(self, exc: Exception) -> None:
+        """Note that the stream has ended, with the lock of the stream held: don't wait."""
+
+
 class WatchStream:
     """
-    Calls and reads in a thread of its own, until the call breaks or carries no watch.
+    Calls and reads in one thread, until the call breaks or carries no watch.
 
     A watch that is refused, silent or slow does not end the others. A stream that is over keeps no
     reference to its call, so that the connection of a member that was left can end.
 
     `_lock` guards everything. It is taken after the lock of the `Watcher`. `_receive` releases it
-    before it calls `WatchSubstream.put`, because that may run code of the watch's owner. `fail`
-    holds it while it calls `WatchSubstream.end`, which runs none.
+    before it calls `CarriedWatch.put`, because that may run code of the watch's owner. `fail`
+    holds it while it calls `CarriedWatch.end`, which runs none.
 
     Args:
         dedicated: It carries a single watch, so only one request is ever sent. Then our thread
@@ -57,11 +74,11 @@ class WatchStream:
         self._caller, self._dedicated = caller, dedicated
         self._lock = threading.Lock()
         self._requests: SimpleQueue[rpc.WatchRequest | None] = SimpleQueue()
-        self._carried: set[WatchSubstream] = set()
-        self._wanted: deque[WatchSubstream] = deque()
-        self._requested: WatchSubstream | None = None
+        self._carried: set[CarriedWatch] = set()
+        self._wanted: deque[CarriedWatch] = deque()
+        self._requested: CarriedWatch | None = None
         self._create_deadline: Deadline | None = None
-        self._watches: dict[int, WatchSubstream] = {}
+        self._watches: dict[int, CarriedWatch] = {}
         self._numbers = count(1)
         self._member: Member | None = None
         self._call: ResponseStream[rpc.WatchResponse] | None = None
@@ -72,30 +89,47 @@ class WatchStream:
         """Return whether it carries no watch any more."""
         return self._over
 
-    def start(self, create: rpc.WatchCreateRequest) -> WatchSubstream:
+    def start(self, watch: CarriedWatch) -> None:
         """
-        Start the call and its thread, and return the watch that *create* asks for.
+        Carry *watch* first, and run in a new thread.
 
         Raises:
             ConnectionFailedError: No thread can be started now.
         """
-        with self._lock:
-            watch = self._add(create)
-            self._full = self._dedicated
-        start_thread(self._run, "etcdnaming-stream")
-        return watch
+        self.add(watch)
+        self._full = self._dedicated
+        start_thread(self.run, "etcdnaming-stream")
 
-    def open(self, create: rpc.WatchCreateRequest) -> WatchSubstream | None:
-        """Return the watch that *create* asks for; ``None`` if no more watches are carried."""
+    def run(self) -> Exception | None:
+        """Call and read until the end; return the error that ended it, if it was an error."""
+        call = error = None
+        try:
+            member, call = self._open_call()
+            self._read(member, call)
+        except Exception as exc:  # noqa: BLE001 - a bug, too, must not look like silence
+            error = None if self._over else exc
+            self.fail(exc)
+        # Only this thread can: a dedicated call that was cancelled has no thread of gRPC's, and
+        # keeps its connection until its last events are taken.
+        drain(call)
+        return error
+
+    def add(self, watch: CarriedWatch) -> bool:
+        """Carry *watch*, too; return false if no more watches are carried."""
         with self._lock:
-            return None if self._full else self._add(create)
+            if self._full:
+                return False
+            self._carried.add(watch)
+            self._wanted.append(watch)
+            self._request_next()
+            return True
 
     def create_time_left(self) -> float:
         """Return the seconds etcd has left to accept the watch that was requested last."""
         with self._lock:
             return self._create_deadline.left() if self._create_deadline else CREATE_TIMEOUT
 
-    def drop(self, watch: WatchSubstream) -> None:
+    def drop(self, watch: CarriedWatch) -> None:
         """Carry *watch* no further."""
         with self._lock:
             self._carried.discard(watch)
@@ -117,13 +151,6 @@ class WatchStream:
             self._full, self.works, member = True, False, self._member
         if member:
             self._caller.leave(member)
-
-    def _add(self, create: rpc.WatchCreateRequest) -> WatchSubstream:
-        watch = WatchSubstream(self, create)
-        self._carried.add(watch)
-        self._wanted.append(watch)
-        self._request_next()
-        return watch
 
     def _request_next(self) -> None:
         # One at a time: the answer does not name the request, and the grpc-proxy has an order of
@@ -155,17 +182,6 @@ class WatchStream:
         if self._call:
             self._call.cancel()
         self._member = self._call = None
-
-    def _run(self) -> None:
-        call = None
-        try:
-            member, call = self._open_call()
-            self._read(member, call)
-        except Exception as exc:  # noqa: BLE001 - a bug, too, must not look like silence
-            self.fail(exc)
-        # Only this thread can: a dedicated call that was cancelled has no thread of gRPC's, and
-        # keeps its connection until its last events are taken.
-        drain(call)
 
     def _open_call(self) -> tuple[Member, ResponseStream[rpc.WatchResponse]]:
         if self._dedicated:
@@ -206,7 +222,7 @@ class WatchStream:
         if watch and not watch.put(response):
             self.drop(watch)
 
-    def _created(self, response: rpc.WatchResponse) -> WatchSubstream | None:
+    def _created(self, response: rpc.WatchResponse) -> CarriedWatch | None:
         watch, self._requested = self._requested, None
         self._request_next()
         if response.canceled:  # whatever its id
@@ -220,7 +236,7 @@ class WatchStream:
             return None
         return watch
 
-    def _find(self, response: rpc.WatchResponse) -> WatchSubstream | None:
+    def _find(self, response: rpc.WatchResponse) -> CarriedWatch | None:
         if response.canceled:
             return self._watches.pop(response.watch_id, None)
         return self._watches.get(response.watch_id)

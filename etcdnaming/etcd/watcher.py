@@ -1,4 +1,4 @@
-"""Open the watches of a client: on a stream for one watch alone, or on one that many share."""
+"""The only speaker of etcd's Watch: opens the watches and the streams of a client."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ __all__ = ["RangeStreams", "Watcher", "refusal"]
 
 class Watcher:
     """
-    The streams of one client: a dedicated one for its first watch, and one for all others.
+    The streams of one client.
+
+    Its first watch has a dedicated stream, all others share one, and registered keys have one.
 
     A dedicated stream is faster (a thread less is woken for each change), as long as there are few:
     gRPC wakes up for each of them five times a second. The grpc-proxy does not carry it; then all
@@ -33,6 +35,7 @@ class Watcher:
         self._lock = threading.Lock()
         self._dedicated: WatchStream | None = None
         self._shared: WatchStream | None = None
+        self._for_keys: list[WatchStream] = []
 
     @classmethod
     def of(cls, client: Client) -> Watcher:
@@ -57,21 +60,37 @@ class Watcher:
         with self._lock:
             if not shared and not FORKS and self._may_dedicate():
                 stream = WatchStream(self._caller, dedicated=True)
-                watch = stream.start(create)
+                watch = WatchSubstream(stream, create)
+                stream.start(watch)
                 self._dedicated = stream
                 return watch
-            opened = self._shared.open(create) if self._shared else None
-            if opened is None:
-                stream = WatchStream(self._caller)
-                opened = stream.start(create)
-                self._shared = stream
-            return opened
+            if self._shared:
+                watch = WatchSubstream(self._shared, create)
+                if self._shared.add(watch):
+                    return watch
+            stream = WatchStream(self._caller)
+            watch = WatchSubstream(stream, create)
+            stream.start(watch)
+            self._shared = stream
+            return watch
+
+    def open_key_stream(self) -> WatchStream:
+        """
+        Return a stream for the watches of single keys, which the caller runs in its own thread.
+
+        They have one of their own, because a refused key ends its stream.
+        """
+        stream = WatchStream(self._caller)
+        with self._lock:
+            self._for_keys = [each for each in self._for_keys if not each.over]
+            self._for_keys.append(stream)
+        return stream
 
     def close(self) -> None:
         """End all watches."""
         with self._lock:
-            streams = [stream for stream in (self._dedicated, self._shared) if stream]
-        for stream in streams:
+            streams = [self._dedicated, self._shared, *self._for_keys]
+        for stream in filter(None, streams):
             stream.fail(ClientClosedError())
 
     def after_fork(self) -> None:

@@ -94,8 +94,8 @@ def test_full_process_table_loses_no_registration_watch_or_channel(
         (registrant.Registrant, "_publish"),
         (registrant.Registrant, "_do_what_was_posted"),
         (registration.Registration, "_tell"),
-        (key_watch.KeyWatch, "opened"),
-        (key_watch.KeyWatch, "received"),
+        (key_watch.KeyWatch, "_watch_once"),
+        (key_watch.KeyWatch, "_received"),
         (etcd_client.Client, "lease_grant"),
     ],
 )

@@ -251,7 +251,7 @@ def test_a_stream_that_fails_again_and_again_makes_no_hot_loop(
     etcd: Etcd, treatment: Callable[[Answers], Answers], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The pauses grow; and when it is well again, nothing was missed."""
-    monkeypatch.setattr(range_watch_loop, "MAX_REOPEN_PAUSE", 1)
+    monkeypatch.setattr(range_watch_loop, "MAX_WATCH_PAUSE", 1)
     with (
         Relay(etcd.endpoint, treatment) as relay,
         Client([relay.endpoint]) as client,
@@ -288,7 +288,7 @@ def test_the_first_break_after_a_steady_stream_costs_no_pause(
         watcher.wait_until_connected()
         put(etcd, e1="1")
         time.sleep(0.3)
-        assert pauses[-1] == range_watch_loop.MAX_REOPEN_PAUSE
+        assert pauses[-1] == range_watch_loop.MAX_WATCH_PAUSE
         pauses.clear()
         cut.set()
         watcher.wait_for_addresses(e1="1").wait_until_connected()
@@ -438,7 +438,7 @@ def test_reconnecting_again_and_again_leaves_nothing_behind(
     etcd: Etcd, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
     """No thread, no file descriptor, no memory."""
-    monkeypatch.setattr(range_watch_loop, "MAX_REOPEN_PAUSE", 0.01)
+    monkeypatch.setattr(range_watch_loop, "MAX_WATCH_PAUSE", 0.01)
     cut = threading.Event()
     breaks = [only_accepted] * 100
     with (

@@ -30,7 +30,7 @@ Trouble: TypeAlias = Callable[[random.Random], None]
 @pytest.fixture
 def seed(monkeypatch: pytest.MonkeyPatch) -> int:
     """Printed when the test fails; ``WATCH_SEED`` makes it the same again."""
-    monkeypatch.setattr(range_watch_loop, "MAX_REOPEN_PAUSE", 1)  # more happens in the same time
+    monkeypatch.setattr(range_watch_loop, "MAX_WATCH_PAUSE", 1)  # more happens in the same time
     seed = int(os.environ.get("WATCH_SEED") or random.randrange(1 << 32))
     print(f"WATCH_SEED={seed}")  # noqa: T201 - pytest shows it where it matters
     return seed

@@ -55,7 +55,7 @@ lint: $(VENV)/installed-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/shellcheck .ci/run .ci/twice examples/*.sh tools/*.sh
-	$(BIN)/kubernetes-validate --strict --quiet examples/kubernetes/*.yaml
+	$(BIN)/kubernetes-validate --strict --quiet examples/kubernetes/*.yaml examples/xds/*.yaml
 
 types: $(VENV)/installed-lint $(VENV)/installed-test
 	$(BIN)/mypy

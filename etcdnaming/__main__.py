@@ -1,11 +1,11 @@
-"""``etcdnaming`` and ``python -m etcdnaming``: how the process begins and ends."""
+"""``etcdnaming`` and ``python -m etcdnaming``: the start and the end of the process."""
 
 from __future__ import annotations
 
 import os
 
-# Not `signal` and `typing`: while they are loaded, which takes longer than all of Python's own
-# start after it has begun to handle SIGINT, a Ctrl-C is a traceback.
+# Not `signal` and `typing`: their import takes longer than the rest of Python's own start after it
+# has installed its SIGINT handler, and a Ctrl-C during that time would print a traceback.
 from _signal import (  # type: ignore[import-not-found]
     SIG_DFL,
     SIG_IGN,
@@ -27,18 +27,18 @@ __all__ = ["main"]
 
 
 def main() -> NoReturn:
-    """Run the command line, and end as it says."""
-    # Before anything takes time: from here on a Ctrl-C ends us as it ends any program, in silence.
+    """Run the command line, and exit with its code."""
+    # First of all: from here on Ctrl-C ends the process silently, as it ends any program.
     if getsignal(SIGINT) is default_int_handler:
         signal(SIGINT, SIG_DFL)
     if os.getpid() == 1:
-        _let_signals_end_us()
-    _keep_standard_descriptors()
+        _exit_on_signals()
+    _reserve_standard_descriptors()
 
     from .cli import main as run
 
     try:
-        # Nothing is left to clean up, and taking gRPC apart would take as long as a call to etcd.
+        # Not sys.exit: nothing is left to clean up, and gRPC's own takes as long as a call to etcd.
         os._exit(run())
     except BrokenPipeError:
         from .cli.signals import die_by
@@ -46,26 +46,26 @@ def main() -> NoReturn:
         die_by(SIGPIPE)
 
 
-def _let_signals_end_us() -> None:
-    """Do what the kernel does to all but PID 1, on which a signal without a handler is lost."""
+def _exit_on_signals() -> None:
+    """Exit on signals, as the kernel does it for other processes: PID 1 ignores unhandled ones."""
     for each in (SIGINT, SIGTERM, SIGHUP, SIGQUIT):
         if getsignal(each) is not SIG_IGN:
             signal(each, lambda number, _: os._exit(128 + number))
 
 
-def _keep_standard_descriptors() -> None:
-    """Let no file of ours get a number that is stdin's, stdout's or stderr's to others."""
+def _reserve_standard_descriptors() -> None:
+    """Open descriptors 0, 1 and 2 if they are closed: a file must not get the number of stderr."""
     for number in range(3):
         try:
             os.fstat(number)
-        except OSError:  # it is closed: the next file that is opened gets its number
-            _open_nothing()
+        except OSError:  # closed; the lowest free number is given to the next file that is opened
+            _open_dev_null()
 
 
-def _open_nothing() -> None:
+def _open_dev_null() -> None:
     try:
         os.open(os.devnull, os.O_RDWR)
-    except OSError:  # in a container it may be missing
+    except OSError:  # missing in some containers
         os.open("/", os.O_RDONLY)
 
 

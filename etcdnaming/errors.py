@@ -108,7 +108,15 @@ class MissingPortError(InvalidEndpointError):
 
 
 class InvalidSettingError(EtcdnamingError, ValueError):
-    """An endpoint of etcd, a file or a combination of settings no client can be made from."""
+    """
+    An endpoint of etcd, a file or a combination of settings no client can be made from.
+
+    *setting* is the argument of `Client` that is wrong; empty if it is not a single one.
+    """
+
+    def __init__(self, text: str, *, setting: str = "") -> None:
+        super().__init__(text)
+        self.setting = setting
 
 
 class InvalidValueError(EtcdnamingError, ValueError):
@@ -229,7 +237,12 @@ class RefusedError(EtcdError):
 
 
 class PermissionDeniedError(RefusedError):
-    """The user's roles do not cover the keys."""
+    """The user's roles do not cover the keys; *needs* is which user, which permission and where."""
+
+    def __init__(self, text: str, needs: str = "") -> None:
+        super().__init__(text)
+        if needs:
+            self.args = (f"{text}: {needs}",)
 
 
 class LeaseNotFoundError(RefusedError):

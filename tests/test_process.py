@@ -1,4 +1,4 @@
-"""Commands run as PID 1 should run them; compared, where possible, with an unwrapped run."""
+"""Run commands as PID 1 should; where possible, compare with a run without the supervisor."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ PROGRAMS = Path(__file__).with_name("process_programs")
 
 BASH = ["bash", "--norc", "--noprofile", "-i"]
 
-# For bash, which forks. dash uses vfork, and a Ctrl-Z in the midst of one stops the child only.
+# For bash, which forks. dash uses vfork, and a Ctrl-Z during a vfork stops only the child.
 GO_ON = "while sleep 0.1; do echo on; done"
 
-# Ignores and blocks some signals, and becomes its arguments.
+# Ignores and blocks some signals, then executes its arguments.
 IGNORE_AND_BLOCK = """
 import os, signal, sys
-for number in (signal.SIGPIPE, signal.SIGXFSZ):  # as if we were not Python
+for number in (signal.SIGPIPE, signal.SIGXFSZ):  # undo what Python does
     signal.signal(number, signal.SIG_DFL)
 for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTTOU, signal.SIGCHLD):
     signal.signal(number, signal.SIG_IGN)
@@ -36,15 +36,15 @@ signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1, signal.SIGCHLD})
 os.execvp(sys.argv[1], sys.argv[1:])
 """
 
-# Says whether its group has the terminal, and then reads from it.
+# Prints whether its group has the terminal, before and after it reads from it.
 TERMINAL_GROUPS = """
 import os, signal
-heard = []
-signal.signal(signal.SIGINT, lambda *_: heard.append(1))
+received = []
+signal.signal(signal.SIGINT, lambda *_: received.append(1))
 print({True: 'foreground', False: 'background'}[os.tcgetpgrp(0) == os.getpgrp()], flush=True)
-while not heard:
+while not received:
     signal.pause()
-print('heard', flush=True)
+print('received', flush=True)
 line = input()
 print({True: 'foreground', False: 'background'}[os.tcgetpgrp(0) == os.getpgrp()], line)
 """
@@ -59,7 +59,7 @@ Opener = Callable[[list[str]], "pexpect.spawn[str]"]
 
 
 def program(name: str, *args: str) -> list[str]:
-    """Return the command that runs one of the programs beside this file."""
+    """Return the command line of a program in `PROGRAMS`."""
     return [sys.executable, str(PROGRAMS / name), *args]
 
 
@@ -69,14 +69,14 @@ ON_DEMAND = pytest.mark.parametrize(
 
 
 def wrapped(*command: str) -> list[str]:
-    """Return what runs *command* under a `Supervisor`."""
+    """Return the command line that runs *command* under a `Supervisor`."""
     return program("wrap.py", *command)
 
 
 def run(
     command: list[str], env: dict[bytes, bytes] | None = None, pass_fds: tuple[int, ...] = ()
 ) -> tuple[int, bytes, bytes]:
-    """Return status, stdout and stderr of *command*, below which there is no stdin."""
+    """Return status, stdout and stderr of *command*, whose stdin is /dev/null."""
     done = subprocess.run(
         command,
         check=False,
@@ -90,8 +90,8 @@ def run(
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_ignored() -> Iterator[None]:
-    """A script that runs the tests with ``&`` ignores Ctrl-C, and so would all that start here."""
+def _no_signal_is_ignored() -> Iterator[None]:
+    """A shell script that runs pytest with ``&`` makes it, and all its children, ignore Ctrl-C."""
     ignored = [each for each in FORWARDED if signal.getsignal(each) is signal.SIG_IGN]
     for each in ignored:
         signal.signal(each, signal.SIG_DFL)
@@ -149,13 +149,13 @@ def open_terminal() -> Iterator[Opener]:
         ("kill -15 $$", 143),
     ],
 )
-def test_status_is_the_commands(command: str, status: int) -> None:
-    """128 + n for a signal, as a shell has it."""
+def test_wrapper_returns_the_exit_code_of_the_command(command: str, status: int) -> None:
+    """128 + n for signal n."""
     assert run(wrapped("sh", "-c", command))[0] == status
 
 
-def test_what_is_not_found_or_not_a_program_is_told_apart(tmp_path: Path) -> None:
-    """With the system's own words, by the wrapper alone."""
+def test_launcher_reports_why_a_command_can_not_be_executed(tmp_path: Path) -> None:
+    """With the error of the system; the wrapper alone prints something."""
     file = tmp_path / "file"
     file.touch()
 
@@ -165,9 +165,9 @@ def test_what_is_not_found_or_not_a_program_is_told_apart(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("number", FORWARDED, ids=lambda number: signal.Signals(number).name)
-def test_signal_reaches_the_command(start: Starter, number: int) -> None:
-    """Once each."""
-    process = start(wrapped(*program("hear.py")))
+def test_signal_is_forwarded_to_the_command(start: Starter, number: int) -> None:
+    """Once."""
+    process = start(wrapped(*program("print_signals.py")))
     process.wait_for_out("ready\n")
 
     process.signal(number)
@@ -177,18 +177,18 @@ def test_signal_reaches_the_command(start: Starter, number: int) -> None:
     assert process.out.splitlines().count(str(int(number))) == 1
 
 
-def test_real_time_signals_are_signals_too(start: Starter) -> None:
-    """Some programs are told things by them."""
-    process = start(wrapped(*program("hear.py")))
+def test_real_time_signal_is_forwarded_to_the_command(start: Starter) -> None:
+    """Some programs use them."""
+    process = start(wrapped(*program("print_signals.py")))
     process.wait_for_out("ready\n")
 
     process.signal(signal.SIGRTMIN + 3)
     process.wait_for_out(f"{signal.SIGRTMIN + 3}\n")
 
 
-def test_signals_reach_the_command_of_pid_1(start: Starter, namespace: list[str]) -> None:
-    """Although the kernel drops those for which PID 1 has no handler."""
-    process = start([*namespace, *wrapped(*program("hear.py"))])
+def test_pid_1_forwards_signals(start: Starter, namespace: list[str]) -> None:
+    """The kernel drops signals for which PID 1 has no handler."""
+    process = start([*namespace, *wrapped(*program("print_signals.py"))])
     process.wait_for_out("ready\n")
 
     for number in FORWARDED:
@@ -196,8 +196,8 @@ def test_signals_reach_the_command_of_pid_1(start: Starter, namespace: list[str]
         process.wait_for_out(f"{int(number)}\n")
 
 
-def test_a_stopped_command_is_continued_by_the_same_way(start: Starter) -> None:
-    """Where there is no terminal, the wrapper itself goes on."""
+def test_sigtstp_and_sigcont_are_forwarded_without_a_terminal(start: Starter) -> None:
+    """The wrapper itself does not stop."""
     process = start(wrapped("bash", "-c", GO_ON))
     process.wait_for_out("on\n")
     command = child_of(process.pid)
@@ -210,40 +210,40 @@ def test_a_stopped_command_is_continued_by_the_same_way(start: Starter) -> None:
     wait_until(lambda: len(process.out) > len(printed))
 
 
-@pytest.mark.parametrize("beginning", [["env"], [sys.executable, "-c", IGNORE_AND_BLOCK]])
-def test_signals_are_treated_as_in_an_unwrapped_run(beginning: list[str]) -> None:
-    """Default but for those that whoever started the wrapper has ignored or blocked."""
+@pytest.mark.parametrize("prefix", [["env"], [sys.executable, "-c", IGNORE_AND_BLOCK]])
+def test_command_starts_with_the_signal_settings_of_an_unwrapped_run(prefix: list[str]) -> None:
+    """Default, except for signals that were ignored or blocked at the start."""
     command = ["grep", "^Sig[BIC]", "/proc/self/status"]
 
-    assert run([*beginning, *wrapped(*command)]) == run([*beginning, *command])
+    assert run([*prefix, *wrapped(*command)]) == run([*prefix, *command])
 
 
-def test_an_ignored_and_blocked_child_signal_does_not_deafen_us() -> None:
-    """What the command is handed down is not for the wrapper itself."""
+def test_wrapper_reaps_when_it_was_started_with_sigchld_ignored_and_blocked() -> None:
+    """The setting is passed on to the command only."""
     assert run([sys.executable, "-c", IGNORE_AND_BLOCK, *wrapped("sh", "-c", "exit 3")])[0] == 3
 
 
 @pytest.mark.parametrize("prefix", [[], ["bash", "-c", 'exec "$@" <&- >&2', "bash"]])
 def test_command_inherits_the_descriptors_of_an_unwrapped_run(prefix: list[str]) -> None:
-    """All that the wrapper was given, closed ones included, and none of the wrapper's own."""
+    """All that the wrapper was started with, also closed ones, and none of its own."""
     command = ["sh", "-c", "ls -l /proc/$$/fd >&2"]
     read, write = os.pipe()
-    given = {read, write, far := fcntl.fcntl(read, fcntl.F_DUPFD, 700)}
+    inherited = {read, write, far := fcntl.fcntl(read, fcntl.F_DUPFD, 700)}
     try:
-        plain, ours = (
-            dict(re.findall(rb"(\d+) -> (.*)", run(args, pass_fds=tuple(given))[2]))
+        plain, found = (
+            dict(re.findall(rb"(\d+) -> (.*)", run(args, pass_fds=tuple(inherited))[2]))
             for args in ([*prefix, *command], [*prefix, *wrapped(*command)])
         )
     finally:
-        for each in given:
+        for each in inherited:
             os.close(each)
-    assert [*ours] == [*plain]
-    assert {plain[b"%d" % each] for each in given} == {plain[b"%d" % far]}
-    assert all(ours[b"%d" % each] == plain[b"%d" % each] for each in given)
+    assert [*found] == [*plain]
+    assert {plain[b"%d" % each] for each in inherited} == {plain[b"%d" % far]}
+    assert all(found[b"%d" % each] == plain[b"%d" % each] for each in inherited)
 
 
-def test_command_is_named_by_listen_pid_when_it_named_the_wrapper() -> None:
-    """As a socket unit of systemd has it; one that names another process stays."""
+def test_listen_pid_names_the_command_when_it_named_the_wrapper() -> None:
+    """As systemd sets it for a socket unit; the number of another process stays."""
     exports = 'export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=http LISTEN_PIDFDID=7; exec "$@"'
     show = ["sh", "-c", "test $LISTEN_PID = $$ && env | grep ^LISTEN | sort | tail -n +1; echo $?"]
     script = ["sh", "-c", exports, "sh", *wrapped(*show)]
@@ -257,15 +257,15 @@ def test_command_is_named_by_listen_pid_when_it_named_the_wrapper() -> None:
     assert kept == (0, b"1 7\n", b"")
 
 
-def test_output_is_that_of_an_unwrapped_run() -> None:
+def test_command_output_is_that_of_an_unwrapped_run() -> None:
     """Byte for byte, on both streams."""
     command = ["sh", "-c", r"printf 'out\0\377'; printf 'err\0\377' >&2; exit 3"]
 
     assert run(wrapped(*command)) == run(command) == (3, b"out\0\xff", b"err\0\xff")
 
 
-def test_arguments_and_environment_arrive_as_they_are() -> None:
-    """Whatever their bytes."""
+def test_command_gets_arguments_and_environment_unchanged() -> None:
+    """Whatever bytes they contain."""
     command = ["sh", "-c", r'printf "%s\0" "$@"; env -0', "sh", "", " ", "=\n", "\udcff\u20ac"]
     env = {b"PATH": os.environb[b"PATH"], b"LC_ALL": b"C.UTF-8", b"EMPTY": b"", b"\xff": b"=\n\xfe"}
 
@@ -273,22 +273,22 @@ def test_arguments_and_environment_arrive_as_they_are() -> None:
     assert b"\0\0 \0=\n\0\xff\xe2\x82\xac\0" in b"\0" + run(command, env)[1]
 
 
-def test_orphans_are_adopted_and_reaped() -> None:
-    """And the command's own status is not mistaken for one of theirs."""
+def test_wrapper_adopts_and_reaps_orphans() -> None:
+    """It does not mix up their statuses with that of the command."""
     orphans = program("orphans.py", "200")
 
     assert run(wrapped(*orphans)) == (7, b"200 adopted, 0 left\n", b"")
 
 
 def test_pid_1_reaps_orphans(namespace: list[str]) -> None:
-    """The same, as in a container."""
+    """As in a container."""
     orphans = program("orphans.py", "200")
 
     assert run([*namespace, *wrapped(*orphans)]) == (7, b"200 adopted, 0 left\n", b"")
 
 
-def test_command_dies_with_a_wrapper_that_is_killed(start: Starter) -> None:
-    """Nobody is left to forward a signal to it."""
+def test_command_is_killed_when_the_wrapper_is_killed(start: Starter) -> None:
+    """No process is left to forward signals to it."""
     process = start(wrapped("sh", "-c", "echo $$; exec sleep 60"))
     process.wait_for_out("\n")
 
@@ -296,8 +296,8 @@ def test_command_dies_with_a_wrapper_that_is_killed(start: Starter) -> None:
     wait_until(lambda: has_ended(int(process.out)))
 
 
-def test_launcher_dies_with_a_wrapper_that_is_killed(start: Starter) -> None:
-    """Without a word."""
+def test_launcher_is_killed_when_the_wrapper_is_killed(start: Starter) -> None:
+    """Without a message."""
     code = "from etcdnaming.process import Supervisor; s = Supervisor(); {}; s.wait()"
     process = start([sys.executable, "-c", code.format("print(s.launcher().pid, flush=True)")])
     process.wait_for_out("\n")
@@ -307,22 +307,24 @@ def test_launcher_dies_with_a_wrapper_that_is_killed(start: Starter) -> None:
     assert process.err == ""
 
 
-def test_everything_dies_with_pid_1(start: Starter, namespace: list[str]) -> None:
-    """Also what has left the command's group and session."""
+def test_all_processes_are_killed_when_pid_1_is_killed(
+    start: Starter, namespace: list[str]
+) -> None:
+    """Also those that have left the command's group and session."""
     process = start([*namespace, *wrapped("sh", "-c", "setsid sleep 60 & echo ready; wait")])
     process.wait_for_out("ready\n")
 
     os.kill(child_of(process.pid), signal.SIGKILL)
-    process.finish()  # fails while anybody holds its output
+    process.finish()  # fails while a process keeps the pipes open
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param("early.py", id="a signal that comes before the command is not lost"),
-        pytest.param("waiting.py", id="nothing sleeps where it can be woken"),
-        pytest.param("refused.py", id="what can't begin leaves nothing behind"),
-        pytest.param("groups.py", id="a command in the background is killed with all of its own"),
+        pytest.param("early.py", id="early signals are not lost"),
+        pytest.param("waiting.py", id="wait returns when it is woken"),
+        pytest.param("refused.py", id="failed starts leave nothing behind"),
+        pytest.param("groups.py", id="background commands are killed with their group"),
         pytest.param(
             "many.py",
             id="200 commands leave nothing behind",
@@ -330,21 +332,21 @@ def test_everything_dies_with_pid_1(start: Starter, namespace: list[str]) -> Non
         ),
     ],
 )
-def test_program(name: str) -> None:
-    """Each is a program that checks what it promises; without a word, also of Python's."""
+def test_program_finds_no_fault(name: str) -> None:
+    """Each program checks a promise, and prints nothing, no warning of Python either."""
     assert run([sys.executable, "-X", "dev", *program(name)[1:]]) == (0, b"", b"")
 
 
-def test_commands_start_beside_grpc_and_its_threads() -> None:
-    """No hang, no descriptor, and not a word of gRPC's on their stderr."""
+def test_command_starts_beside_grpc_and_its_threads() -> None:
+    """It neither blocks, nor inherits a descriptor, nor prints a message of gRPC."""
     command = ["sh", "-c", "ls /proc/self/fd; echo err >&2; exit 5"]
-    env = {**os.environb, b"GRPC_ENABLE_FORK_SUPPORT": b"1"}  # it would do its worst
+    env = {**os.environb, b"GRPC_ENABLE_FORK_SUPPORT": b"1"}  # the setting that breaks most
 
     assert run(program("threads.py", *command), env) == run(command)
 
 
-def test_import_is_cheap() -> None:
-    """What is needed only by those who run something is imported then."""
+def test_import_loads_no_heavy_module() -> None:
+    """They are imported only when a command is run."""
     code = "import sys, etcdnaming.process; print(*sys.modules)"
     loaded = set(run([sys.executable, "-c", code])[1].decode().split())
 
@@ -353,8 +355,8 @@ def test_import_is_cheap() -> None:
 
 
 def test_ctrl_c_reaches_the_command_once(open_terminal: Opener) -> None:
-    """By itself: the terminal is the command's, and so are its keys and its size."""
-    terminal = open_terminal(wrapped(*program("hear.py")))
+    """The terminal sends it to the command's group, as it does changes of its size."""
+    terminal = open_terminal(wrapped(*program("print_signals.py")))
     terminal.expect_exact("ready\r\n")
 
     terminal.sendintr()
@@ -364,13 +366,15 @@ def test_ctrl_c_reaches_the_command_once(open_terminal: Opener) -> None:
     assert "2\r\n" not in (terminal.before or "")
 
 
-def test_ctrl_c_is_the_wrappers_until_the_command_uses_the_terminal(open_terminal: Opener) -> None:
-    """A shell, as a command, uses it at once, and is as interactive as without the wrapper."""
+def test_ctrl_c_reaches_the_wrapper_until_the_command_uses_the_terminal(
+    open_terminal: Opener,
+) -> None:
+    """A shell uses it at once, and is as interactive as without the wrapper."""
     terminal = open_terminal(wrapped("--on-demand", sys.executable, "-c", TERMINAL_GROUPS))
     terminal.expect_exact("background\r\n")
 
-    terminal.sendintr()  # which the wrapper passes on
-    terminal.expect_exact("^Cheard\r\n")
+    terminal.sendintr()  # which the wrapper forwards
+    terminal.expect_exact("^Creceived\r\n")
     terminal.sendline("yes")
     terminal.expect_exact("foreground yes\r\n")
     terminal.expect(pexpect.EOF)
@@ -390,8 +394,10 @@ def test_ctrl_c_is_the_wrappers_until_the_command_uses_the_terminal(open_termina
 
 
 @ON_DEMAND
-def test_terminal_is_given_back(open_terminal: Opener, how: list[str]) -> None:
-    """To a script that reads from it afterwards, whether the command could be run or not."""
+def test_terminal_is_given_back_when_the_command_ends(
+    open_terminal: Opener, how: list[str]
+) -> None:
+    """A script can read from it afterwards, also if the command could not be executed."""
     script = '"$@" cat; echo $?; read line; echo got $line; "$@" nope; read line; echo got $line'
     terminal = open_terminal(["sh", "-c", script, "sh", *wrapped(*how)])
 
@@ -413,7 +419,7 @@ def test_terminal_is_given_back(open_terminal: Opener, how: list[str]) -> None:
 def test_ctrl_z_stops_the_job_and_fg_continues_it(
     open_terminal: Opener, job: str, status: int, how: list[str]
 ) -> None:
-    """The shell sees all of it stop, and the command has the terminal again afterwards."""
+    """The shell sees the whole job stop; the command has the terminal again afterwards."""
     terminal = open_terminal(BASH)
     terminal.expect_exact("$ ")
     terminal.sendline(job.format(" ".join(wrapped(*how, "cat"))))
@@ -436,8 +442,8 @@ def test_ctrl_z_stops_the_job_and_fg_continues_it(
 
 
 @ON_DEMAND
-def test_bg_continues_it_without_the_terminal(open_terminal: Opener, how: list[str]) -> None:
-    """As it does with any job."""
+def test_bg_continues_the_job_without_the_terminal(open_terminal: Opener, how: list[str]) -> None:
+    """As any job."""
     terminal = open_terminal(BASH)
     terminal.expect_exact("$ ")
     terminal.sendline(" ".join(wrapped(*how, "bash", "-c", f"'{GO_ON}'")))
@@ -453,8 +459,8 @@ def test_bg_continues_it_without_the_terminal(open_terminal: Opener, how: list[s
 
 
 @ON_DEMAND
-def test_job_stops_that_reads_in_the_background(open_terminal: Opener, how: list[str]) -> None:
-    """The terminal is never taken from whoever has it."""
+def test_job_stops_when_it_reads_in_the_background(open_terminal: Opener, how: list[str]) -> None:
+    """The terminal is never taken from another job."""
     terminal = open_terminal(BASH)
     terminal.expect_exact("$ ")
     terminal.sendline(" ".join([*wrapped(*how, "cat"), "&", "wait", "%1;", "jobs"]))
@@ -468,10 +474,10 @@ def test_job_stops_that_reads_in_the_background(open_terminal: Opener, how: list
 
 @ON_DEMAND
 @pytest.mark.parametrize("session", [[], ["setsid", "--ctty"]])
-def test_ctrl_z_does_not_stop_what_no_shell_could_continue(
+def test_ctrl_z_does_not_stop_a_job_without_a_shell(
     open_terminal: Opener, namespace: list[str], session: list[str], how: list[str]
 ) -> None:
-    """A container with a terminal has nobody to type ``fg`` at."""
+    """In a container with a terminal there is no shell for ``fg``."""
     terminal = open_terminal([*namespace, *session, *wrapped(*how, "cat")])
     terminal.sendline("one")
     terminal.expect_exact("one\r\none\r\n")

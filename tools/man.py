@@ -20,8 +20,8 @@ from roff import Page
 
 from etcdnaming import __version__
 from etcdnaming.cli import cli
+from etcdnaming.cli.click_extension.global_options import GLOBAL_OPTIONS
 from etcdnaming.cli.commands import COMMANDS
-from etcdnaming.cli.settings.global_options import GLOBAL_OPTIONS
 from etcdnaming.cli.settings.known import REFUSED, SETTINGS
 from etcdnaming.cli.settings.setting import PREFIXES, Setting
 

@@ -5,7 +5,7 @@ Make the table in README.md of what was tried against which etcd.
     python tools/tried.py FILE            (``make test-all`` does all of it)
 
 ``tests/harness/tried.py`` writes the lines of FILE: the version of etcd, a tab, what it was tried
-with.
+with; or ``xds``, a language, and what its clients were seen to do.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 
 README = Path(__file__).parent.parent / "README.md"
 BEGIN, END = "<!-- written by tools/tried.py -->\n", "<!-- until here -->\n"
+BEGIN_XDS = "<!-- written by tools/tried.py: xDS clients -->\n"
 DEBIAN = "3.4"
 """Its patch release is Debian's business; that of the others is in tests/interop/servers."""
 
@@ -25,10 +26,28 @@ FIRST = ["etcdnaming", "etcdctl", "etcd's grpc-proxy"]
 
 def main(file: Path) -> None:
     lines = {tuple(line.split("\t")) for line in file.read_text("utf-8").splitlines()}
-    tried = {(shown(version), peer) for version, peer in lines}
-    before, _, rest = README.read_text("utf-8").partition(BEGIN)
+    tried = {(shown(line[0]), line[1]) for line in lines if line[0] != "xds"}
+    replace(BEGIN, table(tried))
+    replace(BEGIN_XDS, behaviour({(line[1], line[2]) for line in lines if line[0] == "xds"}))
+
+
+def replace(begin: str, text: str) -> None:
+    before, _, rest = README.read_text("utf-8").partition(begin)
     after = rest.partition(END)[2]
-    README.write_text(f"{before}{BEGIN}{table(tried)}{END}{after}", "utf-8")
+    README.write_text(f"{before}{begin}{text}{END}{after}", "utf-8")
+
+
+def behaviour(seen: set[tuple[str, str]]) -> str:
+    languages = sorted({language for language, _ in seen})
+    rows = [
+        ["", *languages],
+        ["---", *(":-:" for _ in languages)],
+        *(
+            [promise, *("✓" if (language, promise) in seen else "" for language in languages)]
+            for promise in sorted({promise for _, promise in seen})
+        ),
+    ]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def shown(version: str) -> str:

@@ -1,4 +1,4 @@
-"""The command line: the group, and what becomes of errors."""
+"""Run the command line, and turn errors into messages and exit codes."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from click.exceptions import Exit
 
 from .. import __version__, errors
 from . import failures, stderr
+from .click_extension.command import Group
 from .commands import COMMANDS
-from .grammar.tree import Group
 from .output.stdout import flush, write
 from .system_errors import describe
 
 __all__ = ["cli", "main"]
 
-# The first row that fits decides.
+# The first row that matches counts.
 STATUS: tuple[tuple[type[Exception], int], ...] = (
     (click.ClickException, 128),
     (errors.InvalidTargetError, 128),
@@ -60,15 +60,15 @@ OK
 $ etcdnaming list foo/bar/svc
 foo/bar/svc/e1  1.2.3.4:80  null
 
-Options stand before or after the command, or in the environment: --endpoints is also
-ETCDNAMING_ENDPOINTS and, as for etcdctl, ETCDCTL_ENDPOINTS. A flag is switched off by =false.
+Options may be given before or after the command, or in the environment: --endpoints is also
+ETCDNAMING_ENDPOINTS and, as for etcdctl, ETCDCTL_ENDPOINTS. =false switches a flag off.
 """
 
 
 @click.group(
     help=HELP,
     cls=Group,
-    entries=COMMANDS,
+    listed=COMMANDS,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -82,7 +82,7 @@ ETCDNAMING_ENDPOINTS and, as for etcdctl, ETCDCTL_ENDPOINTS. A flag is switched 
 )
 @click.pass_context
 def cli(ctx: click.Context) -> None:
-    """Show the help, if there is no command."""
+    """Print the help page if there is no command."""
     if ctx.invoked_subcommand is None:
         write([ctx.get_help(), "\n"])
         ctx.exit()
@@ -90,27 +90,29 @@ def cli(ctx: click.Context) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """
-    Run the command line *argv*, by default this process's, and return the exit code.
+    Run the command line *argv* (default: this process's) and return the exit code.
 
-    A closed pipe is the caller's to deal with: `BrokenPipeError`.
+    Raises:
+        BrokenPipeError: The reader of stdout or stderr is gone.
     """
     try:
         try:
             return _run(sys.argv[1:] if argv is None else [*argv])
         finally:
-            flush()  # before an error is told, and a full disk is one
+            flush()  # before an error is printed; a full disk is an error here
     except BrokenPipeError:
         raise
-    except Exception as exc:  # noqa: BLE001 - everything that can go wrong has an exit code
+    except Exception as exc:  # noqa: BLE001 - every error has an exit code
         return _fail(exc)
 
 
 def _run(args: list[str]) -> int:
-    # As cli.main(standalone_mode=False) does, which would turn a closed pipe into exit code 1.
+    # cli.main(standalone_mode=False) is not used: it turns a closed pipe into exit code 1.
     if instruction := os.environ.get("_ETCDNAMING_COMPLETE"):
-        from .completion.shells import answer  # only for the TAB key
+        from .app import App  # both only for the TAB key
+        from .completion.shells import answer
 
-        return answer(cli, instruction)
+        return answer(cli, instruction, App)
     try:
         with cli.make_context("etcdnaming", args) as ctx:
             return cli.invoke(ctx) or 0
@@ -120,16 +122,16 @@ def _run(args: list[str]) -> int:
 
 def _fail(exc: Exception) -> int:
     if isinstance(exc, RuntimeError) and "start new thread" in str(exc):
-        exc = BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))  # as for a process
+        exc = BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))  # as fork() fails
     for kind, status in STATUS:
         if isinstance(exc, kind):
             stderr.error(_message(exc))
             return status
-    import traceback  # is for mistakes of ours
+    import traceback  # only for a bug
 
     for line in traceback.format_exc().splitlines():  # a message may quote etcd
         stderr.say(line)
-    stderr.error("this is a mistake in etcdnaming, please report it")
+    stderr.error("this is a bug in etcdnaming, please report it")
     return 1
 
 

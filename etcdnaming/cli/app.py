@@ -1,4 +1,4 @@
-"""What every command is handed: the way to etcd, and the way to stdout."""
+"""Give each command the client for etcd and the printer for stdout."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import _thread
 import errno
 import functools
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,12 +14,16 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TextIO, TypeVar
 
 import click
 
+from ..errors import InvalidSettingError
+from ..printable import printable
+from .click_extension.global_options import settings_given
 from .failures import UnsupportedFormatError
 from .output.stdout import check_open
-from .settings.credentials import credentials
-from .settings.global_options import given
+from .output.terminal import is_terminal
+from .settings.credentials import find_credentials
 from .settings.known import CONNECTION, CREDENTIALS, DEBUG, REFUSED, WRITE_OUT
-from .settings.setting import find
+from .settings.setting import PREFIXES, find
+from .signals import unwinding
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -26,8 +31,8 @@ if TYPE_CHECKING:
     from ..endpoints.manager import EndpointManager
     from ..etcd import Client
     from ..etcd.deadline import Deadline
-    from ..model import Condition, Services, Update, UpdateResult
-    from .debugging import Debugging
+    from ..model import Condition, Update, UpdateResult
+    from .debugging import DebugReport
     from .output.printers import Printer
     from .settings.setting import Setting, Value
 
@@ -37,74 +42,45 @@ Arguments = ParamSpec("Arguments")
 Status = TypeVar("Status")
 
 
-NEEDED = 8
-"""How many descriptors, and how many threads, one call of gRPC takes on a small machine."""
+GRPC_NEEDS = 8
+"""The descriptors, and the threads, that one call of gRPC takes on a small machine."""
 
-# gRPC looks at these once, when it is imported. Its own log lines would stand between ours, and
-# its way to deal with a fork has crashed the commands that we start.
-GRPC = {"GRPC_VERBOSITY": "NONE", "GRPC_ENABLE_FORK_SUPPORT": "0"}
-
-
-@contextmanager
-def _unless_set(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set *variables* in the block only: they are not for the commands that we start."""
-    ours = {name: value for name, value in variables.items() if name not in os.environ}
-    os.environ.update(ours)
-    try:
-        yield
-    finally:
-        for name in ours:
-            del os.environ[name]
+# gRPC reads these variables once, when it is imported. Its own log lines would appear between our
+# messages, and its fork support has crashed the commands that we start.
+GRPC_VARIABLES = {"GRPC_VERBOSITY": "NONE", "GRPC_ENABLE_FORK_SUPPORT": "0"}
 
 
 def _ask_password(user: str) -> str:
-    from .prompt import ask_password  # brings getpass, which hardly anybody needs
-
-    return ask_password(user)
-
-
-def _debugging() -> Debugging:
-    from .debugging import Debugging  # brings traceback
-
-    return Debugging()
-
-
-def _check_limits() -> None:
     """
-    Make sure that gRPC can begin: without descriptors it aborts, without threads it hangs.
+    Prompt for a password on the terminal, without echo. A signal restores the echo first.
 
     Raises:
-        OSError: A limit of this process, of its user or of its container is too low.
+        InvalidSettingError: Stdin is not a terminal, or nothing was typed.
     """
-    opened, end = list[int](), _thread.allocate_lock()
-    try:
-        while len(opened) < NEEDED:
-            opened.extend(os.pipe())
-        with end:  # they live until then
-            for _ in range(NEEDED):
-                _thread.start_new_thread(_pass, (end,))
-    except RuntimeError as exc:
-        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from exc
-    finally:
-        for each in opened:
-            os.close(each)
+    if not is_terminal(sys.stdin):
+        raise InvalidSettingError(
+            f"the user {user!r} needs a password: use --password-file or ETCDNAMING_PASSWORD; "
+            "stdin is not a terminal"
+        )
+    import getpass  # rarely needed
 
-
-def _pass(gate: _thread.LockType) -> None:
-    with gate:
-        pass
+    with unwinding(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        try:
+            return getpass.getpass(printable(f"etcd password for {user}: "))
+        except EOFError:
+            raise InvalidSettingError(f"no password was typed for the user {user!r}") from None
 
 
 class App:
     """
-    The doors: what is behind them is expensive to import, so it is imported when they open.
+    Creates what a command needs. Expensive modules are imported by the method that needs them.
 
     Args:
         flags: The settings on the command line, parsed.
 
-        environ: Where the others may be.
+        environ: The environment, for the other settings.
 
-        ask: How to get a user's password that is in neither.
+        ask: Prompts for the password of a user.
     """
 
     def __init__(
@@ -116,7 +92,7 @@ class App:
         self._flags, self._environ, self._ask = flags, environ, ask
         self._client: Client | None = None
         self._login: Mapping[str, Any] | None = None
-        self._debugging = _debugging() if find(DEBUG, flags, environ)[0] else None
+        self._debug_report = _debug_report() if find(DEBUG, flags, environ)[0] else None
 
     @property
     def flags(self) -> Mapping[str, Any]:
@@ -125,36 +101,36 @@ class App:
 
     def printer(self) -> Printer:
         """
-        Return the format asked for. Commands open this door first, before they change anything.
+        Return the printer of the output format. Commands call this before they change anything.
 
         Raises:
             UnsupportedFormatError: There is no such format.
-            OSError: There is no stdout.
+            OSError: Stdout is closed.
         """
-        from .output.printers import printer  # imports rich, for a table
+        from .output.printers import printer  # a table imports rich
 
         return printer(self.format())
 
     def format(self) -> str:
         """
-        Return the name of the format asked for, for commands that print what no `Printer` does.
+        Return the name of the output format on stdout.
 
         Raises:
-            UnsupportedFormatError, OSError: As of `printer`.
+            UnsupportedFormatError, OSError: As `printer`.
         """
         check_open()
         return self.format_of(sys.stdout)
 
     def format_of(self, stream: TextIO | None) -> str:
         """
-        Return the name of the format asked for, for what is printed to *stream*.
+        Return the name of the output format on *stream*.
 
         Raises:
             UnsupportedFormatError: There is no such format.
         """
         from .output import FORMATS
 
-        default = "table" if stream is not None and stream.isatty() else "simple"
+        default = "table" if is_terminal(stream) else "simple"
         name, source = find(WRITE_OUT, self._flags, self._environ)
         if name and name not in FORMATS:
             raise UnsupportedFormatError(name, FORMATS, source)
@@ -162,23 +138,23 @@ class App:
 
     def log_in(self) -> Mapping[str, Any]:
         """
-        Return who we are to etcd, for which a user's password may have to be asked for; once.
+        Return the credentials for etcd; the first call may prompt for the password.
 
         Raises:
-            InvalidSettingError: Something is missing, or said twice.
+            InvalidSettingError: Something is missing, or there are two passwords.
         """
         if self._login is None:
-            self._login = credentials(self._flags, self._environ, self._ask)
+            self._login = find_credentials(self._flags, self._environ, self._ask)
         return self._login
 
     def client(self, *, quiet: bool = False) -> Client:
         """
-        Return the client that the settings describe. It connects when it is used.
+        Return the client for the settings. It connects on first use.
 
-        *quiet* is for who makes it, with the first call: see `Client`.
+        *quiet* counts in the first call only; see `Client`.
 
         Raises:
-            InvalidSettingError: They describe none.
+            InvalidSettingError: A setting is invalid.
         """
         if self._client is None:
             self._client = self._new_client(quiet=quiet)
@@ -188,17 +164,21 @@ class App:
         self._found(REFUSED)
         found = self._found(CONNECTION)
         login = self.log_in()
-        if self._debugging is not None:
-            self._debugging.settings(found, login)
+        if self._debug_report is not None:
+            self._debug_report.settings(found, login)
         _check_limits()
-        with _unless_set(GRPC):
-            from ..etcd import Client  # the door to gRPC
-        from .settings.variables import check_variables
-
-        said = self._found(each for each in CREDENTIALS if each.key in login)
-        check_variables({**found, **said})
+        with _unless_set(GRPC_VARIABLES):
+            from ..etcd import Client  # imports gRPC
         values = {name: value for name, (value, _) in found.items()}
-        return Client(**values, **login, quiet=quiet)
+        try:
+            return Client(**values, **login, quiet=quiet)
+        except InvalidSettingError as exc:
+            # The variable is named, because it may be set far away; a flag is in sight.
+            used = self._found(each for each in CREDENTIALS if each.key in login)
+            source = {**found, **used}.get(exc.setting, ("", ""))[1]
+            if source.startswith(PREFIXES):
+                raise InvalidSettingError(f"{source}: {exc}", setting=exc.setting) from exc
+            raise
 
     def _found(self, settings: Iterable[Setting]) -> dict[str, Value]:
         return {each.key: find(each, self._flags, self._environ) for each in settings}
@@ -206,13 +186,13 @@ class App:
     @contextmanager
     def time_limit(self) -> Iterator[Deadline]:
         """
-        Bound all calls of etcd in the block, together, by dial and command timeout.
+        Limit all requests in the block, together, to the dial and the command timeout.
 
-        Each operation has such a limit anyway; in the block they share one. A block that waits for
-        something else, as for a person's answer, renews it.
+        Without the block each request has this limit for itself. A block that waits for something
+        else (such as an answer at a prompt) renews the limit.
         """
         client = self.client()
-        from ..etcd import within  # behind the door to gRPC
+        from ..etcd import within  # gRPC is imported by `client`
 
         with within(client.timeout) as deadline:
             yield deadline
@@ -222,30 +202,23 @@ class App:
         return self.client().local_address()
 
     def manager(self, target: str) -> EndpointManager:
-        """Return what knows the endpoints of *target*."""
+        """Return the manager for the endpoints of *target*."""
         client = self.client()
-        from ..endpoints.manager import EndpointManager  # behind the door to gRPC
+        from ..endpoints.manager import EndpointManager  # gRPC is imported by `client`
 
         return EndpointManager(client, target)
-
-    def services(self, prefix: str, *, revision: int = 0, serializable: bool = False) -> Services:
-        """Return the targets under *prefix*."""
-        client = self.client()
-        from ..endpoints.manager import services  # behind the door to gRPC
-
-        return services(client, prefix, revision=revision, serializable=serializable)
 
     def keys_with_prefix(self, text: str) -> Iterator[str]:
         """Yield the keys that begin with *text*."""
         client = self.client()
-        from ..endpoints.completion_queries import keys_with_prefix  # imports gRPC
+        from ..endpoints.completion_queries import keys_with_prefix  # only for TAB
 
         return keys_with_prefix(client, text)
 
     def targets_with_prefix(self, text: str) -> Iterator[str]:
         """Yield the targets that begin with *text*."""
         client = self.client()
-        from ..endpoints.completion_queries import targets_with_prefix  # imports gRPC
+        from ..endpoints.completion_queries import targets_with_prefix  # only for TAB
 
         return targets_with_prefix(client, text)
 
@@ -257,9 +230,9 @@ class App:
         previous: bool = False,
         max_txn_ops: int = 128,
     ) -> UpdateResult:
-        """Make all of *updates* or none. Their keys have been checked, each with its own target."""
+        """Apply all of *updates* in one transaction; the caller has checked their keys."""
         client = self.client()
-        from ..endpoints.transaction import update  # behind the door to gRPC
+        from ..endpoints.transaction import update  # gRPC is imported by `client`
 
         return update(
             client, updates, conditions=conditions, previous=previous, max_txn_ops=max_txn_ops
@@ -276,18 +249,62 @@ class App:
     ) -> None:
         if self._client is not None:
             self._client.close()
-        if self._debugging is not None:
-            self._debugging.end(exc)
+        if self._debug_report is not None:
+            self._debug_report.end(exc)
 
 
 def pass_app(
     command: Callable[Concatenate[App, Arguments], Status],
 ) -> Callable[Arguments, Status]:
-    """Hand *command* the `App` that its command line and its environment describe."""
+    """Call *command* with an `App` for its command line and environment."""
 
     @functools.wraps(command)
     def with_app(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Status:
-        with App(given(click.get_current_context()), os.environ) as app:
+        with App(settings_given(click.get_current_context()), os.environ) as app:
             return command(app, *args, **kwargs)
 
     return with_app
+
+
+def _debug_report() -> DebugReport:
+    from .debugging import DebugReport  # imports traceback
+
+    return DebugReport()
+
+
+@contextmanager
+def _unless_set(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set *variables* in the block only, so that the commands that we start don't inherit them."""
+    missing = {name: value for name, value in variables.items() if name not in os.environ}
+    os.environ.update(missing)
+    try:
+        yield
+    finally:
+        for name in missing:
+            del os.environ[name]
+
+
+def _check_limits() -> None:
+    """
+    Check that gRPC can start: without descriptors it aborts, without threads it blocks for ever.
+
+    Raises:
+        OSError: A limit of this process, its user or its container is too low.
+    """
+    opened, end = list[int](), _thread.allocate_lock()
+    try:
+        while len(opened) < GRPC_NEEDS:
+            opened.extend(os.pipe())
+        with end:  # the threads live until it is released
+            for _ in range(GRPC_NEEDS):
+                _thread.start_new_thread(_wait_for, (end,))
+    except RuntimeError as exc:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from exc
+    finally:
+        for each in opened:
+            os.close(each)
+
+
+def _wait_for(lock: _thread.LockType) -> None:
+    with lock:
+        pass

@@ -1,4 +1,4 @@
-"""A command in the foreground, in whose place we stand for those who started us."""
+"""Run commands: find them, start them with the original environment, forward signals to them."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from ..process import given_descriptors
+from ..process import inherited_descriptors
 from . import stderr
 from .failures import CommandNotFoundError, CommandNotRunError
 from .system_errors import SHORTAGES, describe
 
-__all__ = ["beginning", "check_command", "environment", "is_command", "run", "start"]
+__all__ = ["check_command", "environment", "is_command", "run", "start", "start_errors"]
 
-FROM_THE_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
-"""The command gets these by itself: it is for it to say what a Ctrl-C means."""
+TERMINAL_SIGNALS = (signal.SIGINT, signal.SIGQUIT)
+"""Not forwarded: the terminal sends them to the command too, which decides what they mean."""
 
-PASSED_ON = (signal.SIGTERM, signal.SIGHUP)
+FORWARDED_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
-COERCED = {"C.UTF-8", "C.utf8", "UTF-8"}
-"""What Python sets ``LC_CTYPE`` to."""
+COERCED_LOCALES = {"C.UTF-8", "C.utf8", "UTF-8"}
+"""Values that Python may give to ``LC_CTYPE``."""
 
 
 def check_command(name: str) -> None:
     """
-    Make sure that there is a command *name* now, and not when the first change comes.
+    Check that the command *name* exists, before anything else is done.
 
     Raises:
-        CommandNotFoundError, CommandNotRunError: There is none.
+        CommandNotFoundError, CommandNotRunError: It does not, or is not executable.
     """
     if not is_command(name):
         if os.sep in name and Path(name).exists():
@@ -42,9 +42,9 @@ def check_command(name: str) -> None:
 
 
 def is_command(name: str) -> bool:
-    """Say whether there is a program *name*, as `shutil.which` does, which brings lzma and more."""
+    """Return whether the program *name* exists, as `shutil.which`, whose import is slower."""
     directories = [""] if os.sep in name else os.get_exec_path()
-    paths = (os.path.join(each, name) for each in directories)  # noqa: PTH118 - none is made
+    paths = (os.path.join(each, name) for each in directories)  # noqa: PTH118 - faster
     return any(os.path.isfile(each) and os.access(each, os.X_OK) for each in paths)  # noqa: PTH113
 
 
@@ -52,60 +52,61 @@ def environment() -> dict[str, str]:
     """
     Return the environment this process was started with.
 
-    In a C locale Python sets ``LC_CTYPE`` for itself and its children (PEP 538).
+    In a C locale Python changes ``LC_CTYPE``, for child processes too (PEP 538); this undoes it.
     """
     variables = dict(os.environ)
-    if variables.get("LC_CTYPE") in COERCED:
-        # `os.environ` has what Python made of it; the kernel keeps what we were given.
+    if variables.get("LC_CTYPE") in COERCED_LOCALES:
+        # `os.environ` has Python's value; the kernel keeps the original one.
         with suppress(OSError), open("/proc/self/environ", "rb") as file:
-            given = [each for each in file.read().split(b"\0") if each.startswith(b"LC_CTYPE=")]
+            original = [each for each in file.read().split(b"\0") if each.startswith(b"LC_CTYPE=")]
             del variables["LC_CTYPE"]
-            for each in given:
+            for each in original:
                 variables["LC_CTYPE"] = os.fsdecode(each.partition(b"=")[2])
     return variables
 
 
 def run(command: Sequence[str], environment: Mapping[str, str]) -> int:
     """
-    Run *command* to its end and return its exit code, which is 128 + n if signal n ended it.
+    Run *command* and return its exit code, 128 + n for signal n.
 
     Raises:
-        CommandNotFoundError, CommandNotRunError: It did not begin.
+        CommandNotFoundError, CommandNotRunError: It could not be started.
     """
-    relay = _Relay()
-    with relay:
+    forwarder = _SignalForwarder()
+    with forwarder:
         process = start(command, environment)
-        relay.reach(process)
+        forwarder.set_process(process)
         status = process.wait()
     return 128 - status if status < 0 else status
 
 
-class _Relay:
-    """Hears the signals that are meant for a process, also before that one has begun."""
+class _SignalForwarder:
+    """Forward signals to a process; those that arrive before it has started are kept for it."""
 
     def __init__(self) -> None:
         self._early: list[int] = []
         self._send: Callable[[int], None] = self._early.append
         self._before: dict[int, Any] = {}
 
-    def reach(self, process: subprocess.Popen[bytes]) -> None:
-        """From now on send them to *process*."""
+    def set_process(self, process: subprocess.Popen[bytes]) -> None:
+        """Forward to *process*, first the signals that have arrived already."""
         self._send = partial(_send, process)
         for signum in self._early:
             self._send(signum)
 
     def __enter__(self) -> None:
-        # Heard and not ignored, for what is ignored would be ignored by the process too.
-        for each in (*FROM_THE_TERMINAL, *PASSED_ON):
-            if signal.getsignal(each) is not signal.SIG_IGN:  # as nohup wants it
-                self._before[each] = signal.signal(each, self._hear)
+        # Terminal signals get a handler too: if they were ignored here, the process would inherit
+        # that. Signals ignored from the start (nohup) stay ignored.
+        for each in (*TERMINAL_SIGNALS, *FORWARDED_SIGNALS):
+            if signal.getsignal(each) is not signal.SIG_IGN:
+                self._before[each] = signal.signal(each, self._handle)
 
     def __exit__(self, *_: object) -> None:
         for each, handler in self._before.items():
             signal.signal(each, handler)
 
-    def _hear(self, signum: int, _: FrameType | None) -> None:
-        if signum in PASSED_ON:
+    def _handle(self, signum: int, _: FrameType | None) -> None:
+        if signum in FORWARDED_SIGNALS:
             self._send(signum)
 
 
@@ -121,36 +122,36 @@ def start(
     command: Sequence[str], environment: Mapping[str, str], *, stdin: int | None = None
 ) -> subprocess.Popen[bytes]:
     """
-    Start *command*; *stdin* is as `subprocess.Popen` takes it.
+    Start *command*; *stdin* is passed to `subprocess.Popen`.
 
-    It has all descriptors that we were started with, and none of ours.
+    It inherits the descriptors this process was started with, and none that were opened since.
 
     Raises:
-        CommandNotFoundError, CommandNotRunError: It did not begin.
+        CommandNotFoundError, CommandNotRunError: It could not be started.
     """
-    with beginning(command[0]):
+    with start_errors(command[0]):
         return subprocess.Popen(
-            command, env=environment, stdin=stdin, pass_fds=[*given_descriptors()]
+            command, env=environment, stdin=stdin, pass_fds=[*inherited_descriptors()]
         )
 
 
 @contextmanager
-def beginning(name: str) -> Iterator[None]:
+def start_errors(name: str) -> Iterator[None]:
     """
-    Say what it means that the command *name* can't be started in the block.
+    Translate the errors of starting the command *name* in the block.
 
     Raises:
-        CommandNotFoundError, CommandNotRunError: It did not begin.
+        CommandNotFoundError, CommandNotRunError: It could not be started.
     """
     try:
         yield
     except OSError as exc:
-        if exc.filename != name or exc.errno in SHORTAGES:  # not the command, but what starts it
+        if exc.filename != name or exc.errno in SHORTAGES:  # the launcher, not the command
             raise CommandNotRunError(f"{name}: it can't be started: {describe(exc)}") from exc
         if not isinstance(exc, FileNotFoundError):
             raise CommandNotRunError(f"{name}: {exc.strerror}") from exc
-        if is_command(name):  # as where its first line ends in a carriage return
-            raise CommandNotRunError(f"{name}: what is to run it is not there") from exc
+        if is_command(name):  # such as a first line that ends in a carriage return
+            raise CommandNotRunError(f"{name}: interpreter not found (check the #! line)") from exc
         raise CommandNotFoundError(f"{name}: command not found") from exc
     except ValueError as exc:  # a zero byte
         raise CommandNotRunError(f"{name!r}: {exc}") from exc

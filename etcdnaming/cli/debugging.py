@@ -1,4 +1,4 @@
-"""What ``--debug`` says: what was in force, how long it took, and where an error comes from."""
+"""Print what ``--debug`` shows: the effective settings, the time taken, the traceback."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from .. import __version__
 from . import stderr
 from .settings.setting import Value
 
-__all__ = ["Debugging"]
+__all__ = ["DebugReport"]
 
 
-SECRET = frozenset({"password", "auth_jwt_token"})
+SECRETS = frozenset({"password", "auth_jwt_token"})
 
 
-class Debugging:
-    """Speaks while a command runs."""
+class DebugReport:
+    """Prints on stderr while a command runs; the time counts from its creation."""
 
     def __init__(self) -> None:
         self._start = time.monotonic()
 
     def settings(self, found: Mapping[str, Value], login: Mapping[str, Any]) -> None:
-        """Say what etcd is asked with, and who says so; never a password or a token."""
+        """Print each setting with its source, but never a password or a token."""
         stderr.debug(f"etcdnaming {__version__}, Python {platform.python_version()}")
         for name, (value, source) in found.items():
             if value is not None:
                 stderr.debug(f"{_flag(name)} {_shown(value)} ({source or 'default'})")
         for name, value in login.items():
-            stderr.debug(f"{_flag(name)} {'(hidden)' if name in SECRET else value}")
+            stderr.debug(f"{_flag(name)} {'(hidden)' if name in SECRETS else value}")
 
     def end(self, exc: BaseException | None) -> None:
-        """Say how long it took, and show what led to *exc*."""
+        """Print the traceback of *exc*, if any, and the time taken."""
         for line in "".join(traceback.format_exception(exc)).splitlines() if exc else ():
             stderr.debug(line)
         stderr.debug(f"{time.monotonic() - self._start:.3f} s")

@@ -1,4 +1,4 @@
-"""What can go wrong in the command line only. Each has an exit code of its own."""
+"""The errors of the command line itself; `etcdnaming.cli` has their exit codes."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ __all__ = [
 
 
 class InputError(Exception):
-    """The content of a file, of stdin or, with ``--strict``, of etcd is wrong."""
+    """The content of a file, of stdin or (with ``--strict``) of etcd is invalid."""
 
 
 class LeaseLostError(Exception):
-    """A lease was lost, and the user wants that to be the end."""
+    """A lease was lost, and ``--on-lost exit`` is set."""
 
 
 class NotFoundError(Exception):
-    """What the user asked to be there is not."""
+    """A required key or endpoint does not exist."""
 
 
 class OutputError(OSError):
@@ -34,18 +34,18 @@ class OutputError(OSError):
 
 
 class TimedOutError(Exception):
-    """What was waited for did not happen in the time there was."""
+    """The command's own timeout has expired."""
 
 
 class WatchCanceledError(Exception):
-    """etcd has ended a watch, or refused one, and asking again would not help."""
+    """etcd has canceled or refused a watch, and a retry would not help."""
 
 
 class UnsupportedFormatError(Exception):
-    """A format that ``--write-out`` does not have."""
+    """``--write-out`` has no such format."""
 
     def __init__(self, name: str, formats: Sequence[str], source: str = "--write-out") -> None:
-        hint = "; for machines there is json" if name == "protobuf" else ""
+        hint = "; use json for machines" if name == "protobuf" else ""
         super().__init__(
             f"unsupported output format {name!r}: {source} takes {', '.join(formats)}{hint}"
         )
@@ -56,4 +56,4 @@ class CommandNotFoundError(Exception):
 
 
 class CommandNotRunError(Exception):
-    """The command to run exists, and can't be run."""
+    """The command to run exists, but can't be started."""

@@ -1,8 +1,8 @@
 """
-Signals that end this process: at once, and without a word.
+End this process when a signal comes, after cleaning up, and without a message.
 
-Nothing here waits to be told about a Ctrl-C, so its action is the system's own. What would leave
-something behind (a terminal without echo, a server) has itself unwound, or cleans up, first.
+A signal keeps its default action unless something must be cleaned up first: a terminal without
+echo, a sandbox's server.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from typing import NoReturn
 __all__ = ["ENDING", "PULSE", "die_by", "ending", "unwinding"]
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-"""What a person or a system sends to end a program that cleans up."""
+"""The signals that users and service managers send to end a program that cleans up."""
 
 PULSE = 0.2
 """
-Seconds that the main thread may wait without a look at what has come.
+The longest time in seconds that the main thread waits without running Python code.
 
-Python notes a signal and handles it when its main thread runs again. One that comes just before
-that thread begins to wait does not wake it: on a busy machine, a whole time slice before.
+Python's handler runs when the main thread executes Python code again. A signal that arrives just
+before that thread starts to wait does not interrupt the wait.
 """
 
-PATIENCE = 5
-"""Seconds to clean up; a terminal that takes nothing would keep us for ever."""
+CLEANUP_TIMEOUT = 5
+"""Seconds for cleaning up; a terminal that accepts no output would block it for ever."""
 
 
 class _Unwind(BaseException):
-    """A signal, on its way out of the block that wanted to know."""
+    """A signal, raised through the block that must clean up."""
 
     def __init__(self, signum: int) -> None:
         self.signum = signum
@@ -40,7 +40,7 @@ class _Unwind(BaseException):
 
 @contextmanager
 def unwinding(*signums: int) -> Iterator[None]:
-    """Let *signums* leave the block, which cleans up, before they end this process."""
+    """On each of *signums* leave the block by an exception, then end this process by the signal."""
 
     def unwind(signum: int) -> NoReturn:
         raise _Unwind(signum)
@@ -55,15 +55,15 @@ def unwinding(*signums: int) -> Iterator[None]:
 @contextmanager
 def ending(clean: Callable[[int], None], *signums: int) -> Iterator[None]:
     """
-    Let each of *signums* end this process right where it is, after *clean* was told which it is.
+    On each of *signums* call *clean* with its number, then end this process, all in the handler.
 
-    For blocks that take long, with threads and much that is imported: an exception from a handler
-    is lost in whatever callback it happens to interrupt. *clean* must take no lock, other than one
-    that can be taken twice, that the main thread may hold.
+    This is for blocks with threads and many callbacks: an exception from a handler would be lost in
+    whatever callback it interrupts. *clean* runs while the main thread is interrupted anywhere, so
+    it must not take a lock that the main thread may hold, unless that lock is reentrant.
     """
 
     def end(signum: int) -> NoReturn:
-        signal.alarm(PATIENCE)
+        signal.alarm(CLEANUP_TIMEOUT)
         try:
             clean(signum)
         finally:
@@ -77,10 +77,10 @@ def ending(clean: Callable[[int], None], *signums: int) -> Iterator[None]:
 def _handled_once(handle: Callable[[int], NoReturn], signums: tuple[int, ...]) -> Iterator[None]:
     def handle_first(signum: int, _: FrameType | None) -> NoReturn:
         for each in before:
-            signal.signal(each, signal.SIG_IGN)  # a second one must not stop the cleaning up
+            signal.signal(each, signal.SIG_IGN)  # a second signal must not interrupt the cleanup
         handle(signum)
 
-    # What whoever started us has ignored (nohup, a shell's "&") stays ignored.
+    # A signal that was ignored at the start (by nohup, or a shell's "&") stays ignored.
     wanted = [each for each in signums if signal.getsignal(each) is not signal.SIG_IGN]
     before = {each: signal.getsignal(each) for each in wanted}
     try:
@@ -93,7 +93,7 @@ def _handled_once(handle: Callable[[int], NoReturn], signums: tuple[int, ...]) -
 
 
 def die_by(signum: int) -> NoReturn:
-    """End as if *signum* had never been handled: shells and init systems look at how we end."""
+    """End by *signum* with its default action: shells and init systems look at the wait status."""
     signal.signal(signum, signal.SIG_DFL)
     os.kill(os.getpid(), signum)
-    os._exit(128 + signum)  # it is blocked
+    os._exit(128 + signum)  # the signal is blocked

@@ -1,7 +1,7 @@
 """
-What is said to people: one line each, on stderr.
+Print messages on stderr, one line each.
 
-Any of it may quote etcd, a file or the user, so it is text, never escape codes.
+A message may quote etcd, a file or the user, so escape codes in it are never sent to the terminal.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ __all__ = ["debug", "error", "say", "warn"]
 
 
 def error(text: str) -> None:
-    """Say why the command failed."""
+    """Print why the command failed."""
     say(f"Error: {text}")
 
 
 def warn(text: str) -> None:
-    """Say what is odd, although the command goes on."""
+    """Print a warning; the command goes on."""
     say(f"Warning: {text}")
 
 
 def debug(text: str) -> None:
-    """Say what only ``--debug`` wants to know."""
+    """Print a message for ``--debug``."""
     say(f"Debug: {text}")
 
 
 def say(text: str) -> None:
-    """Say *text* as it is. If nobody can hear it, the exit code has to do."""
+    """Print *text* as it is. If stderr is closed or full, the message is lost."""
     if sys.stderr is None:
         return
     try:

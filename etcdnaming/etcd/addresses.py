@@ -23,6 +23,8 @@ class Address(NamedTuple):
     tls: bool | None
 
 
+_AROUND = " \t\r\n\"'"
+
 # scheme -> (what it says about TLS, is it a path)
 _SCHEMES = {
     "http": (False, False),
@@ -36,39 +38,49 @@ def parse_addresses(endpoints: Sequence[str]) -> tuple[Address, ...]:
     """
     Return the addresses of *endpoints*, in order, each once.
 
+    Blanks and quotes around an item, which configuration files leave there, are not part of it,
+    and empty items, as after a trailing comma, are none.
+
     Raises:
         InvalidSettingError: There are none, or one is not host:port, a URL or a socket.
     """
-    addresses = tuple(dict.fromkeys(_parse(text.strip()) for text in endpoints))
+    texts = filter(None, (item.strip(_AROUND) for item in endpoints))
+    addresses = tuple(dict.fromkeys(map(_parse, texts)))
     if not addresses:
-        raise InvalidSettingError("no etcd endpoints given")
+        raise _invalid("no etcd endpoints given")
     return addresses
 
 
 def _parse(text: str) -> Address:
-    scheme, colon, rest = text.partition(":")
+    before, colon, rest = text.partition(":")
+    scheme = before.lower()
     if colon and scheme in _SCHEMES and (rest.startswith("/") or scheme.startswith("unix")):
         tls, is_path = _SCHEMES[scheme]
         rest = rest.removeprefix("//")
         return Address(text, _socket(text, rest) if is_path else _host_port(text, rest), tls)
     if "://" in text:
-        raise InvalidSettingError(f"etcd endpoint {text!r}: http, https and unix are the schemes")
+        # The rest is not echoed: it may hold a password.
+        raise _invalid(f"etcd endpoint {before}://…: the schemes are http, https, unix and unixs")
     return Address(text, _host_port(text, text), None)
 
 
 def _socket(text: str, path: str) -> str:
     if not path:
-        raise InvalidSettingError(f"etcd endpoint {text!r}: a socket needs a path")
+        raise _invalid(f"etcd endpoint {text!r}: a socket needs a path")
     return f"unix:{path}"
 
 
 def _host_port(text: str, rest: str) -> str:
     if "@" in rest:
         # Not echoed: what stands before the @ may be a password.
-        raise InvalidSettingError("etcd endpoints take no user: use --user")
+        raise _invalid("an etcd endpoint takes no user name: set user")
     host, _, port = rest.removesuffix("/").rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise InvalidSettingError(f"etcd endpoint {text!r} is not HOST:PORT")
+    if not host or not (port.isascii() and port.isdecimal()) or not 0 < int(port) < 65536:
+        raise _invalid(f"etcd endpoint {text!r} is not HOST:PORT")
     if ":" in host and not (host.startswith("[") and host.endswith("]")):
-        raise InvalidSettingError(f"etcd endpoint {text!r}: an IPv6 address stands in [brackets]")
+        raise _invalid(f"etcd endpoint {text!r}: an IPv6 address stands in [brackets]")
     return f"dns:///{host}:{port}"
+
+
+def _invalid(text: str) -> InvalidSettingError:
+    return InvalidSettingError(text, setting="endpoints")

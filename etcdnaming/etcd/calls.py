@@ -14,7 +14,7 @@ from typing import Generic, Protocol, TypeAlias, TypeVar
 import grpc
 from google.protobuf.message import Message
 
-from ..errors import ClientClosedError, ConnectionFailedError
+from ..errors import ClientClosedError, ConnectionFailedError, PermissionDeniedError
 from .answers import LearnerError, TokenRefusedError, classify, invalid
 from .authenticate import Authenticator
 from .backoff import FIRST_PAUSE, full_jitter
@@ -95,11 +95,14 @@ class Caller:
         with within(self._total) as deadline:
             token = self._login.token(deadline, self._authenticator)
             try:
+                try:
+                    return self._ask(method, request, token, deadline)
+                except TokenRefusedError as exc:
+                    self._login.renew(token, exc)
+                token = self._login.token(deadline, self._authenticator)
                 return self._ask(method, request, token, deadline)
-            except TokenRefusedError as exc:
-                self._login.renew(token, exc)
-            token = self._login.token(deadline, self._authenticator)
-            return self._ask(method, request, token, deadline)
+            except PermissionDeniedError as exc:
+                raise self.explain(exc, request) from exc
 
     def open_bidi(
         self, method: Method[Request, Response], requests: Iterable[Request]
@@ -129,6 +132,12 @@ class Caller:
         member, metadata = self._prepare_stream()
         call = member.channel.unary_stream(method.path, *_formats(method))
         return member, self._start_stream(member, lambda: call(request(), metadata=metadata))
+
+    def explain(self, denied: PermissionDeniedError, request: Message) -> PermissionDeniedError:
+        """Return *denied* with the user, and what *request* needs."""
+        from .permission import explain_denial  # not needed by calls that succeed
+
+        return explain_denial(denied, self._login.name, request)
 
     def leave(self, member: Member) -> None:
         """Use another one from now on."""

@@ -70,11 +70,13 @@ class Client:
         channel: An existing channel to etcd; it is used as it is and never closed.
 
         cacert, cert, key: Files, PEM. Any of them switches TLS on; each is read again for every
-            new connection.
+            new connection. What is no regular file, as a pipe, is read once, now, and kept.
 
-        insecure_transport: ``False`` switches TLS on with the machine's own CAs.
+        insecure_transport: ``False`` switches TLS on with the machine's own CAs, and those of
+            ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``.
 
-        user, password, password_file: The user to log in. The file is read again for every login.
+        user, password, password_file: The user to log in. The file is read again for every login;
+            a pipe is read once.
 
         auth_jwt_token: A token to send as it is, instead of logging in.
 
@@ -113,28 +115,34 @@ class Client:
     ) -> None:
         if min(dial_timeout, command_timeout, keepalive_timeout) <= 0:
             raise InvalidSettingError("timeouts must be more than 0")
-        dial_timeout, command_timeout = (
-            min(dial_timeout, MAX_TIMEOUT),
-            min(command_timeout, MAX_TIMEOUT),
-        )
-        login = Login(
-            user=user,
-            password=password,
-            password_file=password_file,
-            auth_jwt_token=auth_jwt_token,
-        )
-        self._members: Members
-        if channel is not None:
-            self._members = GivenMember(channel)
-        else:
-            self._members = DialledMembers(
-                parse_addresses([endpoints] if isinstance(endpoints, str) else endpoints),
-                Security(cacert=cacert, cert=cert, key=key, insecure_transport=insecure_transport),
-                _keepalive(keepalive_time, keepalive_timeout),
-                dial_timeout,
-                quiet=quiet,
-            )
+        dial_timeout = min(dial_timeout, MAX_TIMEOUT)
+        command_timeout = min(command_timeout, MAX_TIMEOUT)
         self.timeout = dial_timeout + command_timeout
+        self._members: Members
+        with within(self.timeout):  # for files that are pipes
+            login = Login(
+                user=user,
+                password=password,
+                password_file=password_file,
+                auth_jwt_token=auth_jwt_token,
+                timeout=self.timeout,
+            )
+            if channel is not None:
+                self._members = GivenMember(channel)
+            else:
+                self._members = DialledMembers(
+                    parse_addresses([endpoints] if isinstance(endpoints, str) else endpoints),
+                    Security(
+                        cacert=cacert,
+                        cert=cert,
+                        key=key,
+                        insecure_transport=insecure_transport,
+                        timeout=self.timeout,
+                    ),
+                    _keepalive(keepalive_time, keepalive_timeout),
+                    dial_timeout,
+                    quiet=quiet,
+                )
         self.caller = Caller(
             self._members, login, dial_timeout=dial_timeout, command_timeout=command_timeout
         )

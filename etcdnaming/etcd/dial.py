@@ -18,6 +18,7 @@ from .addresses import Address
 from .channel_state import unsubscribe
 from .deadline import Deadline
 from .diagnosis import explain
+from .security import TLSFiles
 
 __all__ = ["Attempt", "dial"]
 
@@ -29,12 +30,21 @@ _FAILED = grpc.ChannelConnectivity.TRANSIENT_FAILURE
 
 
 class Attempt:
-    """A connection in the making. gRPC's own thread tells `_changed`; it wakes the dialling one."""
+    """
+    A connection in the making, made from *files* if it is TLS.
+
+    gRPC's own thread tells `_changed`; it wakes the dialling one.
+    """
 
     def __init__(
-        self, address: Address, channel: grpc.Channel, *, tls: bool, woken: threading.Condition
+        self,
+        address: Address,
+        channel: grpc.Channel,
+        *,
+        files: TLSFiles | None,
+        woken: threading.Condition,
     ) -> None:
-        self.address, self.channel, self.tls = address, channel, tls
+        self.address, self.channel, self.files = address, channel, files
         self._woken = woken
         self._state: grpc.ChannelConnectivity | None = None
         self._failure: tuple[str, bool] | None = None
@@ -75,7 +85,7 @@ class Attempt:
             self.channel.unary_unary("/etcdserverpb.KV/Range", bytes, bytes)(b"", timeout=0.5)
         except (grpc.RpcError, ValueError) as exc:
             details = exc.details() if isinstance(exc, grpc.Call) else ""
-            return explain(self.address, details or "", tls=self.tls)
+            return explain(self.address, details or "", self.files)
         return "no answer", False
 
 

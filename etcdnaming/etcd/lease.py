@@ -19,7 +19,7 @@ from heapq import heappop, heappush
 from math import ceil
 from typing import TypeAlias
 
-from ..errors import EtcdError
+from ..errors import AuthenticationError, EtcdError, TLSError
 from ..model import Lease
 from . import rpc_pb2 as rpc
 from .answer_checks import fault_of_ttl
@@ -55,6 +55,11 @@ class LeaseState(enum.Enum):
     GONE = "gone"
     """etcd does not know it any more. No more requests are sent for it."""
 
+    BLOCKED = "blocked"
+    """It can't be renewed until a file or the login is repaired. Reported once an outage."""
+
+
+_NEED_REPAIR = (TLSError, AuthenticationError)
 
 _Report: TypeAlias = Callable[[LeaseState, str], None]
 _BidiStream: TypeAlias = BidiStream[rpc.LeaseKeepAliveRequest, rpc.LeaseKeepAliveResponse]
@@ -140,6 +145,9 @@ class LeaseKeeper:
         with self._changed:
             self._open, self._trouble = False, str(exc)
             some = next(iter(self._kept), 0)
+            if isinstance(exc, _NEED_REPAIR) and not isinstance(exc, TokenRefusedError):
+                for kept in self._kept.values():
+                    kept.block(str(exc))
         if isinstance(exc, TokenRefusedError):
             with suppress(EtcdError):  # a new stream would get the same error
                 self._client.lease_time_to_live(some)  # renews the token
@@ -233,7 +241,17 @@ class LeaseKeeper:
 class _Kept:
     """A lease: when a request was sent (*asked*), is *due*, and until when the lease is alive."""
 
-    __slots__ = ("asked", "deadline", "due", "id", "planned", "report", "silent", "ttl")
+    __slots__ = (
+        "asked",
+        "blocked_by",
+        "deadline",
+        "due",
+        "id",
+        "planned",
+        "report",
+        "silent",
+        "ttl",
+    )
 
     def __init__(self, lease: Lease, report: _Report, now: float) -> None:
         self.id, self.ttl, self.report = lease.id, lease.ttl, report
@@ -242,6 +260,12 @@ class _Kept:
         self.asked: float | None = None
         self.planned: float | None = None
         self.silent = False
+        self.blocked_by = ""
+
+    def block(self, why: str) -> None:
+        if why != self.blocked_by:
+            self.blocked_by = why
+            self.report(LeaseState.BLOCKED, why)
 
     def ask(self, now: float) -> None:
         self.asked = now
@@ -250,6 +274,6 @@ class _Kept:
         self.due = step * ceil((now + self.ttl / 3 * random.uniform(0.9, 1.1)) / step)
 
     def answered(self, asked: float, ttl: int) -> None:
-        self.ttl, self.silent = ttl, False
+        self.ttl, self.silent, self.blocked_by = ttl, False, ""
         self.deadline = asked + ttl  # the TTL began when etcd got the request, or later
         self.asked = None

@@ -20,6 +20,7 @@ from ..errors import (
 from ..forking import told_after_fork
 from .backoff import FIRST_PAUSE, doubled
 from .deadline import Deadline
+from .files import File
 from .members import Member
 from .threads import start_thread
 
@@ -106,7 +107,8 @@ class Login:
       as long as the last one has taken if that is more. Callers that can't wait so long fail.
     - A refused password fails at once; for some time it is not sent again, but refused here.
 
-    `_changed` guards everything. A password file is read again for every login.
+    `_changed` guards everything. A password file is read again for every login; *timeout* is for
+    one that is a pipe.
     """
 
     def __init__(
@@ -116,6 +118,7 @@ class Login:
         password: str | None,
         password_file: str | None,
         auth_jwt_token: str | None,
+        timeout: float,
     ) -> None:
         if user and password is None and password_file is None and not auth_jwt_token:
             raise InvalidSettingError(f"the user {user!r} needs a password")
@@ -126,9 +129,9 @@ class Login:
             raise InvalidSettingError(
                 "auth_jwt_token: a character that can't be sent: only printable ASCII is allowed"
             )
-        if password_file is not None:
-            _read_password(password_file)
-        self._user, self._password, self._password_file = user, password, password_file
+        self._user, self._password = user, password
+        self._file = None if password_file is None else File(password_file, timeout)
+        self._read()
         self._fixed = auth_jwt_token or None
         self._token = self._fixed
         self._closed = False
@@ -146,6 +149,14 @@ class Login:
         self._refused_password: str | None = None
         self._failures_in_a_row = 0
         self._not_before = 0.0
+
+    @property
+    def name(self) -> str:
+        """What to call the user in a message."""
+        if self._fixed:
+            return "the user of the token"
+        # Without either, etcd takes the name in the client certificate, if at all.
+        return f"user {self._user!r}" if self._user else "this client"
 
     def after_fork(self) -> None:
         """Log in without waiting for a thread that is not here: see `forking`."""
@@ -215,7 +226,7 @@ class Login:
             return math.inf
         if self._under_way:
             return self._under_way[-1].slow_at - time.monotonic()
-        if self._refused_password not in {None, self._read()}:
+        if self._refused_password not in {None, self._current_password()}:
             return 0.0
         return self._not_before - time.monotonic()
 
@@ -223,7 +234,8 @@ class Login:
         attempt = _Attempt()
         slow = self._under_way[-1].member if self._under_way else None
         start_thread(
-            partial(self._run, attempt, slow, user, self._read(), server), "etcdnaming-login"
+            partial(self._run, attempt, slow, user, self._current_password(), server),
+            "etcdnaming-login",
         )
         self._under_way.append(attempt)
 
@@ -287,13 +299,32 @@ class Login:
         seconds = round(deadline.seconds, 1) or deadline.seconds
         return ConnectionFailedError(f"{member.name}: login not answered within {seconds:g}s")
 
-    def _read(self) -> str:
-        if self._password_file is None:
-            return self._password or ""
+    def _current_password(self) -> str:
         try:
-            return _read_password(self._password_file)
+            return self._read()
         except InvalidSettingError as exc:
             raise AuthenticationError(str(exc)) from exc
+
+    def _read(self) -> str:
+        """
+        Return the password, from its file if there is one.
+
+        Raises:
+            InvalidSettingError: The file can't be used.
+        """
+        if self._file is None:
+            return self._password or ""
+        try:
+            password = self._file.read().decode().rstrip("\r\n")
+        except OSError as exc:
+            reason = exc.strerror
+        except UnicodeDecodeError:
+            reason = "not UTF-8"
+        else:
+            if password:
+                return password
+            reason = "empty"
+        raise InvalidSettingError(f"{self._file.name}: {reason}", setting="password_file")
 
 
 def is_sendable(token: str) -> bool:
@@ -317,13 +348,3 @@ def _reach(server: Server, slow: Member | None) -> Member:
     if slow and member.name == slow.name:
         raise ConnectionFailedError(f"{slow.name}: no other endpoint can be reached")
     return member
-
-
-def _read_password(name: str) -> str:
-    try:
-        with open(name, encoding="utf-8") as file:
-            return file.read().rstrip("\r\n")
-    except OSError as exc:
-        raise InvalidSettingError(f"{name}: {exc.strerror}") from exc
-    except UnicodeDecodeError as exc:
-        raise InvalidSettingError(f"{name}: not UTF-8") from exc

@@ -14,7 +14,7 @@ from .addresses import Address
 from .deadline import Deadline
 from .dial import Attempt, dial
 from .grpc_tuning import is_connected, single_threaded_streams
-from .security import Security
+from .security import Security, TLSFiles
 
 __all__ = ["DialledMembers", "GivenMember", "Member", "Members"]
 
@@ -161,7 +161,8 @@ class DialledMembers:
         """
         if member.address is None:
             return member
-        channel = self._channel(member.address, PATIENT, tls=member.tls)
+        files = self._security.files() if member.tls else None
+        channel = self._channel(member.address, PATIENT, files)
         return Member(member.name, channel, member.address, tls=member.tls)
 
     def leave(self, member: Member) -> None:
@@ -196,25 +197,24 @@ class DialledMembers:
             raise
 
     def _attempt(self, address: Address, woken: threading.Condition) -> Attempt:
-        tls = self._security.is_tls(address)
-        channel = self._channel(address, self._options, tls=tls)
-        return Attempt(address, channel, tls=tls, woken=woken)
+        files = self._security.files() if self._security.is_tls(address) else None
+        channel = self._channel(address, self._options, files)
+        return Attempt(address, channel, files=files, woken=woken)
 
     def _channel(
-        self, address: Address, options: Sequence[tuple[str, int]], *, tls: bool
+        self, address: Address, options: Sequence[tuple[str, int]], files: TLSFiles | None
     ) -> grpc.Channel:
         options = (*OPTIONS, *options)
-        if tls:
-            return grpc.secure_channel(
-                address.target, self._security.credentials(), options=options
-            )
+        if files:
+            return grpc.secure_channel(address.target, files.credentials(), options=options)
         return grpc.insecure_channel(address.target, options=options)
 
     def _use(self, attempt: Attempt) -> Member:
         # The endpoint in use stands first: `leave` moves it to the end.
         position = self._addresses.index(attempt.address)
         self._addresses = self._addresses[position:] + self._addresses[:position]
-        return Member(attempt.address.text, attempt.channel, attempt.address, tls=attempt.tls)
+        tls = attempt.files is not None
+        return Member(attempt.address.text, attempt.channel, attempt.address, tls=tls)
 
 
 Members: TypeAlias = GivenMember | DialledMembers

@@ -33,7 +33,7 @@ from .deadline import Deadline
 from .known_keys import HistoryChangedError, KnownKeys
 from .watch_events import Connected, Disconnected, Events, RangeSnapshot, WatchEvent
 from .watch_substream import WatchAgainError, WatchSubstream
-from .watcher import RangeStreams, refusal
+from .watcher import RangeStreams
 
 __all__ = ["RangeWatchLoop"]
 
@@ -79,7 +79,7 @@ class RangeWatchLoop:
         self._known, self._streams = known, streams
         self._first_revision, self._events = revision, events
         self._started = self._lost = False
-        self._reported: type[WatchEvent] | None = None
+        self._reported: WatchEvent | None = None
         self._backoff = Backoff(MAX_WATCH_PAUSE)
         self._undelivered = 0
         self._fragments: list[rpc.Event] = []
@@ -221,7 +221,7 @@ class RangeWatchLoop:
 
     def _receive(self, response: rpc.WatchResponse, stream: WatchSubstream) -> None:
         if response.canceled:
-            raise refusal(response, stream.member)
+            raise self._streams.refusal(response, stream.member)
         self._fragments.extend(response.events)
         if response.fragment or not self._fragments:
             return
@@ -235,7 +235,9 @@ class RangeWatchLoop:
         """Report that the stream is lost, and pause before the next attempt."""
         self._lost |= read_again
         if self._backoff.failures or not isinstance(exc, _READ_AGAIN):
-            self._report(Disconnected(str(exc)))
+            # A broken file or login has to be repaired: reported even if the outage is known.
+            needs_repair = isinstance(exc, (TLSError, AuthenticationError))
+            self._report(Disconnected(str(exc)), anew=needs_repair)
         self._streams.pause(self._backoff.pause())
         if self._streams.stopped:
             raise ClosedError
@@ -248,8 +250,8 @@ class RangeWatchLoop:
         passing = isinstance(exc, (ConnectionFailedError, InvalidAnswerError, NotNowError))
         return not passing or isinstance(exc, TLSError)
 
-    def _report(self, state: Connected | Disconnected) -> None:
-        """Report *state*, unless it was the last to be reported."""
-        if type(state) is not self._reported:
-            self._reported = type(state)
+    def _report(self, state: Connected | Disconnected, *, anew: bool = False) -> None:
+        """Report a change of the connection; *anew*: also if only its reason is another one."""
+        if type(state) is not type(self._reported) or (anew and state != self._reported):
+            self._reported = state
             self._events.put(state)

@@ -5,7 +5,13 @@ from __future__ import annotations
 import threading
 from functools import partial
 
-from ..errors import ClientClosedError, CompactedError, ConnectionFailedError, EtcdError
+from ..errors import (
+    ClientClosedError,
+    CompactedError,
+    ConnectionFailedError,
+    EtcdError,
+    PermissionDeniedError,
+)
 from ..forking import FORKS
 from . import rpc_pb2 as rpc
 from .answers import classify_text
@@ -14,7 +20,7 @@ from .client import Client
 from .watch_stream import CREATE_TIMEOUT, WatchStream
 from .watch_substream import WatchSubstream
 
-__all__ = ["RangeStreams", "Watcher", "refusal"]
+__all__ = ["RangeStreams", "Watcher"]
 
 
 class Watcher:
@@ -141,7 +147,7 @@ class RangeStreams:
         """
         stream = self._open(revision)
         try:
-            _expect_acceptance(stream)
+            self._expect_acceptance(stream)
         except BaseException:
             stream.close()
             raise
@@ -152,7 +158,20 @@ class RangeStreams:
         with self.open(revision) as stream:
             while response := stream.take(CREATE_TIMEOUT):
                 if response.canceled:
-                    raise refusal(response, stream.member)
+                    raise self.refusal(response, stream.member)
+
+    def refusal(self, response: rpc.WatchResponse, member: str) -> EtcdError:
+        """Return why *member* has ended the watch."""
+        if response.compact_revision:
+            return CompactedError(
+                "etcdserver: mvcc: required revision has been compacted: "
+                f"the compact revision is {response.compact_revision}"
+            )
+        error = classify_text(response.cancel_reason, member)
+        if isinstance(error, PermissionDeniedError):
+            asked = rpc.WatchCreateRequest(key=self._start, range_end=self._end)
+            return self._client.caller.explain(error, asked)
+        return error
 
     def _open(self, revision: int) -> WatchSubstream:
         create = rpc.WatchCreateRequest(
@@ -165,21 +184,10 @@ class RangeStreams:
                 stream.close()
         return stream
 
-
-def _expect_acceptance(stream: WatchSubstream) -> None:
-    response = stream.first()
-    if response is not None and response.canceled:  # whatever its watch id, and "created" too
-        raise refusal(response, stream.member)
-    if response is None or not response.created:
-        stream.leave()
-        raise ConnectionFailedError(f"{stream.member}: the watch does not begin")
-
-
-def refusal(response: rpc.WatchResponse, member: str) -> EtcdError:
-    """Return why *member* has ended the watch."""
-    if response.compact_revision:
-        return CompactedError(
-            "etcdserver: mvcc: required revision has been compacted: "
-            f"the compact revision is {response.compact_revision}"
-        )
-    return classify_text(response.cancel_reason, member)
+    def _expect_acceptance(self, stream: WatchSubstream) -> None:
+        response = stream.first()
+        if response is not None and response.canceled:  # whatever its watch id, and "created" too
+            raise self.refusal(response, stream.member)
+        if response is None or not response.created:
+            stream.leave()
+            raise ConnectionFailedError(f"{stream.member}: the watch does not begin")

@@ -1,7 +1,7 @@
 """
-Run commands as PID 1 should: their signals, their terminal, their status, and everybody's orphans.
+Run commands as PID 1 should: forward signals, share the terminal, reap all children.
 
-    supervisor = Supervisor()  # first of all: from here on no signal is lost
+    supervisor = Supervisor()  # first of all: from here on it receives all signals
     launcher = supervisor.launcher()
     command = launcher.run(["server", "--port", "80"], os.environ)
     while not isinstance(event := supervisor.wait(), Exited):
@@ -9,40 +9,42 @@ Run commands as PID 1 should: their signals, their terminal, their status, and e
             command.signal(event.number)
     sys.exit(event.exit_code)
 
-How a command starts. A process in which gRPC is at work must not fork: gRPC's fork handlers hang or
-break its calls, and what else the child does before its exec may wait for a lock whose thread is
-not there. But a command needs things done between fork and exec. So they are done after an exec,
-in a bare Python of its own, the launcher (`become.py`): it waits for its order, and becomes the
-command by a second exec. It keeps its process id, so the command is our own child with nobody in
-between. It is used once; a later command has its own, also beside threads, for `subprocess` makes
-it by vfork, which runs nobody's handlers.
+Starting a command. A process that uses gRPC must not fork: gRPC's fork handlers block or break its
+calls, and code between fork and exec can wait for a lock whose thread does not exist in the child.
+But a command needs setup in the child: signal handlers, signal mask, process group, terminal. So
+the setup is done after an exec, in a bare Python of its own, the launcher (`become.py`). It waits
+for an order through a pipe, and becomes the command by a second exec. It keeps its process ID, so
+the command is a direct child. A launcher is used once. `subprocess` starts it by vfork, which runs
+no fork handlers, so a launcher can be started beside gRPC's threads.
 
-Who reaps. The kernel gives orphans to PID 1, or to us as a subreaper, and nothing says whose they
-were. So there is one `waitpid` for any child, in `Supervisor.wait`, which also has the status of
-each command. Two would steal from each other: nothing else in this process may wait for a child.
+Reaping. The kernel gives orphans to PID 1 or to a subreaper, and does not say where they came from.
+So `Supervisor.wait` calls waitpid for any child, and gets the status of each command that way too.
+A second waitpid elsewhere in the process would take statuses away from it; there must be none.
 
-Who hears signals. Their handlers run in the main thread, whichever thread the kernel interrupts;
-they only note the number and wake `Supervisor.wait`, which hands it to the caller's loop. What a
-signal means is for the caller to say.
+Signals. The kernel may interrupt any thread, but Python runs handlers in the main thread, and only
+between two instructions. A handler here only notes the number. The C part of the handler writes a
+byte to a pipe at once, which ends the poll in `Supervisor.wait` (the self-pipe trick): a signal
+just before the poll is not missed. What a signal means is decided by the caller.
 
-Who has the terminal. The command's process group, if it was ours to give: so a Ctrl-C is the
-command's and not ours. A command "on demand" gets it when it first uses it: until then Ctrl-C is
-ours. When a Ctrl-Z stops the command we stop too, for the shell whose job we are.
+Terminal. The kernel sends Ctrl-C to the terminal's foreground process group. That is the command's
+group, if this process had the terminal; so Ctrl-C reaches the command and not this process. With
+"on demand" the command gets the terminal only when it uses it; until then Ctrl-C reaches this
+process. When Ctrl-Z stops the command, this process stops too: the shell watches only this one.
 
-Which descriptors. A command in the foreground has all that we were started with. Those that this
-process opens are close-on-exec.
+Descriptors. A command in the foreground inherits the descriptors this process was started with.
+Those that this process opens are close-on-exec.
 
-What Linux alone has: orphans for one who is not PID 1; commands that are killed when we are (not
-those that have become another user, as by a setuid program); a vfork of `subprocess`, without which
-a launcher should be made before gRPC is imported. macOS has the rest.
+Only Linux has: orphans for a process other than PID 1 (a subreaper); commands that are killed with
+this process (unless they changed their user, as setuid programs do); vfork in `subprocess`, without
+which a launcher should be started before gRPC is imported. macOS has the rest.
 """
 
 from __future__ import annotations
 
 from .command import Command
-from .launcher import Launcher, given_descriptors
+from .launcher import Launcher, inherited_descriptors
 from .supervisor import Event, Exited, Signalled, Supervisor
-from .terminal import stop_with_our_job
+from .terminal import stop_job
 
 __all__ = [
     "Command",
@@ -51,6 +53,6 @@ __all__ = [
     "Launcher",
     "Signalled",
     "Supervisor",
-    "given_descriptors",
-    "stop_with_our_job",
+    "inherited_descriptors",
+    "stop_job",
 ]

@@ -1,16 +1,16 @@
 """
-Wait for an order, and become the command it names.
+Wait for an order, and become the command in it.
 
     python become.py ORDER ANSWER PARENT
 
-A script of its own, in a process of its own that blocks every signal and in which nothing but this
-runs. While it waits it is called a launcher; `launcher` is the other side.
+This script is the launcher: a process of its own, with one thread, that starts with all signals
+blocked. Its parent's side is in `launcher`.
 
-ORDER:  A descriptor to read the order from, whose form is `launcher.encode`'s. Without one the
-        launcher is not needed any more.
-ANSWER: A descriptor that gets ``+`` when the order is expected. It is closed when the command has
-        begun; before that comes the error's number, if it could not.
-PARENT: The process id of who gives the order. A launcher does not outlive it.
+ORDER:  Descriptor to read the order from, as encoded by `launcher.encode`. If it closes without an
+        order, the launcher exits.
+ANSWER: Descriptor to which ``+`` is written when the launcher is ready. The exec of the command
+        closes it; if the exec fails, the error's number is written before.
+PARENT: Process ID of the parent. The launcher does not outlive it.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ STOPS = {signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
 
 
 def main(order: int, answer: int, parent: int) -> None:
-    """Return without an order; else end as the command, or having said why not."""
+    """Return if there is no order; otherwise become the command, or write the error and exit."""
     _die_with_parent()
     os.setpgid(0, 0)
-    os.set_inheritable(answer, False)  # noqa: FBT003 - it has no name
-    with suppress(BrokenPipeError):  # then there is no order, either
+    os.set_inheritable(answer, False)  # noqa: FBT003 - positional-only
+    with suppress(BrokenPipeError):  # the parent is gone, so no order comes either
         os.write(answer, b"+")
     with open(order, "rb") as file:
         fields = file.read().split(b"\0")
-    # Where the kernel lets us outlive our parent, this may be half an order.
+    # Without PR_SET_PDEATHSIG the parent may have died while it wrote: the order is incomplete.
     if len(fields) == 1 or os.getppid() != parent:
         return
     ignored, blocked, count, *words = fields
@@ -49,6 +49,7 @@ def main(order: int, answer: int, parent: int) -> None:
 
 
 def _die_with_parent() -> None:
+    """Ask the kernel for SIGKILL when the parent's thread ends; it stays in force after exec."""
     if sys.platform == "linux":
         import ctypes  # not needed elsewhere
 
@@ -61,8 +62,8 @@ def _numbers(text: bytes) -> frozenset[int]:
 
 def _ignore_only(ignored: Iterable[int]) -> None:
     for each in signal.valid_signals() - UNCHANGEABLE:
-        # Ignoring also forgets a stop that has come already: it would stop us instead of the
-        # command, while our parent waits for the answer.
+        # Ignoring also discards pending stop signals. Such a signal would stop the launcher when it
+        # is unblocked, before the exec, while the parent waits for the answer.
         if each in ignored or each in STOPS:
             signal.signal(each, signal.SIG_IGN)
         if each not in ignored:
@@ -74,9 +75,9 @@ def _execute(arguments: list[bytes], environment: Mapping[bytes, bytes], answer:
         os.execvpe(arguments[0], arguments, environment)  # noqa: S606 - a shell is not wanted
     except OSError as exc:
         os.write(answer, b"%d" % (exc.errno or errno.EIO))
-    except ValueError:  # a variable without a name
+    except ValueError:  # a variable with an empty name
         os.write(answer, b"%d" % errno.EINVAL)
-    os._exit(127)  # nobody asks: the answer says more
+    os._exit(127)  # the parent uses the answer, not this code
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A command that runs, with all the processes of its group."""
+"""A running command and the processes of its group."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ __all__ = ["Command"]
 
 class Command:
     """
-    A command in a process group of its own. `Launcher.run` makes one.
+    A command in a process group of its own, created by `Launcher.run`.
 
     Args:
-        pid: Of its process, and of its group.
+        pid: ID of its process and its group.
 
-        foreground: Whether the terminal is for it.
+        foreground: Whether it may have the terminal.
 
-        on_demand: The terminal stays with us until the command uses it: reads from it, or changes
-            its settings. Until then the keys of the terminal signal us, not the command.
+        on_demand: This process keeps the terminal until the command reads from it or changes its
+            settings. Until then Ctrl-C signals this process, not the command.
     """
 
     def __init__(self, pid: int, *, foreground: bool, on_demand: bool = False) -> None:
@@ -30,26 +30,26 @@ class Command:
         self._has_ended = False
 
     @property
-    def lives(self) -> bool:
-        """Whether anybody is left in its group."""
+    def has_processes(self) -> bool:
+        """Whether a process of its group is left."""
         try:
             os.killpg(self.pid, 0)
         except ProcessLookupError:
             return False
         except PermissionError:
-            return True  # somebody who has become another user
+            return True  # a process that changed its user
         return True
 
     def signal(self, number: int) -> bool:
         """
         Send a signal to its group, if a process is left there.
 
-        SIGCONT also gives it the terminal, if that is ours again (a shell's ``fg``).
-        Not for long after its end: the system uses the number again.
+        SIGCONT also gives it the terminal, if this process has that again (a shell's ``fg``).
+        Must not be called long after its end: the system reuses the number.
 
         Returns:
-            Whether the system allowed it. It does not when all processes of the group have become
-            another user's, and we lack CAP_KILL.
+            Whether the system permitted it. It does not if all processes of the group run as
+            another user and this process lacks CAP_KILL.
         """
         if number == signal.SIGCONT:
             self.enter_terminal()
@@ -63,15 +63,15 @@ class Command:
 
     def kill(self) -> bool:
         """
-        Kill its group: also right after its end, for what it left there.
+        Send SIGKILL to its group, also right after its end, for the processes it left behind.
 
         Returns:
-            Whether the system allowed it for its own process: to allow it for one process of the
-            group is enough for `signal`.
+            Whether the system permitted it for the command's own process. (For `signal`, one
+            permitted process of the group is enough.)
         """
         if not self.signal(signal.SIGKILL):
             return False
-        if not self._has_ended:  # its number is not another's
+        if not self._has_ended:  # afterwards the number may belong to another process
             try:
                 os.kill(self.pid, 0)
             except PermissionError:
@@ -80,10 +80,11 @@ class Command:
 
     def follow_stop(self, number: int) -> None:
         """
-        Do what the terminal's signal *number*, which stopped it, asks for.
+        React to the terminal's signal *number*, which stopped the command.
 
-        Give it the terminal, if it waits for that and the terminal is ours. Else stop us too: a
-        shell watches only us.
+        SIGTTIN and SIGTTOU mean that it used a terminal it does not have: give it the terminal if
+        this process has it. Otherwise stop this process too, because the shell that waits for the
+        job watches only this one, and continue the command when the shell continues this one.
         """
         if not self._foreground:
             return
@@ -92,20 +93,20 @@ class Command:
             self._wants_terminal = True
             self.signal(signal.SIGCONT)
         elif terminal.take_back(self.pid) or (not self._wants_terminal and terminal.is_ours()):
-            terminal.stop_with_our_job()
+            terminal.stop_job()
             self.signal(signal.SIGCONT)
         elif is_waiting:
-            # It waits for a terminal that is another's. A shell's "fg" continues us, and that is
-            # a signal like any other.
-            terminal.stop_with_our_job()
+            # Another job has the terminal. A shell's "fg" sends SIGCONT to this process, which the
+            # caller's loop passes to `signal` as any other.
+            terminal.stop_job()
 
     def enter_terminal(self) -> None:
-        """Give it the terminal, if that is ours."""
+        """Give it the terminal, if this process has it."""
         if self._wants_terminal:
             terminal.hand_over(self.pid)
 
     def note_end(self) -> None:
-        """Take the terminal back: its process has ended."""
+        """Take the terminal back after its process has exited."""
         self._has_ended = True
         if self._foreground:
             terminal.take_back(self.pid)

@@ -1,4 +1,4 @@
-"""Start a command from a process in which fork is not safe: our side of `become`."""
+"""Start a command from a process in which fork is not safe: the parent's side of `become`."""
 
 from __future__ import annotations
 
@@ -13,134 +13,134 @@ from typing import BinaryIO, NamedTuple
 
 from .command import Command
 
-__all__ = ["Inheritance", "Launcher", "encode", "given_descriptors"]
+__all__ = ["InheritedSignals", "Launcher", "encode", "inherited_descriptors"]
 
 STDERR = 2
 
 BECOME = Path(__file__).with_name("become.py")
 
 
-class Inheritance(NamedTuple):
-    """What we were started with, and every command starts with."""
+class InheritedSignals(NamedTuple):
+    """The signal settings this process was started with, which every command starts with."""
 
     ignored: frozenset[int]
-    """Signals that are ignored, by number (``nohup``)."""
+    """Numbers of ignored signals (``nohup``)."""
 
     blocked: frozenset[int]
-    """Signals that are blocked, by number."""
+    """Numbers of blocked signals."""
 
 
 class Launcher:
     """
-    A process that becomes a command when `run` says which. `Supervisor.launcher` makes one.
+    A process that waits, and becomes a command in `run`. `Supervisor.launcher` creates it.
 
     Args:
-        inheritance: What the command starts with.
+        inherited: Signal settings for the command.
 
-        output: A descriptor that becomes stdout and stderr of a command in the background, which
-            has no stdin and no other descriptor. ``None`` is for one in the foreground: it has all
-            descriptors that we were started with, and the terminal.
+        output: A descriptor for stdout and stderr of a command in the background, which has no
+            stdin and no other descriptor. ``None``: a command in the foreground, with the terminal
+            and all descriptors that this process was started with.
 
-        begun: Is called with the command when it runs.
+        started: Called with the command when it runs.
 
         on_demand: As for `Command`.
 
     Raises:
-        OSError: There can't be another process.
+        OSError: No process can be created.
     """
 
     def __init__(
         self,
-        inheritance: Inheritance,
+        inherited: InheritedSignals,
         output: int | None,
-        begun: Callable[[Command], None],
+        started: Callable[[Command], None],
         *,
         on_demand: bool = False,
     ) -> None:
-        self._inheritance, self._foreground, self._begun = inheritance, output is None, begun
+        self._inherited, self._foreground, self._started = inherited, output is None, started
         self._on_demand = on_demand
-        with ExitStack() as theirs, ExitStack() as ours:
-            order, self._order = _pipe(theirs, ours)
-            self._answer, answer = _pipe(ours, theirs)
+        with ExitStack() as child_ends, ExitStack() as parent_ends:
+            order, self._order = _pipe(child_ends, parent_ends)
+            self._answer, answer = _pipe(parent_ends, child_ends)
             self.pid = _spawn(order, answer, output)
-            """Of the launcher, and then of the command."""
-            self._ours = ours.pop_all()
+            """Process ID of the launcher, later of the command."""
+            self._parent_ends = parent_ends.pop_all()
 
     def run(self, argv: Sequence[str], env: Mapping[str, str]) -> Command:
         """
-        Become *argv*, whose program is looked for in the ``PATH`` of *env*. Only once.
+        Become *argv*, whose program is found in the ``PATH`` of *env*. May be called once.
 
-        Returns when it has begun, so that what it is sent is sent to it, and not to the launcher.
-        A ``LISTEN_PID`` in *env* that names us, as systemd sets it for the descriptors of sockets,
-        names a command in the foreground, which has them.
+        Returns when the command has started, so that later signals reach it, not the launcher.
+        systemd names the receiver of its socket descriptors in ``LISTEN_PID``; if that is this
+        process, a command in the foreground gets its own number there, with the descriptors.
 
         Raises:
-            FileNotFoundError: There is no such program.
-            OSError: It can't be run.
-            ValueError: A zero byte can't be handed over.
+            FileNotFoundError: The program does not exist.
+            OSError: It can't be executed.
+            ValueError: An argument or variable contains a zero byte.
         """
         command = Command(self.pid, foreground=self._foreground, on_demand=self._on_demand)
-        with self._ours:
+        with self._parent_ends:
             if self._foreground:
-                env = _as_listener(env, self.pid)
-            order = encode(self._inheritance, argv, env)
+                env = _with_listen_pid(env, self.pid)
+            order = encode(self._inherited, argv, env)
             try:
                 self._become(order, command, argv[0])
             except OSError:
                 command.note_end()
                 raise
-        self._begun(command)
+        self._started(command)
         return command
 
     def close(self) -> None:
-        """Let the launcher end, if it has had no order."""
-        self._ours.close()
+        """End the launcher, if `run` was not called."""
+        self._parent_ends.close()
 
     def _become(self, order: bytes, command: Command, program: str) -> None:
         try:
-            self._answer.read(1)  # from now on there is a group to have the terminal
+            self._answer.read(1)  # its process group exists now, and can have the terminal
             command.enter_terminal()
             with self._order:
                 self._order.write(order)
             number = int(self._answer.read() or 0)
         except BrokenPipeError:
-            raise OSError(errno.ECHILD, "it was killed before it began", program) from None
+            raise OSError(errno.ECHILD, "killed before it started", program) from None
         if number:
             raise OSError(number, os.strerror(number), program)
 
 
-def given_descriptors() -> Iterator[int]:
+def inherited_descriptors() -> Iterator[int]:
     """
-    Yield the descriptors above stderr that this process was started with, for its command.
+    Yield the descriptors above stderr that this process was started with.
 
-    They are the ones that are not close-on-exec, as all are that Python and gRPC open. So
-    `subprocess` could leave them open by itself (``close_fds=False``); but then it uses
-    `posix_spawn`, with which glibc makes the command ignore two signals.
+    They are the ones that are not close-on-exec; all that Python and gRPC open are close-on-exec.
+    ``close_fds=False`` would pass them on too, but makes `subprocess` use `posix_spawn`, and that
+    of glibc makes the command ignore two signals.
     """
     try:
         names = [each.name for each in Path("/dev/fd").iterdir()]
-    except OSError:  # it is the kernel's, which may not be mounted
+    except OSError:  # /proc is not mounted
         names = [str(number) for number in range(1024)]
     for number in map(int, names):
-        with suppress(OSError):  # it was that of the directory
+        with suppress(OSError):  # the descriptor of the listing itself
             if number > STDERR and os.get_inheritable(number):
                 yield number
 
 
-def encode(inheritance: Inheritance, argv: Sequence[str], env: Mapping[str, str]) -> bytes:
+def encode(inherited: InheritedSignals, argv: Sequence[str], env: Mapping[str, str]) -> bytes:
     r"""
     Return the order to run *argv* in the environment *env*.
 
-    >>> encode(Inheritance(frozenset({1}), frozenset()), ["echo", ""], {"LANG": "C"})
+    >>> encode(InheritedSignals(frozenset({1}), frozenset()), ["echo", ""], {"LANG": "C"})
     b'1\x00\x002\x00echo\x00\x00LANG=C'
 
     Raises:
-        ValueError: There is a zero byte in it.
+        ValueError: A word contains a zero byte.
     """
     words = [*argv, *(f"{name}={value}" for name, value in env.items())]
     if any("\0" in word for word in words):
         raise ValueError("embedded null byte")
-    head = [*map(_text, inheritance), str(len(argv))]
+    head = [*map(_text, inherited), str(len(argv))]
     return b"\0".join(os.fsencode(field) for field in (*head, *words))
 
 
@@ -148,26 +148,27 @@ def _text(numbers: Iterable[int]) -> str:
     return " ".join(map(str, map(int, sorted(numbers))))
 
 
-def _as_listener(env: Mapping[str, str], pid: int) -> Mapping[str, str]:
+def _with_listen_pid(env: Mapping[str, str], pid: int) -> Mapping[str, str]:
     if env.get("LISTEN_PID") != str(os.getpid()):
         return env
-    # A handle of a process, where systemd knows such, names us as well; it is optional.
+    # LISTEN_PIDFDID (newer systemd) identifies this process too; it is optional.
     rest = {name: value for name, value in env.items() if name != "LISTEN_PIDFDID"}
     return {**rest, "LISTEN_PID": str(pid)}
 
 
 def _pipe(readers: ExitStack, writers: ExitStack) -> tuple[BinaryIO, BinaryIO]:
-    """Return the two ends of a pipe; each is closed with what it belongs to."""
+    """Return the two ends of a pipe, each added to its stack."""
     reader, writer = os.pipe()
     return readers.enter_context(open(reader, "rb")), writers.enter_context(open(writer, "wb"))
 
 
 def _spawn(order: BinaryIO, answer: BinaryIO, output: int | None) -> int:
-    """Return the process id of a new launcher."""
-    from subprocess import DEVNULL, Popen  # only for those who run something
+    """Start a launcher, and return its process ID."""
+    from subprocess import DEVNULL, Popen  # slow to import; not all commands need it
 
     descriptors = order.fileno(), answer.fileno()
-    # What comes before the command has begun is kept for it.
+    # The launcher starts with all signals blocked: those that arrive before the exec of the command
+    # stay pending for it. The mask must be set before the fork, since it is inherited through it.
     before = signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
     try:
         process = Popen(
@@ -175,9 +176,10 @@ def _spawn(order: BinaryIO, answer: BinaryIO, output: int | None) -> int:
             stdin=None if output is None else DEVNULL,
             stdout=output,
             stderr=output,
-            pass_fds=[*descriptors, *(given_descriptors() if output is None else ())],
+            pass_fds=[*descriptors, *(inherited_descriptors() if output is None else ())],
         )
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    process.returncode = 0  # hands off: the status is for the supervisor to see
+    # So that Popen never calls waitpid: only the supervisor reaps.
+    process.returncode = 0
     return process.pid

@@ -1,4 +1,4 @@
-"""What hears the signals and reaps the children of this process, in its owner's loop."""
+"""Receive the signals and reap the children of this process, in the caller's loop."""
 
 from __future__ import annotations
 
@@ -15,41 +15,41 @@ from types import FrameType
 from typing import NamedTuple, TypeAlias
 
 from .command import Command
-from .launcher import Inheritance, Launcher
+from .launcher import InheritedSignals, Launcher
 
 __all__ = ["Event", "Exited", "Signalled", "Supervisor"]
 
 PR_SET_CHILD_SUBREAPER = 36
 
-IGNORED_BY_PYTHON = {signal.SIGPIPE, signal.SIGXFSZ}  # it has errors instead
+IGNORED_BY_PYTHON = {signal.SIGPIPE, signal.SIGXFSZ}  # Python raises exceptions instead
 
 NOT_FORWARDED = IGNORED_BY_PYTHON | {
-    *(signal.SIGKILL, signal.SIGSTOP),  # can't be heard
-    *(signal.SIGCHLD, signal.SIGTTIN, signal.SIGTTOU),  # are about us
-    *(signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL),  # are mistakes of ours
+    *(signal.SIGKILL, signal.SIGSTOP),  # can't be handled
+    *(signal.SIGCHLD, signal.SIGTTIN, signal.SIGTTOU),  # are about this process
+    *(signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL),  # are faults of this process
     *(signal.SIGSEGV, signal.SIGSYS, signal.SIGTRAP),
 }
 
-LONGEST_SLEEP = 3600.0  # seconds: `poll` takes no more than some weeks
+MAX_SLEEP = 3600.0  # seconds; `poll` accepts some weeks at most
 
 
 class Signalled(NamedTuple):
-    """Somebody has sent us a signal."""
+    """A signal arrived."""
 
     number: int
 
 
 class Exited(NamedTuple):
-    """A command has ended."""
+    """A command has exited."""
 
     command: Command
 
     status: int
-    """Its exit code; below 0, the number of the signal that ended it."""
+    """Its exit code; -n if signal n killed it."""
 
     @property
     def exit_code(self) -> int:
-        """As a shell has it: 128 + n for signal n."""
+        """The exit code as in a shell: 128 + n for signal n."""
         return 128 - self.status if self.status < 0 else self.status
 
 
@@ -58,92 +58,93 @@ Event: TypeAlias = Signalled | Exited
 
 class Supervisor:
     """
-    The one in this process who hears signals and reaps children, until the process ends.
+    Receive all signals and reap all children, until the process ends. There can be only one.
 
-    Everything but `wake` is for the main thread, which is also whose life the kernel ties the
-    commands to. What whoever started us has ignored stays ignored, by us and by the commands.
+    All of it but `wake` belongs to the main thread: Python runs signal handlers there, and the
+    kernel kills the commands when the thread that started them ends. Signals that were ignored when
+    this process was started stay ignored, here and in the commands.
     """
 
     def __init__(self) -> None:
-        self._heard: deque[int] = deque()
-        self._ended: deque[Exited] = deque()
+        self._signals: deque[int] = deque()
+        self._exited: deque[Exited] = deque()
         self._running: dict[int, Command] = {}
         self._woken = False
-        self._readable, self._writable = _alarm()
-        self._inheritance = _hear_signals(self._hear)
+        self._readable, self._writable = _wakeup_pipe()
+        self._inherited = _handle_signals(self._on_signal)
         if os.getpid() != 1:
             _adopt_orphans()
 
     def launcher(self, *, output: int | None = None, on_demand: bool = False) -> Launcher:
         """
-        Return a process that waits to become a command.
+        Start a process that waits to become a command.
 
         Args:
-            output: A descriptor that becomes stdout and stderr of a command in the background,
-                which has no stdin, no other descriptor and no claim to the terminal. Without it the
-                command has ours, and all descriptors that we were started with.
+            output: A descriptor for stdout and stderr of a command in the background, which has no
+                stdin, no other descriptor and no terminal. Without it, the command inherits those
+                of this process, and all descriptors that this process was started with.
 
-            on_demand: As for `Command`, of one in the foreground.
+            on_demand: As for `Command`, for a command in the foreground.
 
         Raises:
-            OSError: There can't be another process.
+            OSError: No process can be created.
         """
-        return Launcher(self._inheritance, output, self._begun, on_demand=on_demand)
+        return Launcher(self._inherited, output, self._started, on_demand=on_demand)
 
     def wait(self, timeout: float | None = None) -> Event | None:
         """
-        Return what has happened, signals before the ends of commands, or what happens next.
+        Return the next event: signals first, then exits of commands.
 
-        Returns ``None`` after *timeout* seconds, or when somebody called `wake`.
+        Returns ``None`` after *timeout* seconds, or after a call of `wake`.
         """
         deadline = math.inf if timeout is None else time.monotonic() + timeout
         while True:
             self._reap()
-            if self._heard:
-                return Signalled(self._heard.popleft())
-            if self._ended:
-                return self._ended.popleft()
+            if self._signals:
+                return Signalled(self._signals.popleft())
+            if self._exited:
+                return self._exited.popleft()
             if self._woken or time.monotonic() >= deadline:
                 self._woken = False
                 return None
             self._sleep(deadline)
 
     def wake(self) -> None:
-        """Make `wait` return, now or the next time. From any thread."""
+        """Make the current or next call of `wait` return. From any thread."""
         self._woken = True
-        with suppress(BlockingIOError):  # it is full, and so awake
+        with suppress(BlockingIOError):  # the pipe is full, so `wait` wakes anyway
             os.write(self._writable, b"\0")
 
-    def _begun(self, command: Command) -> None:
+    def _started(self, command: Command) -> None:
         self._running[command.pid] = command
 
-    def _hear(self, number: int, _: FrameType | None) -> None:
-        # Not by the bytes that the signals write into the pipe: a full one would lose some.
+    def _on_signal(self, number: int, _: FrameType | None) -> None:
+        # The bytes in the pipe hold the numbers too, but a full pipe would lose some.
         if number != signal.SIGCHLD:
-            self._heard.append(number)
+            self._signals.append(number)
 
     def _sleep(self, deadline: float) -> None:
-        seconds = min(deadline - time.monotonic(), LONGEST_SLEEP)
-        alarm = select.poll()  # `select.select` knows no descriptor above 1023
-        alarm.register(self._readable, select.POLLIN)
-        if alarm.poll(max(0, math.ceil(seconds * 1000))):
+        seconds = min(deadline - time.monotonic(), MAX_SLEEP)
+        poller = select.poll()  # `select.select` fails for descriptors above 1023
+        poller.register(self._readable, select.POLLIN)
+        if poller.poll(max(0, math.ceil(seconds * 1000))):
             os.read(self._readable, 65536)
 
     def _reap(self) -> None:
         for pid, status in _changed_children():
             command = self._running.get(pid)
             if command is None:
-                continue  # an orphan, or a launcher without a command
+                continue  # an adopted orphan, or a launcher that got no order
             if os.WIFSTOPPED(status):
                 command.follow_stop(os.WSTOPSIG(status))
             else:
                 del self._running[pid]
                 command.note_end()
-                self._ended.append(Exited(command, os.waitstatus_to_exitcode(status)))
+                self._exited.append(Exited(command, os.waitstatus_to_exitcode(status)))
 
 
-def _alarm() -> tuple[int, int]:
-    """Return the two ends of a pipe that a signal writes to, whichever thread it interrupts."""
+def _wakeup_pipe() -> tuple[int, int]:
+    """Return the two ends of a pipe to which Python's C signal handler writes, in any thread."""
     readable, writable = os.pipe()
     os.set_blocking(readable, False)
     os.set_blocking(writable, False)
@@ -151,18 +152,20 @@ def _alarm() -> tuple[int, int]:
     return readable, writable
 
 
-def _hear_signals(hear: Callable[[int, FrameType | None], None]) -> Inheritance:
-    """Let *hear* have the signals; return how they were treated before."""
+def _handle_signals(handler: Callable[[int, FrameType | None], None]) -> InheritedSignals:
+    """Install *handler* for all signals, and unblock them; return the settings before that."""
     ignored = {each for each in signal.valid_signals() if signal.getsignal(each) is signal.SIG_IGN}
     for each in signal.valid_signals() - NOT_FORWARDED - ignored:
-        signal.signal(each, hear)
-    signal.signal(signal.SIGCHLD, hear)
-    signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # we still write to a terminal we gave away
+        signal.signal(each, handler)
+    signal.signal(signal.SIGCHLD, handler)
+    # This process still writes to the terminal when the command has it.
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     blocked = signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    return Inheritance(frozenset(ignored - IGNORED_BY_PYTHON), frozenset(blocked))
+    return InheritedSignals(frozenset(ignored - IGNORED_BY_PYTHON), frozenset(blocked))
 
 
 def _adopt_orphans() -> None:
+    """Become a subreaper: orphaned descendants become children of this process, as of PID 1."""
     if sys.platform == "linux":
         import ctypes  # not needed elsewhere
 
@@ -170,12 +173,12 @@ def _adopt_orphans() -> None:
 
 
 def _changed_children() -> Iterator[tuple[int, int]]:
-    """Yield each child that has ended or stopped, as a process id and its status."""
+    """Yield the process ID and wait status of each child that has exited or stopped."""
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED)
         except ChildProcessError:
-            return  # there are none
+            return  # no children
         if not pid:
             return
         yield pid, status

@@ -14,6 +14,7 @@ from ..errors import (
     AuthenticationError,
     ClientClosedError,
     ConnectionFailedError,
+    EtcdError,
     EtcdnamingError,
     KeyHeldError,
     LeaseNotFoundError,
@@ -149,6 +150,9 @@ class Registrant:
 
     def _hear(self, lease: int, state: LeaseState, why: str) -> None:
         """Hear of *lease*, in the keeper's thread; that it is lost is told whatever we wait for."""
+        if state is LeaseState.BLOCKED:
+            self._tell_of(RegistrationEvent("error", reason=why, error=EtcdError(why)))
+            return
         if state is LeaseState.GONE:
             self._post(partial(self._gone, lease, why))
         elif self._board.trust.hear(lease, silent=state is LeaseState.SILENT):
@@ -239,7 +243,8 @@ class Registrant:
 
     def _is_news(self, exc: Exception) -> bool:
         passing = isinstance(exc, (ConnectionFailedError, OutcomeUnknownError))
-        passing = passing and not isinstance(exc, NoSpaceError)  # it lasts until space is made
+        # Neither a full database nor a broken file is repaired by waiting.
+        passing = passing and not isinstance(exc, (NoSpaceError, TLSError))
         if passing and (self._is_registered or self._board.trust.lost):
             return False  # if it lasts it is told that the lease is lost, and why
         return str(exc) not in self._told

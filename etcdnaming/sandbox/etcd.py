@@ -1,4 +1,4 @@
-"""Find an etcd, and have one that exists while a block runs."""
+"""Find etcd, and run one while a block runs."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ __all__ = ["Sandbox", "etcd_command", "find_etcd"]
 
 def find_etcd() -> str:
     """
-    Return the path of etcd: the one on ``PATH``, else the one that the extra ``sandbox`` brings.
+    Return the path of etcd: the one on ``PATH``, or that of the extra ``sandbox``.
 
     Raises:
-        EtcdNotFoundError: There is neither.
+        EtcdNotFoundError: Neither is installed.
     """
     if on_path := shutil.which("etcd"):
         return on_path
@@ -36,24 +36,23 @@ def find_etcd() -> str:
 
 class Sandbox:
     """
-    An etcd of one member on 127.0.0.1, empty at first, that exists while the block runs.
+    An empty etcd with one member on 127.0.0.1, which runs while the block runs.
 
-    It does not hear a Ctrl-C meant for this process, and neither it nor its files outlive this
-    process, however that ends.
+    Ctrl-C does not reach it. It and its files are removed however this process ends.
 
     Args:
-        flags: More flags for etcd, as ``--max-txn-ops=1000``.
+        flags: More flags for etcd, such as ``--max-txn-ops=1000``.
 
-        etcd: The program; by default the one that `find_etcd` finds.
+        etcd: The program; default: the result of `find_etcd`.
 
-        timeout: Seconds it may take to answer.
+        timeout: Seconds until etcd must answer.
 
     Raises:
-        SandboxError: On entering; with the last words of etcd.
+        SandboxError: On entering, if etcd does not start; with its last log line.
     """
 
     endpoint: str
-    """Where it answers, ``127.0.0.1:PORT``; set on entering."""
+    """Its address, ``127.0.0.1:PORT``; set on entering."""
 
     def __init__(self, *flags: str, etcd: str | None = None, timeout: float = 30) -> None:
         self._flags = flags
@@ -68,7 +67,7 @@ class Sandbox:
                 self.endpoint = self._start(etcd)
                 break
             except SandboxError as error:
-                # Others may take a port between our look and etcd's.
+                # Another process may take the port after `free_port` found it free.
                 if not (attempts_left and "address already in use" in str(error)):
                     raise
         return self
@@ -82,7 +81,7 @@ class Sandbox:
         self._opened.close()
 
     def environment(self, base: Mapping[str, str]) -> dict[str, str]:
-        """Return *base*, changed so that etcdctl and etcdnaming know this etcd and no other."""
+        """Return *base*, changed so that etcdctl and etcdnaming use this etcd and no other."""
         return {
             **without(base, "ETCDCTL_", "ETCDNAMING_"),
             "ETCDCTL_ENDPOINTS": self.endpoint,
@@ -91,7 +90,7 @@ class Sandbox:
 
     def _start(self, etcd: str) -> str:
         with ExitStack() as opened:
-            with _signals_held():
+            with _signals_delayed():
                 directory = Path(tempfile.mkdtemp(prefix="etcdnaming-"))
                 opened.callback(shutil.rmtree, directory, ignore_errors=True)
             port = free_port()
@@ -103,12 +102,13 @@ class Sandbox:
 
 
 @contextmanager
-def _signals_held() -> Iterator[None]:
+def _signals_delayed() -> Iterator[None]:
     """
-    Deliver signals to this thread after the block.
+    Delay signals to this thread until the end of the block.
 
-    A handler may raise between the creation of a directory and the registration of its removal, and
-    within tempfile, which creates a file to try whether it can: either would stay for ever.
+    A signal handler may raise an exception. Between the creation of a directory and the
+    registration of its removal, or inside tempfile (which creates a file to see whether it can), it
+    would leave a file behind.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
@@ -119,9 +119,9 @@ def _signals_held() -> Iterator[None]:
 
 def etcd_command(etcd: str, directory: Path, client_port: int, peer_port: int) -> list[str]:
     """
-    Return what starts a lone member, named as its *directory* and with its data below that.
+    Return the command line of a single member, named after *directory* and with its data in it.
 
-    Flags added after these beat them.
+    Flags appended to it take precedence.
     """
     name = directory.name
     client, peer = f"http://{HOST}:{client_port}", f"http://{HOST}:{peer_port}"
@@ -134,7 +134,7 @@ def etcd_command(etcd: str, directory: Path, client_port: int, peer_port: int) -
         f"--listen-peer-urls={peer}",
         f"--initial-advertise-peer-urls={peer}",
         f"--initial-cluster={name}={peer}",
-        # There is nobody to wait for: elected after 50 ms instead of 1 s.
+        # A single member needs no time for others: elected after 50 ms instead of 1 s.
         "--heartbeat-interval=10",
         "--election-timeout=50",
     ]
@@ -144,8 +144,9 @@ def _is_serving(port: int, name: str) -> bool:
     """
     Return whether the member *name* answers calls on *port*.
 
-    The name, because another etcd may have taken the port; a call through the JSON gateway,
-    because a cluster that has not yet decided its version calls itself "not capable" of any.
+    The name is compared because another etcd may have taken the port. A connection alone proves
+    nothing: until the cluster has decided on its version, calls fail with "not capable". The JSON
+    gateway is used because it needs no gRPC here.
     """
     request = b"POST /v3/cluster/member/list HTTP/1.0\r\nContent-Length: 2\r\n\r\n{}"
     try:

@@ -1,15 +1,15 @@
 """
-Run a server for no longer than its owner lives.
+Run a server, and end it when the process that owns it ends.
 
     python keeper.py DIRECTORY PROGRAM ARGUMENTS...
 
-A script of its own, between owner and server, because no setting of the kernel does this whole:
-Linux can kill a child with its parent, but means the parent's *thread*, and nothing removes files.
+A process between owner and server, because no kernel setting is enough: Linux can kill a child when
+its parent's *thread* ends, which is too early, and does not remove files.
 
-stdin:  Held open by the owner. When it closes, however the owner ended, or anything is written
+stdin:  Kept open by the owner. When it closes, however the owner ended, or anything is written
         to it, the server is killed and DIRECTORY removed.
-stdout: One line, the server's process id. Closed when the server has ended.
-stderr: The server's own stdout and stderr.
+stdout: One line, the server's process ID. Closed when the server has exited.
+stderr: The server's stdout and stderr.
 """
 
 from __future__ import annotations
@@ -30,20 +30,21 @@ PR_SET_PDEATHSIG = 1
 
 
 def main(directory: str, *command: str) -> int:
-    """Return the exit status of the server; negative, if a signal ended it."""
-    ended, held = os.pipe()  # closes when the server, the only one to hold it, has ended
+    """Return the exit status of the server; -n if signal n killed it."""
+    # Only the server keeps the writing end, so the pipe closes when it exits.
+    exited, inherited = os.pipe()
     server = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         stdout=STDERR,
-        pass_fds=[held],
-        # Not for processes with threads: this has none.
+        pass_fds=[inherited],
+        # Safe, since this process has a single thread.
         preexec_fn=partial(_die_with, os.getpid()),  # noqa: PLW1509
     )
-    os.close(held)
+    os.close(inherited)
     os.write(STDOUT, b"%d\n" % server.pid)
 
-    ready, _, _ = select.select([STDIN, ended], [], [])
+    ready, _, _ = select.select([STDIN, exited], [], [])
     if STDIN in ready:
         server.kill()
     status = server.wait()
@@ -56,7 +57,7 @@ def _die_with(keeper: int) -> None:
     """Run in the child, between fork and exec."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != keeper:  # it died before the kernel was told
+    if os.getppid() != keeper:  # the keeper died before the call above
         os._exit(1)
 
 

@@ -1,4 +1,4 @@
-"""Start a server that ends with its owner: the owner's side of `keeper`."""
+"""Run a server that ends with this process: the owner's side of `keeper`."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from typing import IO, cast
 
 from ..errors import SandboxError
 
-__all__ = ["HOST", "Server", "free_port", "last_words", "without"]
+__all__ = ["HOST", "Server", "free_port", "last_message", "without"]
 
 HOST = "127.0.0.1"
 KEEPER = Path(__file__).with_name("keeper.py")
 
-# Below those that Linux and macOS give to outgoing connections: nobody gets one of these by
-# chance, and a client that keeps dialling a dead server can't end up connected to itself.
+# Below the ports that Linux and macOS use for outgoing connections. So no connection takes one by
+# chance, and a client that keeps dialing a dead server can't connect to itself.
 PORTS = range(10_000, 32_768)
 
 
 class Server:
     """
-    A server process of this process, which does not outlive it, however this process ends.
+    A server that is killed however this process ends.
 
     Args:
         command: Program and arguments.
 
-        directory: Its own, removed with it: the working directory, with its output in ``log``.
+        directory: Its working directory, with its output in ``log``; removed with it.
 
     Raises:
-        SandboxError: It could not be started.
+        SandboxError: The server did not start.
     """
 
     def __init__(self, command: Sequence[str], directory: Path) -> None:
@@ -52,14 +52,14 @@ class Server:
                 stderr=log,
                 cwd=directory,
                 env=_environment(),
-                start_new_session=True,  # out of reach of the terminal's Ctrl-C
+                start_new_session=True,  # so that Ctrl-C does not reach it
             )
         self._output = cast("IO[bytes]", self._keeper.stdout)
         self.pid = int(self._output.readline() or 0)
-        """Of the server itself."""
+        """Process ID of the server."""
         if not self.pid:
             self.close()
-            raise SandboxError(f"{self._name} did not start: {self.last_words()}")
+            raise SandboxError(f"{self._name} did not start: {self.last_message()}")
 
     def __enter__(self) -> Server:
         return self
@@ -74,49 +74,49 @@ class Server:
 
     def wait_until(self, ready: Callable[[], bool], timeout: float) -> None:
         """
-        Return when *ready* returns true, which is asked again and again.
+        Call *ready* until it returns true.
 
         Raises:
-            SandboxError: The server has ended, or *timeout* seconds have passed.
+            SandboxError: The server has exited, or *timeout* seconds have passed.
         """
         deadline = time.monotonic() + timeout
         while not ready():
-            if self._has_ended_within(0.005):
-                raise SandboxError(f"{self._name} ended: {self.last_words()}")
+            if self._exits_within(0.005):
+                raise SandboxError(f"{self._name} exited: {self.last_message()}")
             if time.monotonic() > deadline:
                 raise SandboxError(
-                    f"{self._name} did not answer in {timeout:g} s: {self.last_words()}"
+                    f"{self._name} did not answer in {timeout:g}s: {self.last_message()}"
                 )
 
     def wait(self, timeout: float) -> None:
-        """Wait until the server, which somebody else ended, has done so. Its directory stays."""
+        """Wait until the server has exited by itself or was killed. Its directory stays."""
         self._keeper.wait(timeout)
-        self._keeper.communicate()  # nobody is there: closes our ends
+        self._keeper.communicate()  # closes the pipes
 
     def close(self) -> None:
-        """Kill the server and remove its directory, unless it has ended before."""
+        """Kill the server and remove its directory, unless it has exited before."""
         if not self._output.closed:
             self._keeper.communicate(b"end")
 
-    def last_words(self) -> str:
-        """Return what its output ends with."""
-        return last_words(self._log.read_text("utf-8", "replace"))
+    def last_message(self) -> str:
+        """Return the last message in its output."""
+        return last_message(self._log.read_text("utf-8", "replace"))
 
-    def _has_ended_within(self, seconds: float) -> bool:
+    def _exits_within(self, seconds: float) -> bool:
         return bool(select.select([self._output], [], [], seconds)[0])
 
 
-def last_words(log: str) -> str:
+def last_message(log: str) -> str:
     """
-    Return what is said by the last line of *log*, which is etcd's or a traceback.
+    Return the message in the last line of *log*, which etcd wrote, or a traceback.
 
-    >>> last_words('{"level":"fatal","msg":"discovery failed","error":"address in use"}')
+    >>> last_message('{"level":"fatal","msg":"discovery failed","error":"address in use"}')
     'discovery failed: address in use'
-    >>> last_words("2026-11-23 15:30:43.940981 C | etcdmain: address in use")
+    >>> last_message("2026-11-23 15:30:43.940981 C | etcdmain: address in use")
     'etcdmain: address in use'
     """
-    said = log.partition("\nUsage:")[0].strip()  # follows the complaint about a flag
-    line = said.splitlines()[-1] if said else "it said nothing"
+    text = log.partition("\nUsage:")[0].strip()  # etcd prints its usage after an error in a flag
+    line = text.splitlines()[-1] if text else "no output"
     try:
         entry = json.loads(line)
         return ": ".join(entry[name] for name in ("msg", "error") if name in entry)
@@ -125,7 +125,7 @@ def last_words(log: str) -> str:
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 on which nobody listens now; another one each time."""
+    """Return a free TCP port of 127.0.0.1, a different one each time."""
     while True:
         port = next(_ports)
         with socket.socket() as candidate:
@@ -136,21 +136,21 @@ def free_port() -> int:
         return port
 
 
-def _deal() -> Iterator[int]:
-    """Yield the ports in an order of this process's own: a server must not get one port twice."""
+def _shuffled_ports() -> Iterator[int]:
+    """Yield all ports, each once before the first repeats, in a random order for each process."""
     yield from itertools.cycle(random.sample(PORTS, len(PORTS)))
 
 
-_ports = _deal()
+_ports = _shuffled_ports()
 
 
 def without(environment: Mapping[str, str], *prefixes: str) -> dict[str, str]:
-    """Return *environment* less the variables whose names start with one of *prefixes*."""
+    """Return *environment* without the variables whose names start with one of *prefixes*."""
     return {name: value for name, value in environment.items() if not name.startswith(prefixes)}
 
 
 def _environment() -> dict[str, str]:
-    # Our caller's ETCD_* would configure the server, which would also tell systemd that *we* are
-    # ready. What is thrown away need not be safe on the disk; etcd 3.4 has no such flag, and passes
-    # over the variable.
+    # The caller's ETCD_* variables would configure the server, and with NOTIFY_SOCKET the server
+    # would report to systemd that *this* service is ready. Temporary data need no fsync; etcd 3.4
+    # has no flag for that, but ignores the variable.
     return {**without(os.environ, "ETCD_", "NOTIFY_SOCKET"), "ETCD_UNSAFE_NO_FSYNC": "true"}

@@ -10,7 +10,7 @@ from collections.abc import Set as AbstractSet
 from ..endpoints.watch import Watch
 from ..errors import ClosedError
 from ..etcd import Client
-from ..model import ChangeBatch, Endpoint, WatchState
+from ..model import JSON, ChangeBatch, Endpoint, WatchState
 from ..resolver.known_set import KnownSet
 from .notice import Notice, Notify
 
@@ -142,7 +142,7 @@ class Follower:
             f"{self.prefix} was read again, as of revision {self.revision}: {changed} endpoints "
             f"changed, {self.held} are missing and kept for now"
         )
-        fields = {"prefix": self.prefix, "revision": self.revision}
+        fields: dict[str, JSON] = {"prefix": self.prefix, "revision": self.revision}
         self._notify(Notice("resync", text, {**fields, "changed": changed, "held": self.held}))
 
     def _note_state(self, state: WatchState) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ipaddress
 import socket
 
+from ..addresses import SocketPath, parse_address
 from ..errors import InvalidEndpointError
-from ..resolver.addresses import IP, SocketPath, parse_address
+from ..resolver.addresses import IP, parse_ip
 from . import xds_pb2 as xds
 
 __all__ = ["HostName", "Place", "read_place"]
@@ -72,14 +73,12 @@ def read_place(addr: str) -> Place | HostName:
     address = parse_address(addr)
     if isinstance(address, SocketPath):
         raise InvalidEndpointError(f"{addr!r} is a unix socket, which exists on one machine only")
-    if address.ip is None:
-        return HostName(address.host, address.port)
-    place = _place(address.ip, address.port)
-    if place is None:
+    if "%" in address.host:
         raise InvalidEndpointError(
             f"{addr!r} has a scope, which means something on one machine only"
         )
-    return place
+    ip = parse_ip(address.host)
+    return (ip and _place(ip, address.port)) or HostName(address.host, address.port)
 
 
 def _is_ipv4(host: str) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from harness import Etcd, Result, Run, wait_until
-from harness.auth import READER, WRITER
+from harness.auth import READER, READER_NEEDS, WRITER
 from harness.hostile import HostileProxy
 
 from etcdnaming.etcd import rpc
@@ -53,7 +53,7 @@ def test_add_warns_of_metadata_text_that_is_json(
     """It is stored as the text that it is."""
     result = run("add", "svc/e1", "--addr", "1:1", "--metadata", text, *dry_run)
 
-    warning = f"--metadata stores this JSON {kind} as text, --metadata-json as the {kind} it is"
+    warning = f"--metadata stores this JSON {kind} as text; --metadata-json stores the {kind}"
     assert (result.status, result.err) == (0, f"Warning: {warning}\n")
     stored = json.dumps({"Op": 0, "Addr": "1:1", "Metadata": text}, separators=(",", ":"))
     assert etcd.get("") == ({} if dry_run else {b"svc/e1": stored.encode()})
@@ -81,7 +81,7 @@ def test_metadata_may_be_in_a_file_or_on_stdin(run: Run, etcd: Etcd, tmp_path: P
     }
 
 
-def test_says_which_file_is_not_json(run: Run, etcd: Etcd, tmp_path: Path) -> None:
+def test_error_names_the_file_that_is_not_json(run: Run, etcd: Etcd, tmp_path: Path) -> None:
     """And stores nothing."""
     file = tmp_path / "metadata.json"
     file.write_text("zone: a")
@@ -116,8 +116,8 @@ def test_a_port_alone_is_refused_where_etcd_is_local(run: Run, etcd: Etcd) -> No
     assert result == Result(
         128,
         "",
-        "Error: :50051 has no host, and 127.0.0.1 is how etcd is reached, where nobody else finds "
-        "this machine: write HOST:50051, or 127.0.0.1:50051 for clients right here "
+        "Error: :50051 has no host, and this machine reaches etcd by 127.0.0.1, which others can't "
+        "dial: use HOST:50051, or 127.0.0.1:50051 for clients on this machine "
         "(see etcdnaming add --help)\n",
     )
     assert etcd.get("") == {}
@@ -152,9 +152,9 @@ def test_add_stores_an_address_that_no_client_can_dial_with_force(run: Run, etcd
     ("addr", "host"),
     [("0.0.0.0:80", "0.0.0.0"), ("[::]:80", "[::]")],  # noqa: S104
 )
-def test_warns_of_an_address_nobody_can_dial(run: Run, addr: str, host: str) -> None:
+def test_add_warns_of_an_address_that_clients_cannot_dial(run: Run, addr: str, host: str) -> None:
     """It is taken over from a server's configuration again and again."""
-    warning = f"Warning: {addr}: {host} is where servers listen, no client can dial it\n"
+    warning = f"Warning: {addr}: servers listen on {host}, but clients can't dial it\n"
 
     assert run("add", "svc/e1", "--addr", addr) == Result(0, "OK\n", warning)
 
@@ -179,7 +179,7 @@ def test_an_endpoint_can_be_taken_off_its_lease(run: Run, etcd: Etcd, option: li
     assert etcd.lease_of("svc/e1") == 0
 
 
-def test_hangs_on_the_lease_that_is_given(run: Run, etcd: Etcd) -> None:
+def test_add_attaches_to_the_given_lease(run: Run, etcd: Etcd) -> None:
     """As etcdctl writes it, in hex."""
     lease = etcd.grant(60)
 
@@ -187,7 +187,7 @@ def test_hangs_on_the_lease_that_is_given(run: Run, etcd: Etcd) -> None:
     assert etcd.lease_of("svc/e1") == lease
 
 
-def test_says_that_a_lease_is_unknown(run: Run, etcd: Etcd) -> None:
+def test_add_fails_when_the_lease_is_unknown(run: Run, etcd: Etcd) -> None:
     """In etcd's words, and nothing is stored."""
     result = run("add", "svc/e1", "--addr", "1:2", "--lease", "123")
 
@@ -206,7 +206,7 @@ def test_grants_a_lease(run: Run, etcd: Etcd, ttl: str, seconds: int) -> None:
     assert etcd.lease_of("svc/e1") == int(said[1], 16)
 
 
-def test_says_what_ttl_was_granted(run: Run) -> None:
+def test_add_reports_the_granted_ttl(run: Run) -> None:
     """etcd has a minimum, and that is when the endpoint will be gone."""
     said = LEASE_LINE.fullmatch(run("add", "svc/e1", "--addr", "1:2", "--ttl", "1").err)
 
@@ -244,7 +244,7 @@ def test_add_with_ttl_keeps_the_lease_when_the_outcome_is_unknown(run: Run, etcd
     warning, error = result.err.splitlines()
     lease = etcd.lease_of("svc/e1")
     assert result.status == 1
-    assert warning == f"Warning: lease {lease:016x} with TTL(60s) is left to expire"
+    assert warning == f"Warning: lease {lease:016x} with TTL(60s) remains until it expires"
     assert error.endswith("the change may have been applied")
 
 
@@ -333,7 +333,7 @@ def test_a_dry_run_changes_nothing(run: Run, etcd: Etcd) -> None:
 
 
 @pytest.mark.parametrize("format", ["fields", "json", "simple", "table"])
-def test_every_format_says_what_was_stored(run: Run, etcd: Etcd, format: str) -> None:
+def test_every_format_prints_what_was_stored(run: Run, etcd: Etcd, format: str) -> None:
     """etcdctl has no table for put, and finds that out after it has put."""
     result = run("-w", format, "add", "svc/e1", "--addr", "1:2")
 
@@ -350,7 +350,11 @@ def test_a_reader_can_not_write(auth_etcd: Callable[..., Etcd]) -> None:
 
     result = Run(etcd.endpoint)("--user", READER, "add", "svc/e1", "--addr", "1:2")
 
-    assert result == Result(1, "", "Error: etcdserver: permission denied\n")
+    assert result == Result(
+        1,
+        "",
+        f"{READER_NEEDS} readwrite permission on svc/e1\n",
+    )
     assert etcd.get("") == {b"svc/e1": b"{}"}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from harness import Etcd, Result, Run, Terminal
-from harness.auth import READER, WRITER
+from harness.auth import READER, READER_NEEDS, WRITER
 
 ONE = '{"Op":0,"Addr":"1:1","Metadata":null}'
 
@@ -78,7 +78,7 @@ def test_prints_what_was_there(run: Run, etcd: Etcd) -> None:
     assert run("del", "svc/e1", "--prev-kv") == Result(0, "1\nsvc/e1\t1:1\tnull\n", "")
 
 
-def test_warns_that_the_holder_may_put_it_back(run: Run, etcd: Etcd) -> None:
+def test_del_warns_when_the_key_was_attached_to_a_lease(run: Run, etcd: Etcd) -> None:
     """Who registers it does not know that somebody wanted it gone."""
     lease = etcd.grant(60)
     etcd.put("svc/e1", ONE, lease)
@@ -89,7 +89,7 @@ def test_warns_that_the_holder_may_put_it_back(run: Run, etcd: Etcd) -> None:
     assert result == Result(
         0,
         "2\n",
-        f"Warning: svc/e1 was held by lease {lease:016x}; its holder may put it back\n",
+        f"Warning: svc/e1 was attached to lease {lease:016x}; its owner may register it again\n",
     )
 
 
@@ -99,7 +99,7 @@ def test_a_key_is_not_a_target(run: Run, etcd: Etcd) -> None:
 
     result = run("del", "svc/")
 
-    warning = "Warning: svc/ is one key, which was not there; all under it is --all svc/\n"
+    warning = "Warning: svc/ is a single key, and not found; use --all svc/ for all under it\n"
     assert result == Result(0, "0\n", warning)
     assert list(etcd.get("")) == [b"svc/e1"]
 
@@ -119,7 +119,7 @@ def test_a_dry_run_changes_nothing(run: Run, etcd: Etcd) -> None:
     ("args", "message"),
     [
         ([], "Missing argument 'KEY...', or --all TARGET/"),
-        (["svc/a", "svc/b", "--if-mod-rev", "1"], "--if-mod-rev takes one KEY"),
+        (["svc/a", "svc/b", "--if-mod-rev", "1"], "--if-mod-rev takes a single KEY"),
         (["svc/a", "--if-mod-rev", "0"], "Invalid value for '--if-mod-rev': must be at least 1"),
         (["svc/a", "--all", "svc/"], "KEY... and --all can't be combined"),
         (["--must-exist", "--all", "svc/"], "--all and --must-exist can't be combined"),
@@ -130,12 +130,10 @@ def test_a_dry_run_changes_nothing(run: Run, etcd: Etcd) -> None:
         (["--all", ""], "Invalid value for '--all': invalid target '': it names no service"),
         (["--all", "/"], "Invalid value for '--all': invalid target '/': it names no service"),
         (["--all", "//"], "Invalid value for '--all': invalid target '//': it names no service"),
-        (["--all", "svc/"], "--all asks first, and nobody can answer here: add --yes"),
+        (["--all", "svc/"], "--all asks first, but stdin is not a terminal: use --yes"),
     ],
 )
-def test_what_makes_no_sense_is_refused(
-    run: Run, etcd: Etcd, args: list[str], message: str
-) -> None:
+def test_del_refuses_wrong_usage(run: Run, etcd: Etcd, args: list[str], message: str) -> None:
     """Before anything is deleted."""
     put(etcd, "svc/a", "svc/b")
 
@@ -152,7 +150,7 @@ def test_more_than_etcd_takes_are_refused(run: Run, etcd: Etcd) -> None:
         128,
         "",
         "Error: 129 KEYs are more than the 128 that etcd takes in one transaction: "
-        "nothing was deleted; txn-update --batch-size N deletes them in several "
+        "nothing was deleted; use txn-update --batch-size N "
         "(see etcdnaming del --help)\n",
     )
     assert len(etcd.get("")) == 129
@@ -175,7 +173,7 @@ def test_all_of_a_target_warns_once(run: Run, etcd: Etcd) -> None:
 
     result = run("del", "--all", "svc/", "--yes")
 
-    warning = "Warning: 2 of them were held by leases; their holders may put them back\n"
+    warning = "Warning: 2 keys attached to leases; their owners may register them again\n"
     assert result == Result(0, "3\n", warning)
 
 
@@ -264,7 +262,9 @@ def test_a_reader_can_not_delete(auth_etcd: Callable[..., Etcd]) -> None:
     one = run("--user", READER, "del", "svc/e1")
     all_of_it = run("--user", READER, "del", "--all", "svc/", "--yes")
 
-    assert one == all_of_it == Result(1, "", "Error: etcdserver: permission denied\n")
+    needs = f"{READER_NEEDS} readwrite permission on"
+    assert one == Result(1, "", f"{needs} svc/e1\n")
+    assert all_of_it == Result(1, "", f"{needs} the prefix svc/\n")
     assert list(etcd.get("")) == [b"svc/e1"]
 
 

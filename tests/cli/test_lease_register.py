@@ -1,4 +1,4 @@
-"""`etcdnaming lease-register`: what it registers, what it says, and how it ends without CMD."""
+"""`etcdnaming lease-register` without CMD: what it registers, what it prints, how it exits."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from harness.registering import ADDR, KEY, REGISTER, VALUE, changes, is_empty, k
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_without_a_command_it_holds_until_it_is_told_to_end(
+def test_lease_register_keeps_the_key_until_it_is_signalled(
     spawn: Spawn, etcd: Etcd, number: int
 ) -> None:
-    """In etcdctl's words; and nothing is left."""
+    """Print what etcdctl prints for leases, and leave nothing in etcd."""
     process = spawn(*REGISTER, "--ttl", "7")
     process.wait_for_out("OK\n")
     entry = etcd.entry(KEY)
@@ -29,14 +29,16 @@ def test_without_a_command_it_holds_until_it_is_told_to_end(
     process.signal(number)
 
     lease = f"{entry.lease:016x}"
-    said = f"lease {lease} granted with TTL(7s)\nOK\nlease {lease} revoked\n"
-    assert process.finish() == (0, said, "")
+    expected = f"lease {lease} granted with TTL(7s)\nOK\nlease {lease} revoked\n"
+    assert process.finish() == (0, expected, "")
     assert is_empty(etcd)
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT])
-def test_other_ends_leave_nothing_behind_either(spawn: Spawn, etcd: Etcd, number: int) -> None:
-    """And look like what they are."""
+def test_lease_register_cleans_up_when_sighup_or_sigquit_ends_it(
+    spawn: Spawn, etcd: Etcd, number: int
+) -> None:
+    """The process dies by that signal after the cleanup."""
     process = spawn(*REGISTER)
     process.wait_for_out("OK\n")
 
@@ -46,8 +48,8 @@ def test_other_ends_leave_nothing_behind_either(spawn: Spawn, etcd: Etcd, number
     assert is_empty(etcd)
 
 
-def test_json_is_a_line_for_each_change_of_state(spawn: Spawn, etcd: Etcd) -> None:
-    """Of which every member is always there."""
+def test_lease_register_json_prints_an_object_for_each_change(spawn: Spawn, etcd: Etcd) -> None:
+    """All objects have the same members."""
     process = spawn(*REGISTER, "--metadata-json", '{"a":[1]}', "-w", "json")
     process.wait_for_out('"registered"')
     process.signal(signal.SIGTERM)
@@ -57,11 +59,11 @@ def test_json_is_a_line_for_each_change_of_state(spawn: Spawn, etcd: Etcd) -> No
     granted, registered, left, revoked = changes(result.out)
     assert len({tuple(each) for each in (granted, registered, left, revoked)}) == 1
     lease = granted["lease"]
-    what = {"type": "registered", "key": KEY, "key_base64": None, "lease": lease, "holder": "0"}
-    facts = {"addr": ADDR, "metadata": {"a": [1]}, "ttl": 0, "seconds": 0, "reason": ""}
+    common = {"type": "registered", "key": KEY, "key_base64": None, "lease": lease, "holder": "0"}
+    details = {"addr": ADDR, "metadata": {"a": [1]}, "ttl": 0, "seconds": 0, "reason": ""}
     assert abs(time.time() - _epoch(registered.pop("time"))) < 30
     assert registered.pop("revision") == etcd.revision() - 1
-    assert registered == {**what, **facts}
+    assert registered == {**common, **details}
     assert (granted["type"], granted["ttl"]) == ("granted", 10)
     assert (left["type"], left["key"], left["revision"]) == ("left", KEY, etcd.revision())
     assert (revoked["type"], revoked["lease"]) == ("revoked", lease)
@@ -93,8 +95,10 @@ def _epoch(text: str) -> float:
         ),
     ],
 )
-def test_other_formats_say_the_same(spawn: Spawn, etcd: Etcd, name: str, expected: str) -> None:
-    """Each at once, although nobody reads it on a terminal."""
+def test_lease_register_prints_each_change_at_once_in_other_formats(
+    spawn: Spawn, etcd: Etcd, name: str, expected: str
+) -> None:
+    """Stdout is a pipe, so buffered lines would not arrive."""
     process = spawn(*REGISTER, "-w", name)
     process.wait_for_out(ADDR)
     wait_until(lambda: process.out.count("\n") >= expected.count("\\n"))
@@ -102,10 +106,10 @@ def test_other_formats_say_the_same(spawn: Spawn, etcd: Etcd, name: str, expecte
     assert re.fullmatch(expected, process.out), process.out
 
 
-def test_a_file_of_endpoints_shares_one_lease(spawn: Spawn, etcd: Etcd, tmp_path: Path) -> None:
-    """Text or JSON; OK is said once, when all are there."""
+def test_lease_register_file_shares_one_lease(spawn: Spawn, etcd: Etcd, tmp_path: Path) -> None:
+    """Text or JSON; OK is printed once, when all endpoints are registered."""
     file = tmp_path / "endpoints"
-    file.write_text('# ours\nadd svc/e1 1:1 {"a":1}\nadd svc/ 2:2\nadd other/e3 3:3\n')
+    file.write_text('# comment\nadd svc/e1 1:1 {"a":1}\nadd svc/ 2:2\nadd other/e3 3:3\n')
     process = spawn("lease-register", "-f", file)
     process.wait_for_out("OK\n")
 
@@ -123,7 +127,7 @@ def test_a_file_of_endpoints_shares_one_lease(spawn: Spawn, etcd: Etcd, tmp_path
 
 
 def test_lease_register_warns_once_of_an_address_without_a_port(spawn: Spawn, etcd: Etcd) -> None:
-    """On the command line and in a file."""
+    """The command line and the library both check the address."""
     process = spawn("lease-register", "svc/e1", "--addr", "localhost")
     process.wait_for_out("OK\n")
     assert process.err == "Warning: the address 'localhost' has no port: write localhost:PORT\n"
@@ -132,7 +136,7 @@ def test_lease_register_warns_once_of_an_address_without_a_port(spawn: Spawn, et
 def test_lease_register_refuses_an_address_in_a_file_that_no_client_can_dial(
     spawn: Spawn, run: Run, etcd: Etcd, tmp_path: Path
 ) -> None:
-    """It names the line; forced, it is registered with a warning."""
+    """The error names the line; with --force the endpoint is registered with a warning."""
     file = tmp_path / "endpoints"
     file.write_text("add svc/e1 1:1\nadd svc/e2 http://a:1\n")
     reason = "the address 'http://a:1' is a URL: write HOST:PORT"
@@ -146,50 +150,54 @@ def test_lease_register_refuses_an_address_in_a_file_that_no_client_can_dial(
     assert process.err == f"Warning: {reason}\n"
 
 
-def test_a_key_that_ends_in_a_slash_is_completed(spawn: Spawn, etcd: Etcd) -> None:
-    """And where servers listen is no address, which is said."""
+def test_lease_register_completes_a_key_that_ends_in_a_slash(spawn: Spawn, etcd: Etcd) -> None:
+    """A wildcard address is registered with a warning."""
     process = spawn("lease-register", "svc/", "--addr", "0.0.0.0:80")
     process.wait_for_out("OK\n")
 
     assert list(etcd.get("svc/")) == [b"svc/0.0.0.0:80"]
     assert process.err == (
-        "Warning: 0.0.0.0:80: 0.0.0.0 is where servers listen, no client can dial it\n"
+        "Warning: 0.0.0.0:80: servers listen on 0.0.0.0, but clients can't dial it\n"
     )
 
 
-def test_an_address_that_nobody_else_can_dial_is_refused(spawn: Spawn, etcd: Etcd) -> None:
-    """Here etcd is reached by 127.0.0.1."""
+def test_lease_register_refuses_a_port_when_etcd_is_reached_by_loopback(
+    spawn: Spawn, etcd: Etcd
+) -> None:
+    """Other machines could not dial 127.0.0.1."""
     result = spawn("lease-register", "svc/", "--addr", ":80").finish()
 
     assert (result.status, result.out) == (128, "")
-    assert "write HOST:80, or 127.0.0.1:80" in result.err
+    assert "use HOST:80, or 127.0.0.1:80" in result.err
     assert is_empty(etcd)
 
 
-def test_a_reader_who_has_gone_is_the_end(shell: Shell, etcd: Etcd) -> None:
-    """A quiet one; nothing stays registered."""
+def test_lease_register_ends_when_its_stdout_is_a_broken_pipe(shell: Shell, etcd: Etcd) -> None:
+    """It dies by SIGPIPE without a message; nothing stays registered."""
     script = f"etcdnaming {' '.join(REGISTER)} | true; echo ${{PIPESTATUS[0]}}"
 
     assert shell(script) == (0, "141\n", "")
     assert is_empty(etcd)
 
 
-def test_a_full_disk_is_the_end(shell: Shell, etcd: Etcd) -> None:
-    """And no success."""
+def test_lease_register_fails_when_the_disk_is_full(shell: Shell, etcd: Etcd) -> None:
+    """Nothing stays registered."""
     full = (6, "", "Error: stdout: No space left on device\n")
 
     assert shell(f"etcdnaming {' '.join(REGISTER)} > /dev/full") == full
     assert is_empty(etcd)
 
 
-def test_without_a_stdout_nothing_is_registered(shell: Shell, etcd: Etcd) -> None:
-    """What was done could not be said."""
+def test_lease_register_registers_nothing_when_stdout_is_closed(shell: Shell, etcd: Etcd) -> None:
+    """The result could not be printed."""
     assert shell(f"etcdnaming {' '.join(REGISTER)} >&-") == (6, "", "Error: stdout: closed\n")
     assert is_empty(etcd)
 
 
-def test_a_reader_who_is_stuck_does_not_make_it_deaf(etcd: Etcd, tmp_path: Path) -> None:
-    """It ends as it is told to, although it can't say so."""
+def test_lease_register_handles_signals_when_its_reader_is_stuck(
+    etcd: Etcd, tmp_path: Path
+) -> None:
+    """It exits in order, although it can not write."""
     file = tmp_path / "endpoints"
     file.write_text("".join(f"add svc/e{n} {n}:{n}\n" for n in range(1, 501)))
     args = command("lease-register", "-f", file, "-w", "json", "--endpoints", etcd.endpoint)
@@ -200,8 +208,8 @@ def test_a_reader_who_is_stuck_does_not_make_it_deaf(etcd: Etcd, tmp_path: Path)
         assert is_empty(etcd)
 
 
-def test_before_etcd_was_ever_reached_it_ends_at_once(spawn: Spawn, etcd: Etcd) -> None:
-    """There is nothing to leave."""
+def test_lease_register_exits_at_once_when_etcd_was_never_reached(spawn: Spawn, etcd: Etcd) -> None:
+    """There is nothing to clean up."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         endpoint = f"127.0.0.1:{silent.getsockname()[1]}"
         process = spawn(*REGISTER, "--endpoints", endpoint, "--dial-timeout", "1h")

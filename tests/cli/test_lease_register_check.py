@@ -1,4 +1,4 @@
-"""`etcdnaming lease-register --check`: registered while it passes, and only then."""
+"""`etcdnaming lease-register --check`: endpoints are registered only while the check passes."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def reason(process: Process, kind: str = "unhealthy") -> str:
 
 
 def wait_for(process: Process, kind: str, times: int = 1) -> None:
-    """Return when something of this *kind* was said so often."""
+    """Wait until a change of this *kind* was printed so many *times*."""
     wait_until(lambda: kinds(process.out).count(kind) >= times)
 
 
-def test_it_is_registered_while_somebody_listens(spawn: Spawn, etcd: Etcd) -> None:
-    """Not before, not when he has gone, and again when he is back; the lease stays."""
+def test_tcp_check_registers_only_while_the_port_is_open(spawn: Spawn, etcd: Etcd) -> None:
+    """Not before, not after it closed, and again when it opens; the lease stays."""
     port = free_port()
     process = spawn(*REGISTER, "--check", f"tcp://127.0.0.1:{port}", *OFTEN, "-w", "json")
     time.sleep(1.5)
@@ -55,8 +55,8 @@ def test_it_is_registered_while_somebody_listens(spawn: Spawn, etcd: Etcd) -> No
     assert kinds(process.out) == ["healthy", "granted", *again[1:], *again]
 
 
-def test_a_grpc_server_is_asked(spawn: Spawn, etcd: Etcd) -> None:
-    """How it is, and what ails it is said."""
+def test_grpc_check_follows_the_health_of_the_server(spawn: Spawn, etcd: Etcd) -> None:
+    """The reason of a failure is printed."""
     port = free_port()
     check = ("--check", f"grpc://127.0.0.1:{port}", *OFTEN)
     process = spawn(*REGISTER, *check, "-w", "json")
@@ -75,8 +75,8 @@ def test_a_grpc_server_is_asked(spawn: Spawn, etcd: Etcd) -> None:
         assert reason(process) == "NOT_FOUND: unknown service"
 
 
-def test_one_service_of_a_grpc_server_is_asked(spawn: Spawn, etcd: Etcd) -> None:
-    """Whose name may be a long one; the others don't count."""
+def test_grpc_check_follows_the_health_of_one_service(spawn: Spawn, etcd: Etcd) -> None:
+    """Its name may be long; other services do not matter."""
     name = "foo.Bar" * 30
     with HealthServer({"": NOT_SERVING, name: SERVING}) as server:
         process = spawn(*REGISTER, "--check", f"grpc://{server.address}/{name}", *OFTEN)
@@ -92,14 +92,14 @@ def test_one_service_of_a_grpc_server_is_asked(spawn: Spawn, etcd: Etcd) -> None
         ("grpc", "the server has no grpc.health.v1.Health service"),
         ("exec:sh -c 'echo one; echo two >&2; echo; exit 4'", "exit code 4: two"),
         ("exec:sh -c 'kill -9 $$'", "exit code 137"),
-        (f"tcp://{'a' * 70}:80", "is no name of a host"),
+        (f"tcp://{'a' * 70}:80", "invalid host name"),
     ],
     ids=["no health service", "exit code", "killed", "no name"],
 )
-def test_a_check_that_never_passes_is_the_end(
+def test_lease_register_exits_with_124_when_the_check_never_passes(
     spawn: Spawn, etcd: Etcd, spec: str, words: str
 ) -> None:
-    """Of CMD, too: exit code 124, with what was wrong the last time."""
+    """CMD is ended; the error has the reason of the last failure."""
     with HealthServer(None) as server:
         check = f"grpc://{server.address}" if spec == "grpc" else spec
         cmd = ["--", "sh", "-c", "echo $$; exec sleep 60"]
@@ -114,14 +114,14 @@ def test_a_check_that_never_passes_is_the_end(
 
 
 @pytest.mark.parametrize("kind", ["exec", "tcp", "grpc"])
-def test_a_check_that_hangs_has_not_passed(spawn: Spawn, etcd: Etcd, kind: str) -> None:
-    """However it may end later."""
+def test_check_fails_when_it_does_not_answer(spawn: Spawn, etcd: Etcd, kind: str) -> None:
+    """All kinds have the same time limit."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as server, ExitStack() as stack:
-        for _ in range(3):  # nobody takes them, and no more of them
-            waiting = stack.enter_context(socket.socket())
-            waiting.setblocking(False)
-            waiting.connect_ex(server.getsockname())
-        spec = "exec:sleep 60" if kind == "exec" else f"{kind}://127.0.0.1:{waiting_at(server)}"
+        for _ in range(3):  # they fill the backlog; later connections get no answer
+            pending = stack.enter_context(socket.socket())
+            pending.setblocking(False)
+            pending.connect_ex(server.getsockname())
+        spec = "exec:sleep 60" if kind == "exec" else f"{kind}://127.0.0.1:{port_of(server)}"
         limits = ("--check-interval", "200ms", "--check-timeout", "3s")
         result = spawn(*REGISTER, "--check", spec, *limits).finish()
 
@@ -130,14 +130,16 @@ def test_a_check_that_hangs_has_not_passed(spawn: Spawn, etcd: Etcd, kind: str) 
     assert is_empty(etcd)
 
 
-def waiting_at(server: socket.socket) -> int:
-    """Return the port."""
+def port_of(server: socket.socket) -> int:
+    """Return the port that *server* listens on."""
     port: int = server.getsockname()[1]
     return port
 
 
-def test_a_check_that_hangs_has_failed_every_time(spawn: Spawn, etcd: Etcd, tmp_path: Path) -> None:
-    """And no process of it stays."""
+def test_exec_check_is_killed_when_it_does_not_exit(
+    spawn: Spawn, etcd: Etcd, tmp_path: Path
+) -> None:
+    """No process of it is left, and the next run may pass."""
     hang, pids = tmp_path / "hang", tmp_path / "pids"
     script = f"if [ -e {hang} ]; then echo $$ >> {pids}; sleep 60; sleep 60; fi"
     often = ("--check-interval", "200ms", "--check-failures", "2")
@@ -153,8 +155,10 @@ def test_a_check_that_hangs_has_failed_every_time(spawn: Spawn, etcd: Etcd, tmp_
     wait_for(process, "registered", 2)
 
 
-def test_what_a_check_prints_does_not_leak(spawn: Spawn, etcd: Etcd, tmp_path: Path) -> None:
-    """Neither into our streams nor into the command's; nor is it kept, however much it is."""
+def test_exec_check_output_is_discarded_when_it_passes(
+    spawn: Spawn, etcd: Etcd, tmp_path: Path
+) -> None:
+    """Not on the streams of lease-register or CMD, and not on a disk, however much it is."""
     out = tmp_path / "out"
     check = "exec:sh -c 'yes | head -c 1000000; yes | head -c 9 >&2; ls /proc/self/fd > {}'"
     process = spawn(
@@ -167,8 +171,10 @@ def test_what_a_check_prints_does_not_leak(spawn: Spawn, etcd: Etcd, tmp_path: P
     assert out.read_text().split() == ["0", "1", "2", "3"]
 
 
-def test_what_a_check_leaves_behind_does_not_stay(spawn: Spawn, etcd: Etcd, tmp_path: Path) -> None:
-    """It would be one more every time."""
+def test_exec_check_processes_are_killed_when_it_exits(
+    spawn: Spawn, etcd: Etcd, tmp_path: Path
+) -> None:
+    """Otherwise each run would leave one more."""
     pids = tmp_path / "pids"
     check = f"exec:sh -c 'sleep 60 & echo $! >> {pids}'"
     process = spawn(*REGISTER, "--check", check, *OFTEN)
@@ -179,8 +185,8 @@ def test_what_a_check_leaves_behind_does_not_stay(spawn: Spawn, etcd: Etcd, tmp_
     wait_until(lambda: all(parent_of(pid) == 0 for pid in started[:2]))
 
 
-def test_a_command_goes_on_when_its_check_fails(spawn: Spawn, etcd: Etcd) -> None:
-    """It is deregistered, which is all."""
+def test_command_runs_on_when_its_check_fails(spawn: Spawn, etcd: Etcd) -> None:
+    """Only the endpoint is deleted."""
     with Timeline(etcd) as timeline, socket.create_server(("127.0.0.1", 0)) as server:
         check = ("--check", f"tcp://127.0.0.1:{server.getsockname()[1]}", *OFTEN)
         process = spawn(*REGISTER, *check, "--", "sh", "-c", "echo $$; exec sleep 60")
@@ -194,10 +200,10 @@ def test_a_command_goes_on_when_its_check_fails(spawn: Spawn, etcd: Etcd) -> Non
         assert is_empty(etcd)
 
 
-def test_a_command_that_ends_before_it_was_well_is_never_registered(
+def test_command_is_never_registered_when_it_exits_before_its_check_passes(
     spawn: Spawn, etcd: Etcd
 ) -> None:
-    """And its exit code is ours."""
+    """Its exit code is returned."""
     with Timeline(etcd) as timeline:
         check = ("--check", f"tcp://127.0.0.1:{free_port()}")
         process = spawn(*REGISTER, *check, "--", "sh", "-c", "sleep 0.3; exit 9")
@@ -225,11 +231,9 @@ sys.exit(main(sys.argv[2:]))
 
 
 @pytest.mark.parametrize("check", ["tcp", "exec"])
-def test_full_process_table_ends_neither_the_registration_nor_the_command(
-    etcd: Etcd, check: str
-) -> None:
-    """A look that can't be made is one that failed, and what can't begin begins later."""
-    names = "etcdnaming-probe etcdnaming-errand etcdnaming-holder etcdnaming-leases"
+def test_lease_register_goes_on_when_no_thread_can_be_started(etcd: Etcd, check: str) -> None:
+    """A check that can not run has failed; a registration that can not start is retried."""
+    names = "etcdnaming-check etcdnaming-check-output etcdnaming-registration etcdnaming-leases"
     spec = f"tcp://{etcd.endpoint}" if check == "tcp" else "exec:true"
     arguments = [*REGISTER, "--check", spec, *OFTEN, "-w", "json", "--", "sleep", "60"]
     program = [sys.executable, "-c", FULL_TABLE, names, *arguments]

@@ -1,4 +1,4 @@
-"""`etcdnaming lease-register … -- CMD`: what CMD gets, what becomes of its end, and of ours."""
+"""`etcdnaming lease-register … -- CMD`: what CMD inherits, and what happens when either exits."""
 
 from __future__ import annotations
 
@@ -20,36 +20,36 @@ from harness.timeline import Timeline
 DIE = "import os, signal, time; time.sleep(0.3); os.write(1, b'%f' % time.time()); "
 
 
-def test_nothing_comes_between_a_command_and_its_streams(etcd: Etcd) -> None:
-    """Byte for byte: stdin, stdout, and stderr but for what we say."""
+def test_command_inherits_stdin_stdout_and_stderr(etcd: Etcd) -> None:
+    """Byte for byte; stderr also has the messages of lease-register."""
     script = r"cat; printf '\0\377out'; printf '\0\377err\n' >&2; ls /proc/self/fd | wc -l"
     cmd = ["sh", "-c", script]
     wrapped = command(*REGISTER, "--endpoints", etcd.endpoint, "--", *cmd)
 
-    ours, plain = (
+    wrapped_run, plain = (
         subprocess.run(args, input=b"in\0\xfe", capture_output=True, check=True, timeout=20)
         for args in (wrapped, cmd)
     )
 
-    assert ours.stdout == plain.stdout
-    said = [line for line in ours.stderr.splitlines(keepends=True) if not _is_ours(line)]
-    assert b"".join(said) == plain.stderr == b"\0\xfferr\n"
+    assert wrapped_run.stdout == plain.stdout
+    rest = [line for line in wrapped_run.stderr.splitlines(keepends=True) if not _is_message(line)]
+    assert b"".join(rest) == plain.stderr == b"\0\xfferr\n"
 
 
-def _is_ours(line: bytes) -> bool:
+def _is_message(line: bytes) -> bool:
     return line == b"OK\n" or line.startswith(b"lease ")
 
 
-def test_a_command_has_our_environment(spawn: Spawn, etcd: Etcd) -> None:
-    """But for who speaks to systemd, and what gRPC was told."""
+def test_command_inherits_the_environment(spawn: Spawn, etcd: Etcd) -> None:
+    """Without the variables by which systemd asks for notifications."""
     process = spawn(
         *(*REGISTER, "--", sys.executable, "-c", "import os; print(sorted(os.environ.items()))"),
-        env={"NOTIFY_SOCKET": "/nonexistent", "OURS": "\udcff"},
+        env={"NOTIFY_SOCKET": "/nonexistent", "VARIABLE": "\udcff"},
     )
 
-    expected = pointing_at(etcd.endpoint, {"OURS": "\udcff"})
+    expected = pointing_at(etcd.endpoint, {"VARIABLE": "\udcff"})
     expected.pop("LC_CTYPE", None)  # which Python sets in a C locale
-    seen = dict(eval(process.finish().out))  # noqa: S307 - we have printed it
+    seen = dict(eval(process.finish().out))  # noqa: S307 - printed by the line above
     seen.pop("LC_CTYPE", None)
     assert seen == expected
 
@@ -66,10 +66,10 @@ def test_a_command_has_our_environment(spawn: Spawn, etcd: Etcd) -> None:
         ("registered", "kill -15 $$", 143),
     ],
 )
-def test_its_exit_code_is_ours(
+def test_lease_register_returns_the_exit_code_of_the_command(
     spawn: Spawn, etcd: Etcd, start: str, script: str, status: int
 ) -> None:
-    """And it leaves nothing behind, whether it ends before it is registered or after."""
+    """Nothing is left in etcd, whether CMD exits before or after it is registered."""
     result = spawn(*REGISTER, "--start", start, "--", "sh", "-c", script).finish()
 
     assert (result.status, result.out) == (status, "")
@@ -80,8 +80,10 @@ def test_its_exit_code_is_ours(
 @pytest.mark.parametrize(
     "end", ["os._exit(3)", "os.kill(os.getpid(), signal.SIGKILL)", "os.abort()"]
 )
-def test_a_crash_is_known_at_once(spawn: Spawn, etcd: Etcd, end: str) -> None:
-    """The key goes, and the lease with it."""
+def test_endpoint_is_deleted_at_once_when_the_command_crashes(
+    spawn: Spawn, etcd: Etcd, end: str
+) -> None:
+    """The lease is revoked too."""
     with Timeline(etcd) as timeline:
         limit = "import resource; resource.setrlimit(resource.RLIMIT_CORE, (0, 0)); "
         cmd = [sys.executable, "-c", limit + DIE + end]
@@ -96,13 +98,13 @@ def test_a_crash_is_known_at_once(spawn: Spawn, etcd: Etcd, end: str) -> None:
     ("content", "words"),
     [
         (b"\x7fELF", "Exec format error"),
-        (b"#!/bin/sh\r\nexit 0\r\n", "what is to run it is not there"),
+        (b"#!/bin/sh\r\nexit 0\r\n", "interpreter not found (check the #! line)"),
     ],
 )
-def test_a_command_that_can_not_begin_after_all_leaves_nothing(
+def test_lease_register_cleans_up_when_the_command_can_not_be_executed(
     spawn: Spawn, etcd: Etcd, tmp_path: Path, content: bytes, words: str
 ) -> None:
-    """It was there, and is no program, or was written on Windows."""
+    """The file is executable, but is no program, or has the line ends of Windows."""
     file = tmp_path / "program"
     file.write_bytes(content)
     file.chmod(0o755)
@@ -114,8 +116,8 @@ def test_a_command_that_can_not_begin_after_all_leaves_nothing(
     assert is_empty(etcd)
 
 
-def test_a_killed_wrapper_takes_its_command_along(spawn: Spawn, etcd: Etcd) -> None:
-    """And the key lapses with its lease."""
+def test_command_is_killed_when_lease_register_is_killed(spawn: Spawn, etcd: Etcd) -> None:
+    """The key expires with its lease."""
     process = spawn(*REGISTER, "--ttl", "2", "--", "sh", "-c", "echo $$; exec sleep 60")
     process.wait_for_err("OK\n")
     process.wait_for_out("\n")
@@ -128,9 +130,11 @@ def test_a_killed_wrapper_takes_its_command_along(spawn: Spawn, etcd: Etcd) -> N
     assert etcd.leases() == []
 
 
-@pytest.mark.parametrize("stop", [True, False], ids=["told to end", "ends by itself"])
-def test_nothing_of_its_group_outlives_it(spawn: Spawn, etcd: Etcd, stop: bool) -> None:
-    """Not even what does not want to hear of it."""
+@pytest.mark.parametrize("stop", [True, False], ids=["signalled", "exits by itself"])
+def test_process_group_is_killed_when_the_command_ends(
+    spawn: Spawn, etcd: Etcd, stop: bool
+) -> None:
+    """Also the processes that ignore SIGTERM."""
     left = "trap '' TERM; sleep 60 & echo $! $$; echo; "
     last = "while :; do sleep 1; done" if stop else "exit 3"
     process = spawn(*REGISTER, "--stop-timeout", "500ms", "--", "bash", "-c", left + last)
@@ -145,8 +149,10 @@ def test_nothing_of_its_group_outlives_it(spawn: Spawn, etcd: Etcd, stop: bool) 
     assert is_empty(etcd)
 
 
-def test_what_leaves_its_group_is_not_waited_for(spawn: Spawn, etcd: Etcd) -> None:
-    """A daemon has its own life, where we are not PID 1."""
+def test_lease_register_does_not_wait_for_processes_that_left_the_group(
+    spawn: Spawn, etcd: Etcd
+) -> None:
+    """A daemon is independent, unless lease-register is PID 1."""
     script = "setsid sh -c 'echo $$; exec sleep 60 >/dev/null 2>&1' & sleep 0.3; exit 4"
     process = spawn(*REGISTER, "--start", "registered", "--", "sh", "-c", script)
     process.wait_for_out("\n")
@@ -158,10 +164,10 @@ def test_what_leaves_its_group_is_not_waited_for(spawn: Spawn, etcd: Etcd) -> No
 
 
 @pytest.mark.parametrize("streams", ["2>&-", "2>/dev/full", ">&-", "<&- >&- 2>&-"])
-def test_streams_may_be_closed_or_full(
+def test_command_runs_when_its_streams_are_closed_or_full(
     shell: Shell, etcd: Etcd, tmp_path: Path, streams: str
 ) -> None:
-    """They are the command's, and what we have to say is not why it runs."""
+    """They belong to CMD; the messages of lease-register do not matter."""
     file = tmp_path / "ran"
     cmd = f"sh -c 'sleep 0.3; etcdctl get --print-value-only {KEY} > {file}; exit 5'"
     script = f"etcdnaming {' '.join(REGISTER)} --start registered -- {cmd} {streams}"
@@ -174,11 +180,11 @@ def test_streams_may_be_closed_or_full(
 
 
 @pytest.mark.parametrize("name", ["simple", "json", "fields", "table"])
-def test_a_reader_of_stderr_who_has_gone_is_not_missed(
+def test_lease_register_goes_on_when_stderr_is_a_broken_pipe(
     etcd: Etcd, tmp_path: Path, name: str
 ) -> None:
-    """By the registration, by the command, by its end."""
-    process, reader = _with_stderr(etcd, "-w", name)
+    """The endpoint is still restored, and the shutdown is in order."""
+    process, reader = _run_with_full_stderr(etcd, "-w", name)
     os.close(reader)
     wait_until(lambda: KEY.encode() in etcd.get(KEY))
     etcd.delete(KEY)
@@ -189,9 +195,9 @@ def test_a_reader_of_stderr_who_has_gone_is_not_missed(
     assert is_empty(etcd)
 
 
-def test_a_reader_of_stderr_who_is_stuck_does_not_make_us_deaf(etcd: Etcd) -> None:
-    """Such as the driver of a container's log."""
-    process, reader = _with_stderr(etcd)
+def test_lease_register_handles_signals_when_stderr_is_blocked(etcd: Etcd) -> None:
+    """Such as by a log driver of the container."""
+    process, reader = _run_with_full_stderr(etcd)
     wait_until(lambda: KEY.encode() in etcd.get(KEY))
     etcd.delete(KEY)
     wait_until(lambda: KEY.encode() in etcd.get(KEY))
@@ -204,8 +210,8 @@ def test_a_reader_of_stderr_who_is_stuck_does_not_make_us_deaf(etcd: Etcd) -> No
     os.close(reader)
 
 
-def _with_stderr(etcd: Etcd, *options: str) -> tuple[subprocess.Popen[bytes], int]:
-    """Return a run whose stderr is a pipe that is full, and the end that nobody reads."""
+def _run_with_full_stderr(etcd: Etcd, *options: str) -> tuple[subprocess.Popen[bytes], int]:
+    """Return a process whose stderr is a full pipe, and the end for reading it."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     try:
@@ -219,11 +225,13 @@ def _with_stderr(etcd: Etcd, *options: str) -> tuple[subprocess.Popen[bytes], in
     return process, reader
 
 
-def test_an_address_that_is_of_no_use_is_told_before_long(spawn: Spawn, etcd: Etcd) -> None:
-    """That is no fault of etcd's, and the command would never be found."""
+def test_lease_register_with_a_command_refuses_a_port_when_etcd_is_reached_by_loopback(
+    spawn: Spawn, etcd: Etcd
+) -> None:
+    """It is a mistake in usage, so CMD does not run without a registration."""
     process = spawn("lease-register", "svc/", "--addr", ":80", "--", "sleep", "60")
 
     result = process.finish()
     assert (result.status, result.out) == (128, "")
-    assert "write HOST:80, or 127.0.0.1:80" in result.err
+    assert "use HOST:80, or 127.0.0.1:80" in result.err
     assert is_empty(etcd)

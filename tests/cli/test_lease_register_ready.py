@@ -1,4 +1,4 @@
-"""`etcdnaming lease-register`: who started us learns when the endpoints are there."""
+"""`etcdnaming lease-register`: the ready file, systemd's notifications, and --start registered."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from harness import TIMEOUT, Etcd, Spawn, wait_until
 from harness.pids import child_of
 from harness.ports import free_port
-from harness.registering import KEY, REGISTER, hearing, is_empty, kinds, times
+from harness.registering import KEY, REGISTER, is_empty, kinds, print_signals, signal_times
 
 BEGUN = ("--", "sh", "-c", "echo begun; exec sleep 60")
 
@@ -22,7 +22,7 @@ NOWHERE = ("--endpoints", "127.0.0.1:1", "--dial-timeout", "500ms")
 
 @pytest.fixture(params=["path", "abstract"])
 def systemd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, socket.socket]]:
-    """What systemd has in NOTIFY_SOCKET, and where it listens."""
+    """Yield a value of NOTIFY_SOCKET, and the socket that receives the notifications."""
     name = {"path": f"{tmp_path}/notify", "abstract": f"@etcdnaming-test-{os.getpid()}"}
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(name[request.param].replace("@", "\0"))
@@ -30,13 +30,21 @@ def systemd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[st
         yield name[request.param], listener
 
 
-def test_systemd_is_told_when_it_is_there_and_when_it_goes(
+def test_systemd_is_notified_when_registered_and_when_stopping(
     spawn: Spawn, own_etcd: Callable[..., Etcd], systemd: tuple[str, socket.socket]
 ) -> None:
-    """Before anything else of the way down; once each."""
+    """Once each; STOPPING=1 comes before all else of the shutdown."""
     etcd, (name, listener) = own_etcd(), systemd
     process = spawn(
-        *(*REGISTER, "--endpoints", etcd.endpoint, "--drain", "1m", "--", *hearing("SIGTERM")),
+        *(
+            *REGISTER,
+            "--endpoints",
+            etcd.endpoint,
+            "--drain",
+            "1m",
+            "--",
+            *print_signals("SIGTERM"),
+        ),
         env={"NOTIFY_SOCKET": name},
     )
     assert listener.recv(100) == b"READY=1"
@@ -46,7 +54,7 @@ def test_systemd_is_told_when_it_is_there_and_when_it_goes(
     etcd.freeze()  # nothing can be deregistered
     process.signal(signal.SIGTERM)
     assert listener.recv(100) == b"STOPPING=1"
-    assert "SIGTERM" not in times(process)
+    assert "SIGTERM" not in signal_times(process)
     etcd.thaw()
     process.signal(signal.SIGINT)  # skips the drain
     assert process.finish().status == 0
@@ -56,10 +64,10 @@ def test_systemd_is_told_when_it_is_there_and_when_it_goes(
 
 
 @pytest.mark.parametrize("name", ["/nonexistent", "relative", "@nobody", "@", "/" + "x" * 200])
-def test_a_systemd_that_does_not_listen_is_no_reason_to_end(
+def test_lease_register_warns_when_the_notify_socket_does_not_work(
     spawn: Spawn, etcd: Etcd, name: str
 ) -> None:
-    """It is told to people."""
+    """It runs on."""
     process = spawn(*REGISTER, env={"NOTIFY_SOCKET": name})
     process.wait_for_out("OK\n")
     process.wait_for_err(f"Warning: NOTIFY_SOCKET {name}: ")
@@ -69,12 +77,12 @@ def test_a_systemd_that_does_not_listen_is_no_reason_to_end(
     assert is_empty(etcd)
 
 
-def test_a_file_is_there_while_the_service_can_be_used(
+def test_ready_file_exists_only_while_registered_and_healthy(
     spawn: Spawn, etcd: Etcd, tmp_path: Path
 ) -> None:
-    """Not before it is registered, not while it is not well, and not while it goes."""
+    """Not before the registration, not while the check fails, not during the shutdown."""
     file, port = tmp_path / "ready", free_port()
-    file.touch()  # of one who was killed
+    file.touch()  # left by a killed process
     check = ("--check", f"tcp://127.0.0.1:{port}", "--check-interval", "200ms")
     process = spawn(*REGISTER, *check, "--ready-file", file, "--drain", "1m", "--", "sleep", "60")
     wait_until(lambda: not file.exists())
@@ -94,10 +102,10 @@ def test_a_file_is_there_while_the_service_can_be_used(
     assert not file.exists()
 
 
-def test_a_file_stays_in_an_outage(
+def test_ready_file_stays_when_etcd_is_away(
     spawn: Spawn, own_etcd: Callable[..., Etcd], tmp_path: Path
 ) -> None:
-    """Nobody who looks at it is to end a service because of etcd."""
+    """A probe of the file must not end a service because of etcd."""
     etcd, file = own_etcd(), tmp_path / "ready"
     process = spawn(
         *(*REGISTER, "--endpoints", etcd.endpoint, "--ttl", "1", "--ready-file", file, "-w", "json")
@@ -113,10 +121,10 @@ def test_a_file_stays_in_an_outage(
     assert not file.exists()
 
 
-def test_a_file_comes_back_when_nobody_else_has_noticed(
+def test_ready_file_returns_when_the_check_failed_only_during_an_outage(
     spawn: Spawn, own_etcd: Callable[..., Etcd], tmp_path: Path
 ) -> None:
-    """The service was unwell while etcd was away, so that it was never deregistered."""
+    """The withdrawal never reached etcd, so no event of the registration follows."""
     etcd, file, sick = own_etcd(), tmp_path / "ready", tmp_path / "sick"
     limits = ("--check-interval", "200ms", "--check-failures", "1", "--ready-file", file)
     check = ("--check", f"exec:test ! -e {sick}", *limits, "--endpoints", etcd.endpoint)
@@ -133,16 +141,16 @@ def test_a_file_comes_back_when_nobody_else_has_noticed(
 
 @pytest.fixture
 def planted(tmp_path: Path) -> Path:
-    """A directory in which another process puts things."""
+    """Return a directory in which another process creates files."""
     directory = tmp_path / "run"
     directory.mkdir()
     return directory
 
 
-def test_ready_file_replaces_what_is_planted_in_its_place(
+def test_ready_file_replaces_what_another_process_put_in_its_place(
     spawn: Spawn, etcd: Etcd, planted: Path, tmp_path: Path
 ) -> None:
-    """A symlink is not followed, a fifo not waited for; nothing else is left in the directory."""
+    """Symlinks are not followed, fifos not opened; no temporary file is left."""
     file, port, victim = planted / "ready", free_port(), tmp_path / "victim"
     victim.write_text("precious")
     check = ("--check", f"tcp://127.0.0.1:{port}", "--check-interval", "200ms")
@@ -169,15 +177,15 @@ def test_ready_file_replaces_what_is_planted_in_its_place(
 
 
 def umask() -> int:
-    """Return the mask of the modes of new files."""
+    """Return the umask of this process."""
     os.umask(mask := os.umask(0o077))
     return mask
 
 
-def test_ready_file_of_another_process_stays_when_we_end(
+def test_ready_file_of_another_process_stays_at_exit(
     spawn: Spawn, etcd: Etcd, planted: Path
 ) -> None:
-    """As that of the next version, which has begun to be ready under the same name."""
+    """Such as that of the next version under the same name."""
     file = planted / "ready"
     process = spawn(*REGISTER, "--ready-file", file)
     wait_until(file.exists)
@@ -189,10 +197,10 @@ def test_ready_file_of_another_process_stays_when_we_end(
     assert file.read_text() == "12345\n"
 
 
-def test_ready_file_that_can_not_be_replaced_is_reported(
+def test_ready_file_failure_is_reported_when_a_directory_is_in_its_place(
     spawn: Spawn, etcd: Etcd, planted: Path
 ) -> None:
-    """A directory is in its place: nothing is left beside it."""
+    """No temporary file is left."""
     file, port = planted / "ready", free_port()
     check = ("--check", f"tcp://127.0.0.1:{port}", "--check-interval", "200ms")
     process = spawn(*REGISTER, *check, "--ready-file", file, *BEGUN)
@@ -204,10 +212,10 @@ def test_ready_file_that_can_not_be_replaced_is_reported(
 
 
 @pytest.mark.parametrize("cmd", [(), ("--", "sleep", "60")], ids=["alone", "with CMD"])
-def test_watchdog_of_systemd_is_answered_as_long_as_we_run(
+def test_watchdog_is_notified_while_lease_register_runs(
     spawn: Spawn, etcd: Etcd, systemd: tuple[str, socket.socket], cmd: tuple[str, ...]
 ) -> None:
-    """Whatever happens to etcd or to the check."""
+    """Also while etcd is away and the check fails."""
     name, listener = systemd
     env = {"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "400000"}
     check = ("--check", "tcp://127.0.0.1:1", "--check-timeout", "0")
@@ -229,10 +237,10 @@ def test_watchdog_of_systemd_is_answered_as_long_as_we_run(
     ],
     ids=["none", "0", "nonsense", "too large", "for another process"],
 )
-def test_watchdog_of_systemd_is_not_answered_when_it_is_not_ours(
+def test_watchdog_is_not_notified_when_it_is_off_or_for_another_process(
     spawn: Spawn, etcd: Etcd, systemd: tuple[str, socket.socket], env: dict[str, str | None]
 ) -> None:
-    """The first word is that all is registered."""
+    """The first notification is READY=1."""
     name, listener = systemd
     process = spawn(*REGISTER, env={"NOTIFY_SOCKET": name, **env})
     assert listener.recv(100) == b"READY=1"
@@ -241,10 +249,10 @@ def test_watchdog_of_systemd_is_not_answered_when_it_is_not_ours(
     assert process.finish().status == 0
 
 
-def test_a_file_that_can_not_be_written_after_all_is_told(
+def test_ready_file_failure_is_reported_when_its_directory_was_removed(
     spawn: Spawn, etcd: Etcd, tmp_path: Path
 ) -> None:
-    """And no reason to end."""
+    """lease-register runs on."""
     port, directory = free_port(), tmp_path / "run"
     directory.mkdir()
     check = ("--check", f"tcp://127.0.0.1:{port}", "--check-interval", "200ms")
@@ -257,8 +265,10 @@ def test_a_file_that_can_not_be_written_after_all_is_told(
     assert etcd.get(KEY)
 
 
-def test_all_endpoints_have_to_be_there(spawn: Spawn, etcd: Etcd, tmp_path: Path) -> None:
-    """One that is waited for is not."""
+def test_ready_file_and_command_wait_until_all_endpoints_are_registered(
+    spawn: Spawn, etcd: Etcd, tmp_path: Path
+) -> None:
+    """One of them waits until another lease releases its key."""
     ready, file, another = tmp_path / "ready", tmp_path / "endpoints", etcd.grant(60)
     etcd.put("svc/e2", "{}", another)
     file.write_text("add svc/e1 1:1\nadd svc/e2 2:2\n")
@@ -276,8 +286,8 @@ def test_all_endpoints_have_to_be_there(spawn: Spawn, etcd: Etcd, tmp_path: Path
     assert "OK\n" in process.err
 
 
-def test_a_command_may_wait_until_it_is_registered(spawn: Spawn, etcd: Etcd) -> None:
-    """Or begins whether etcd is there or not."""
+def test_command_starts_once_registered_with_start_registered(spawn: Spawn, etcd: Etcd) -> None:
+    """By default it starts at once, without etcd too."""
     look = [str(etcd.programs.etcdctl), f"--endpoints={etcd.endpoint}", "get", "--keys-only", KEY]
     process = spawn(*REGISTER, "--start", "registered", "--", *look, env={"ETCDCTL_API": "3"})
     assert process.finish().out.strip() == KEY

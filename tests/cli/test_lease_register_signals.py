@@ -1,4 +1,4 @@
-"""`etcdnaming lease-register … -- CMD`: signals, the way down, and the terminal."""
+"""`etcdnaming lease-register … -- CMD`: signals, shutdown and the terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pexpect
 import pytest
 from harness import AT_ONCE, Etcd, Process, Spawn, Terminal, wait_until
 from harness.process import command
-from harness.registering import KEY, REGISTER, hearing, is_empty, times
+from harness.registering import KEY, REGISTER, is_empty, print_signals, signal_times
 from harness.timeline import Timeline
 
 NOWHERE = ("--endpoints", "127.0.0.1:1", "--dial-timeout", "500ms")
@@ -24,17 +24,17 @@ def number(name: str) -> int:
 
 
 def begun(spawn: Spawn, *args: str, ends: str = "SIGTERM") -> Process:
-    """Return a run of a command that hears all signals, and is registered."""
-    process = spawn(*REGISTER, *args, "--", *hearing(ends))
+    """Return a registered process whose command prints all signals and exits by SIG*ends*."""
+    process = spawn(*REGISTER, *args, "--", *print_signals(ends))
     process.wait_for_out("begun")
     process.wait_for_err("OK\n")
     return process
 
 
-@pytest.mark.parametrize("reached", [True, False], ids=["registered", "etcd was never reached"])
-def test_signals_reach_the_command(spawn: Spawn, etcd: Etcd, reached: bool) -> None:
-    """Those that end nothing pass, those that end us reach it last."""
-    process = spawn(*REGISTER, *(() if reached else NOWHERE), "--", *hearing("SIGTERM"))
+@pytest.mark.parametrize("reached", [True, False], ids=["registered", "etcd never reached"])
+def test_signals_are_forwarded_to_the_command(spawn: Spawn, etcd: Etcd, reached: bool) -> None:
+    """SIGTERM is forwarded last; the others change nothing else."""
+    process = spawn(*REGISTER, *(() if reached else NOWHERE), "--", *print_signals("SIGTERM"))
     process.wait_for_out("begun")
     process.wait_for_err("OK\n" if reached else "no etcd endpoint reached")
 
@@ -46,32 +46,32 @@ def test_signals_reach_the_command(spawn: Spawn, etcd: Etcd, reached: bool) -> N
 
     result = process.finish()
     assert result.status == 0
-    heard = [line.split()[0] for line in result.out.splitlines()]
-    assert heard == ["begun", *(f"SIG{name}" for name in FORWARDED), "SIGTERM"]
+    received = [line.split()[0] for line in result.out.splitlines()]
+    assert received == ["begun", *(f"SIG{name}" for name in FORWARDED), "SIGTERM"]
     assert is_empty(etcd)
 
 
 @pytest.mark.parametrize("name", ["INT", "TERM"])
 @pytest.mark.parametrize("moment", [" grpc._cython.cygrpc\n", " etcdnaming.etcd.client\n"])
-def test_a_signal_that_comes_before_the_command_is_not_lost(
+def test_signal_is_not_lost_when_it_arrives_before_the_command_starts(
     spawn: Spawn, moment: str, name: str
 ) -> None:
-    """It is the command's, whether that says already what it hears or not."""
-    cmd = hearing(f"SIG{name}")
+    """CMD gets it, or dies by it if it has no handler yet."""
+    cmd = print_signals(f"SIG{name}")
     process = spawn(*REGISTER, *NOWHERE, "--", *cmd, env={"PYTHONPROFILEIMPORTTIME": "1"})
     process.wait_for_err(moment)
     process.signal(number(name))
 
     result = process.finish()
-    heard = result.status == 0 and f"SIG{name} " in result.out
-    assert heard or (result.status, result.out) == (128 + number(name), "")
+    handled = result.status == 0 and f"SIG{name} " in result.out
+    assert handled or (result.status, result.out) == (128 + number(name), "")
 
 
 @pytest.mark.parametrize("name", ["TERM", "INT"])
-def test_the_endpoint_leaves_before_the_command_is_told(
+def test_endpoint_is_deleted_before_the_command_is_signalled(
     spawn: Spawn, etcd: Etcd, name: str
 ) -> None:
-    """By the time of the drain; GNU timeout sends everything twice, which is the same signal."""
+    """By --drain. The same signal twice at once, as timeout(1) sends it, counts once."""
     with Timeline(etcd) as timeline:
         process = begun(spawn, "--drain", f"{DRAIN:g}s", ends=f"SIG{name}")
         sent = time.time()
@@ -79,30 +79,30 @@ def test_the_endpoint_leaves_before_the_command_is_told(
         process.signal(number(name))
 
         assert process.finish().status == 0
-        told = times(process)[f"SIG{name}"]
+        signalled = signal_times(process)[f"SIG{name}"]
         assert timeline.when("DELETE") - sent < AT_ONCE
-        assert timeline.when("DELETE") < told
-        assert DRAIN < told - sent < DRAIN + AT_ONCE
+        assert timeline.when("DELETE") < signalled
+        assert DRAIN < signalled - sent < DRAIN + AT_ONCE
         assert is_empty(etcd)
 
 
-def test_a_second_signal_skips_the_drain(spawn: Spawn, etcd: Etcd) -> None:
-    """And it is the first one that the command is told."""
+def test_second_signal_skips_the_drain(spawn: Spawn, etcd: Etcd) -> None:
+    """CMD gets the first signal."""
     with Timeline(etcd) as timeline:
         process = begun(spawn, "--drain", "1m")
         process.signal(signal.SIGTERM)
         timeline.when("DELETE")
-        assert "SIGTERM" not in times(process)
+        assert "SIGTERM" not in signal_times(process)
         second = time.time()
         process.signal(signal.SIGINT)
 
         assert process.finish().status == 0
-        assert times(process)["SIGTERM"] - second < AT_ONCE
-        assert "SIGINT" not in times(process)
+        assert signal_times(process)["SIGTERM"] - second < AT_ONCE
+        assert "SIGINT" not in signal_times(process)
 
 
-def test_a_third_signal_kills(spawn: Spawn, etcd: Etcd) -> None:
-    """What would have had time, and its family."""
+def test_third_signal_kills_the_command(spawn: Spawn, etcd: Etcd) -> None:
+    """Without waiting for --stop-timeout."""
     process = begun(spawn, "--drain", "1m", "--stop-timeout", "1m", ends="SIGUSR1")
     process.signal(signal.SIGTERM)
     wait_until(lambda: is_empty(etcd))
@@ -115,8 +115,8 @@ def test_a_third_signal_kills(spawn: Spawn, etcd: Etcd) -> None:
     assert time.monotonic() - begin < AT_ONCE
 
 
-def test_who_does_not_end_is_killed(spawn: Spawn, etcd: Etcd) -> None:
-    """After the time it has for it."""
+def test_command_is_killed_after_the_stop_timeout(spawn: Spawn, etcd: Etcd) -> None:
+    """If it ignores the signal."""
     process = begun(spawn, "--stop-timeout", "500ms", ends="SIGUSR1")
     sent = time.time()
     process.signal(signal.SIGTERM)
@@ -124,13 +124,11 @@ def test_who_does_not_end_is_killed(spawn: Spawn, etcd: Etcd) -> None:
     result = process.finish()
     killed = time.time()
     assert result.status == 137
-    assert sent < times(process)["SIGTERM"] < killed
-    assert 0.5 < killed - sent < AT_ONCE  # and less than what it has by default
+    assert sent < signal_times(process)["SIGTERM"] < killed
+    assert 0.5 < killed - sent < AT_ONCE  # less than the default of --stop-timeout
 
 
-def test_a_command_that_ends_while_clients_take_notice_is_not_waited_for(
-    spawn: Spawn, etcd: Etcd
-) -> None:
+def test_drain_ends_when_the_command_exits(spawn: Spawn, etcd: Etcd) -> None:
     """Nothing is left to drain."""
     process = begun(spawn, "--drain", "1m", ends="SIGUSR1")
     process.signal(signal.SIGTERM)
@@ -142,9 +140,9 @@ def test_a_command_that_ends_while_clients_take_notice_is_not_waited_for(
     assert time.monotonic() - begin < AT_ONCE
 
 
-def test_what_was_never_registered_has_nothing_to_drain(spawn: Spawn) -> None:
-    """Nobody knows of it."""
-    process = spawn(*REGISTER, *NOWHERE, "--drain", "1m", "--", *hearing("SIGTERM"))
+def test_drain_is_skipped_when_nothing_was_registered(spawn: Spawn) -> None:
+    """No client knows the endpoint."""
+    process = spawn(*REGISTER, *NOWHERE, "--drain", "1m", "--", *print_signals("SIGTERM"))
     process.wait_for_out("begun")
     begin = time.monotonic()
     process.signal(signal.SIGTERM)
@@ -154,14 +152,14 @@ def test_what_was_never_registered_has_nothing_to_drain(spawn: Spawn) -> None:
 
 
 @pytest.mark.parametrize("name", ["TERM", "INT", "HUP"])
-def test_a_command_that_waits_for_the_registration_never_begins(
+def test_command_never_starts_when_lease_register_is_signalled_before(
     spawn: Spawn, etcd: Etcd, name: str
 ) -> None:
-    """If we are told to end before: by that signal."""
+    """With --start registered; lease-register dies by that signal."""
     etcd.put(KEY, "{}", etcd.grant(60))
     waiting = ("--start", "registered", "--on-conflict", "wait")
     process = spawn(*REGISTER, *waiting, "--", "echo", "ran")
-    process.wait_for_err("waiting for its end")
+    process.wait_for_err("waiting until it is released")
 
     process.signal(number(name))
 
@@ -170,19 +168,19 @@ def test_a_command_that_waits_for_the_registration_never_begins(
     assert len(etcd.leases()) == 1
 
 
-def test_ctrl_c_drains_before_the_command_gets_it(terminal: Terminal, etcd: Etcd) -> None:
+def test_ctrl_c_starts_the_drain(terminal: Terminal, etcd: Etcd) -> None:
     """As SIGTERM does."""
     with Timeline(etcd) as timeline:
-        process = terminal(*REGISTER, "--drain", f"{DRAIN:g}s", "--", *hearing("SIGINT"))
+        process = terminal(*REGISTER, "--drain", f"{DRAIN:g}s", "--", *print_signals("SIGINT"))
         process.expect_exact("begun")
         process.expect_exact("registered")
         sent = time.time()
         process.sendintr()
         process.expect(r"SIGINT ([0-9.]+)\r\n")
         assert isinstance(process.match, re.Match)
-        told = float(process.match[1])
+        signalled = float(process.match[1])
         assert timeline.when("DELETE") > sent - 0.1
-        assert told - timeline.when("DELETE") > DRAIN - 0.1
+        assert signalled - timeline.when("DELETE") > DRAIN - 0.1
         process.expect(pexpect.EOF)
         process.wait()
 
@@ -191,13 +189,13 @@ def test_ctrl_c_drains_before_the_command_gets_it(terminal: Terminal, etcd: Etcd
 
 
 def test_second_ctrl_c_skips_the_drain(terminal: Terminal, etcd: Etcd) -> None:
-    """Whoever types it does not want to wait."""
-    process = terminal(*REGISTER, "--drain", "1h", "--", *hearing("SIGINT"))
+    """CMD gets SIGINT at once."""
+    process = terminal(*REGISTER, "--drain", "1h", "--", *print_signals("SIGINT"))
     process.expect_exact("begun")
     process.expect_exact("registered")
     process.sendintr()
     wait_until(lambda: is_empty(etcd))
-    time.sleep(0.2)  # sooner it would be the same one, sent twice
+    time.sleep(0.2)  # sooner it would count as a duplicate
     process.sendintr()
     process.expect_exact("SIGINT ")
     process.expect(pexpect.EOF)
@@ -206,8 +204,10 @@ def test_second_ctrl_c_skips_the_drain(terminal: Terminal, etcd: Etcd) -> None:
     assert process.exitstatus == 0
 
 
-def test_ctrl_c_is_the_commands_when_that_uses_the_terminal(terminal: Terminal, etcd: Etcd) -> None:
-    """A shell is as interactive with a drain as without; its end needs none."""
+def test_ctrl_c_reaches_the_command_when_it_reads_from_the_terminal(
+    terminal: Terminal, etcd: Etcd
+) -> None:
+    """A shell is interactive with a drain too; it exits without one."""
     bash = ("bash", "--norc", "--noprofile", "-i")
     process = terminal(*REGISTER, "--drain", "1h", "--", *bash, env={"PS1": "$ ", "TERM": "dumb"})
     process.expect_exact("registered")
@@ -224,8 +224,8 @@ def test_ctrl_c_is_the_commands_when_that_uses_the_terminal(terminal: Terminal, 
     assert is_empty(etcd)
 
 
-def test_ctrl_c_is_the_commands_when_there_is_no_drain(terminal: Terminal, etcd: Etcd) -> None:
-    """It ends by it, and nothing is left."""
+def test_ctrl_c_reaches_the_command_when_there_is_no_drain(terminal: Terminal, etcd: Etcd) -> None:
+    """CMD dies by it, and nothing is left in etcd."""
     process = terminal(*REGISTER, "--", "sh", "-c", "echo begun; sleep 60")
     process.expect_exact("begun\r\n")
     process.expect_exact("registered")  # a table, on a terminal
@@ -237,8 +237,8 @@ def test_ctrl_c_is_the_commands_when_there_is_no_drain(terminal: Terminal, etcd:
     assert is_empty(etcd)
 
 
-def test_ctrl_c_without_a_command_is_ours(terminal: Terminal, etcd: Etcd) -> None:
-    """And a good end."""
+def test_ctrl_c_ends_lease_register_without_a_command(terminal: Terminal, etcd: Etcd) -> None:
+    """With exit code 0."""
     process = terminal(*REGISTER)
     process.expect_exact("registered")
     process.sendintr()
@@ -249,8 +249,8 @@ def test_ctrl_c_without_a_command_is_ours(terminal: Terminal, etcd: Etcd) -> Non
     assert is_empty(etcd)
 
 
-def test_ctrl_z_stops_both_and_fg_goes_on(terminal: Terminal, etcd: Etcd) -> None:
-    """However long that takes: the endpoint is registered again."""
+def test_ctrl_z_stops_lease_register_and_command_until_fg(terminal: Terminal, etcd: Etcd) -> None:
+    """The lease expires meanwhile; the endpoint is registered again."""
     process = terminal("sandbox", "--", "bash", "--norc", "--noprofile", "-i", env={"PS1": "$ "})
     process.expect_exact("$ ")
     words = command(*REGISTER, "--ttl", "1", "--endpoints", etcd.endpoint, "-w", "simple", "--")
@@ -260,7 +260,7 @@ def test_ctrl_z_stops_both_and_fg_goes_on(terminal: Terminal, etcd: Etcd) -> Non
     process.expect_exact("one\r\none\r\n")
     process.sendcontrol("z")
     process.expect_exact("Stopped")
-    wait_until(lambda: is_empty(etcd))  # as of one who has died
+    wait_until(lambda: is_empty(etcd))  # the lease expires while the process is stopped
     process.sendline("fg")
     process.expect_exact("registered again after")
     wait_until(lambda: etcd.get(KEY))

@@ -1,4 +1,4 @@
-"""`etcdnaming lease-register`: what it refuses, before anything is written or begins."""
+"""`etcdnaming lease-register`: usage errors, found before anything is written or started."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ RUNS = ["--", "sleep", "60"]
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        ([], "nothing to register: name a KEY, or a file of several (-f)"),
-        ([KEY], "--addr is missing: what clients dial"),
+        ([], "nothing to register: give a KEY, or a file of endpoints (-f)"),
+        ([KEY], "--addr is missing: give the address for clients"),
         ([KEY, "--addr", ""], "the address is empty"),
         (["e1", "--addr", ADDR], "the key 'e1' needs one: write TARGET/NAME"),
-        ([KEY, "--addr", ADDR, "sleep"], "a command to run stands after --"),
+        ([KEY, "--addr", ADDR, "sleep"], "put a command to run after --"),
         ([KEY, "--addr", ADDR, "--target", "other"], "prefixed with 'other/' got: 'svc/e1'"),
         (["svc/", "--addr", "unix:/x"], "the address 'unix:/x' has a '/'"),
         ([KEY, "--addr", ADDR, "--ttl", "0"], "a TTL is a whole number of seconds"),
@@ -32,7 +32,7 @@ RUNS = ["--", "sleep", "60"]
         ([KEY, "--addr", ADDR, "--drain", "1s"], "--drain needs a command: -- CMD"),
         ([KEY, "--addr", ADDR, "--drain", "-1s", *RUNS], "--drain"),
         ([KEY, "--addr", ADDR, "--stop-timeout", "0"], "--stop-timeout needs a command: -- CMD"),
-        ([KEY, "--addr", ADDR, "--check-interval", "1s"], "--check-interval needs a --check"),
+        ([KEY, "--addr", ADDR, "--check-interval", "1s"], "--check-interval needs --check"),
         ([KEY, "--addr", ADDR, "--check", "http://a"], "'http://a' is not tcp://HOST:PORT"),
         ([KEY, "--addr", ADDR, "--check", "tcp://:80"], "needs a HOST:PORT"),
         ([KEY, "--addr", ADDR, "--check", "tcp://a:65536"], "needs a HOST:PORT"),
@@ -46,16 +46,16 @@ RUNS = ["--", "sleep", "60"]
         ),
         (
             [KEY, "--addr", ADDR, "--check", "tcp://a:1", "--start", "registered", *RUNS],
-            "CMD would wait for the check, and it for CMD",
+            "--start registered and --check together would deadlock",
         ),
         ([KEY, "--addr", ADDR, "-f", "x"], "KEY and --file can't be combined"),
         (["-f", "/nonexistent"], "/nonexistent: No such file or directory"),
     ],
 )
-def test_wrong_usage_is_said_in_one_line(
+def test_lease_register_reports_wrong_usage_in_one_line(
     run: Run, etcd: Etcd, args: list[str | bytes], words: str
 ) -> None:
-    """Before anything is written, or begins."""
+    """Nothing is written."""
     result = run("lease-register", *args)
 
     assert (result.status, result.out) == (128, "")
@@ -76,10 +76,10 @@ def test_wrong_usage_is_said_in_one_line(
         ([*REGISTER, "--metadata-json", "{x"], 128, "not JSON"),
     ],
 )
-def test_what_can_not_work_is_found_before_anything_is_written(
+def test_lease_register_reports_what_can_not_work_before_it_starts(
     run: Run, etcd: Etcd, args: list[str], status: int, words: str
 ) -> None:
-    """Each with the exit code that it always has."""
+    """With the exit code of each kind of error."""
     result = run(*args)
 
     assert (result.status, result.out) == (status, "")
@@ -91,16 +91,18 @@ def test_what_can_not_work_is_found_before_anything_is_written(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("add svc/e1 1:1\ndel svc/e2\n", "stdin:2: only what is added can be kept registered"),
-        ("add svc/e1 1:1\nadd svc/ 2:2\nadd svc/e1 3:3\n", "stdin:3: svc/e1 is named twice"),
-        ("add svc/2:2 1:1\nadd svc/ 2:2\n", "stdin:2: svc/2:2 is named twice"),
+        ("add svc/e1 1:1\ndel svc/e2\n", 'stdin:2: only "add" lines can be registered'),
+        ("add svc/e1 1:1\nadd svc/ 2:2\nadd svc/e1 3:3\n", "stdin:3: duplicate key svc/e1"),
+        ("add svc/2:2 1:1\nadd svc/ 2:2\n", "stdin:2: duplicate key svc/2:2"),
         ("add svc/e1 1:1 {x}\n", "stdin:1: not JSON"),
-        ("# nothing\n", "stdin: there is no endpoint in it"),
-        ("", "stdin: there is no endpoint in it"),
+        ("# nothing\n", "stdin: no endpoints in the file"),
+        ("", "stdin: no endpoints in the file"),
     ],
 )
-def test_what_is_wrong_with_a_file_is_said(run: Run, etcd: Etcd, text: str, words: str) -> None:
-    """With its line; nothing is written."""
+def test_lease_register_reports_errors_in_a_file_with_their_line(
+    run: Run, etcd: Etcd, text: str, words: str
+) -> None:
+    """Nothing is written."""
     result = run("lease-register", "-f", "-", input=text)
 
     assert (result.status, result.out) == (3, "")
@@ -112,14 +114,14 @@ def test_what_is_wrong_with_a_file_is_said(run: Run, etcd: Etcd, text: str, word
     ("args", "words"),
     [
         (["--dial-timeout", "x"], "--dial-timeout"),
-        (["--cert", "x"], "--key"),
+        (["--cert", "x"], "cert and key go together: key is missing"),
         (["--password-file", "/nonexistent", "--user", "a"], "/nonexistent"),
     ],
 )
-def test_a_way_to_etcd_that_can_not_be_is_refused(
+def test_lease_register_reports_wrong_connection_settings_before_the_command_starts(
     spawn: Spawn, etcd: Etcd, args: list[str], words: str
 ) -> None:
-    """Before CMD runs, which etcd could not keep from it later."""
+    """Later they would not stop CMD."""
     result = spawn(*REGISTER, *args, "--", "echo", "ran").finish()
 
     assert (result.status, result.out) == (128, "")
@@ -127,7 +129,7 @@ def test_a_way_to_etcd_that_can_not_be_is_refused(
     assert words in result.err
 
 
-EXISTS = "it exists and is not a ready file: remove it, or choose another"
+EXISTS = "the file exists and is not a ready file; remove it or choose another name"
 
 
 @pytest.mark.parametrize(
@@ -140,13 +142,13 @@ EXISTS = "it exists and is not a ready file: remove it, or choose another"
         ("{tmp}/precious", EXISTS),
         ("/dev/null", EXISTS),
         ("/dev/stdout", EXISTS),
-        ("{tmp}/none/ready", "it can't be written"),
+        ("{tmp}/none/ready", "the directory is missing or not writable"),
     ],
 )
-def test_ready_file_is_refused_when_something_else_is_there(
+def test_ready_file_is_refused_when_another_file_exists(
     spawn: Spawn, etcd: Etcd, tmp_path: Path, file: str, words: str
 ) -> None:
-    """Before CMD runs; and what is there is neither removed nor changed."""
+    """The other file is neither removed nor changed; CMD does not run."""
     path = Path(file.format(tmp=tmp_path))
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "precious").write_text("precious")

@@ -68,7 +68,7 @@ def test_lists_what_was(run: Run, two: Etcd) -> None:
     assert run("list", "svc") == Result(0, LINE_2, "")
 
 
-def test_says_that_a_revision_is_gone(run: Run, two: Etcd) -> None:
+def test_list_fails_when_the_revision_is_compacted(run: Run, two: Etcd) -> None:
     """In etcd's words."""
     two.ctl("compact", str(two.revision()))
 
@@ -126,7 +126,7 @@ def test_good_values_are_no_error(run: Run, two: Etcd) -> None:
 )
 def test_emptiness_can_be_an_error(run: Run, args: list[str], out: str, where: str) -> None:
     """With --fail-if-empty, for deploy scripts."""
-    message = f"Error: nothing under {where}/\n"
+    message = f"Error: nothing found under {where}/\n"
 
     assert run("list", *args, "--fail-if-empty") == Result(7, out, message)
 
@@ -210,7 +210,7 @@ def test_finds_services(run: Run, etcd: Etcd) -> None:
         (["svc", "other"], "Got unexpected extra argument (other)"),
     ],
 )
-def test_what_makes_no_sense_is_refused(run: Run, args: list[str], message: str) -> None:
+def test_list_refuses_wrong_usage(run: Run, args: list[str], message: str) -> None:
     """In one line that says where to read on."""
     assert run("list", *args) == Result(128, "", f"Error: {message} (see etcdnaming list --help)\n")
 
@@ -262,7 +262,7 @@ def test_a_large_target_is_listed_whole(run: Run, etcd: Etcd) -> None:
 
 @pytest.mark.server
 @pytest.mark.parametrize("format", ["fields", "json"])
-def test_keys_are_told_with_their_leases(run: Run, etcd: Etcd, format: str) -> None:
+def test_keys_only_prints_leases(run: Run, etcd: Etcd, format: str) -> None:
     """From 3.7 on etcd tells no lease of a key whose value is not asked for."""
     lease = etcd.grant(600)
     etcd.put("svc/e1", E1, lease)

@@ -27,7 +27,7 @@ def words(line: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("case", cases("messages.txt"), ids=lambda case: str(case[0]))
-def test_says_what_is_wrong_with_a_command_line(case: tuple[str, str, str]) -> None:
+def test_wrong_command_line_has_its_message(case: tuple[str, str, str]) -> None:
     """In one line, before anything is sent: there is no etcd here."""
     line, status, message = case
 
@@ -35,7 +35,7 @@ def test_says_what_is_wrong_with_a_command_line(case: tuple[str, str, str]) -> N
 
 
 @pytest.mark.parametrize("case", cases("messages_of_etcd.txt"), ids=lambda case: str(case[0]))
-def test_says_what_etcd_holds_against_it(run: Run, etcd: Etcd, case: tuple[str, str, str]) -> None:
+def test_refusal_of_etcd_has_its_message(run: Run, etcd: Etcd, case: tuple[str, str, str]) -> None:
     """With the facts: which key, which revision, how many."""
     line, status, message = case
     lease = etcd.grant(60)

@@ -87,10 +87,12 @@ def test_a_flag_beside_its_variable_is_no_error(run: Run, one: Etcd) -> None:
         ("ETCDCTL_MAX_RECV_BYTES", "-1", "'-1' is not a number of bytes"),
         ("ETCDNAMING_ENDPOINTS", "abc", "etcd endpoint 'abc' is not HOST:PORT"),
         ("ETCDCTL_CACERT", "/nowhere", "/nowhere: No such file or directory"),
-        ("ETCDCTL_CERT", "/", "/: Is a directory"),
+        ("ETCDCTL_CACERT", "/", "/: Is a directory"),
+        ("ETCDCTL_CACERT", "/dev/null", "/dev/null: empty"),
+        ("ETCDCTL_CERT", "/", "cert and key go together: key is missing"),
     ],
 )
-def test_names_the_variable_that_is_wrong(run: Run, variable: str, text: str, reason: str) -> None:
+def test_error_names_the_invalid_variable(run: Run, variable: str, text: str, reason: str) -> None:
     """etcdctl passes over it in silence."""
     result = run("list", "svc", env={variable: text})
 
@@ -114,7 +116,7 @@ def test_a_time_may_be_for_ever(run: Run, one: Etcd, name: str) -> None:
     assert run("list", "svc", f"--{name}=2562047h") == Result(0, LINE, "")
 
 
-UNSENDABLE = "a character that can't be sent: only printable ASCII is allowed"
+UNSENDABLE = "only printable ASCII is allowed"
 
 
 @pytest.mark.parametrize("text", ["hush\nhush", "hush\x7f", "hush \xe4", "hush\udcff"])
@@ -129,7 +131,7 @@ def test_token_that_cant_be_sent_is_refused_by_name(run: Run, text: str) -> None
 
 
 @pytest.mark.parametrize("name", ["USER", "PASSWORD"])
-def test_a_secret_that_is_wrong_stays_secret(run: Run, name: str) -> None:
+def test_error_does_not_quote_an_invalid_secret(run: Run, name: str) -> None:
     """Logs are read by many."""
     result = run("list", "svc", env={f"ETCDCTL_{name}": "hush\udcff"})
 
@@ -141,14 +143,14 @@ def test_an_empty_file_name_is_refused(run: Run, name: str) -> None:
     """A shell has made it from a variable that is not set."""
     result = run("list", "svc", f"--{name}=")
 
-    message = f"Invalid value for '--{name}': an empty file name (see etcdnaming list --help)"
+    message = f"Invalid value for '--{name}': the file name is empty (see etcdnaming list --help)"
     assert result == Result(128, "", f"Error: {message}\n")
 
 
-DISCOVERY = "not supported yet: look the SRV record up, and name its hosts in --endpoints"
+DISCOVERY = "not supported: look up the SRV record, and use --endpoints with its hosts"
 VERIFY = (
-    "gRPC for Python verifies every server: give --cacert the CA of this one, or its own "
-    "certificate if it has signed that itself"
+    "not supported: gRPC for Python verifies every server; use --cacert with the server's CA, "
+    "or with its certificate if that is self-signed"
 )
 HEX = r"not supported: bytes that are not UTF-8 are shown as \xNN, and by -w json in base64"
 REFUSED = [
@@ -160,18 +162,18 @@ REFUSED = [
     (
         "max-request-bytes",
         "1024",
-        "the server's own limit (etcd --max-request-bytes) decides: leave it out",
+        "not supported: the server's limit counts (etcd --max-request-bytes); remove it",
     ),
     (
         "max-recv-bytes",
         "1024",
-        "answers of any size are taken, and long lists read in pages: leave it out",
+        "not supported, not needed: responses have no size limit; remove it",
     ),
 ]
 
 
 @pytest.mark.parametrize(("name", "value", "reason"), REFUSED)
-def test_a_flag_of_etcdctl_that_can_not_be_had_says_so(
+def test_unsupported_flag_of_etcdctl_is_refused_with_a_reason(
     run: Run, name: str, value: str, reason: str
 ) -> None:
     """And the way out; in every command, even where it would not matter."""
@@ -182,7 +184,9 @@ def test_a_flag_of_etcdctl_that_can_not_be_had_says_so(
 
 
 @pytest.mark.parametrize(("name", "value", "reason"), REFUSED)
-def test_its_variable_says_so_too(run: Run, name: str, value: str, reason: str) -> None:
+def test_unsupported_variable_of_etcdctl_is_refused_with_a_reason(
+    run: Run, name: str, value: str, reason: str
+) -> None:
     """Before anything is sent."""
     variable = f"ETCDCTL_{name.replace('-', '_').upper()}"
 
@@ -288,7 +292,7 @@ def test_what_looks_like_a_flag_may_be_a_value(run: Run, etcd: Etcd) -> None:
     }
 
 
-def test_debug_says_what_is_in_force(run: Run, one: Etcd) -> None:
+def test_debug_prints_the_effective_settings(run: Run, one: Etcd) -> None:
     """And who says so; it is what one asks at three in the morning."""
     env = {"ETCDCTL_COMMAND_TIMEOUT": "1m30s", "ETCDNAMING_CACERT": None}
 
@@ -377,8 +381,8 @@ def test_name_and_password_may_come_from_different_places(
             ["--user", "root"],
             {},
             (
-                "the user 'root' needs a password: --password-file FILE, ETCDNAMING_PASSWORD, "
-                "or a terminal to ask on"
+                "the user 'root' needs a password: use --password-file or ETCDNAMING_PASSWORD; "
+                "stdin is not a terminal"
             ),
         ),
         (["--password", "x"], {}, "--password needs a --user"),
@@ -386,7 +390,7 @@ def test_name_and_password_may_come_from_different_places(
         (
             ["--user", "root", "--password", "x", "--password-file", "y"],
             {},
-            "a password and a password file: which of them is it?",
+            "use either --password or --password-file",
         ),
         (
             ["--user", "root", "--password-file", "/nowhere"],
@@ -394,12 +398,12 @@ def test_name_and_password_may_come_from_different_places(
             "/nowhere: No such file or directory",
         ),
         (["--cacert", "/nowhere"], {}, "/nowhere: No such file or directory"),
-        (["--cert", "/dev/null"], {}, "--cert and --key go together: one of them is missing"),
+        (["--cert", "/dev/null"], {}, "cert and key go together: key is missing"),
         (["--endpoints", "nowhere"], {}, "etcd endpoint 'nowhere' is not HOST:PORT"),
         (
             [],
             {"ETCDCTL_USER": "root", "ETCDCTL_PASSWORD": "x", "ETCDCTL_PASSWORD_FILE": "y"},
-            "a password and a password file: which of them is it?",
+            "use either --password or --password-file",
         ),
     ],
 )
@@ -419,7 +423,7 @@ def test_asks_for_a_password_on_a_terminal(
     name, _, password = ROOT.partition(":")
     screen = terminal("-w", "simple", "list", "other", "--user", name, "--endpoints", etcd.endpoint)
 
-    screen.expect_exact(f"Password of {name} for etcd: ")
+    screen.expect_exact(f"etcd password for {name}: ")
     screen.waitnoecho()
     screen.sendline(password)
     screen.expect_exact("other/e1\t1:1\tnull\r\n")
@@ -431,7 +435,7 @@ def test_a_ctrl_c_at_the_password_gives_the_echo_back(terminal: Terminal) -> Non
     """Or the shell after us would be blind."""
     screen = terminal("list", "svc", "--user", "root")
 
-    screen.expect_exact("Password of root for etcd: ")
+    screen.expect_exact("etcd password for root: ")
     screen.waitnoecho()
     screen.sendintr()
     wait_until(screen.getecho)

@@ -1,4 +1,4 @@
-"""`etcdnaming sandbox`: a real etcd for one command, out of which nothing gets."""
+"""`etcdnaming sandbox`: a throwaway etcd for one command."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from harness import Etcd, Result, Shell, Spawn, Terminal, wait_until
 from harness.programs import Programs
 from harness.waiting import listens
 
-OURS = f"{sys.executable} -m etcdnaming"
+PROGRAM = f"{sys.executable} -m etcdnaming"
 
 
 @pytest.fixture(autouse=True)
 def temporary(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, programs: Programs
 ) -> Iterator[Path]:
-    """Where the sandboxes put their files: afterwards nothing may be left in it."""
+    """Yield the directory for temporary files; fail if the sandbox leaves one in it."""
     directory = tmp_path / "temporary"
     directory.mkdir()
     monkeypatch.setenv("TMPDIR", str(directory))
@@ -32,9 +32,9 @@ def temporary(
     wait_until(lambda: not list(directory.iterdir()))
 
 
-def test_the_command_has_an_etcd_of_its_own(spawn: Spawn) -> None:
-    """Which etcdctl finds, and so do we."""
-    script = f'etcdctl put svc/e1 \'{{"Addr":"1:1"}}\' && {OURS} list svc'
+def test_sandbox_command_uses_its_own_etcd(spawn: Spawn) -> None:
+    """Both etcdctl and etcdnaming find it."""
+    script = f'etcdctl put svc/e1 \'{{"Addr":"1:1"}}\' && {PROGRAM} list svc'
 
     result = spawn("sandbox", "--", "sh", "-c", script, env={"ETCDCTL_API": None}).finish()
 
@@ -42,10 +42,10 @@ def test_the_command_has_an_etcd_of_its_own(spawn: Spawn) -> None:
 
 
 @pytest.mark.parametrize("user", ["ETCDNAMING_USER", "ETCDCTL_USER"])
-def test_nothing_in_it_reaches_another_etcd(
+def test_sandbox_command_never_reaches_another_etcd(
     spawn: Spawn, own_etcd: Callable[..., Etcd], user: str
 ) -> None:
-    """Whatever the caller's environment says: production is in many of them."""
+    """Whatever variables the caller has set."""
     production = own_etcd()
     production.put("svc/e1", "precious")
     before = production.revision()
@@ -56,9 +56,8 @@ def test_nothing_in_it_reaches_another_etcd(
         "ETCDNAMING_COMMAND_TIMEOUT": "bad",
         user: "root:secret",
     }
-    script = (
-        f"etcdctl del --prefix '' && {OURS} add svc/e2 --addr 1:1 && {OURS} del --all svc/ --yes"
-    )
+    write = f"{PROGRAM} add svc/e2 --addr 1:1 && {PROGRAM} del --all svc/ --yes"
+    script = f"etcdctl del --prefix '' && {write}"
 
     result = spawn("sandbox", "--", "sh", "-c", script, env=environment).finish()
 
@@ -67,8 +66,8 @@ def test_nothing_in_it_reaches_another_etcd(
     assert production.revision() == before
 
 
-def test_the_command_keeps_the_rest_of_its_environment(spawn: Spawn) -> None:
-    """And both names of the one etcd."""
+def test_sandbox_command_inherits_the_rest_of_the_environment(spawn: Spawn) -> None:
+    """The endpoint is set for etcdctl and etcdnaming."""
     script = 'echo "$MINE"; env | grep ^ETCD | sed "s/127.0.0.1:.*/HERE/" | sort'
 
     result = spawn("sandbox", "--", "sh", "-c", script, env={"MINE": "x"}).finish()
@@ -85,26 +84,28 @@ def test_the_command_keeps_the_rest_of_its_environment(spawn: Spawn) -> None:
         (["sh", "-c", "kill -TERM $$"], 143),
     ],
 )
-def test_the_commands_end_is_ours(spawn: Spawn, command: list[str], status: int) -> None:
-    """As a shell reports it."""
+def test_sandbox_returns_the_exit_code_of_the_command(
+    spawn: Spawn, command: list[str], status: int
+) -> None:
+    """128 + n for signal n."""
     assert spawn("sandbox", *command).finish() == Result(status, "", "")
 
 
-def test_a_command_that_is_not_there(spawn: Spawn) -> None:
-    """127, as a shell says."""
+def test_sandbox_exits_with_127_when_the_command_does_not_exist(spawn: Spawn) -> None:
+    """As a shell does."""
     message = "Error: /nowhere/cmd: command not found\n"
 
     assert spawn("sandbox", "/nowhere/cmd").finish() == Result(127, "", message)
 
 
-def test_a_command_that_can_not_be_run(spawn: Spawn) -> None:
-    """126, as a shell says."""
+def test_sandbox_exits_with_126_when_the_command_is_not_executable(spawn: Spawn) -> None:
+    """As a shell does."""
     message = "Error: /etc/passwd: Permission denied\n"
 
     assert spawn("sandbox", "/etc/passwd").finish() == Result(126, "", message)
 
 
-def test_options_after_the_command_are_its_own(spawn: Spawn) -> None:
+def test_sandbox_passes_options_after_the_command_on(spawn: Spawn) -> None:
     """With -- and without."""
     expected = Result(0, "--debug -w\n", "")
 
@@ -113,19 +114,21 @@ def test_options_after_the_command_are_its_own(spawn: Spawn) -> None:
 
 
 @pytest.mark.parametrize("option", ["--endpoints=10.0.0.1:2379", "--user=root", "-wjson"])
-def test_options_about_another_etcd_are_refused(spawn: Spawn, option: str) -> None:
+def test_sandbox_refuses_options_of_the_connection_and_the_output(
+    spawn: Spawn, option: str
+) -> None:
     """They would have no effect."""
     result = spawn(option, "sandbox", "true").finish()
 
     assert (result.status, result.out) == (128, "")
     assert result.err.endswith(
-        ": not for the sandbox: its etcd is its own, and its output CMD's "
+        ": not supported: the sandbox starts its own etcd and prints only CMD's output "
         "(see etcdnaming sandbox --help)\n"
     )
 
 
-def test_stdin_is_the_commands(spawn: Spawn) -> None:
-    """And so is all of it."""
+def test_sandbox_command_inherits_stdin(spawn: Spawn) -> None:
+    """The sandbox reads none of it."""
     process = spawn("sandbox", "cat")
     process.stdin.write(b"one\ntwo\n")
 
@@ -133,30 +136,32 @@ def test_stdin_is_the_commands(spawn: Spawn) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_signals_reach_the_command(spawn: Spawn, number: int) -> None:
-    """Which may have something to do before it ends."""
-    script = "trap 'echo heard; exit 5' TERM HUP; echo ready; while :; do sleep 0.05; done"
+def test_sandbox_forwards_signals_to_the_command(spawn: Spawn, number: int) -> None:
+    """CMD may clean up."""
+    script = "trap 'echo trapped; exit 5' TERM HUP; echo ready; while :; do sleep 0.05; done"
     process = spawn("sandbox", "--", "sh", "-c", script)
     process.wait_for_out("ready")
 
     process.signal(number)
 
-    assert process.finish() == Result(5, "ready\nheard\n", "")
+    assert process.finish() == Result(5, "ready\ntrapped\n", "")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-def test_a_signal_before_the_command_ends_us(spawn: Spawn, number: int, temporary: Path) -> None:
-    """While etcd is starting; and nothing is left behind."""
+def test_sandbox_cleans_up_when_a_signal_arrives_before_the_command_starts(
+    spawn: Spawn, number: int, temporary: Path
+) -> None:
+    """While etcd is starting."""
     process = spawn("sandbox", "sleep", "60")
     wait_until(lambda: list(temporary.iterdir()))
 
     process.signal(number)
 
-    assert process.finish().status in (-number, 128 + number)  # before or after it has begun
+    assert process.finish().status in (-number, 128 + number)  # before or after CMD has started
 
 
-def test_everything_is_gone_even_after_a_kill(spawn: Spawn) -> None:
-    """Nobody can clean up then, but the etcd ends by itself."""
+def test_sandbox_etcd_ends_when_the_sandbox_is_killed(spawn: Spawn) -> None:
+    """SIGKILL leaves no time for a cleanup."""
     process = spawn("sandbox", "--", "sh", "-c", "echo $ETCDCTL_ENDPOINTS; exec sleep 3")
     process.wait_for_out("\n")
 
@@ -166,25 +171,25 @@ def test_everything_is_gone_even_after_a_kill(spawn: Spawn) -> None:
     wait_until(lambda: not listens(f"127.0.0.1:{port}"))
 
 
-def test_a_ctrl_c_at_the_terminal_is_the_commands(terminal: Terminal) -> None:
-    """It may mean something else to it than an end."""
-    script = "trap 'echo heard' INT; echo ready; sleep 0.2; sleep 0.2; exit 4"
+def test_sandbox_command_handles_ctrl_c(terminal: Terminal) -> None:
+    """It need not exit."""
+    script = "trap 'echo trapped' INT; echo ready; sleep 0.2; sleep 0.2; exit 4"
     screen = terminal("sandbox", "--", "sh", "-c", script)
 
     screen.expect_exact("ready")
     screen.sendintr()
-    screen.expect_exact("heard")
+    screen.expect_exact("trapped")
     screen.expect_exact("")
     screen.wait()
 
     assert screen.exitstatus == 4
 
 
-def test_without_a_command_it_is_a_shell(terminal: Terminal) -> None:
-    """The user's own, with a word about where it is and how to leave."""
+def test_sandbox_starts_the_users_shell_without_a_command(terminal: Terminal) -> None:
+    """With a note about the endpoint and how to exit."""
     screen = terminal("sandbox", env={"SHELL": "/bin/sh", "PS1": "ready> "})
 
-    screen.expect(r"etcd is at (127\.0\.0\.1:\d+); leave with exit, and it is gone\r\n")
+    screen.expect(r"etcd runs at (127\.0\.0\.1:\d+); exit the shell to remove it\r\n")
     assert isinstance(screen.match, re.Match)
     endpoint = screen.match[1]
     screen.expect_exact("ready> ")
@@ -195,8 +200,8 @@ def test_without_a_command_it_is_a_shell(terminal: Terminal) -> None:
     assert screen.exitstatus == 3
 
 
-def test_nohup_stays_nohup(shell: Shell) -> None:
-    """What whoever started us ignores, the command ignores."""
+def test_sandbox_command_ignores_sighup_under_nohup(shell: Shell) -> None:
+    """Signals that are ignored from the start stay ignored."""
     result = shell("trap '' HUP; etcdnaming sandbox -- sh -c 'kill -HUP $$; echo alive'")
 
     assert result == Result(0, "alive\n", "")

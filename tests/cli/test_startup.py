@@ -94,7 +94,7 @@ def test_tab_on_our_own_words_opens_no_door(shell: str, line: str) -> None:
     ],
     ids=" ".join,
 )
-def test_who_sees_no_table_does_not_pay_for_one(etcd: Etcd, args: list[str]) -> None:
+def test_rich_is_not_imported_without_a_table(etcd: Etcd, args: list[str]) -> None:
     """Nor for a fast JSON parser, where nothing is parsed."""
     found = imported(*args, endpoints=etcd.endpoint)
 
@@ -113,7 +113,7 @@ def test_hardly_a_module_is_loaded_when_a_ctrl_c_would_still_be_a_traceback() ->
     assert after - before <= {"__future__", "etcdnaming", "etcdnaming.__main__"}
 
 
-def test_a_command_says_of_itself_what_the_list_of_commands_says() -> None:
+def test_summary_is_the_same_in_the_list_and_in_the_command() -> None:
     """The list is made without loading any."""
     context = cli.make_context("etcdnaming", [], resilient_parsing=True)
     for name, (module, summary) in COMMANDS.items():

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from harness import Certificates, Etcd, Result, Run, Spawn
-from harness.auth import READER
+from harness.auth import READER, READER_NEEDS
 from harness.cli import Word
 
 import etcdnaming.cli
@@ -68,7 +68,7 @@ def test_every_error_has_its_code_and_one_line(
     assert run() == Result(code, "", "Error: it\\nwent \\x1b[31mwrong\n")
 
 
-def test_mistake_of_ours_writes_no_escape_codes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_traceback_has_no_escape_codes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its message may quote what stands in etcd."""
 
     def fail(_: list[str]) -> int:
@@ -79,7 +79,7 @@ def test_mistake_of_ours_writes_no_escape_codes(run: Run, monkeypatch: pytest.Mo
     assert "\nZeroDivisionError: \\x1b[2J\\xc2\\x9b\n" in run().err
 
 
-def test_a_mistake_of_ours_shows_where_it_is(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bug_prints_a_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody will have to mend it."""
 
     def fail(_: list[str]) -> int:
@@ -90,7 +90,7 @@ def test_a_mistake_of_ours_shows_where_it_is(run: Run, monkeypatch: pytest.Monke
 
     assert (result.status, result.out) == (1, "")
     assert result.err.startswith("Traceback (most recent call last):\n")
-    assert result.err.endswith("\nError: this is a mistake in etcdnaming, please report it\n")
+    assert result.err.endswith("\nError: this is a bug in etcdnaming, please report it\n")
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_help_is_no_error(run: Run, args: list[str]) -> None:
 @pytest.mark.parametrize("format", ["yaml", "TABLE", "protobuf"])
 def test_a_format_is_checked_before_anything_is_sent(run: Run, etcd: Etcd, format: str) -> None:
     """etcdctl finds out after it has put."""
-    hint = "; for machines there is json" if format == "protobuf" else ""
+    hint = "; use json for machines" if format == "protobuf" else ""
     message = (
         f"Error: unsupported output format '{format}': %s takes fields, json, simple, table{hint}\n"
     )
@@ -175,7 +175,7 @@ def test_a_wrong_password_fails_at_once(auth_etcd: Callable[..., Etcd]) -> None:
     assert result == Result(2, "", f"Error: {message}\n")
 
 
-def test_a_missing_user_is_told_apart(auth_etcd: Callable[..., Etcd]) -> None:
+def test_missing_user_has_its_own_message(auth_etcd: Callable[..., Etcd]) -> None:
     """From one who is not allowed."""
     etcd = auth_etcd()
     run = Run(etcd.endpoint)
@@ -185,7 +185,7 @@ def test_a_missing_user_is_told_apart(auth_etcd: Callable[..., Etcd]) -> None:
 
     assert (nobody.status, reader.status) == (2, 1)
     assert "(--user)" in nobody.err
-    assert reader.err == "Error: etcdserver: permission denied\n"
+    assert reader.err == f"{READER_NEEDS} read permission on the prefix other/\n"
 
 
 def test_each_way_for_tls_to_fail_has_its_own_words(

@@ -70,7 +70,7 @@ def test_nothing_is_changed_without_a_stdout(shell: Shell, etcd: Etcd) -> None:
 @pytest.mark.parametrize(
     "command", ["", "--help", "--version", "list --help", "completion bash", "version"]
 )
-def test_a_page_nobody_can_read_is_no_success(shell: Shell, command: str) -> None:
+def test_help_fails_when_stdout_is_closed_or_full(shell: Shell, command: str) -> None:
     """click prints it to nobody, in silence."""
     assert shell(f"etcdnaming {command} >&-") == (6, "", CLOSED)
 
@@ -83,7 +83,7 @@ def test_other_streams_may_be_closed(shell: Shell, etcd: Etcd, closed: str) -> N
 
 
 @pytest.mark.parametrize("stderr", ["2>&-", "2>/dev/full"])
-def test_an_error_nobody_can_read_is_an_error(shell: Shell, stderr: str) -> None:
+def test_error_keeps_its_exit_code_when_stderr_is_closed_or_full(shell: Shell, stderr: str) -> None:
     """And does not go to stdout instead."""
     assert shell(f"etcdnaming list / {stderr}") == (128, "", "")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from harness import Etcd, Result, Run, Terminal
-from harness.auth import READER, WRITER
+from harness.auth import READER, READER_NEEDS, WRITER
 from harness.hostile import HostileProxy
 
 from etcdnaming.etcd import rpc
@@ -144,7 +144,7 @@ def test_warns_when_a_fold_takes_a_key_off_its_lease(run: Run, etcd: Etcd) -> No
 
     result = run("txn-update", "--del", "svc/e1", "--add", "svc/e1=1:2")
 
-    warning = f"Warning: svc/e1 leaves lease {lease:016x}: nothing removes it any more\n"
+    warning = f"Warning: svc/e1 was detached from lease {lease:016x} and is permanent now\n"
     assert result == Result(0, "SUCCESS\n", warning)
     assert etcd.lease_of("svc/e1") == 0
 
@@ -194,7 +194,7 @@ def test_conditions_decide_about_all(
     assert list(etcd.get("")) == ([b"svc/e3"] if holds else [b"svc/e1"])
 
 
-def test_says_which_conditions_were_not_met(run: Run) -> None:
+def test_txn_update_names_the_failed_conditions(run: Run) -> None:
     """On stderr: stdout is for scripts."""
     result = run("txn-update", "--add=svc/e1=1:1", "--if-exists=svc/a", "--if-mod-rev=svc/b=3")
 
@@ -267,7 +267,7 @@ def test_batches_are_not_one_transaction(run: Run, etcd: Etcd) -> None:
 
 
 @pytest.mark.parametrize("format", ["fields", "json", "simple", "table"])
-def test_a_file_that_says_nothing_has_an_answer(run: Run, format: str) -> None:
+def test_txn_update_of_an_empty_file_succeeds(run: Run, format: str) -> None:
     """The same, in batches or at once."""
     at_once = run("txn-update", "-", "-w", format)
 
@@ -276,7 +276,7 @@ def test_a_file_that_says_nothing_has_an_answer(run: Run, format: str) -> None:
     assert run("txn-update", "-", "-w", format, "--batch-size", "9") == at_once
 
 
-def test_a_batch_holds_all_that_is_said_of_a_key(run: Run, etcd: Etcd) -> None:
+def test_batch_has_all_updates_of_a_key(run: Run, etcd: Etcd) -> None:
     """So the last word counts here too, and a lease that is left is told."""
     lease = etcd.grant(60)
     etcd.put("svc/e1", value("1:1"), lease)
@@ -284,12 +284,12 @@ def test_a_batch_holds_all_that_is_said_of_a_key(run: Run, etcd: Etcd) -> None:
 
     result = run("txn-update", "-", "--batch-size", "1", input=updates)
 
-    warning = f"Warning: svc/e1 leaves lease {lease:016x}: nothing removes it any more\n"
+    warning = f"Warning: svc/e1 was detached from lease {lease:016x} and is permanent now\n"
     assert result == Result(0, "SUCCESS\n", warning)
     assert etcd.get("") == {b"svc/e1": value("1:2")}
 
 
-def test_says_how_far_the_batches_came(run: Run, etcd: Etcd) -> None:
+def test_txn_update_reports_the_written_updates_when_a_batch_fails(run: Run, etcd: Etcd) -> None:
     """What is written stays written."""
     updates = [{"op": "add", "key": f"svc/e{each}", "addr": "1:1"} for each in range(5)]
     updates[3]["lease"] = "123"
@@ -354,7 +354,7 @@ def test_shows_no_bar_in_a_pipe(run: Run) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ([], "nothing to do: name a FILE (- is stdin), --add or --del"),
+        ([], "nothing to do: use FILE (- reads stdin), --add or --del"),
         (["--add", "svc/e1"], "Invalid value for '--add': 'svc/e1' is not KEY=ADDR"),
         (
             ["--del=svc/a", "--if-mod-rev=svc/a"],
@@ -374,7 +374,7 @@ def test_shows_no_bar_in_a_pipe(run: Run) -> None:
         (["/"], "/: Is a directory"),
     ],
 )
-def test_what_makes_no_sense_is_refused(run: Run, args: list[str], message: str) -> None:
+def test_txn_update_refuses_wrong_usage(run: Run, args: list[str], message: str) -> None:
     """Before anything is sent."""
     expected = f"Error: {message} (see etcdnaming txn-update --help)\n"
 
@@ -423,7 +423,7 @@ def test_a_key_of_another_target_is_named_with_its_line(run: Run, etcd: Etcd) ->
     assert etcd.get("") == {}
 
 
-def test_json_says_what_was_done(run: Run) -> None:
+def test_json_has_the_updates(run: Run) -> None:
     """One object a transaction."""
     result = run("-w", "json", "txn-update", "--add=svc/e1=1:1", "--del=svc/e2")
 
@@ -435,7 +435,7 @@ def test_json_says_what_was_done(run: Run) -> None:
     ]
 
 
-def test_what_json_says_can_be_done_again(run: Run, etcd: Etcd) -> None:
+def test_json_output_is_a_valid_update_file(run: Run, etcd: Etcd) -> None:
     """Its updates are updates."""
     plan = run("-w", "json", "txn-update", "--dry-run", "--add=svc/e1=1:1", "--del=svc/e2").json()
 
@@ -453,7 +453,11 @@ def test_a_reader_can_not_write(auth_etcd: Callable[..., Etcd]) -> None:
         "--user", READER, "txn-update", "--add=svc/e1=1:2", "--add=svc/e2=1:2"
     )
 
-    assert result == Result(1, "", "Error: etcdserver: permission denied\n")
+    assert result == Result(
+        1,
+        "",
+        f"{READER_NEEDS} readwrite permission on svc/e1, svc/e2\n",
+    )
     assert etcd.get("") == {b"svc/e1": value("1:1")}
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import pytest
 from harness import AT_ONCE, READER, Etcd, Result, Run, Spawn, Terminal
+from harness.auth import READER_NEEDS
 from harness.picture import Picture
 from harness.watcher import put
 
@@ -63,7 +64,9 @@ def test_it_ends_as_soon_as_all_is_there(spawn: Spawn, etcd: Etcd) -> None:
         (["--min=2", "--addr=1:1"], "0 of at least 2 endpoints; 1:1 is missing"),
     ],
 )
-def test_what_is_missing_is_said(run: Run, etcd: Etcd, args: list[str], missing: str) -> None:
+def test_wait_names_missing_endpoints_at_timeout(
+    run: Run, etcd: Etcd, args: list[str], missing: str
+) -> None:
     """When the time is over, and not later."""
     start = time.monotonic()
 
@@ -80,7 +83,7 @@ def test_what_is_missing_is_said(run: Run, etcd: Etcd, args: list[str], missing:
         (["--gone=1:1"], "1:1 is still there"),
     ],
 )
-def test_what_should_not_be_there_is_said(
+def test_wait_names_surplus_endpoints_at_timeout(
     run: Run, etcd: Etcd, args: list[str], missing: str
 ) -> None:
     """These alone do not ask for an endpoint, so they can wait for a service to be drained."""
@@ -107,7 +110,7 @@ def test_no_time_means_one_look(run: Run, etcd: Etcd) -> None:
     assert (nowhere.status, nowhere.err.count("\n")) == (2, 1)
 
 
-def test_an_etcd_that_does_not_come_is_said(run: Run) -> None:
+def test_wait_reports_an_unreachable_etcd(run: Run) -> None:
     """Once when it is missed, and once when the time is over, with its exit code."""
     result = run(
         *("wait", "svc", "--timeout=2s"), "--endpoints=127.0.0.1:1", "--dial-timeout=300ms"
@@ -137,7 +140,9 @@ def test_an_etcd_that_comes_later_is_waited_for(
     assert (result.status, result.out) == (0, "svc/e1\t1:1\tnull\n")
 
 
-def test_who_may_not_read_need_not_wait(spawn: Spawn, auth_etcd: Callable[..., Etcd]) -> None:
+def test_wait_fails_at_once_without_permission(
+    spawn: Spawn, auth_etcd: Callable[..., Etcd]
+) -> None:
     """Nor who is not let in."""
     etcd = auth_etcd()
     where = f"--endpoints={etcd.endpoint}"
@@ -145,7 +150,11 @@ def test_who_may_not_read_need_not_wait(spawn: Spawn, auth_etcd: Callable[..., E
     refused = spawn("wait", "other", where, f"--user={READER}").finish()
     unknown = spawn("wait", "svc", where, "--user=reader:wrong").finish()
 
-    assert refused == Result(1, "", "Error: etcdserver: permission denied\n")
+    assert refused == Result(
+        1,
+        "",
+        f"{READER_NEEDS} read permission on the prefix other/\n",
+    )
     assert (unknown.status, unknown.out, unknown.err.count("\n")) == (2, "", 1)
 
 
@@ -153,7 +162,7 @@ def test_who_may_not_read_need_not_wait(spawn: Spawn, auth_etcd: Callable[..., E
     ("args", "message"),
     [
         (["svc", "--min=3", "--max=2"], "--min is more than --max"),
-        (["svc", "--addr=1:1", "--gone=1:1"], "1:1 can't be there and gone"),
+        (["svc", "--addr=1:1", "--gone=1:1"], "--addr 1:1 and --gone 1:1 can't be combined"),
         (["svc", "--timeout=-1s"], "'-1s' is not a duration"),
         (["svc", "--min=x"], "'x' is not a whole number"),
         (["/"], "it names no service"),
@@ -219,7 +228,7 @@ def test_a_terminal_sees_what_is_missing(terminal: Terminal, etcd: Etcd) -> None
     assert "waiting" not in "\n".join(picture.lines)
 
 
-def test_a_line_that_is_too_long_is_cut(terminal: Terminal) -> None:
+def test_status_line_is_cut_to_the_width_of_the_terminal(terminal: Terminal) -> None:
     """Wherever that is: of a second one, something would be left behind."""
     picture = Picture(terminal("wait", "svc", "--addr=世世世世世世世世世世", size=(24, 30)))
     picture.wait_for("waiting for svc: 世世世世世 …")

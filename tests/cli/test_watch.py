@@ -86,7 +86,7 @@ def test_json_is_an_object_a_line(spawn: Spawn, etcd: Etcd) -> None:
     ]
 
 
-def test_json_says_that_there_is_nothing(spawn: Spawn, etcd: Etcd) -> None:
+def test_json_prints_an_empty_first_set(spawn: Spawn, etcd: Etcd) -> None:
     """Which is something else than not knowing yet."""
     watch = spawn("watch", "svc", "-w", "json")
     watch.wait_for_out("SYNCED")
@@ -276,7 +276,7 @@ def test_a_timeout_does_not_matter_when_the_count_is_met(run: Run, etcd: Etcd) -
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["svc", "svc2"], "unexpected argument 'svc2': a command to run stands after --"),
+        (["svc", "svc2"], "unexpected argument 'svc2': put a command to run after --"),
         (["svc", "--debounce=1s"], "--debounce and --on-error need a command: -- CMD"),
         (["svc", "--on-error=continue"], "--debounce and --on-error need a command: -- CMD"),
         (["svc", "--count=0"], "'--count': must be at least 1"),
@@ -294,7 +294,7 @@ def test_wrong_usage_is_one_line(run: Run, args: list[str], message: str) -> Non
     assert message in result.err
 
 
-def test_an_unknown_format_is_said_before_anything_else(run: Run) -> None:
+def test_watch_refuses_an_unknown_format_first(run: Run) -> None:
     """Although no etcd is there."""
     result = run("watch", "svc", "-w", "yaml", "--endpoints=127.0.0.1:1")
 
@@ -317,7 +317,7 @@ def test_a_signal_ends_it_at_once(spawn: Spawn, etcd: Etcd, number: int) -> None
     assert connected.err == ""
 
 
-def test_it_ends_when_nobody_reads_any_more(shell: Shell, etcd: Etcd) -> None:
+def test_watch_ends_when_the_reader_of_its_pipe_is_gone(shell: Shell, etcd: Etcd) -> None:
     """And not only with the next change, which may come tomorrow."""
     put(etcd, e1="1:1", e2="2:2")
     start = time.monotonic()

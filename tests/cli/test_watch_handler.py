@@ -337,7 +337,7 @@ def test_the_last_run_decides(run: Run, etcd: Etcd) -> None:
     ("name", "status", "message"),
     [("no-such", 127, "no-such: command not found"), ("{}", 126, "{}: it can't be executed")],
 )
-def test_a_command_that_can_not_run_is_said_at_once(
+def test_watch_refuses_a_missing_command_at_once(
     run: Run, tmp_path: Path, name: str, status: int, message: str
 ) -> None:
     """And not with the first change, or when etcd is there."""
@@ -422,7 +422,7 @@ def test_a_signal_ends_us_when_nothing_runs(
     assert time.monotonic() - start < AT_ONCE
 
 
-def test_a_signal_ends_us_when_nobody_takes_our_lines(etcd: Etcd) -> None:
+def test_signal_ends_watch_when_stdout_is_blocked(etcd: Etcd) -> None:
     """Although we stand in the middle of writing one."""
     etcd.put_all({f"svc/e{n:05}".encode(): stored(f"{n}").encode() for n in range(5000)})
     watching = command("watch", "svc", f"--endpoints={etcd.endpoint}", "--", "true")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import pytest
 from harness import AT_ONCE, READER, Certificates, Etcd, Process, Result, Spawn
+from harness.auth import READER_NEEDS
 from harness.watcher import put
 
 
@@ -35,7 +36,9 @@ def told(watch: Process) -> list[tuple[str, str, bool]]:
 
 
 @pytest.mark.server
-def test_a_restart_is_said_and_nothing_missed(spawn: Spawn, own_etcd: Callable[..., Etcd]) -> None:
+def test_watch_reports_a_restart_and_misses_nothing(
+    spawn: Spawn, own_etcd: Callable[..., Etcd]
+) -> None:
     """One line when the connection is lost, one when it is back, in that order."""
     etcd = own_etcd()
     watch = watching(spawn, etcd)
@@ -73,7 +76,7 @@ def test_an_etcd_that_comes_later_is_waited_for(
     )
 
 
-def test_what_can_not_be_told_is_found_by_reading_again(
+def test_watch_reads_etcd_again_after_compaction(
     spawn: Spawn, own_etcd: Callable[..., Etcd]
 ) -> None:
     """After a wipe, for one: the differences are marked, and stderr says why."""
@@ -90,14 +93,11 @@ def test_what_can_not_be_told_is_found_by_reading_again(
 
     deleted = [("DELETE", "1", True), ("DELETE", "2", True)]
     assert told(watch) == [("PUT", "2", False), *deleted, ("PUT", "3", False)]
-    assert (
-        "\nresync: etcd could not tell what was missed; reading again showed 2 differences\n"
-        in watch.err
-    )
+    assert "\nresync: changes were lost; reading etcd again showed 2 differences\n" in watch.err
 
 
 @pytest.mark.parametrize("option", ["--user=reader:wrong", "--auth-jwt-token=wrong"])
-def test_who_is_not_let_in_is_told(
+def test_watch_reports_a_failed_login(
     spawn: Spawn, auth_etcd: Callable[..., Etcd], option: str
 ) -> None:
     """Asking again would not help."""
@@ -109,13 +109,17 @@ def test_who_is_not_let_in_is_told(
     assert result.err.startswith("Error: ")
 
 
-def test_who_may_not_read_is_told(spawn: Spawn, auth_etcd: Callable[..., Etcd]) -> None:
+def test_watch_reports_a_missing_permission(spawn: Spawn, auth_etcd: Callable[..., Etcd]) -> None:
     """With the exit code of any refusal."""
     etcd = auth_etcd()
 
     result = spawn("watch", "other", f"--endpoints={etcd.endpoint}", f"--user={READER}").finish()
 
-    assert result == Result(1, "", "Error: etcdserver: permission denied\n")
+    assert result == Result(
+        1,
+        "",
+        f"{READER_NEEDS} read permission on the prefix other/\n",
+    )
 
 
 def test_rights_that_are_taken_away_end_it(spawn: Spawn, auth_etcd: Callable[..., Etcd]) -> None:
@@ -129,7 +133,7 @@ def test_rights_that_are_taken_away_end_it(spawn: Spawn, auth_etcd: Callable[...
     result = watch.finish()
 
     assert result.status == 1
-    assert result.err.splitlines()[-1] == "Error: etcdserver: permission denied"
+    assert result.err.splitlines()[-1] == (f"{READER_NEEDS} read permission on the prefix svc/")
 
 
 def test_trouble_with_tls_ends_it(
@@ -170,7 +174,7 @@ def test_a_frozen_etcd_is_noticed(spawn: Spawn, own_etcd: Callable[..., Etcd]) -
 
 
 @pytest.mark.long
-def test_an_etcd_that_is_down_costs_next_to_nothing(
+def test_watch_uses_little_cpu_while_etcd_is_down(
     spawn: Spawn, own_etcd: Callable[..., Etcd]
 ) -> None:
     """For a minute: less than 5 % of a core, and one line when it is back."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import re
+import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from harness import Certificates, Etcd
+from harness import Certificates, Etcd, wait_until
+from harness.waiting import listens
 
 from etcdnaming.endpoints.manager import EndpointManager
 from etcdnaming.errors import ConnectionFailedError, InvalidSettingError, TLSError
@@ -50,9 +55,18 @@ def test_both_sides_show_a_certificate(
 
 def said(endpoint: str, **settings: str) -> str:
     """Return the error of a client that can't get in."""
-    with Client([endpoint], **settings) as client, pytest.raises(TLSError) as refused:  # type: ignore[arg-type]
+    with (
+        Client([endpoint], dial_timeout=20, **settings) as client,  # type: ignore[arg-type]
+        pytest.raises(TLSError) as refused,
+    ):
         listed(client)
     return str(refused.value).partition(f"{endpoint}: ")[2]
+
+
+def identity(certificates: Certificates) -> dict[str, str]:
+    """Return the settings of a client that the server lets in."""
+    pair = certificates.client
+    return {"cacert": str(certificates.ca), "cert": str(pair.cert), "key": str(pair.key)}
 
 
 @pytest.mark.server
@@ -61,22 +75,151 @@ def test_what_is_wrong_with_tls_is_told_apart(
 ) -> None:
     """Each has another cure."""
     secure = secure_etcd(mutual=True)
-    ca = str(certificates.ca)
-    other = certificates.other_client
-    assert said(secure.endpoint) == "it speaks TLS: write https://, or give --cacert"
-    assert said(f"https://{etcd.endpoint}", cacert=ca) == (
-        "it does not speak TLS: http:// is what it takes"
-    )
+    ca, other = str(certificates.ca), certificates.other_client
+    assert said(secure.endpoint) == "it speaks TLS: use https://, or set cacert"
+    for settings in ({}, {"cacert": ca}):
+        assert said(f"http://{secure.endpoint}", **settings) == (
+            "it speaks TLS: use https:// instead of http://"
+        )
+    assert said(f"https://{etcd.endpoint}", cacert=ca) == "it does not speak TLS: use http://"
     assert said(secure.endpoint, cacert=str(certificates.other_ca)) == (
-        "its certificate is not one that the CA vouches for (--cacert)"
+        f"its certificate is not signed by a CA in {certificates.other_ca}"
     )
     assert said(f"https://{secure.endpoint}") == (
-        "its certificate is not one that the CA vouches for (--cacert)"
+        "its certificate is not signed by a CA of this system: set cacert"
     )
-    for pair in ({}, {"cert": str(other.cert), "key": str(other.key)}):
-        assert said(secure.endpoint, cacert=ca, **pair) == (
-            "it refused our certificate: it wants one it trusts (--cert, --key)"
-        )
+    assert said(secure.endpoint, cacert=ca) == "it asks for a client certificate: set cert and key"
+    assert said(secure.endpoint, cacert=ca, cert=str(other.cert), key=str(other.key)) == (
+        f"it refused the client certificate in {other.cert}, which is not signed by a CA "
+        "that it trusts"
+    )
+
+
+@pytest.mark.server
+def test_plain_text_to_a_socket_with_tls_names_its_scheme(
+    secure_etcd: Callable[..., Etcd], certificates: Certificates
+) -> None:
+    """It has a scheme of its own."""
+    etcd = secure_etcd()
+    etcd.stop()
+    etcd.server_flags = (
+        *etcd.server_flags,
+        f"--listen-client-urls=https://{etcd.endpoint},unixs://etcd.sock:0",
+    )
+    etcd.start()
+    path = f"{etcd.directory}/etcd.sock:0"
+    assert said(f"unix://{path}") == "it speaks TLS: use unixs://"
+
+
+def test_connection_that_is_closed_at_once_is_not_a_tls_error(certificates: Certificates) -> None:
+    """A proxy whose etcd is away accepts, and ends the connection: no word about TLS."""
+
+    def hang_up(server: socket.socket) -> None:
+        while True:
+            try:
+                server.accept()[0].close()
+            except OSError:
+                return
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=hang_up, args=[server])
+        thread.start()
+        endpoint = f"https://127.0.0.1:{server.getsockname()[1]}"
+        with (
+            Client([endpoint], cacert=str(certificates.ca), dial_timeout=1) as client,
+            pytest.raises(ConnectionFailedError, match="reached within 1s") as refused,
+        ):
+            listed(client)
+        server.shutdown(socket.SHUT_RDWR)
+    thread.join()
+    assert not isinstance(refused.value, TLSError)
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    ("days", "reason"),
+    [((-9, -1), r"expired on DATE"), ((1, 9), r"is not valid before DATE \(the clock .*: DATE\)")],
+)
+def test_certificate_outside_its_validity_is_reported_with_the_time(
+    secure_etcd: Callable[..., Etcd],
+    certificates: Certificates,
+    days: tuple[int, int],
+    reason: str,
+) -> None:
+    """The server's own, and the client's: the wrong clock is a cause, too."""
+    etcd = secure_etcd(mutual=True)
+    reason = reason.replace("DATE", r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC")
+    good = identity(certificates)
+    certificates.issue(certificates.client, "client", days=days)
+    found = said(etcd.endpoint, **good)
+    refused = re.escape(f"it refused the client certificate in {good['cert']}, which ")
+    assert re.fullmatch(refused + reason, found), found
+
+    certificates.issue(certificates.client, "client")
+    certificates.issue(certificates.server, "127.0.0.1", days=days)
+    etcd.kill()
+    etcd.launch()  # which its own health check would not get into
+    wait_until(lambda: listens(etcd.endpoint), timeout=30)
+    found = said(etcd.endpoint, **good)
+    assert re.fullmatch(f"its certificate {reason}", found), found
+
+
+@pytest.mark.server
+def test_key_of_another_certificate_and_damaged_files_are_reported(
+    secure_etcd: Callable[..., Etcd], certificates: Certificates
+) -> None:
+    """What only a TLS library sees is reported when the connection fails."""
+    etcd, good = secure_etcd(mutual=True), identity(certificates)
+    other = str(certificates.other_client.key)
+    assert said(etcd.endpoint, **{**good, "key": other}) == (
+        f"{other}: the key of another certificate than {good['cert']}"
+    )
+    for name, what in (("ca", "certificate"), ("key", "private key")):
+        path = certificates.ca.with_name(f"damaged-{name}.pem")
+        label = what.upper()
+        path.write_text(f"-----BEGIN {label}-----\nMAA=\n-----END {label}-----\n")
+        setting = {"ca": "cacert"}.get(name, name)
+        found = said(etcd.endpoint, **{**good, setting: str(path)})
+        assert found in {
+            f"{path}: a certificate in it is damaged",
+            f"{path}: the private key in it is damaged",
+        }
+
+
+@pytest.mark.server
+def test_system_cas_are_those_of_ssl_cert_file_and_ssl_cert_dir(
+    secure_etcd: Callable[..., Etcd],
+    certificates: Certificates,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As for every program in Go; one of the two may lead nowhere."""
+    endpoint = f"https://{secure_etcd().endpoint}"
+    for name in ("empty", "one"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "one" / "garbage.pem").write_text("garbage")
+    os.mkfifo(tmp_path / "one" / "fifo")
+    broken = certificates.other_ca.read_bytes()[:300] + b"\n-----END CERTIFICATE-----\n"
+    (tmp_path / "one" / "ca.pem").write_bytes(broken + certificates.ca.read_bytes())
+    ca, one, empty = str(certificates.ca), str(tmp_path / "one"), str(tmp_path / "empty")
+    for file, directory in (
+        (ca, ""),
+        ("", one),
+        ("/nowhere", f"/nowhere:{empty}:{one}"),
+        (ca, empty),
+        (str(certificates.other_ca), one),
+    ):
+        monkeypatch.setenv("SSL_CERT_FILE", file)
+        monkeypatch.setenv("SSL_CERT_DIR", directory)
+        with Client([endpoint]) as client:
+            assert listed(client) == []
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere")
+    monkeypatch.setenv("SSL_CERT_DIR", empty)
+    with (
+        Client([endpoint]) as client,
+        pytest.raises(TLSError, match="SSL_CERT_FILE and SSL_CERT_DIR lead to no certificate"),
+    ):
+        listed(client)
 
 
 @pytest.mark.server
@@ -132,5 +275,9 @@ def test_what_can_never_work_is_refused_before_anything_is_dialled(
     missing = str(tmp_path / "missing.pem")
     with pytest.raises(InvalidSettingError, match=r"missing.pem: No such file"):
         Client(cacert=missing)
-    with pytest.raises(InvalidSettingError, match="--cert and --key go together"):
+    with pytest.raises(InvalidSettingError, match="cacert: an empty file name"):
+        Client(cacert="")
+    with pytest.raises(InvalidSettingError, match="cert and key go together: key is missing"):
         Client(cert=missing)
+    with pytest.raises(InvalidSettingError, match="cert and key go together: cert is missing"):
+        Client(key=missing)

@@ -1,17 +1,19 @@
-"""What the examples need to be run."""
+"""Fixtures for the tests of examples/."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 
 import pytest
+from harness.backends import Backends
 from harness.examples import environment
 from harness.process import Process
 
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., Process]]:
-    """``start(words, variables)``: it runs until the end of the test."""
+    """``start(words, variables)``: run a command until the end of the test."""
     started: list[Process] = []
 
     def start(words: Sequence[str], variables: Mapping[str, str]) -> Process:
@@ -21,3 +23,10 @@ def start() -> Iterator[Callable[..., Process]]:
     yield start
     for process in started:
         process.close()
+
+
+@pytest.fixture
+def backends() -> Iterator[Backends]:
+    """``backends()``: start a server."""
+    with closing(Backends()) as backends:
+        yield backends

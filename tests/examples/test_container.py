@@ -1,7 +1,7 @@
 """
-The Dockerfile and compose.yaml, without Docker: their own words, run as PID 1 of a PID namespace.
+Run the Dockerfile and compose.yaml without Docker, as PID 1 of a PID namespace.
 
-Not seen here: the images, and what Docker makes of the fields that are only compared.
+Not tested: the images, and what Docker does with the fields that are only compared.
 """
 
 from __future__ import annotations
@@ -34,37 +34,37 @@ from harness.process import Process
 from harness.programs import Programs
 from harness.servers import Servers
 
-from etcdnaming.cli.grammar.durations import parse_duration
+from etcdnaming.cli.parsing import parse_duration
 
 CONTAINER = EXAMPLES / "container"
 
 
 def instructions() -> dict[str, str]:
-    """Return what stands after each word of the Dockerfile."""
+    """Return the arguments of each instruction in the Dockerfile."""
     text = (CONTAINER / "Dockerfile").read_text("utf-8").replace("\\\n", "")
     return dict(re.findall(r"^([A-Z]+) (.*)$", text, re.MULTILINE))
 
 
 def service(name: str) -> Any:
-    """Return what compose.yaml says of a service."""
+    """Return a service of compose.yaml."""
     return yaml.safe_load((CONTAINER / "compose.yaml").read_text("utf-8"))["services"][name]
 
 
 def pid_1() -> list[str]:
-    """Return what a container of the image runs; JSON, or a shell would be PID 1."""
-    said = instructions()
-    return [*json.loads(said["ENTRYPOINT"]), *json.loads(said["CMD"])]
+    """Return the command line of the image; its form is JSON, or a shell would be PID 1."""
+    found = instructions()
+    return [*json.loads(found["ENTRYPOINT"]), *json.loads(found["CMD"])]
 
 
 @pytest.fixture
 def host() -> str:
-    """An address that a container could register; 127.0.0.1 is refused."""
+    """Return an address that a container can register; 127.0.0.1 is refused."""
     return host_address() or pytest.skip("this machine has no address that others could dial")
 
 
 @pytest.fixture
 def composed_etcd(programs: Programs, _servers: Servers) -> Etcd:
-    """The service ``etcd``."""
+    """Start the service ``etcd``."""
     etcd = Etcd(programs)
     program, *flags = service("etcd")["command"]
     assert program == "etcd"
@@ -72,14 +72,14 @@ def composed_etcd(programs: Programs, _servers: Servers) -> Etcd:
     return _servers.start(etcd)
 
 
-def test_instances_come_and_go_in_good_order(
+def test_container_is_healthy_while_it_is_registered(
     composed_etcd: Etcd,
     host: str,
     namespace: list[str],
     start: Callable[..., Process],
     tmp_path: Path,
 ) -> None:
-    """Each is healthy when it can be found; the end of one does not touch the others."""
+    """The shutdown of one does not affect the others."""
     composed = service("server")
     source, folder = instructions()["COPY"].split()
     assert (CONTAINER / source).is_file()
@@ -105,16 +105,16 @@ def test_instances_come_and_go_in_good_order(
 
     process, probe, addr = instances[0]
     number = signal.Signals[instructions()["STOPSIGNAL"]]
-    tell = partial(os.kill, child_of(process.pid), number)
-    assert leave_in_order(process, tell, composed_etcd, addr, addr) < seconds_to_stop(pid_1())
+    stop = partial(os.kill, child_of(process.pid), number)
+    assert leave_in_order(process, stop, composed_etcd, addr, addr) < seconds_to_stop(pid_1())
     assert not passes(probe)
     assert [*endpoints(composed_etcd)] == [addr for *_, addr in instances[1:]]
 
 
-def test_nothing_outlives_a_server_that_crashes(
+def test_container_exits_when_its_server_crashes(
     etcd: Etcd, namespace: list[str], start: Callable[..., Process], tmp_path: Path
 ) -> None:
-    """Not even its endpoint: the container ends with the server's exit code."""
+    """With the server's exit code; the endpoint is deleted."""
     port = str(free_port())
     ready = {"/tmp/ready": str(tmp_path / "ready")}  # noqa: S108 - a container has its own
     words = replaced(pid_1(), {"50051": port, "/app/": f"{CONTAINER}/", **ready})
@@ -127,14 +127,14 @@ def test_nothing_outlives_a_server_that_crashes(
     assert endpoints(etcd) == {}
 
 
-def test_etcd_is_healthy_by_the_probe_of_the_file(composed_etcd: Etcd) -> None:
-    """Which is its own etcdctl."""
+def test_etcd_passes_its_health_check(composed_etcd: Etcd) -> None:
+    """It runs the etcdctl of the image."""
     kind, program, *args = service("etcd")["healthcheck"]["test"]
     assert (kind, program) == ("CMD", "etcdctl")
     composed_etcd.ctl(*args)
 
 
-def test_docker_waits_long_enough_for_the_end() -> None:
-    """It kills everything after that."""
+def test_docker_grace_period_is_longer_than_the_shutdown() -> None:
+    """Docker sends SIGKILL after it."""
     grace = parse_duration(service("server")["stop_grace_period"])
     assert grace > seconds_to_stop(pid_1())

@@ -1,4 +1,4 @@
-"""deploy.sh, on real instances: each run is a world of its own, in which all ends with it."""
+"""Run deploy.sh with real instances, each time in a PID namespace of its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.watcher import stored
 
 TARGET = KEYS.rstrip("/")
 
-# The script, its status, and a pause in which what it has started can be looked at.
+# Runs the script, prints its status, and waits, so that processes the script started go on.
 WORLD = 'bash "$@"; echo "[$?]" | tee /dev/stderr; read -r _'
 
 QUICK = {"DEPLOY_TIMEOUT": "30s", "DEPLOY_DRAIN": "1s"}
@@ -25,17 +25,17 @@ Deploy = Callable[..., Process]
 
 
 def address() -> str:
-    """Return one that is free."""
+    """Return a free address."""
     return f"127.0.0.1:{free_port()}"
 
 
 def server(addr: str) -> list[str]:
-    """Return what serves there."""
+    """Return the command line of a server at *addr*."""
     return [sys.executable, str(SERVER), "--port", addr.rpartition(":")[2]]
 
 
 def values(etcd: Etcd, key: str, revisions: Sequence[int]) -> list[str]:
-    """Return what *key* was at these revisions, without repetitions."""
+    """Return the values of *key* at these revisions, without repetitions."""
     get = ("get", "--print-value-only")
     found = [etcd.ctl(*get, f"--rev={each}", "--", key).strip() for each in revisions]
     return [value for value, _ in itertools.groupby(found)]
@@ -60,7 +60,7 @@ def deploy(
 
 @pytest.fixture
 def register(etcd: Etcd, start: Callable[..., Process]) -> Callable[..., Process]:
-    """``register(addr, *flags)``: an instance that serves there, and can be found."""
+    """``register(addr, *flags)``: start a registered server at *addr*."""
 
     def register(addr: str, *flags: str) -> Process:
         words = ["etcdnaming", "lease-register", KEYS, f"--addr={addr}", f"--check=tcp://{addr}"]
@@ -72,10 +72,10 @@ def register(etcd: Etcd, start: Callable[..., Process]) -> Callable[..., Process
     return register
 
 
-def test_one_instance_is_replaced_without_a_failed_call(
+def test_deploy_replaces_an_instance_without_a_failed_call(
     etcd: Etcd, deploy: Deploy, register: Callable[..., Process], start: Callable[..., Process]
 ) -> None:
-    """The old one gets weight 0 before it goes, the new one stays; a client has noticed nothing."""
+    """The old one gets weight 0 before it is deleted; the new one stays."""
     old, new, before = address(), address(), etcd.revision()
     register(old, "--on-delete=leave")
     where = {"ETCDNAMING_ENDPOINTS": etcd.endpoint}
@@ -94,7 +94,9 @@ def test_one_instance_is_replaced_without_a_failed_call(
     assert client.err == ""
 
 
-def test_nothing_is_done_if_there_is_nothing_to_replace(etcd: Etcd, deploy: Deploy) -> None:
+def test_deploy_changes_nothing_when_the_old_instance_does_not_exist(
+    etcd: Etcd, deploy: Deploy
+) -> None:
     """The address may be wrong."""
     revision = etcd.revision()
     deployed = deploy(TARGET, "1.2.3.4:1", "1.2.3.4:2", "touch", "/never")
@@ -113,10 +115,10 @@ def test_nothing_is_done_if_there_is_nothing_to_replace(etcd: Etcd, deploy: Depl
     ],
     ids=["it ends", "it is no command", "it does not serve"],
 )
-def test_old_one_serves_on_if_the_new_one_does_not_come(
+def test_deploy_keeps_the_old_instance_when_the_new_one_does_not_start(
     etcd: Etcd, deploy: Deploy, tmp_path: Path, command: list[str], reason: str
 ) -> None:
-    """It is not even drained."""
+    """Its weight does not change either."""
     old, new, log = address(), address(), tmp_path / "log"
     etcd.put(KEYS + old, stored(old))
     deployed = deploy(TARGET, old, new, *command, DEPLOY_TIMEOUT="5s")
@@ -129,10 +131,10 @@ def test_old_one_serves_on_if_the_new_one_does_not_come(
 
 
 @pytest.mark.long
-def test_an_old_one_that_comes_back_is_no_success(
+def test_deploy_fails_when_the_old_instance_is_registered_again(
     etcd: Etcd, deploy: Deploy, register: Callable[..., Process]
 ) -> None:
-    """Its holder was not told to leave it."""
+    """By a process with --on-delete=restore."""
     old, new = address(), address()
     register(old, "--on-delete=restore")
     deployed = deploy(TARGET, old, new, *server(new))
@@ -142,8 +144,8 @@ def test_an_old_one_that_comes_back_is_no_success(
     assert endpoints(etcd) == {old: old, new: new}
 
 
-def test_without_etcd_nothing_is_done(deploy: Deploy) -> None:
-    """And that is said."""
+def test_deploy_changes_nothing_without_etcd(deploy: Deploy) -> None:
+    """The error is printed."""
     nowhere = {"ETCDNAMING_ENDPOINTS": "127.0.0.1:1", "ETCDNAMING_DIAL_TIMEOUT": "200ms"}
     deployed = deploy(TARGET, "1.2.3.4:1", "1.2.3.4:2", "touch", "/never", **nowhere)
 
@@ -152,8 +154,8 @@ def test_without_etcd_nothing_is_done(deploy: Deploy) -> None:
     assert "nothing was done" in deployed.err
 
 
-def test_wrong_usage_is_told(deploy: Deploy) -> None:
-    """With its own status."""
+def test_deploy_reports_wrong_usage(deploy: Deploy) -> None:
+    """With status 2."""
     deployed = deploy(TARGET, "1.2.3.4:1", "1.2.3.4:2")
 
     assert deployed.out == "[2]\n"

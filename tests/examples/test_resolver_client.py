@@ -1,4 +1,4 @@
-"""resolver_client.py: it calls by name, and follows."""
+"""Run resolver_client.py."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from harness.process import Process
 from harness.watcher import stored
 
 
-def test_it_calls_whatever_is_there(etcd: Etcd, start: Callable[..., Process]) -> None:
-    """It waits for the first endpoint, and goes to the next when that is all there is."""
+def test_resolver_client_follows_the_endpoints(etcd: Etcd, start: Callable[..., Process]) -> None:
+    """It waits for the first one, and moves to the next when the first is replaced."""
     words = [sys.executable, str(EXAMPLES / "resolver_client.py"), KEYS.rstrip("/")]
     client = start(words, {"ETCDNAMING_ENDPOINTS": etcd.endpoint})
     ports = [str(free_port()) for _ in range(2)]

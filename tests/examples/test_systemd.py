@@ -1,7 +1,7 @@
 """
-The unit, as systemd would run it: its own words and variables, told of by NOTIFY_SOCKET.
+Run the unit as systemd does: with its command line, its variables and NOTIFY_SOCKET.
 
-What systemd reads of it is checked by systemd-analyze.
+systemd-analyze checks the settings.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from harness.examples import EXAMPLES, SERVER, endpoints, leave_in_order, replac
 from harness.ports import free_port
 from harness.process import Process
 
-from etcdnaming.cli.grammar.durations import parse_duration
+from etcdnaming.cli.parsing import parse_duration
 
 UNIT = EXAMPLES / "systemd" / "etcdnaming-server.service"
 
@@ -33,23 +33,23 @@ PROGRAM = "/usr/local/bin/etcdnaming"
 
 NAME, SECRET = WRITER.split(":")
 
-CREDENTIALS = struct.Struct("3i")  # of a sender: process, user, group
+CREDENTIALS = struct.Struct("3i")  # of the sender: process, user, group
 
 
 def settings(name: str) -> list[str]:
-    """Return the values of a setting, in order; lines that end in a backslash go on."""
+    """Return the values of a setting, in order; a backslash continues a line."""
     text = UNIT.read_text("utf-8").replace("\\\n", "")
     return re.findall(rf"^{name}=(.*)$", text, re.MULTILINE)
 
 
 def words() -> list[str]:
-    """Return the command."""
+    """Return the command line."""
     [line] = settings("ExecStart")
     return shlex.split(line)
 
 
 class Manager:
-    """The end of the socket that is systemd's; *process* of a message is who sent it."""
+    """Receive notifications as systemd does; each has the process ID of its sender."""
 
     def __init__(self, path: Path) -> None:
         self.path = str(path)
@@ -58,35 +58,35 @@ class Manager:
         self._socket.settimeout(20)
         self._socket.bind(self.path)
 
-    def hear(self) -> tuple[str, int]:
-        """Return the next message, and the id of the process that sent it."""
+    def receive(self) -> tuple[str, int]:
+        """Return the next message, and the ID of the process that sent it."""
         text, [(_, _, sender)], *_ = self._socket.recvmsg(4096, socket.CMSG_SPACE(CREDENTIALS.size))
         return text.decode(), CREDENTIALS.unpack(sender)[0]
 
     def close(self) -> None:
-        """Hear no more."""
+        """Close the socket."""
         self._socket.close()
 
 
 @pytest.fixture
 def manager(tmp_path: Path) -> Iterator[Manager]:
-    """What systemd is to a service."""
+    """Yield a receiver of notifications."""
     manager = Manager(tmp_path / "notify")
     yield manager
     manager.close()
 
 
-def test_systemd_learns_when_it_begins_and_ends(
+def test_unit_notifies_systemd_when_ready_and_when_stopping(
     auth_etcd: Callable[..., Etcd], manager: Manager, start: Callable[..., Process], tmp_path: Path
 ) -> None:
-    """Ready is what can be found; the messages are those of the main process."""
+    """Ready means registered; the main process sends the messages."""
     etcd, host, port = auth_etcd(), socket.gethostname(), str(free_port())
     etcd.ctl("role", "grant-permission", NAME, "readwrite", "foo/bar/svc/", "--prefix")
     (tmp_path / "password").write_text(f"{SECRET}\n")
     env = dict(each.split("=", 1) for each in settings("Environment"))
     places = {"https://etcd.example.com:2379": etcd.endpoint, "svc": NAME}
     env = dict(zip(env, replaced([*env.values()], places), strict=True))
-    ours = {
+    here = {
         PROGRAM: "etcdnaming",
         "/usr/bin/python3": sys.executable,
         "/opt/svc/server.py": str(SERVER),
@@ -95,24 +95,24 @@ def test_systemd_learns_when_it_begins_and_ends(
         "50051": port,
     }
 
-    process = start(replaced(words(), ours), {**env, "NOTIFY_SOCKET": manager.path})
-    assert manager.hear() == ("READY=1", process.pid)
+    process = start(replaced(words(), here), {**env, "NOTIFY_SOCKET": manager.path})
+    assert manager.receive() == ("READY=1", process.pid)
     assert endpoints(etcd) == {host: f"{host}:{port}"}
 
-    tell = partial(process.signal, signal.SIGTERM)
-    leave_in_order(process, tell, etcd, host, f"127.0.0.1:{port}")
-    assert manager.hear() == ("STOPPING=1", process.pid)
+    stop = partial(process.signal, signal.SIGTERM)
+    leave_in_order(process, stop, etcd, host, f"127.0.0.1:{port}")
+    assert manager.receive() == ("STOPPING=1", process.pid)
 
 
-def test_systemd_waits_long_enough_for_the_end() -> None:
-    """And tells nobody but the main process of it, so that the server serves until it is told."""
+def test_unit_stop_timeout_is_longer_than_the_shutdown() -> None:
+    """systemd signals only the main process, so the server runs until lease-register stops it."""
     [grace], [mode] = settings("TimeoutStopSec"), settings("KillMode")
     assert parse_duration(grace) > seconds_to_stop(words())
     assert mode == "mixed"
 
 
-def test_systemd_understands_it(tmp_path: Path) -> None:
-    """All of it: what it does not know is a line on its stderr."""
+def test_unit_has_only_settings_that_systemd_knows(tmp_path: Path) -> None:
+    """systemd-analyze prints a line for each unknown one."""
     if not (analyze := shutil.which("systemd-analyze")):
         pytest.skip("no systemd here")
     unit = tmp_path / UNIT.name

@@ -1,4 +1,4 @@
-"""`etcdnaming lease-register` while etcd, its users and its neighbours give it trouble."""
+"""`etcdnaming lease-register` during outages, conflicts, refused logins and rotations."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ TTL = 2
 
 CMD = ("--", "sh", "-c", "echo $$; exec sleep 600")
 
-PATIENT = ("--dial-timeout", "60s", "--command-timeout", "60s")
+LONG_TIMEOUTS = ("--dial-timeout", "60s", "--command-timeout", "60s")
 """Timeouts so long that only the promised bound can end the wait."""
 
 
 def begun(spawn: Spawn, etcd: Etcdctl, *args: str, ttl: int = 10) -> tuple[Process, int]:
-    """Return a registered run, and the process id of its command."""
+    """Return a registered process, and the process ID of its command."""
     endpoints = ("--endpoints", etcd.endpoints)
     process = spawn(*REGISTER, *endpoints, "--ttl", str(ttl), *args, *CMD)
     process.wait_for_out("\n")
@@ -41,29 +41,29 @@ def begun(spawn: Spawn, etcd: Etcdctl, *args: str, ttl: int = 10) -> tuple[Proce
     return process, int(process.out)
 
 
-def said(process: Process, words: str, times: int) -> bool:
-    """Return whether that is how many times *words* were said."""
-    return process.err.count(words) == times
+def printed(process: Process, text: str, times: int) -> bool:
+    """Return whether *text* was printed exactly so many *times* on stderr."""
+    return process.err.count(text) == times
 
 
 def end(process: Process) -> None:
-    """Check that it ends in good order."""
+    """Send SIGTERM, and check the exit code."""
     process.signal(signal.SIGTERM)
     assert process.finish().status == 143
 
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-def test_a_command_outlives_twenty_outages(spawn: Spawn, own_etcd: Callable[..., Etcd]) -> None:
-    """It is the same process; what was lost and is back is told once."""
+def test_command_survives_twenty_outages(spawn: Spawn, own_etcd: Callable[..., Etcd]) -> None:
+    """The process is the same; each loss and each recovery is reported once."""
     etcd = own_etcd()
     process, pid = begun(spawn, etcd, ttl=TTL)
     for number in range(1, 21):
         etcd.stop()
         time.sleep(1.5 * TTL)
         etcd.start()
-        wait_until(partial(said, process, "registered again after ", number))
-        assert said(process, "Warning: lease ", number)
+        wait_until(partial(printed, process, "registered again after ", number))
+        assert printed(process, "Warning: lease ", number)
         assert (etcd.entry(KEY).value, etcd.leases()) == (VALUE, [etcd.lease_of(KEY)])
     assert parent_of(pid) == process.pid
     assert process.out == f"{pid}\n"
@@ -72,21 +72,21 @@ def test_a_command_outlives_twenty_outages(spawn: Spawn, own_etcd: Callable[...,
 
 
 @pytest.mark.parametrize(
-    "trouble",
+    "cause",
     ["revoked", *(pytest.param(each, marks=pytest.mark.long) for each in ("frozen", "wiped"))],
 )
-def test_a_lease_that_is_gone_is_replaced(
-    spawn: Spawn, own_etcd: Callable[..., Etcd], trouble: str
+def test_lost_lease_is_replaced_while_the_command_runs_on(
+    spawn: Spawn, own_etcd: Callable[..., Etcd], cause: str
 ) -> None:
-    """By one, under the same command."""
+    """By one lease."""
     etcd = own_etcd()
-    process, pid = begun(spawn, etcd, ttl=TTL if trouble == "frozen" else 10)
+    process, pid = begun(spawn, etcd, ttl=TTL if cause == "frozen" else 10)
     lease = etcd.lease_of(KEY)
-    if trouble == "frozen":
+    if cause == "frozen":
         etcd.freeze()
         time.sleep(3 * TTL)
         etcd.thaw()
-    elif trouble == "wiped":
+    elif cause == "wiped":
         etcd.wipe()
     else:
         etcd.revoke(lease)
@@ -97,13 +97,11 @@ def test_a_lease_that_is_gone_is_replaced(
     end(process)
 
 
-def test_an_outage_that_is_shorter_than_a_ttl_is_not_worth_a_word(
-    spawn: Spawn, own_etcd: Callable[..., Etcd]
-) -> None:
-    """The lease is the same, and what happens to the key afterwards is seen."""
+def test_short_outage_is_not_reported(spawn: Spawn, own_etcd: Callable[..., Etcd]) -> None:
+    """The lease is the same, and later changes of the key are noticed."""
     etcd = own_etcd()
     process, pid = begun(spawn, etcd)
-    said_before, lease = process.err, etcd.lease_of(KEY)
+    printed_before, lease = process.err, etcd.lease_of(KEY)
     etcd.stop()
     time.sleep(TTL)
     etcd.start()
@@ -111,21 +109,21 @@ def test_an_outage_that_is_shorter_than_a_ttl_is_not_worth_a_word(
     wait_until(lambda: etcd.get(KEY))
     again = f"Warning: {KEY} is registered again: it was deleted\n"
     process.wait_for_err(again)
-    assert process.err == said_before + again
+    assert process.err == printed_before + again
     assert (etcd.lease_of(KEY), etcd.leases()) == (lease, [lease])
     assert parent_of(pid) == process.pid
 
 
 @pytest.mark.parametrize(
-    ("hears", "status"), [pytest.param(True, 143, marks=pytest.mark.long), (False, 137)]
+    ("handles", "status"), [pytest.param(True, 143, marks=pytest.mark.long), (False, 137)]
 )
-def test_the_end_is_bounded_when_etcd_does_not_answer(
-    spawn: Spawn, own_etcd: Callable[..., Etcd], hears: bool, status: int
+def test_shutdown_is_bounded_when_etcd_does_not_answer(
+    spawn: Spawn, own_etcd: Callable[..., Etcd], handles: bool, status: int
 ) -> None:
-    """By drain, stop-timeout and two seconds; and what may be left is told."""
-    etcd, drain, patience = own_etcd(), 1.0, 1.0
-    trap = "" if hears else "trap '' TERM; "
-    limits = ("--drain", f"{drain:g}s", "--stop-timeout", f"{patience:g}s", *PATIENT)
+    """By drain, stop-timeout and two seconds. A warning says that keys may be left."""
+    etcd, drain, stop_timeout = own_etcd(), 1.0, 1.0
+    trap = "" if handles else "trap '' TERM; "
+    limits = ("--drain", f"{drain:g}s", "--stop-timeout", f"{stop_timeout:g}s", *LONG_TIMEOUTS)
     process = spawn(
         *(*REGISTER, "--endpoints", etcd.endpoint, *limits),
         *("--", "sh", "-c", f"{trap}while :; do sleep 0.1; done"),
@@ -138,18 +136,18 @@ def test_the_end_is_bounded_when_etcd_does_not_answer(
     result = process.finish()
     took = time.monotonic() - begin
     assert result.status == status
-    assert took < drain + (0 if hears else patience) + 2 + AT_ONCE
-    assert "etcd has not confirmed the end: what is left of it ends with its lease" in result.err
+    assert took < drain + (0 if handles else stop_timeout) + 2 + AT_ONCE
+    assert "cleanup not confirmed: remaining keys expire with the lease" in result.err
     etcd.thaw()
 
 
-def test_a_crash_while_etcd_does_not_answer_is_not_waited_for_long(
+def test_exit_after_a_crash_is_bounded_when_etcd_does_not_answer(
     spawn: Spawn, own_etcd: Callable[..., Etcd]
 ) -> None:
-    """Nor does it cost the exit code."""
+    """The exit code is that of the command."""
     etcd = own_etcd()
     process = spawn(
-        *(*REGISTER, "--endpoints", etcd.endpoint, *PATIENT),
+        *(*REGISTER, "--endpoints", etcd.endpoint, *LONG_TIMEOUTS),
         *("--", "sh", "-c", "read line; exit 9"),
     )
     process.wait_for_err("OK\n")
@@ -162,10 +160,10 @@ def test_a_crash_while_etcd_does_not_answer_is_not_waited_for_long(
     etcd.thaw()
 
 
-def test_a_lost_lease_is_the_end_if_that_is_wanted(
+def test_lost_lease_ends_the_command_with_on_lost_exit(
     spawn: Spawn, own_etcd: Callable[..., Etcd]
 ) -> None:
-    """Exit code 5, and CMD is stopped; an outage shorter than that is none."""
+    """With exit code 5; an outage shorter than the TTL does not count."""
     etcd = own_etcd()
     ttl = 6  # longer than a restart takes on a busy machine
     process, pid = begun(spawn, etcd, "--on-lost", "exit", ttl=ttl)
@@ -184,20 +182,24 @@ def test_a_lost_lease_is_the_end_if_that_is_wanted(
     etcd.thaw()
 
 
-def test_of_many_who_start_at_once_one_wins(spawn: Spawn, etcd: Etcd) -> None:
+def test_one_process_registers_when_many_start_at_once_with_on_conflict_fail(
+    spawn: Spawn, etcd: Etcd
+) -> None:
     """The others never run their commands."""
-    check_one_wins(spawn, etcd, 6)
+    check_one_registers(spawn, etcd, 6)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(300)
-def test_of_a_hundred_who_start_at_once_one_wins(spawn: Spawn, etcd: Etcd) -> None:
-    """Likewise."""
-    check_one_wins(spawn, etcd, 100)
+def test_one_process_registers_when_a_hundred_start_at_once_with_on_conflict_fail(
+    spawn: Spawn, etcd: Etcd
+) -> None:
+    """The others never run their commands."""
+    check_one_registers(spawn, etcd, 100)
 
 
-def check_one_wins(spawn: Spawn, etcd: Etcd, count: int) -> None:
-    """Start so many for one key."""
+def check_one_registers(spawn: Spawn, etcd: Etcd, count: int) -> None:
+    """Start *count* processes for one key."""
     fail = ("--on-conflict", "fail", "--dial-timeout", "60s", "--command-timeout", "60s")
     every = [spawn(*REGISTER, *fail, *CMD) for _ in range(count)]
     wait_until(lambda: sum("OK\n" in each.err for each in every) == 1, timeout=120)
@@ -213,8 +215,8 @@ def check_one_wins(spawn: Spawn, etcd: Etcd, count: int) -> None:
     assert is_empty(etcd)
 
 
-def test_who_takes_over_is_not_disturbed(spawn: Spawn, etcd: Etcd) -> None:
-    """The old one goes on, and leaves everything alone when it goes."""
+def test_takeover_is_not_disturbed_by_the_previous_process(spawn: Spawn, etcd: Etcd) -> None:
+    """That one runs on, and deletes nothing at its exit."""
     old, pid = begun(spawn, etcd)
     new, _ = begun(spawn, etcd, "--metadata", "new")
     lease = etcd.lease_of(KEY)
@@ -229,12 +231,14 @@ def test_who_takes_over_is_not_disturbed(spawn: Spawn, etcd: Etcd) -> None:
     assert is_empty(etcd)
 
 
-def test_who_waits_follows(spawn: Spawn, etcd: Etcd) -> None:
-    """As soon as the key is free, and no earlier."""
+def test_waiting_process_registers_when_the_key_is_released(spawn: Spawn, etcd: Etcd) -> None:
+    """And not earlier."""
     old, _ = begun(spawn, etcd)
     lease = etcd.lease_of(KEY)
     new = spawn(*REGISTER, "--metadata", "new", "--on-conflict", "wait", *CMD)
-    new.wait_for_err(f"Warning: {KEY} is held by lease {lease:016x}, waiting for its end\n")
+    new.wait_for_err(
+        f"Warning: {KEY} is held by lease {lease:016x}; waiting until it is released\n"
+    )
     assert etcd.lease_of(KEY) == lease
     end(old)
     new.wait_for_err("OK\n")
@@ -246,15 +250,19 @@ def test_who_waits_follows(spawn: Spawn, etcd: Etcd) -> None:
     assert b'"new"' in etcd.entry(KEY).value
 
 
-def test_an_operator_has_the_last_word(spawn: Spawn, etcd: Etcd, tmp_path: Path) -> None:
-    """What he sets sticks; what he deletes is put back, or stays away if that is wanted."""
+def test_changes_by_an_operator_are_kept_or_restored(
+    spawn: Spawn, etcd: Etcd, tmp_path: Path
+) -> None:
+    """A changed value stays; a deleted key is restored or stays deleted, by --on-delete."""
     for policy in ("restore", "leave"):
         process, _ = begun(spawn, etcd, "--on-delete", policy)
         lease, drained = etcd.lease_of(KEY), b'{"Op":0,"Addr":"1.2.3.4:80","Metadata":{"weight":0}}'
         file = tmp_path / "updates"
         file.write_text(f'add {KEY} {ADDR} {{"weight":0}}\n')
         assert spawn("txn-update", file).finish().out == "SUCCESS\n"
-        changed = f'Warning: {KEY} was changed by somebody to {ADDR} {{"weight":0}}, which stands\n'
+        changed = (
+            f'Warning: {KEY} was changed by another client to {ADDR} {{"weight":0}}; keeping it\n'
+        )
         process.wait_for_err(changed)
         assert (etcd.entry(KEY).value, etcd.lease_of(KEY)) == (drained, lease)
         etcd.delete(KEY)
@@ -264,27 +272,29 @@ def test_an_operator_has_the_last_word(spawn: Spawn, etcd: Etcd, tmp_path: Path)
             etcd.put(KEY, "{}")
             process.wait_for_err("is registered again: it was put without a lease\n")
         else:
-            process.wait_for_err(f"Warning: {KEY} was deleted by somebody, and stays away\n")
+            process.wait_for_err(
+                f"Warning: {KEY} was deleted by another client; not restoring it\n"
+            )
             assert not etcd.get(KEY)
         end(process)
         assert is_empty(etcd)
 
 
 def by_a_proxy(request: pytest.FixtureRequest) -> tuple[Etcd, list[str]]:
-    """Return an etcd, and the options that reach it through its proxy."""
+    """Return an etcd, and the options to connect through its gRPC proxy."""
     etcd: Etcd = request.getfixturevalue("own_etcd")()
     proxy: Proxy = request.getfixturevalue("grpc_proxy")(etcd)
     return etcd, ["--endpoints", proxy.endpoint]
 
 
 def as_a_user(request: pytest.FixtureRequest) -> tuple[Etcd, list[str]]:
-    """Return one that lets in only who has a prefix of his own, and whose tokens soon expire."""
+    """Return an etcd with users and short-lived tokens, and the options to log in."""
     etcd: Etcd = request.getfixturevalue("auth_etcd")("--auth-token-ttl=1")
     return etcd, ["--endpoints", etcd.endpoint, "--user", WRITER]
 
 
 def with_tls(request: pytest.FixtureRequest) -> tuple[Etcd, list[str]]:
-    """Return one that speaks TLS only, with certificates on both sides."""
+    """Return an etcd with mutual TLS, and the options to connect."""
     etcd: Etcd = request.getfixturevalue("secure_etcd")(mutual=True)
     files: Certificates = request.getfixturevalue("certificates")
     pair = ["--cert", str(files.client.cert), "--key", str(files.client.key)]
@@ -292,7 +302,7 @@ def with_tls(request: pytest.FixtureRequest) -> tuple[Etcd, list[str]]:
 
 
 def with_everything(request: pytest.FixtureRequest) -> tuple[Etcd, list[str]]:
-    """Return one that speaks TLS to its own clients, and lets in only whom it knows."""
+    """Return an etcd with TLS and users, and the options to connect."""
     etcd: Etcd = request.getfixturevalue("secure_etcd")(*auth.SERVER_FLAGS, "--auth-token-ttl=1")
     auth.add_users(etcd)
     authority = str(request.getfixturevalue("certificates").ca)
@@ -301,14 +311,14 @@ def with_everything(request: pytest.FixtureRequest) -> tuple[Etcd, list[str]]:
 
 
 def by_a_proxy_as_a_user(request: pytest.FixtureRequest) -> tuple[Etcd, list[str]]:
-    """Return one that lets in only whom it knows, also through its proxy."""
+    """Return an etcd with users, and the options to log in through its gRPC proxy."""
     etcd: Etcd = request.getfixturevalue("auth_etcd")("--auth-token-ttl=1")
     proxy: Proxy = request.getfixturevalue("grpc_proxy")(etcd)
     return etcd, ["--endpoints", proxy.endpoint, "--user", WRITER]
 
 
 def registered_by(spawn: Spawn, way: tuple[Etcd, list[str]], ttl: int) -> tuple[Etcd, Process]:
-    """Return the etcd at the end of *way*, and who is registered there."""
+    """Return the etcd of *way*, and a process that is registered there."""
     etcd, options = way
     process = spawn(*REGISTER, *options, "--ttl", str(ttl), *CMD)
     process.wait_for_err("OK\n")
@@ -319,12 +329,12 @@ WAYS = [by_a_proxy, as_a_user, with_tls, with_everything, by_a_proxy_as_a_user]
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_it_is_the_same_on_every_way_to_etcd(
+def test_lease_register_works_on_every_way_to_etcd(
     spawn: Spawn,
     way: Callable[[pytest.FixtureRequest], tuple[Etcd, list[str]]],
     request: pytest.FixtureRequest,
 ) -> None:
-    """Registered, put back, kept alive, left."""
+    """Register, restore, keep alive, clean up."""
     etcd, process = registered_by(spawn, way(request), ttl=4)
     lease = etcd.lease_of(KEY)
     time.sleep(5)  # longer than the TTL
@@ -337,22 +347,22 @@ def test_it_is_the_same_on_every_way_to_etcd(
 
 @pytest.mark.long
 @pytest.mark.parametrize("way", WAYS)
-def test_it_comes_back_on_every_way_to_etcd(
+def test_lease_register_recovers_on_every_way_to_etcd(
     spawn: Spawn,
     way: Callable[[pytest.FixtureRequest], tuple[Etcd, list[str]]],
     request: pytest.FixtureRequest,
 ) -> None:
-    """From an outage in which its lease has ended, and then from one in which nothing has."""
+    """From an outage in which the lease expires, and from one in which etcd restarts."""
     etcd, process = registered_by(spawn, way(request), TTL)
     etcd.freeze()
     time.sleep(3 * TTL)
     etcd.thaw()
-    wait_until(partial(said, process, "registered again after ", 1))
+    wait_until(partial(printed, process, "registered again after ", 1))
     etcd.stop()
     time.sleep(3 * TTL)
     etcd.start()
-    wait_until(partial(said, process, "registered again after ", 2))
-    assert said(process, "Warning: lease ", 2)
+    wait_until(partial(printed, process, "registered again after ", 2))
+    assert printed(process, "Warning: lease ", 2)
     wait_until(lambda: etcd.leases() == [etcd.lease_of(KEY)])
     end(process)
     assert is_empty(etcd)
@@ -365,10 +375,10 @@ def test_it_comes_back_on_every_way_to_etcd(
         (["--user", "reader:reader-secret"], "permission denied", 1),
     ],
 )
-def test_a_refusal_stops_no_command_that_runs(
+def test_command_runs_on_when_etcd_refuses_the_registration(
     spawn: Spawn, auth_etcd: Callable[..., Etcd], options: list[str], words: str, status: int
 ) -> None:
-    """It is told; who was to wait for the registration ends by it."""
+    """The error is printed once. With --start registered it ends lease-register."""
     etcd = auth_etcd()
     options += ["--endpoints", etcd.endpoint]
     process = spawn(*REGISTER, *options, *CMD)
@@ -385,10 +395,10 @@ def test_a_refusal_stops_no_command_that_runs(
 
 
 @pytest.mark.long
-def test_a_login_that_was_refused_is_tried_again(
+def test_refused_login_is_retried(
     spawn: Spawn, auth_etcd: Callable[..., Etcd], tmp_path: Path
 ) -> None:
-    """Within half a minute of the day when the password is right."""
+    """Within half a minute after the password was corrected."""
     etcd, file = auth_etcd(), tmp_path / "password"
     name, _, password = WRITER.partition(":")
     file.write_text("wrong")
@@ -402,16 +412,16 @@ def test_a_login_that_was_refused_is_tried_again(
     end(process)
 
 
-def test_a_password_that_was_rotated_stops_no_command(
+def test_command_runs_on_when_the_password_is_rotated(
     spawn: Spawn, auth_etcd: Callable[..., Etcd], tmp_path: Path
 ) -> None:
-    """It is read again from its file when the restart of etcd has made all tokens void."""
+    """The password file is read again after a restart of etcd has invalidated all tokens."""
     etcd, file = auth_etcd(), tmp_path / "password"
     name, _, password = WRITER.partition(":")
     file.write_text(password)
     login = ("--user", name, "--password-file", str(file))
     process, pid = begun(spawn, etcd, *login, ttl=5)
-    file.write_text("rotated")  # first: from the next line on nobody is let in with the old one
+    file.write_text("rotated")  # before the change in etcd, which then refuses the old password
     etcd.ctl("user", "passwd", "--interactive=false", name, input="rotated\n")
     etcd.stop()
     etcd.start()
@@ -426,10 +436,10 @@ def test_a_password_that_was_rotated_stops_no_command(
 
 
 @pytest.mark.long
-def test_what_was_rotated_stops_no_command(
+def test_command_runs_on_when_the_certificates_are_rotated(
     spawn: Spawn, secure_etcd: Callable[..., Etcd], certificates: Certificates
 ) -> None:
-    """The certificates of both sides, the authority included; read again when they are needed."""
+    """Of both sides and of the authority; the files are read again for each connection."""
     etcd = secure_etcd(mutual=True)
     pair = ("--cert", str(certificates.client.cert), "--key", str(certificates.client.key))
     process = spawn(
@@ -442,8 +452,8 @@ def test_what_was_rotated_stops_no_command(
         certificates.renew()
         time.sleep(2 * TTL)
         etcd.start()
-        wait_until(partial(said, process, "registered again after ", number))
-        assert said(process, "Warning: lease ", number)
+        wait_until(partial(printed, process, "registered again after ", number))
+        assert printed(process, "Warning: lease ", number)
         assert [etcd.lease_of(KEY)] == etcd.leases()
     assert parent_of(int(process.out)) == process.pid
     end(process)

@@ -1,4 +1,4 @@
-"""`etcdnaming lease-register` when it may not signal its command, which became another user."""
+"""`etcdnaming lease-register` when it may not signal its command, which runs as another user."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from harness.registering import REGISTER, is_empty
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
-# What `cap_drop: ALL` means for signals.
+# The effect of `cap_drop: ALL` on signals.
 WITHOUT_CAP_KILL = ["setpriv", "--bounding-set", "-kill", "--inh-caps", "-kill"]
 
 NOBODY = 65534
@@ -31,17 +31,17 @@ REFUSED = "the command can't be killed: it runs as another user; not waiting for
 
 
 class Wrapped(NamedTuple):
-    """A wrapper, and its command, by their process ids outside of any namespace."""
+    """A lease-register process and its command, by process IDs outside of any namespace."""
 
     process: Process
     wrapper: int
     cmd: int
 
     def finish(self) -> tuple[int, int]:
-        """Return the exit code, and how often it was said that CMD can't be killed."""
+        """Return the exit code, and how many warnings said that CMD can't be killed."""
         wait_until(lambda: has_ended(self.wrapper))
         with suppress(ProcessLookupError):
-            os.kill(self.cmd, signal.SIGKILL)  # it holds the output
+            os.kill(self.cmd, signal.SIGKILL)  # it keeps the pipes of stdout and stderr open
         result = self.process.finish()
         return result.status, result.err.count(REFUSED)
 
@@ -51,7 +51,7 @@ Begin = Callable[..., Wrapped]
 
 @pytest.fixture(params=[False, True], ids=["any process", "PID 1"])
 def is_pid_1(request: pytest.FixtureRequest) -> bool:
-    """Whether the wrapper is what a container runs."""
+    """Whether lease-register is PID 1."""
     if request.param:
         request.getfixturevalue("namespace")
     return bool(request.param)
@@ -59,7 +59,7 @@ def is_pid_1(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture
 def begin(etcd: Etcd, is_pid_1: bool) -> Iterator[Begin]:
-    """``begin(*options, cmd=SLEEP)``: a registered wrapper that may not signal its command."""
+    """``begin(*options, cmd=SLEEP)``: start a registered process that may not signal CMD."""
     started: list[Process] = []
     found: list[int] = []
     prefix = [*(NAMESPACE if is_pid_1 else ()), *WITHOUT_CAP_KILL]
@@ -83,10 +83,10 @@ def begin(etcd: Etcd, is_pid_1: bool) -> Iterator[Begin]:
         process.close()
 
 
-def test_wrapper_ends_in_time_when_its_command_can_not_be_killed(
+def test_lease_register_exits_in_time_when_its_command_can_not_be_killed(
     begin: Begin, etcd: Etcd, is_pid_1: bool
 ) -> None:
-    """That ends the command too where the wrapper is PID 1; else it goes on."""
+    """As PID 1 its exit kills the command; otherwise the command runs on."""
     wrapped = begin("--drain", "200ms", "--stop-timeout", "500ms")
     os.kill(wrapped.wrapper, signal.SIGTERM)
     sent = time.monotonic()
@@ -105,7 +105,7 @@ def test_wrapper_ends_in_time_when_its_command_can_not_be_killed(
 def test_second_signal_skips_the_drain_when_the_command_can_not_be_signalled(
     begin: Begin, etcd: Etcd
 ) -> None:
-    """The third ends the wrapper, however long the command would have had."""
+    """The third one ends lease-register, whatever the stop timeout is."""
     wrapped = begin("--drain", "1h", "--stop-timeout", "1h")
     os.kill(wrapped.wrapper, signal.SIGTERM)
     wait_until(lambda: is_empty(etcd))
@@ -117,8 +117,10 @@ def test_second_signal_skips_the_drain_when_the_command_can_not_be_signalled(
     assert wrapped.finish() == (137, 1)
 
 
-def test_wrapper_ends_when_only_others_of_the_group_can_be_killed(begin: Begin) -> None:
-    """The system says that a signal was sent to the group, although it did not reach CMD."""
+def test_lease_register_exits_when_only_other_processes_of_the_group_can_be_killed(
+    begin: Begin,
+) -> None:
+    """killpg succeeds if one process of the group can be signalled."""
     script = 'sleep 1000 >/dev/null 2>&1 & exec "$@"'
     wrapped = begin("--stop-timeout", "300ms", cmd=["sh", "-c", script, "sh", *SLEEP])
     os.kill(wrapped.wrapper, signal.SIGTERM)
@@ -126,10 +128,10 @@ def test_wrapper_ends_when_only_others_of_the_group_can_be_killed(begin: Begin) 
     assert wrapped.finish() == (137, 1)
 
 
-def test_command_that_can_not_be_signalled_is_waited_for_when_it_ends_in_time(
+def test_lease_register_returns_the_exit_code_when_a_command_that_can_not_be_signalled_exits(
     begin: Begin,
 ) -> None:
-    """Its exit code is the wrapper's."""
+    """Within the stop timeout."""
     cmd = [*ANOTHER_USER, "sh", "-c", "read line; exit 7"]
     wrapped = begin("--stop-timeout", "1m", cmd=cmd)
     os.kill(wrapped.wrapper, signal.SIGTERM)
@@ -139,8 +141,8 @@ def test_command_that_can_not_be_signalled_is_waited_for_when_it_ends_in_time(
     assert wrapped.finish() == (7, 0)
 
 
-def test_check_that_can_not_be_killed_ends_nothing(etcd: Etcd) -> None:
-    """It hangs, and became another user: the check fails, and the wrapper goes on."""
+def test_check_fails_when_it_can_not_be_killed(etcd: Etcd) -> None:
+    """lease-register goes on."""
     check = f"exec:{' '.join([*ANOTHER_USER, 'sleep', '5'])}"
     options = ("--check", check, "--check-interval", "1s", "--check-timeout", "3s")
     args = [*WITHOUT_CAP_KILL, *command(*REGISTER, *options)]

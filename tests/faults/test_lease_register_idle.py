@@ -1,4 +1,4 @@
-"""What `etcdnaming lease-register` costs when nothing happens, as it does most of the time."""
+"""The cost of `etcdnaming lease-register` while nothing happens: memory, CPU time, wake-ups."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from pathlib import Path
 
 import pytest
 from harness import Certificates, Etcd, Spawn
-from harness.registering import REGISTER, hearing, times
+from harness.registering import REGISTER, print_signals, signal_times
 
 from etcdnaming.etcd import rpc_pb2
 
 pytestmark = pytest.mark.long
 
-# The least that a program needs which keeps a lease alive.
+# The smallest gRPC program that keeps a lease alive.
 BARE = """
 import importlib.util, sys
 from queue import SimpleQueue
 import grpc
 
-spec = importlib.util.spec_from_file_location("rpc_pb2", sys.argv[2])  # and nothing else of ours
+spec = importlib.util.spec_from_file_location("rpc_pb2", sys.argv[2])  # not the package
 rpc_pb2 = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(rpc_pb2)
 channel = grpc.insecure_channel(sys.argv[1])
@@ -47,7 +47,7 @@ SECONDS = 30
 
 @contextmanager
 def bare(etcd: Etcd) -> Iterator[int]:
-    """Yield the process id of such a program."""
+    """Run `BARE`, and yield its process ID."""
     command = [sys.executable, "-c", BARE, etcd.endpoint, rpc_pb2.__file__]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout
@@ -59,19 +59,19 @@ def bare(etcd: Etcd) -> Iterator[int]:
 
 
 def memory(pid: int) -> int:
-    """Return the KiB that a process has in memory."""
+    """Return the resident memory of a process in KiB."""
     status = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
 
 
-def used(pid: int) -> float:
-    """Return the seconds that a process has run so far."""
+def cpu_time(pid: int) -> float:
+    """Return the CPU time of a process in seconds."""
     tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
     return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 
 
 def wake_ups(pid: int) -> int:
-    """Return how often the threads of a process have gone to sleep so far."""
+    """Return the number of voluntary context switches of a process."""
     lines = [
         line
         for task in Path(f"/proc/{pid}/task").glob("*/status")
@@ -82,8 +82,8 @@ def wake_ups(pid: int) -> int:
 
 @pytest.fixture
 def idle(spawn: Spawn, etcd: Etcd, tmp_path: Path) -> int:
-    """One whose command has nothing to do either."""
-    # As installed: else it is compiled at every start, and what that takes is not given back.
+    """Return the process ID of an idle lease-register."""
+    # With compiled files, as installed: compiling needs memory that is not given back.
     compiled = {"PYTHONDONTWRITEBYTECODE": None, "PYTHONPYCACHEPREFIX": str(tmp_path)}
     spawn(*REGISTER, "--start", "registered", "--", "true", env=compiled).finish()
     process = spawn(*REGISTER, "--", "sleep", "600", env=compiled)
@@ -92,16 +92,16 @@ def idle(spawn: Spawn, etcd: Etcd, tmp_path: Path) -> int:
     return process.pid
 
 
-def test_it_needs_little_memory(idle: int, etcd: Etcd) -> None:
-    """At most a fifth more than the least that keeps a lease alive."""
+def test_idle_lease_register_needs_little_memory(idle: int, etcd: Etcd) -> None:
+    """At most 1.2 times that of the smallest gRPC program that keeps a lease alive."""
     with bare(etcd) as least:
         assert memory(idle) <= 1.2 * memory(least)
 
 
-def test_a_thousand_endpoints_need_little_more(
+def test_idle_lease_register_needs_little_memory_for_a_thousand_endpoints(
     spawn: Spawn, idle: int, etcd: Etcd, tmp_path: Path
 ) -> None:
-    """At most 20 MiB."""
+    """At most 20 MiB more."""
     file = tmp_path / "endpoints"
     file.write_text("".join(f"add svc/many-{n} 10.0.0.1:{n}\n" for n in range(1, 1001)))
     many = spawn("lease-register", "-f", file, "--", "sleep", "600")
@@ -111,18 +111,18 @@ def test_a_thousand_endpoints_need_little_more(
     assert memory(many.pid) - memory(idle) <= 20 * 1024
 
 
-def test_it_needs_hardly_any_time(idle: int, etcd: Etcd) -> None:
-    """About what a minimal program needs, at most; benchmarks/idle.py has the numbers."""
+def test_idle_lease_register_needs_little_cpu_time(idle: int, etcd: Etcd) -> None:
+    """About that of a minimal program; benchmarks/idle.py has the numbers."""
     with bare(etcd) as least:
-        before = used(idle), used(least)
+        before = cpu_time(idle), cpu_time(least)
         time.sleep(SECONDS)
-        ours, theirs = used(idle) - before[0], used(least) - before[1]
-    assert ours < max(SECONDS / 100, 2 * theirs)
+        used, least_used = cpu_time(idle) - before[0], cpu_time(least) - before[1]
+    assert used < max(SECONDS / 100, 2 * least_used)
 
 
 @pytest.fixture(params=["plain", "TLS"])
 def way(request: pytest.FixtureRequest) -> list[str]:
-    """The options that reach an etcd by itself, or by certificates."""
+    """Return the options to connect in plain text or by TLS."""
     if request.param == "plain":
         etcd: Etcd = request.getfixturevalue("etcd")
         return ["--endpoints", etcd.endpoint]
@@ -131,8 +131,8 @@ def way(request: pytest.FixtureRequest) -> list[str]:
     return ["--endpoints", f"https://{secure().endpoint}", "--cacert", str(certificates.ca)]
 
 
-def test_it_hardly_ever_wakes_up(spawn: Spawn, way: list[str]) -> None:
-    """Nor for gRPC, as far as we can help it: it looks 50 times a second, and 120 with TLS."""
+def test_idle_lease_register_rarely_wakes_up(spawn: Spawn, way: list[str]) -> None:
+    """gRPC by itself wakes up 50 times a second, and 120 times with TLS."""
     process = spawn(*REGISTER, *way, "--", "sleep", "600")
     process.wait_for_err("OK\n")
     time.sleep(2)
@@ -141,20 +141,20 @@ def test_it_hardly_ever_wakes_up(spawn: Spawn, way: list[str]) -> None:
     assert wake_ups(process.pid) - before < 25 * SECONDS
 
 
-def test_its_command_is_as_punctual_as_any(spawn: Spawn, etcd: Etcd) -> None:
-    """It is only we who may be late."""
+def test_command_has_the_default_timer_slack(spawn: Spawn, etcd: Etcd) -> None:
+    """Only lease-register itself has a larger one."""
     show = ("cat", "/proc/self/timerslack_ns")
     assert spawn(*REGISTER, "--start", "registered", "--", *show).finish().out == (
         Path("/proc/self/timerslack_ns").read_text()
     )
 
 
-def test_no_answer_is_late_for_that(spawn: Spawn, etcd: Etcd) -> None:
-    """The command is told as soon as etcd has let the endpoints go."""
-    late = []
+def test_shutdown_is_not_delayed_by_the_timer_slack(spawn: Spawn, etcd: Etcd) -> None:
+    """The command is signalled as soon as etcd has answered."""
+    delays = []
     for _ in range(12):
         several = [
-            spawn("lease-register", f"svc/e{n}", "--addr", "1:1", "--", *hearing("SIGTERM"))
+            spawn("lease-register", f"svc/e{n}", "--addr", "1:1", "--", *print_signals("SIGTERM"))
             for n in range(4)
         ]
         for each in several:
@@ -165,5 +165,6 @@ def test_no_answer_is_late_for_that(spawn: Spawn, etcd: Etcd) -> None:
             each.signal(signal.SIGTERM)
         for each in several:
             each.finish()
-            late.append(times(each)["SIGTERM"] - sent)
-    assert sorted(late)[len(late) // 4] < 0.4, sorted(late)  # the rest may have waited for a core
+            delays.append(signal_times(each)["SIGTERM"] - sent)
+    # The quickest quarter: the others may have waited for a CPU.
+    assert sorted(delays)[len(delays) // 4] < 0.4, sorted(delays)

@@ -1,4 +1,4 @@
-"""`etcdnaming lease-register` as what a container runs: it is PID 1."""
+"""`etcdnaming lease-register` as PID 1 of a container."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from harness import AT_ONCE, Etcd, Process, wait_until
 from harness.environment import Changes, pointing_at
 from harness.process import command
-from harness.registering import KEY, REGISTER, children_of, hearing, is_empty, times
+from harness.registering import KEY, REGISTER, children_of, is_empty, print_signals, signal_times
 
 ORPHANS = Path(__file__).parent.parent / "process_programs" / "orphans.py"
 NAMESPACE = ["unshare", "--pid", "--fork", "--mount-proc"]
@@ -24,7 +24,7 @@ Contain = Callable[..., Process]
 
 @pytest.fixture
 def contain(etcd: Etcd) -> Iterator[Contain]:
-    """``contain(*args)``: ``etcdnaming ARGS`` as PID 1."""
+    """``contain(*args)``: run ``etcdnaming ARGS`` as PID 1 of a PID namespace."""
     try:
         subprocess.run([*NAMESPACE, "true"], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as exc:
@@ -42,13 +42,13 @@ def contain(etcd: Etcd) -> Iterator[Contain]:
 
 
 def send(process: Process, number: int) -> None:
-    """Send a signal to PID 1 in there."""
+    """Send a signal to PID 1 of the namespace."""
     (first,) = children_of(process.pid)
     os.kill(first, number)
 
 
-def test_orphans_are_reaped_and_the_exit_code_is_right(contain: Contain, etcd: Etcd) -> None:
-    """Also while the endpoint is registered, and checked by commands."""
+def test_pid_1_reaps_orphans_and_returns_the_exit_code(contain: Contain, etcd: Etcd) -> None:
+    """Also while it runs a registration and the commands of a check."""
     check = ("--check", "exec:true", "--check-interval", "100ms")
     process = contain(*REGISTER, *check, "--", sys.executable, str(ORPHANS), "200")
 
@@ -57,9 +57,9 @@ def test_orphans_are_reaped_and_the_exit_code_is_right(contain: Contain, etcd: E
     assert is_empty(etcd)
 
 
-def test_all_signals_reach_the_command(contain: Contain, etcd: Etcd) -> None:
-    """Although the kernel drops those for which PID 1 has no handler."""
-    process = contain(*REGISTER, "--drain", "300ms", "--", *hearing("SIGTERM"))
+def test_pid_1_forwards_all_signals(contain: Contain, etcd: Etcd) -> None:
+    """The kernel drops signals for which PID 1 has no handler."""
+    process = contain(*REGISTER, "--drain", "300ms", "--", *print_signals("SIGTERM"))
     process.wait_for_out("begun")
     process.wait_for_err("OK\n")
     for name in ("HUP", "QUIT", "USR1", "USR2", "WINCH"):
@@ -70,15 +70,15 @@ def test_all_signals_reach_the_command(contain: Contain, etcd: Etcd) -> None:
     send(process, signal.SIGTERM)
 
     assert process.finish().status == 0
-    assert 0.3 < times(process)["SIGTERM"] - begin < 0.3 + AT_ONCE
+    assert 0.3 < signal_times(process)["SIGTERM"] - begin < 0.3 + AT_ONCE
     assert is_empty(etcd)
 
 
 @pytest.mark.parametrize("last", ["TERM", "INT"])
-def test_all_signals_reach_the_command_without_any_etcd(contain: Contain, last: str) -> None:
-    """That is no reason to be deaf."""
+def test_pid_1_forwards_all_signals_without_etcd(contain: Contain, last: str) -> None:
+    """And it ends without a drain."""
     nowhere = ("--endpoints", "127.0.0.1:1", "--dial-timeout", "500ms", "--drain", "1m")
-    process = contain(*REGISTER, *nowhere, "--", *hearing(f"SIG{last}"))
+    process = contain(*REGISTER, *nowhere, "--", *print_signals(f"SIG{last}"))
     process.wait_for_out("begun")
     process.wait_for_err("no etcd endpoint reached")
     for name in ("HUP", "QUIT", "USR1", "USR2", "WINCH", last):
@@ -89,14 +89,14 @@ def test_all_signals_reach_the_command_without_any_etcd(contain: Contain, last: 
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_it_can_be_stopped_before_its_command_begins(
+def test_pid_1_can_be_stopped_before_its_command_starts(
     contain: Contain, etcd: Etcd, number: int, status: int
 ) -> None:
-    """The kernel would let no signal end it."""
+    """It must exit by itself: the kernel ignores fatal signals to PID 1."""
     etcd.put(KEY, "{}", etcd.grant(60))
     wait = ("--start", "registered", "--on-conflict", "wait")
     process = contain(*REGISTER, *wait, "--", "echo", "ran")
-    process.wait_for_err("waiting for its end")
+    process.wait_for_err("waiting until it is released")
     send(process, number)
 
     result = process.finish()
@@ -104,8 +104,8 @@ def test_it_can_be_stopped_before_its_command_begins(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_can_be_stopped_before_it_has_begun(contain: Contain, etcd: Etcd, number: int) -> None:
-    """A container that is stopped as soon as it is started is not waited for."""
+def test_pid_1_can_be_stopped_while_it_starts(contain: Contain, etcd: Etcd, number: int) -> None:
+    """A container that is stopped at once ends at once."""
     process = contain(*REGISTER, "--", "sleep", "60", env={"PYTHONPROFILEIMPORTTIME": "1"})
     process.wait_for_err(" click.core\n")
     send(process, number)
@@ -114,8 +114,8 @@ def test_it_can_be_stopped_before_it_has_begun(contain: Contain, etcd: Etcd, num
     assert is_empty(etcd)
 
 
-def test_without_a_command_it_ends_as_anywhere(contain: Contain, etcd: Etcd) -> None:
-    """And leaves nothing behind."""
+def test_pid_1_without_a_command_exits_with_0(contain: Contain, etcd: Etcd) -> None:
+    """Nothing is left in etcd."""
     process = contain(*REGISTER)
     process.wait_for_out("OK\n")
     send(process, signal.SIGTERM)
@@ -124,9 +124,9 @@ def test_without_a_command_it_ends_as_anywhere(contain: Contain, etcd: Etcd) -> 
     assert is_empty(etcd)
 
 
-def test_everything_goes_with_it(contain: Contain, etcd: Etcd) -> None:
-    """Also what has left the group of the command, when that ends."""
+def test_pid_1_exit_kills_processes_that_left_the_group(contain: Contain, etcd: Etcd) -> None:
+    """After the command has exited."""
     process = contain(*REGISTER, "--", "sh", "-c", "setsid sleep 60 & sleep 0.5; exit 6")
 
-    assert process.finish().status == 6  # it waits until nobody holds the output
+    assert process.finish().status == 6  # waits until the pipes of stdout and stderr are closed
     wait_until(lambda: is_empty(etcd))

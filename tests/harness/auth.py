@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from .etcd import Etcd
 
-__all__ = ["READER", "ROOT", "SERVER_FLAGS", "WRITER", "add_users"]
+__all__ = ["READER", "READER_NEEDS", "ROOT", "SERVER_FLAGS", "WRITER", "add_users"]
 
 # As --user takes them.
 ROOT = "root:root-secret"
 WRITER = "writer:writer-secret"
 READER = "reader:reader-secret"
+
+READER_NEEDS = "Error: etcdserver: permission denied: user 'reader' needs"
+"""The error of the command line for the reader; permission and keys follow."""
 
 
 # Passwords are hashed at the lowest price: a login is what is tested, not its safety.

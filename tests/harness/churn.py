@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from typing import Any
 
 import grpc
 
@@ -28,7 +29,7 @@ def main() -> None:
             begun = time.monotonic()
             with grpc.insecure_channel(target) as channel:
                 try:
-                    who = channel.unary_unary("/test.Service/Who")
+                    who: Any = channel.unary_unary("/test.Service/Who")
                     answer = who(b"", timeout=10).decode()
                 except grpc.RpcError as exc:
                     answer = f"{exc.code().name}: {exc.details()}"

@@ -1,4 +1,4 @@
-"""Run what stands in examples/: the words of the files themselves, with only places exchanged."""
+"""Run the command lines in examples/, with addresses and paths replaced."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 SERVER = EXAMPLES / "container" / "server.py"
 
 KEYS = "foo/bar/svc/"
-"""Where all examples register."""
+"""The target of all examples."""
 
 
 def replaced(words: Sequence[str], places: Mapping[str, str]) -> list[str]:
-    """Return *words* with *places* of this machine; fail the test if one of them is not in use."""
-    for place, ours in places.items():
+    """Return *words* with *places* replaced; fail the test if one of them does not occur."""
+    for place, new in places.items():
         assert any(place in word for word in words), f"there is no {place} in {words}"
-        words = [word.replace(place, ours) for word in words]
+        words = [word.replace(place, new) for word in words]
     return list(words)
 
 
 def seconds_to_stop(words: Sequence[str]) -> float:
-    """Return how long ``etcdnaming lease-register …`` may take for its end, as it promises."""
+    """Return the promised time limit for the shutdown of ``etcdnaming lease-register …``."""
     name, subcommand, *args = words
     assert (Path(name).name, subcommand) == ("etcdnaming", "lease-register")
     with command.make_context(subcommand, args) as context:
@@ -59,27 +59,27 @@ def seconds_to_stop(words: Sequence[str]) -> float:
 
 
 def environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return `os.environ` with *variables*, and a ``PATH`` on which the program is."""
+    """Return `os.environ` with *variables*, and the program's directory in ``PATH``."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     return {**os.environ, "PATH": path, **variables}
 
 
 def passes(probe: Sequence[str]) -> bool:
-    """Return whether *probe* ends with exit code 0; with anything but 0 and 1 the test fails."""
+    """Return whether *probe* exits with 0; fail the test if with anything but 0 or 1."""
     done = subprocess.run(probe, capture_output=True, timeout=30, check=False)
     assert done.returncode in {0, 1}, done
     return done.returncode == 0
 
 
 def hello(addr: str) -> str:
-    """Return what the server at *addr* answers."""
+    """Return the answer of the example server at *addr*."""
     with grpc.insecure_channel(addr, [("grpc.use_local_subchannel_pool", 1)]) as channel:
         call: Any = channel.unary_unary("/example.Greeter/Hello")
         return bytes(call(b"test", timeout=5)).decode()
 
 
 def host_address() -> str:
-    """Return an address of this machine that others could dial; ``""`` if it has none."""
+    """Return an address of this machine that others can dial; ``""`` if there is none."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))  # nothing is sent
@@ -93,9 +93,9 @@ def leave_in_order(
     process: Process, tell: Callable[[], None], etcd: Etcdctl, name: str, addr: str
 ) -> float:
     """
-    Tell the server at *addr*, which is registered as *name*, to end; return how long that took.
+    Stop the server at *addr*, registered as *name*, and return the seconds that took.
 
-    Its endpoint leaves first; who has not noticed is served; then it ends, with exit code 0.
+    Its endpoint is deleted first, while the server still answers; then it exits with 0.
     """
     assert name in endpoints(etcd)
     start = time.monotonic()
@@ -107,6 +107,6 @@ def leave_in_order(
 
 
 def endpoints(etcd: Etcdctl) -> dict[str, str]:
-    """Return the addresses that are registered, by the names of their keys."""
+    """Return the registered addresses by name."""
     found = etcd.get(KEYS)
     return {key.decode().removeprefix(KEYS): json.loads(found[key])["Addr"] for key in found}

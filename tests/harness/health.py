@@ -1,4 +1,4 @@
-"""A gRPC server that says how it is, by gRPC's health checking protocol."""
+"""A server of the gRPC health checking protocol."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ __all__ = ["NOT_SERVING", "SERVING", "HealthServer"]
 
 SERVING, NOT_SERVING = 1, 2
 
-# On the wire a HealthCheckRequest is one string and a HealthCheckResponse one number, each with the
-# tag 1. Those have Google's own messages, too.
+# A HealthCheckRequest has one string and a HealthCheckResponse one number, each with the tag 1. So
+# they are encoded as these two messages of Google.
 REQUEST, RESPONSE = StringValue.FromString, Int32Value.SerializeToString
 
 
 class HealthServer:
-    """Listens on *port*; *statuses* are by service, of which ``""`` is all, and may be changed."""
+    """Serve on *port*; *statuses* by service (``""``: the server) may be changed at any time."""
 
     def __init__(self, statuses: dict[str, int] | None, port: int = 0) -> None:
         self.statuses = statuses or {}

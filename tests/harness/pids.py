@@ -1,4 +1,4 @@
-"""Who is whose child, as /proc tells it."""
+"""Find parents and children of processes in /proc."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from .waiting import wait_until
 __all__ = ["NAMESPACE", "child_of", "has_ended", "parent_of", "pids"]
 
 NAMESPACE = ["unshare", "--pid", "--fork", "--mount-proc"]
-"""Makes what follows PID 1, as in a container."""
+"""Runs the arguments that follow as PID 1, as in a container."""
 
 
 def child_of(parent: int) -> int:
-    """Return the process id of the only child of *parent*, as soon as it has one."""
+    """Wait until *parent* has a child, and return its process ID."""
     found: list[int] = []
 
     def look() -> bool:
@@ -26,12 +26,12 @@ def child_of(parent: int) -> int:
 
 
 def pids() -> Iterator[int]:
-    """Yield the ids of all processes."""
+    """Yield the IDs of all processes."""
     return (int(path.name) for path in Path("/proc").glob("[0-9]*"))
 
 
 def parent_of(pid: int) -> int:
-    """Return the parent of a process; 0 if that one has ended, reaped or not."""
+    """Return the parent of a process; 0 if the process has exited, reaped or not."""
     try:
         state, parent, *_ = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -40,5 +40,5 @@ def parent_of(pid: int) -> int:
 
 
 def has_ended(pid: int) -> bool:
-    """Return whether a process has ended, reaped or not."""
+    """Return whether a process has exited, reaped or not."""
     return parent_of(pid) == 0

@@ -1,4 +1,4 @@
-"""The program as a process of its own: for signals, pipes and what happens at the exit."""
+"""Run the program in a process of its own: for signals, pipes and exit codes."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ __all__ = ["Process", "Spawn", "command"]
 
 
 def command(*args: Word) -> list[str]:
-    """Return what runs ``etcdnaming ARGS`` with the interpreter of the tests."""
+    """Return the command line of ``etcdnaming ARGS``, with this Python."""
     return [sys.executable, "-m", "etcdnaming", *map(os.fsdecode, args)]
 
 
 class Spawn:
-    """Starts the program, which asks *endpoints* unless told otherwise."""
+    """Start the program, with *endpoints* as its default."""
 
     def __init__(self, endpoints: str) -> None:
         self._endpoints = endpoints
         self._started: list[Process] = []
 
     def __call__(self, *args: Word, env: Changes | None = None) -> Process:
-        """Start ``etcdnaming ARGS``, with *env* changed (``None`` removes)."""
+        """Start ``etcdnaming ARGS``; *env* changes its environment (``None`` removes)."""
         process = Process(command(*args), pointing_at(self._endpoints, env))
         self._started.append(process)
         return process
 
     def close(self) -> None:
-        """Kill those that still run."""
+        """Kill the processes that still run."""
         for process in self._started:
             process.close()
 
 
 class Process:
     """
-    A running command, whose output can be waited for.
+    A running command; tests can wait for its output.
 
     Args:
-        args: The whole command.
+        args: Its command line.
 
-        env: Its whole environment.
+        env: Its environment.
     """
 
     def __init__(self, args: Sequence[str], env: Mapping[str, str]) -> None:
@@ -70,25 +70,25 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Also the id of its session and of its process group."""
+        """The process ID, which is also the ID of its session and process group."""
         return self._process.pid
 
     @property
     def out(self) -> str:
-        """What it has printed so far."""
+        """What it has printed on stdout so far."""
         return self._out.text()
 
     @property
     def err(self) -> str:
-        """What it has said on stderr so far."""
+        """What it has printed on stderr so far."""
         return self._err.text()
 
     def wait_for_out(self, text: str, timeout: float = TIMEOUT) -> None:
-        """Return when it has printed *text*; fail the test after *timeout* seconds."""
+        """Wait until stdout has *text*; fail the test after *timeout* seconds."""
         self._wait_for(self._out, text, timeout)
 
     def wait_for_err(self, text: str, timeout: float = TIMEOUT) -> None:
-        """Return when it has said *text* on stderr; fail the test after *timeout* seconds."""
+        """Wait until stderr has *text*; fail the test after *timeout* seconds."""
         self._wait_for(self._err, text, timeout)
 
     def signal(self, number: int) -> None:
@@ -96,12 +96,12 @@ class Process:
         self._process.send_signal(number)
 
     def finish(self, timeout: float = TIMEOUT) -> Result:
-        """Close its stdin and wait for its end. A status below 0 is a signal's number."""
+        """Close its stdin, wait for its exit, and return the result; status -n is signal n."""
         self.stdin.close()
         try:
             status = self._process.wait(timeout)
         except subprocess.TimeoutExpired:
-            self._fail(f"it still runs after {timeout:g} s")
+            self._fail(f"still running after {timeout:g}s")
         return Result(status, self._out.all(), self._err.all())
 
     def close(self) -> None:
@@ -119,7 +119,7 @@ class Process:
 
 
 class _Reader:
-    """Reads a pipe to its end in a thread, so that the writer never has to wait."""
+    """Read a pipe to its end in a thread, so that the writer is never blocked."""
 
     def __init__(self, pipe: IO[bytes]) -> None:
         self._pipe = pipe
@@ -141,7 +141,7 @@ class _Reader:
 
     def all(self, timeout: float = TIMEOUT) -> str:
         self._thread.join(timeout)
-        assert not self._thread.is_alive(), "its children still hold its output open"
+        assert not self._thread.is_alive(), "a child process keeps the pipe open"
         self._pipe.close()
         return self.text()
 

@@ -1,4 +1,4 @@
-"""`etcdnaming lease-register`, as tests start it and look at what it says."""
+"""Start `etcdnaming lease-register`, and read what it prints."""
 
 from __future__ import annotations
 
@@ -18,57 +18,57 @@ __all__ = [
     "VALUE",
     "changes",
     "children_of",
-    "hearing",
     "is_empty",
     "kinds",
-    "times",
+    "print_signals",
+    "signal_times",
 ]
 
 KEY, ADDR = "svc/e1", "1.2.3.4:80"
 REGISTER = ("lease-register", KEY, "--addr", ADDR)
 VALUE = b'{"Op":0,"Addr":"1.2.3.4:80","Metadata":null}'
 
-HEARING = """
+PRINT_SIGNALS = """
 import os, signal, sys, time
-def hear(number, _):
+def handle(number, _):
     os.write(1, b"%s %f\\n" % (signal.Signals(number).name.encode(), time.time()))
     if number in ENDS:
         os._exit(0)
 ENDS = [getattr(signal, name) for name in sys.argv[1:]]
 for name in "TERM INT HUP QUIT USR1 USR2 WINCH".split():
-    signal.signal(getattr(signal, "SIG" + name), hear)
+    signal.signal(getattr(signal, "SIG" + name), handle)
 os.write(1, b"begun %d\\n" % os.getpid())
 while True:
     time.sleep(60)
 """
 
 
-def hearing(*ends: str) -> list[str]:
-    """Return a command that prints which signals it hears and when; those in *ends* end it."""
-    return [sys.executable, "-I", "-S", "-c", HEARING, *ends]
+def print_signals(*ends: str) -> list[str]:
+    """Return a command that prints the signals it gets and when; those in *ends* end it."""
+    return [sys.executable, "-I", "-S", "-c", PRINT_SIGNALS, *ends]
 
 
-def times(process: Process) -> dict[str, float]:
-    """Return when the command `hearing` has heard of what."""
+def signal_times(process: Process) -> dict[str, float]:
+    """Return when the command of `print_signals` got each signal."""
     words = (line.split() for line in process.out.splitlines())
     return {name: float(at) for name, at in words}
 
 
 def changes(text: str) -> list[Any]:
-    """Return what was said with ``-w json``."""
+    """Return the objects that ``-w json`` printed."""
     return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
 
 def kinds(text: str) -> list[str]:
-    """Return the types of that."""
+    """Return the types of these objects."""
     return [each["type"] for each in changes(text)]
 
 
 def is_empty(etcd: Etcdctl) -> bool:
-    """Say whether nothing is left: neither keys nor leases."""
+    """Return whether etcd has neither keys below svc/ nor leases."""
     return not etcd.entries("svc/") and not etcd.leases()
 
 
 def children_of(pid: int) -> Sequence[int]:
-    """Return the processes whose parent is *pid*."""
+    """Return the child processes of *pid*."""
     return [each for each in pids() if parent_of(each) == pid]

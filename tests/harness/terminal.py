@@ -1,4 +1,4 @@
-"""The program on a terminal of its own."""
+"""Run the program on a terminal of its own."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .waiting import TIMEOUT
 
 __all__ = ["Terminal"]
 
-# Terminals are forked, and a fork beside gRPC's threads crashes in gRPC's own handlers more often
-# than not. It looks at this once, when it is imported, which is after this.
+# pexpect forks, and a fork beside gRPC's threads usually crashes in gRPC's fork handlers. gRPC
+# reads the variable once, when it is imported, which is later.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 
 class Terminal:
-    """Starts the program on a terminal; it asks *endpoints* unless told otherwise."""
+    """Start the program on a terminal, with *endpoints* as its default."""
 
     def __init__(self, endpoints: str) -> None:
         self._endpoints = endpoints
@@ -32,7 +32,7 @@ class Terminal:
         """Start ``etcdnaming ARGS`` on a terminal of *size* (lines, columns)."""
         program, *rest = command(*args)
         with warnings.catch_warnings():
-            # Forking beside grpc's threads is safe when the child does nothing but exec.
+            # A fork beside gRPC's threads is safe if the child only executes a program.
             warnings.simplefilter("ignore", DeprecationWarning)
             terminal = pexpect.spawn(
                 program,
@@ -46,6 +46,6 @@ class Terminal:
         return terminal
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the terminals, which sends SIGHUP."""
         for terminal in self._opened:
             terminal.close(force=True)

@@ -1,4 +1,4 @@
-"""When keys came and went, as etcdctl saw it."""
+"""Record when keys were put and deleted, as seen by etcdctl."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Moment", "Timeline"]
 
 
 class Moment(NamedTuple):
-    """That *key* was put or deleted; *at* is in seconds since the epoch."""
+    """The put or delete of a *key*; *at* is in seconds since the epoch."""
 
     at: float
     kind: str
@@ -25,7 +25,7 @@ class Moment(NamedTuple):
 
 
 class Timeline:
-    """All that happens to the keys of *etcd* from now on, as soon as etcdctl watch says it."""
+    """Record all changes of keys in *etcd*, from now on, with ``etcdctl watch``."""
 
     def __init__(self, etcd: Etcdctl) -> None:
         self.moments: list[Moment] = []
@@ -38,12 +38,12 @@ class Timeline:
         threading.Thread(target=self._read, daemon=True).start()
 
     def when(self, kind: str, key: str = "svc/e1", timeout: float = TIMEOUT) -> float:
-        """Return when *key* was last ``PUT`` or ``DELETE``d, once it was."""
+        """Wait for a ``PUT`` or ``DELETE`` of *key*, and return the time of the last one."""
         wait_until(lambda: self._found(kind, key), timeout)
         return self._found(kind, key)[-1].at
 
     def kinds(self, key: str = "svc/e1") -> list[str]:
-        """Return what has happened to *key*."""
+        """Return all changes of *key*."""
         return [each.kind for each in self.moments if each.key == key]
 
     def _found(self, kind: str, key: str) -> list[Moment]:

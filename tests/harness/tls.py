@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import trustme
@@ -41,8 +42,14 @@ class Certificates:
 
     def renew(self, *names: str) -> None:
         """Replace every file, the authorities included. *names* are those of the server."""
-        _issue(self.ca, {self.server: names or NAMES, self.client: ("client",)})
-        _issue(self.other_ca, {self.other_client: ("client",)})
+        self._authority = _authority(self.ca)
+        self.issue(self.server, *(names or NAMES))
+        self.issue(self.client, "client")
+        _issue(_authority(self.other_ca), self.other_client, "client")
+
+    def issue(self, pair: Pair, *names: str, days: tuple[int, int] = (-1, 1)) -> None:
+        """Replace *pair* by one that ``ca`` signed, valid in these days from now."""
+        _issue(self._authority, pair, *names, days=days)
 
 
 def secure_etcd(
@@ -74,10 +81,15 @@ def _pair(directory: Path, name: str) -> Pair:
     return Pair(directory / f"{name}.pem", directory / f"{name}.key")
 
 
-def _issue(path: Path, wanted: dict[Pair, tuple[str, ...]]) -> None:
+def _authority(path: Path) -> trustme.CA:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(path)
-    for pair, names in wanted.items():
-        leaf = authority.issue_cert(*names)
-        leaf.private_key_pem.write_to_path(pair.key)
-        pair.cert.write_bytes(b"".join(blob.bytes() for blob in leaf.cert_chain_pems))
+    return authority
+
+
+def _issue(authority: trustme.CA, pair: Pair, *names: str, days: tuple[int, int] = (-1, 1)) -> None:
+    now = datetime.now(timezone.utc)
+    begin, end = (now + timedelta(days=each) for each in days)
+    leaf = authority.issue_cert(*names, not_before=begin, not_after=end)
+    leaf.private_key_pem.write_to_path(pair.key)
+    pair.cert.write_bytes(b"".join(blob.bytes() for blob in leaf.cert_chain_pems))

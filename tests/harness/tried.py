@@ -6,6 +6,7 @@ import re
 import subprocess
 from collections.abc import Generator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,17 +16,21 @@ __all__ = ["Tried"]
 
 OURS = "etcdnaming"
 
+NO_PARAMETERS = SimpleNamespace(params={})
+
 
 class Tried:
     """
     A plugin that appends a line to *file* for each peer that a test of this run passed with.
 
     The peers are named by the marker ``against``; tests marked ``server`` are tried by ourselves.
+    Tests with a parameter *language* say what its clients do: such lines begin with ``xds``.
     """
 
     def __init__(self, file: Path, programs: Programs) -> None:
         self._file, self._programs = file, programs
         self._peers: set[str] = set()
+        self._behaviour: set[tuple[str, str]] = set()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -37,6 +42,9 @@ class Tried:
             self._peers |= {mark.args[0] for mark in item.iter_markers("against")}
             if item.get_closest_marker("server"):
                 self._peers.add(OURS)
+            if language := getattr(item, "callspec", NO_PARAMETERS).params.get("language"):
+                promise = item.name.partition("[")[0].removeprefix("test_").replace("_", " ")
+                self._behaviour.add((language.shown, promise))
         return report
 
     def pytest_sessionfinish(self) -> None:
@@ -45,6 +53,7 @@ class Tried:
         self._file.parent.mkdir(parents=True, exist_ok=True)
         with self._file.open("a", encoding="utf-8") as file:
             file.writelines(f"{version}\t{peer}\n" for peer in sorted(self._peers))
+            file.writelines(f"xds\t{who}\t{what}\n" for who, what in sorted(self._behaviour))
 
 
 def _version(etcd: Path) -> str:

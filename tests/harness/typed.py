@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping
 
@@ -62,7 +63,9 @@ class Typed:
         self._shell.send(keys)
         self._shell.sendcontrol("g")
         self._shell.expect(r"<([^<>]*)>")
-        line = self._shell.match.group(1)
+        match = self._shell.match
+        assert isinstance(match, re.Match)
+        line = match[1]
         self._shell.sendcontrol("u")
         return str(line)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import re
 import shutil
 import subprocess
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -23,13 +26,15 @@ from etcdnaming.xds.bootstrap import Bootstrap, bootstrap
 from etcdnaming.xds.bridge.server import STREAM
 from etcdnaming.xds.names import Kind
 
+from .backends import method
 from .etcdctl import Etcdctl
+from .examples import EXAMPLES
 from .process import Process, Spawn
 from .waiting import TIMEOUT, listens, wait_until
 
 __all__ = ["Ads", "Bridge", "Call", "Caller", "Language", "Xds", "addresses"]
 
-CLIENTS = Path(__file__).parent.parent / "interop" / "xds"
+CLIENTS = EXAMPLES / "xds"
 
 
 class Language(NamedTuple):
@@ -38,9 +43,22 @@ class Language(NamedTuple):
     name: str
     version: str = ""
 
+    @property
+    def shown(self) -> str:
+        """What people call it, with the version of its gRPC."""
+        if self.name == "go":
+            found = re.search(r"google.golang.org/grpc v(\S+)", (CLIENTS / "go/go.mod").read_text())
+            return f"Go {found[1] if found else ''}"
+        if self.name == "node":
+            package = json.loads((CLIENTS / "node" / "package.json").read_text())
+            return f"Node {package['dependencies']['@grpc/grpc-js-xds']}"
+        return f"{self.name.title()} {self.version}".strip()
+
     def command(self) -> list[str]:
         """Return what runs its client, which is built if it was not."""
-        return list(_BUILD[self.name](self.version))
+        with (CLIENTS / f".{self.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # another worker of the tests may build it, too
+            return list(_BUILD[self.name](self.version))
 
 
 class Call(NamedTuple):
@@ -218,7 +236,8 @@ class Xds:
         file.write_text(bootstrap(wanted))
         environment = {**os.environ, "GRPC_XDS_BOOTSTRAP": str(file), **(env or {})}
         words = [target, str(interval)]
-        ordered = [*args, *words] if language.name == "go" else [*words, *args]
+        options = ["-method", method("Who"), *args]  # of those given twice the last one counts
+        ordered = [*options, *words] if language.name == "go" else [*words, *options]
         caller = Caller(Process([*before, *language.command(), *ordered], environment))
         self._stack.callback(caller.close)
         return caller
@@ -240,7 +259,8 @@ class Ads:
         self._requests: deque[bytes | None] = deque()
         self._ready = threading.Condition()
         self._node = xds.Node(id="bare", user_agent_name=agent, locality=xds.Locality(zone=zone))
-        self.call = self._channel.stream_stream(STREAM)(self._sent(), wait_for_ready=True)
+        ads: Any = self._channel.stream_stream(STREAM)
+        self.call = ads(self._sent(), wait_for_ready=True)
         self._received: deque[xds.DiscoveryResponse] = deque()
         self._nonces: dict[Kind, tuple[str, str]] = {}
         self._names: dict[Kind, Sequence[str]] = {}
@@ -328,8 +348,6 @@ def addresses(response: xds.DiscoveryResponse) -> dict[str, list[str]]:
 
 
 def _python(version: str) -> Sequence[str]:
-    import sys
-
     return [sys.executable, str(CLIENTS / "python" / "client.py")]
 
 

@@ -1,3 +1,3 @@
-"""Keep pytest, which looks for doctests in every file, from importing what are programs."""
+"""Keep pytest from importing these programs when it looks for doctests."""
 
 collect_ignore_glob = ["*.py"]

@@ -1,4 +1,4 @@
-"""Each signal that comes before the command has begun, and right after, reaches it."""
+"""Check that signals reach a command before, while and right after it starts."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from etcdnaming.process import Exited, Signalled, Supervisor
 SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 
-def status(*, ours: int = 0, launchers: int = 0, commands: int = 0) -> int:
-    """Return how a command ends when these signals come to us, its launcher, it. 0 is none."""
+def status(*, to_us: int = 0, to_launcher: int = 0, to_command: int = 0) -> int:
+    """Return the status of a command after these signals (0: none)."""
     launcher = supervisor.launcher()
-    os.kill(launcher.pid, launchers)
-    os.kill(os.getpid(), ours)
+    os.kill(launcher.pid, to_launcher)
+    os.kill(os.getpid(), to_us)
     command = launcher.run(["sleep", "60"], os.environ)
-    command.signal(commands)
+    command.signal(to_command)
     while not isinstance(event := supervisor.wait(), Exited):
         if isinstance(event, Signalled):
             command.signal(event.number)
@@ -26,10 +26,10 @@ def status(*, ours: int = 0, launchers: int = 0, commands: int = 0) -> int:
 
 supervisor = Supervisor()
 for each in SIGNALS:
-    assert status(ours=each) == -each
-    assert status(launchers=each) == -each  # a Ctrl-C may find it in our group, for example
-    assert status(commands=each) == -each
+    assert status(to_us=each) == -each
+    assert status(to_launcher=each) == -each  # such as a Ctrl-C while it is in this group
+    assert status(to_command=each) == -each
 
-# A stop would not let anybody say that the command has begun.
+# Stop signals are discarded: a stopped launcher could not report that the command has started.
 for each in (signal.SIGTSTP, signal.SIGTTIN):
-    assert status(launchers=each, commands=signal.SIGTERM) == -signal.SIGTERM
+    assert status(to_launcher=each, to_command=signal.SIGTERM) == -signal.SIGTERM

@@ -1,4 +1,4 @@
-"""Run 200 short commands, and have as many descriptors, threads and children as before."""
+"""Check that 200 short commands leave no descriptor, thread or child behind."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ AT_A_TIME = 10
 
 
 def run() -> None:
-    """Run some commands, beside each other."""
+    """Run some commands in parallel."""
     launchers = [supervisor.launcher(output=1) for _ in range(AT_A_TIME)]
     for each in launchers:
         each.run(["true"], os.environ)
@@ -21,17 +21,17 @@ def run() -> None:
         assert event.status == 0
 
 
-def held() -> tuple[int, int]:
-    """Return the number of our descriptors and of our threads."""
+def resources() -> tuple[int, int]:
+    """Return the number of descriptors and of threads."""
     return len(os.listdir("/dev/fd")), threading.active_count()  # noqa: PTH208
 
 
 supervisor = Supervisor()
 run()
-before = held()
+before = resources()
 for _ in range(19):
     run()
-assert held() == before
+assert resources() == before
 try:
     raise AssertionError(os.waitpid(-1, os.WNOHANG))
 except ChildProcessError:

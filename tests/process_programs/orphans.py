@@ -1,5 +1,5 @@
 """
-Leave many orphans to our parent; print how many it adopted, and how many of them it left unreaped.
+Leave many orphans; print how many the parent adopted, and how many of them it did not reap.
 
     python orphans.py COUNT
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def leave_orphan(report: int) -> None:
-    """Fork twice; the second one writes the id of its new parent into *report*."""
+    """Fork twice; the second child writes the ID of its new parent to *report*."""
     middle = os.fork()
     if middle:
         os.waitpid(middle, 0)
@@ -27,13 +27,13 @@ def leave_orphan(report: int) -> None:
 
 
 def zombies(parent: int) -> int:
-    """Return how many dead children *parent* has not reaped."""
+    """Return how many exited children *parent* has not reaped."""
     found = 0
     for file in Path("/proc").glob("[0-9]*/stat"):
         try:
             state, of, *_ = file.read_text().rpartition(")")[2].split()
         except OSError:
-            continue  # it is gone
+            continue  # the process has exited
         found += state == "Z" and int(of) == parent
     return found
 
@@ -45,7 +45,7 @@ os.close(writer)
 with open(reader) as reports:
     parents = [int(line) for line in reports]
 deadline = time.monotonic() + 10
-# Not counted again: it may have other children, one of which has just ended.
+# No exact count afterwards: the parent may have other children, which exit at any time.
 while (left := zombies(os.getppid())) and time.monotonic() < deadline:
     time.sleep(0.01)
 sys.stdout.write(f"{parents.count(os.getppid())} adopted, {left} left\n")

@@ -1,4 +1,4 @@
-"""What can't be run, and launchers that run nothing."""
+"""Check commands that can't be executed, and launchers that run nothing."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from etcdnaming.process import Command, Supervisor
 
 
-def refusal(run: Callable[..., Command], argv: Sequence[str]) -> OSError | ValueError:
-    """Return why *argv* did not begin."""
+def start_error(run: Callable[..., Command], argv: Sequence[str]) -> OSError | ValueError:
+    """Return the error of starting *argv*."""
     try:
         run(argv, os.environ)
     except (OSError, ValueError) as exc:
@@ -20,7 +20,7 @@ def refusal(run: Callable[..., Command], argv: Sequence[str]) -> OSError | Value
 
 
 def nothing_is_left() -> bool:
-    """Return, when our only child has ended, whether `Supervisor.wait` reaps it."""
+    """Wait for the exit of the only child; return whether `Supervisor.wait` reaps it."""
     os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
     assert supervisor.wait(0) is None
     try:
@@ -32,24 +32,24 @@ def nothing_is_left() -> bool:
 
 supervisor = Supervisor()
 
-missing = refusal(supervisor.launcher().run, ["no-such-program", "x"])
+missing = start_error(supervisor.launcher().run, ["no-such-program", "x"])
 assert isinstance(missing, FileNotFoundError)
 assert str(missing) == "[Errno 2] No such file or directory: 'no-such-program'"
 assert nothing_is_left()
 
-directory = refusal(supervisor.launcher().run, ["/"])
+directory = start_error(supervisor.launcher().run, ["/"])
 assert isinstance(directory, PermissionError)
 assert nothing_is_left()
 
-long = refusal(supervisor.launcher().run, ["echo", *["x" * 1000] * 10_000])
+long = start_error(supervisor.launcher().run, ["echo", *["x" * 1000] * 10_000])
 assert isinstance(long, OSError)
 assert long.errno == errno.E2BIG
 assert nothing_is_left()
 
-assert isinstance(refusal(supervisor.launcher().run, ["echo", "\0"]), ValueError)
+assert isinstance(start_error(supervisor.launcher().run, ["echo", "\0"]), ValueError)
 assert nothing_is_left()
 
-nameless = refusal(lambda argv, _: supervisor.launcher().run(argv, {"": "x"}), ["echo"])
+nameless = start_error(lambda argv, _: supervisor.launcher().run(argv, {"": "x"}), ["echo"])
 assert isinstance(nameless, OSError)
 assert nameless.errno == errno.EINVAL
 assert nothing_is_left()
@@ -62,7 +62,7 @@ for reaped in (False, True):
     os.kill(launcher.pid, signal.SIGKILL)
     if reaped:
         assert nothing_is_left()
-    killed = refusal(launcher.run, ["echo", "x" * 100_000])
+    killed = start_error(launcher.run, ["echo", "x" * 100_000])
     assert isinstance(killed, OSError)
-    assert killed.strerror == "it was killed before it began"
+    assert killed.strerror == "killed before it started"
     assert reaped or nothing_is_left()

@@ -1,4 +1,4 @@
-"""Run commands while gRPC is at work in many threads, then end as the last one ends."""
+"""Run commands while many threads use gRPC, then exit with the code of the last one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from etcdnaming.process import Exited, Supervisor
 supervisor = Supervisor()
 first = supervisor.launcher()
 
-import grpc  # noqa: E402 - as late as in the program itself
+import grpc  # noqa: E402 - after the supervisor, as in the program
 
 
 def serve() -> tuple[grpc.Server, str]:
@@ -26,15 +26,15 @@ def serve() -> tuple[grpc.Server, str]:
     return server, f"127.0.0.1:{port}"
 
 
-def call_again_and_again(channel: grpc.Channel) -> None:
-    """Keep gRPC busy until the end."""
+def call_forever(channel: grpc.Channel) -> None:
+    """Keep gRPC busy."""
     echo: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/test/echo")
     while True:
         echo(b"x")
 
 
 def output_of(*argv: str) -> bytes:
-    """Return what a command in the background printed."""
+    """Return the output of a command in the background."""
     reader, writer = os.pipe()
     command = supervisor.launcher(output=writer).run(argv, os.environ)
     os.close(writer)
@@ -49,10 +49,10 @@ def output_of(*argv: str) -> bytes:
 server, address = serve()
 channel = grpc.insecure_channel(address)
 for _ in range(20):
-    threading.Thread(target=call_again_and_again, args=(channel,)).start()
+    threading.Thread(target=call_forever, args=(channel,)).start()
 for number in range(15):
     assert output_of("echo", str(number)) == b"%d\n" % number
 first.run(sys.argv[1:], os.environ)
 event = supervisor.wait(10)
 assert isinstance(event, Exited)
-os._exit(event.exit_code)  # at once: what gRPC says when it is closed is not of interest
+os._exit(event.exit_code)  # at once: messages of gRPC at its shutdown do not matter

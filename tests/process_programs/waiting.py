@@ -1,4 +1,4 @@
-"""How `Supervisor.wait` waits: for as long as it should, and no longer."""
+"""Check that `Supervisor.wait` returns when it should, and not before."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from etcdnaming.process import Event, Signalled, Supervisor
 
 
 def timed(timeout: float | None) -> tuple[Event | None, float]:
-    """Return what came, and after how many seconds."""
+    """Return the event, and the seconds it took."""
     begin = time.monotonic()
     event = supervisor.wait(timeout)
     return event, time.monotonic() - begin
@@ -33,7 +33,7 @@ assert event is None
 assert seconds < 5
 
 supervisor.wake()
-event, seconds = timed(1e9)  # longer than poll can
+event, seconds = timed(1e9)  # longer than poll accepts
 assert event is None
 assert seconds < 5
 
@@ -42,14 +42,14 @@ event, seconds = timed(None)
 assert event == Signalled(signal.SIGUSR1)
 assert seconds < 5
 
-# More than what wakes us can hold.
+# More than the wake-up pipe can hold.
 for _ in range(70_000):
     supervisor.wake()
 sent = {signal.SIGHUP, signal.SIGTERM, signal.SIGUSR2}
 for each in sent:
     os.kill(os.getpid(), each)
-heard = [supervisor.wait(10) for _ in sent]
-assert {event.number for event in heard if isinstance(event, Signalled)} == sent
+received = [supervisor.wait(10) for _ in sent]
+assert {event.number for event in received if isinstance(event, Signalled)} == sent
 assert supervisor.wait(10) is None
 event, seconds = timed(0.2)
 assert event is None

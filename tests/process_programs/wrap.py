@@ -1,9 +1,9 @@
 """
-Run a command, pass every signal on to it, and end as it ends.
+Run a command, forward all signals to it, and return its exit code.
 
     python wrap.py [--on-demand] COMMAND ARGUMENTS...
 
-With --on-demand, the command gets the terminal when it uses it.
+With --on-demand, the command gets the terminal when it first uses it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from etcdnaming.process import Exited, Signalled, Supervisor
 
 
 def main(argv: list[str]) -> int:
-    """Return what a shell would say of *argv*."""
+    """Return the exit code of *argv*, as a shell does."""
     supervisor = Supervisor()
     on_demand = argv[:1] == ["--on-demand"]
     try:

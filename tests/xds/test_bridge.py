@@ -21,7 +21,7 @@ from harness.waiting import listens
 from harness.xds import Bridge, Language, Xds, addresses
 
 from etcdnaming import Client
-from etcdnaming.probing.health import trouble_with_health
+from etcdnaming.probing import check_grpc_health
 from etcdnaming.sandbox import free_port
 from etcdnaming.xds.names import Kind
 
@@ -332,11 +332,19 @@ def test_mutual_tls_lets_in_only_clients_of_the_ca(
         language, bridge.address, TARGET, ca=ca, cert=str(client.cert), key=str(client.key)
     )
     caller.wait_for(backend.addr)
-    for files in ({}, {"cert": str(other.cert), "key": str(other.key)}):
-        refused = xds.call(
-            language, bridge.address, TARGET, "-calls", "1", "-deadline", "5", ca=ca, **files
-        )
-        assert refused.finish()[0].error
+    once = ("-calls", "1", "-deadline", "5")
+    unknown = xds.call(language, bridge.address, TARGET, *once, ca=ca)
+    foreign = xds.call(
+        language,
+        bridge.address,
+        TARGET,
+        *once,
+        ca=ca,
+        cert=str(other.cert),
+        key=str(other.key),
+    )
+    assert unknown.finish()[0].error
+    assert foreign.finish()[0].error
     assert len(bridge.json("/streams")["streams"]) == 1
 
 
@@ -439,7 +447,8 @@ def test_signal_sends_the_clients_away(xds: Xds) -> None:
     stream.ask(Kind.LISTENER, "foo/svc")
     stream.get()
     with grpc.insecure_channel(bridge.address) as channel:
-        health = channel.unary_stream("/grpc.health.v1.Health/Watch")(b"", timeout=60)
+        watch: Any = channel.unary_stream("/grpc.health.v1.Health/Watch")
+        health = watch(b"", timeout=60)
         assert next(health) == b"\x08\x01"
         begun = time.monotonic()
         bridge.process.signal(signal.SIGTERM)
@@ -471,9 +480,9 @@ def test_second_signal_skips_the_waiting(xds: Xds) -> None:
 
 def test_health_is_that_of_grpc(bridge: Bridge) -> None:
     """Of the whole, and of its service; no other is known."""
-    assert trouble_with_health(bridge.address, "", 10) == ""
-    assert trouble_with_health(bridge.address, ADS, 10) == ""
-    assert "NOT_FOUND" in trouble_with_health(bridge.address, "other", 10)
+    assert check_grpc_health(bridge.address, "", 10) == ""
+    assert check_grpc_health(bridge.address, ADS, 10) == ""
+    assert "NOT_FOUND" in check_grpc_health(bridge.address, "other", 10)
 
 
 def test_pages_show_who_has_what(xds: Xds, bridge: Bridge, service: Service, etcd: Etcd) -> None:
@@ -629,7 +638,7 @@ def test_bridge_goes_on_when_its_log_is_closed(etcd: Etcd, service: Service) -> 
         process.stderr.close()
         wait_until(lambda: listens(f"127.0.0.1:{port}"), 30)
         service.add("10.0.0.1")
-        assert trouble_with_health(f"127.0.0.1:{port}", "", 10) == ""
+        assert check_grpc_health(f"127.0.0.1:{port}", "", 10) == ""
     finally:
         process.kill()
         process.wait()

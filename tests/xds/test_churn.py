@@ -32,7 +32,7 @@ def python(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         return Path(sys.executable)
     venv = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-    pip = [venv / "bin" / "pip", "install", "--quiet", f"grpcio=={request.param}"]
+    pip = [str(venv / "bin" / "pip"), "install", "--quiet", f"grpcio=={request.param}"]
     subprocess.run(pip, check=True)
     return venv / "bin" / "python"
 
@@ -42,7 +42,7 @@ def test_channels_that_come_and_go_lose_no_call(
 ) -> None:
     """In one process, from several threads."""
     times = 400 if python == Path(sys.executable) else 3200
-    answers = {}
+    answers: dict[int, str] = {}
     for n in range(24):
         answers[n] = backends().addr if n < 4 else answers[n % 4]
         Service(client, f"foo/svc-{n}").add(answers[n])
@@ -52,7 +52,7 @@ def test_channels_that_come_and_go_lose_no_call(
     targets = [f"xds:///foo/svc-{n}={addr}" for n, addr in answers.items()]
 
     done = subprocess.run(
-        [python, CHURN, str(times), *targets],
+        [str(python), str(CHURN), str(times), *targets],
         env={**os.environ, "GRPC_XDS_BOOTSTRAP": str(file)},
         capture_output=True,
         text=True,

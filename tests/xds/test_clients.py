@@ -6,7 +6,7 @@ import time
 
 import pytest
 from harness import Etcd, wait_until
-from harness.backends import Backends
+from harness.backends import Backends, method
 from harness.xds import Bridge, Language, Xds, addresses
 
 from etcdnaming import Client, Endpoint, EndpointManager, Update
@@ -87,7 +87,7 @@ def test_call_in_flight_to_a_removed_endpoint_completes(
     leaves, stays = backends(), backends()
     service.add(leaves)
     caller = xds.call(
-        language, bridge.address, TARGET, "-calls", "1", "-method", "Slow", "-body", "2"
+        language, bridge.address, TARGET, "-calls", "1", "-method", method("Slow"), "-body", "2"
     )
     assert leaves.first.wait(30)
     service.add(stays)
@@ -162,6 +162,21 @@ def test_weights_are_the_shares_of_calls(
     assert 260 <= found[heavy.addr] <= 340, found
     assert not found[none.addr]
     assert caller.errors == []
+
+
+def test_calls_are_retried_where_the_bridge_says_so(
+    xds: Xds, language: Language, service: Service, backends: Backends
+) -> None:
+    """UNAVAILABLE is sent again, so many times; without it the call fails."""
+    retried, failing = backends(), backends()
+    service.add(retried)
+    once = ("-calls", "1", "-method", method("Flaky"))  # its third answer is the first good one
+    [call] = xds.call(language, xds.bridge("foo", "--retry=3").address, TARGET, *once).finish()
+    assert (call.answer, call.error) == ("3", "")
+    service.add(failing)
+    service.remove(retried)
+    [call] = xds.call(language, xds.bridge("foo").address, TARGET, *once).finish()
+    assert "UNAVAILABLE" in call.error.upper()
 
 
 def test_draining_endpoint_gets_no_new_calls(

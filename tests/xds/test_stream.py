@@ -218,7 +218,7 @@ class World:
         self.effective[kind] = wanted
         added = wanted - before if nonce else wanted
         if kind in WHOLE:
-            expected = wanted if added or not nonce else None
+            expected = set(wanted) if added or not nonce else None
         else:
             expected = {
                 name for name in added if self.source.resource(kind, name, xds.Node()) is not None

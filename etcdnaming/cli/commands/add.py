@@ -11,7 +11,8 @@ from ...errors import EtcdnamingError, OutcomeUnknownError
 from ...model import JSON, Condition, Endpoint, Update
 from .. import stderr
 from ..app import App, pass_app
-from ..grammar.options import (
+from ..click_extension.command import Command
+from ..options import (
     FORCE,
     KEY,
     LEASE,
@@ -23,9 +24,8 @@ from ..grammar.options import (
     metadata_options,
     target_option,
 )
-from ..grammar.tree import Command
 from ..output.spelling import lease_id
-from ..updates.endpoint import check, settle
+from ..updates.endpoint import check, complete
 
 __all__ = ["command"]
 
@@ -38,24 +38,38 @@ Store an endpoint.
 $ etcdnaming add foo/bar/svc/e1 --addr 1.2.3.4:80 --metadata zone-a
 OK
 
-A KEY that ends in / is completed with the address. An address without a host, as :80, gets
-the one by which this machine reaches etcd.
+A KEY that ends in "/" is completed with the address. If the host is omitted (":80"), this
+machine's IP towards etcd is used.
 """
 
 
 @click.command(cls=Command, exclusive=EXCLUSIVE, help=HELP)
 @click.argument("key", type=KEY)
-@click.option("--addr", type=TEXT, required=True, metavar="HOST:PORT", help="What clients dial.")
+@click.option(
+    "--addr", type=TEXT, required=True, metavar="HOST:PORT", help="Address that clients dial."
+)
 @metadata_options
-@click.option("--lease", type=LEASE, metavar="HEX", help="Hang it on this lease; 0 is none.")
-@flag("--no-lease", "Take it off its lease; by default it stays where it is.")
-@click.option("--ttl", type=TTL, metavar="TIME", help="Hang it on a new lease of 30s, 5m, ...")
-@flag("--if-absent", "Only if there is no such KEY.")
-@click.option("--if-mod-rev", type=REVISION, metavar="N", help="Only if KEY was last changed at N.")
-@flag("--prev-kv", "Print what KEY held before.")
+@click.option(
+    "--lease", type=LEASE, metavar="HEX", help="Attach to this lease ID (hex); 0 means no lease."
+)
+@flag("--no-lease", "Detach from its lease. Default: keep the current lease.")
+@click.option(
+    "--ttl",
+    type=TTL,
+    metavar="TIME",
+    help="Attach to a new lease with this TTL. Nothing renews it.",
+)
+@flag("--if-absent", "Only if KEY does not exist.")
+@click.option(
+    "--if-mod-rev",
+    type=REVISION,
+    metavar="N",
+    help="Only if KEY was last modified at revision N; 0: if it does not exist.",
+)
+@flag("--prev-kv", "Print the previous value of KEY.")
 @target_option
 @FORCE
-@flag("--dry-run", "Only print what would be done.")
+@flag("--dry-run", "Print what would be stored, without storing it.")
 @pass_app
 def command(
     app: App,
@@ -79,13 +93,13 @@ def command(
     check(update, target, force=force)
     revision = 0 if if_absent else if_mod_rev
     if dry_run:
-        update = settle(update, app.local_address)
+        update = complete(update, app.local_address)
         if ttl is not None:
-            stderr.say(f"on a new lease with TTL({ttl}s)")
+            stderr.say(f"would be attached to a new lease with TTL({ttl}s)")
         printer.plan([update], _conditions(update, revision))
         return
     with app.time_limit():
-        update = settle(update, app.local_address)
+        update = complete(update, app.local_address)
         with _on_new_lease(app, update, ttl) as update:
             result = app.update([update], _conditions(update, revision), previous=prev_kv)
     printer.added(result, prev_kv)
@@ -104,18 +118,18 @@ def _on_new_lease(app: App, update: Update, ttl: int | None) -> Iterator[Update]
     try:
         yield update._replace(lease=lease.id)
     except OutcomeUnknownError:
-        # If it was applied, revoking the lease would delete the endpoint, and with it what was
-        # stored at the key before.
-        stderr.warn(f"lease {lease_id(lease.id)} with TTL({lease.ttl}s) is left to expire")
+        # If the update was applied, revoking the lease would delete the endpoint, although the
+        # previous value of the key is lost already.
+        stderr.warn(f"lease {lease_id(lease.id)} with TTL({lease.ttl}s) remains until it expires")
         raise
     except EtcdnamingError:
-        _give_back(app, lease.id)
+        _revoke(app, lease.id)
         raise
     stderr.say(f"lease {lease_id(lease.id)} granted with TTL({lease.ttl}s)")
 
 
-def _give_back(app: App, lease: int) -> None:
+def _revoke(app: App, lease: int) -> None:
     try:
         app.client().lease_revoke(lease)
     except EtcdnamingError as exc:
-        stderr.warn(f"lease {lease_id(lease)} is left to expire: {exc}")
+        stderr.warn(f"lease {lease_id(lease)} remains until it expires: {exc}")

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import click
 
+from ..click_extension.command import Command
 from ..completion.shells import SHELLS, script
-from ..grammar.tree import Command
 from ..output.stdout import write
 
 __all__ = ["command"]
 
 
 HELP = """
-Print what makes a shell complete our words.
+Print the shell completion script.
 
 $ eval "$(etcdnaming completion bash)"
 $ etcdnaming completion fish | source
 
-Targets and keys are completed from etcd, within a second or not at all.
+Targets and keys are completed from etcd, if it answers within a second.
 """
 
 

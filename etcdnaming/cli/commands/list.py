@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import islice
+from typing import NamedTuple
+
 import click
 
-from ...model import Listing
+from ...errors import EtcdError
+from ...model import Keys, Listing, Services
 from .. import stderr
 from ..app import App, pass_app
+from ..click_extension.command import Command
 from ..failures import InputError, NotFoundError
-from ..following.notes import unreadable
-from ..grammar.options import REVISION, TARGET, TARGET_SLASH, flag
-from ..grammar.tree import Command
+from ..options import REVISION, TARGET, TARGET_SLASH, flag
 from ..output.printers import Printer
-from ..query import Query
+from ..output.spelling import unreadable
 
 __all__ = ["command"]
 
 EXCLUSIVE = (
     ("target", "services"),
     ("services", "keys_only", "addrs_only", "count_only"),
-    # Nothing can be said about values that are not read.
+    # These don't read values, so they can't check them.
     *((name, "strict") for name in ("services", "keys_only", "count_only")),
-    # A limit says how many keys are read, so nobody could tell what was left out.
+    # A limit bounds the keys that are read, so these results would be wrong without a warning.
     *((name, "limit") for name in ("services", "count_only", "no_lease")),
     ("services", "no_lease"),
 )
+
+MAX_TTL_REQUESTS = 100
+"""Leases whose remaining time is requested; each needs a request of its own."""
 
 
 HELP = """
@@ -37,26 +44,26 @@ foo/bar/svc/e1  1.2.3.4:80  {"zone":"a"}
 
 @click.command(cls=Command, exclusive=EXCLUSIVE, help=HELP)
 @click.argument("target", type=TARGET, required=False, metavar="TARGET")
-@flag("--keys-only", "Only the keys; values are not read.")
-@flag("--addrs-only", "Only the addresses.")
-@flag("--count-only", "Only the number of keys.")
+@flag("--keys-only", "Print only the keys, without reading values.")
+@flag("--addrs-only", "Print only the addresses.")
+@flag("--count-only", "Print only the number of keys.")
 @click.option(
     "--services",
     type=TARGET_SLASH,
     metavar="PREFIX/",
-    help="Instead, the targets under PREFIX/ and the number of keys of each.",
+    help="List services under PREFIX/ with key counts.",
 )
-@flag("--no-lease", "Only what no lease will ever remove.")
-@click.option("--limit", type=REVISION, metavar="N", help="Read N keys at most.")
-@click.option("--rev", type=REVISION, metavar="N", help="As it was at revision N.")
+@flag("--no-lease", "Only permanent endpoints (no lease).")
+@click.option("--limit", type=REVISION, metavar="N", help="Read at most N keys.")
+@click.option("--rev", type=REVISION, metavar="N", help="List the endpoints as of revision N.")
 @click.option(
     "--consistency",
     type=click.Choice(["l", "s"]),
     default="l",
-    help="l: linearizable, the default. s: serializable, what one member knows.",
+    help="Linearizable (l, the default) or serializable (s) read.",
 )
-@flag("--strict", "Fail if a value can't be read.")
-@flag("--fail-if-empty", "Fail if there is nothing to list.")
+@flag("--strict", "Fail if a value is not an endpoint.")
+@flag("--fail-if-empty", "Fail if nothing is found.")
 @pass_app
 def command(
     app: App,
@@ -78,60 +85,101 @@ def command(
     if where is None:
         raise click.UsageError("Missing argument 'TARGET', or --services PREFIX/")
     printer = app.printer()
-    query = Query(
-        app,
-        revision=rev or 0,
-        limit=limit or 0,
-        serializable=consistency == "s",
-        no_lease=no_lease,
-    )
+    query = _Query(app, where, rev or 0, limit or 0, consistency == "s", no_lease)
     with app.time_limit():
         if services is not None:
-            number = _services(printer, query, where)
+            found = query.services()
+            printer.services(found)
+            number = len(found.counts)
         elif count_only:
-            number = _count(printer, query, where)
+            counted = query.key_count()
+            printer.count(counted)
+            number = counted.count
         elif keys_only:
-            number = _keys(printer, query, where)
+            listed = query.keys(leases=printer.wants_leases)
+            printer.keys(listed)
+            number = len(listed.keys)
         else:
-            number = _endpoints(printer, query, where, addrs_only=addrs_only, strict=strict)
+            number = _list_endpoints(printer, query, addrs_only=addrs_only, strict=strict)
     if fail_if_empty and not number:
-        raise NotFoundError(f"nothing under {where}/")
+        raise NotFoundError(f"nothing found under {where}/")
 
 
-def _services(printer: Printer, query: Query, prefix: str) -> int:
-    found = query.services(prefix)
-    printer.services(found)
-    return len(found.counts)
-
-
-def _count(printer: Printer, query: Query, target: str) -> int:
-    found = query.count(target)
-    printer.count(found)
-    return found.count
-
-
-def _keys(printer: Printer, query: Query, target: str) -> int:
-    found = query.keys(target, leases=printer.wants_leases)
-    printer.keys(found)
-    return len(found.keys)
-
-
-def _endpoints(
-    printer: Printer, query: Query, target: str, *, addrs_only: bool, strict: bool
-) -> int:
-    listing = query.listing(target)
-    _tell_invalid(listing, strict=strict)
-    if addrs_only:
-        printer.addrs(listing)
-    else:
-        remaining = query.remaining(listing) if printer.wants_remaining else {}
-        printer.listing(listing, remaining)
-    return len(listing.endpoints)
-
-
-def _tell_invalid(listing: Listing, *, strict: bool) -> None:
+def _list_endpoints(printer: Printer, query: _Query, *, addrs_only: bool, strict: bool) -> int:
+    listing = query.listing()
     reasons = [*map(unreadable, listing.invalid)]
     if reasons and strict:
         raise InputError("; ".join(reasons))
     for reason in reasons:
         stderr.warn(reason)
+    if addrs_only:
+        printer.addrs(listing)
+    else:
+        printer.listing(listing, query.remaining(listing) if printer.wants_remaining else {})
+    return len(listing.endpoints)
+
+
+class _Query(NamedTuple):
+    """
+    The requests for *target*; *limit* is the maximum number of keys (0: no limit).
+
+    *revision* 0 is the current one. *no_lease* leaves out keys with a lease; it can't be combined
+    with a limit.
+    """
+
+    app: App
+    target: str
+    revision: int
+    limit: int
+    serializable: bool
+    no_lease: bool
+
+    def services(self) -> Services:
+        """Return the targets under the target."""
+        client = self.app.client()
+        from ...endpoints.manager import services  # gRPC is imported by `client`
+
+        return services(client, self.target, revision=self.revision, serializable=self.serializable)
+
+    def key_count(self) -> Keys:
+        """Return the number of keys under the target."""
+        if self.no_lease:
+            return self.keys(leases=True)
+        manager = self.app.manager(self.target)
+        return manager.count(revision=self.revision, serializable=self.serializable)
+
+    def keys(self, *, leases: bool) -> Keys:
+        """Return the keys under the target, with their leases if *leases* is set."""
+        found = self.app.manager(self.target).list_keys(
+            revision=self.revision,
+            limit=self.limit,
+            serializable=self.serializable,
+            leases=leases or self.no_lease,
+        )
+        if not self.no_lease:
+            return found
+        kept = [each for each in found.keys if not each.lease]
+        return found._replace(keys=kept, count=len(kept))
+
+    def listing(self) -> Listing:
+        """Return the endpoints of the target."""
+        found = self.app.manager(self.target).list(
+            revision=self.revision, limit=self.limit, serializable=self.serializable
+        )
+        if not self.no_lease:
+            return found
+        kept = [each for each in found.endpoints if not each.lease]
+        invalid = [each for each in found.invalid if not each.lease]
+        return found._replace(endpoints=kept, invalid=invalid, count=len(kept) + len(invalid))
+
+    def remaining(self, listing: Listing) -> Mapping[int, int]:
+        """Return the remaining seconds of the first leases in *listing*, by lease ID."""
+        client = self.app.client()
+        leases = dict.fromkeys(each.lease for each in listing.endpoints if each.lease)
+        remaining: dict[int, int] = {}
+        try:
+            for lease in islice(leases, MAX_TTL_REQUESTS):
+                remaining[lease] = client.lease_time_to_live(lease)
+        except EtcdError:
+            pass  # the endpoints are the result; an unknown time is shown as "-"
+        return remaining

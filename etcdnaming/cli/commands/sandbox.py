@@ -12,23 +12,24 @@ from ...sandbox import Sandbox
 from .. import stderr
 from ..app import App, pass_app
 from ..child import environment, run
-from ..grammar.tree import Command
+from ..click_extension.command import Command
 from ..signals import unwinding
 
 __all__ = ["command"]
 
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 HELP = """
-Run a command, or a shell, with a throwaway etcd.
+Run a command or a shell with a temporary etcd.
 
 $ etcdnaming sandbox -- sh -c 'etcdctl put foo bar && etcdctl get foo'
 OK
 foo
 bar
 
-CMD sees this etcd in its environment, and no other. When it ends, everything is gone.
+Environment variables in CMD point etcdctl and etcdnaming to this etcd only. When CMD exits, etcd
+and its data are removed.
 """
 
 
@@ -40,11 +41,11 @@ def command(app: App, cmd: Sequence[str]) -> int:
     if app.flags.keys() - {"debug"}:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in app.flags)
         raise click.UsageError(
-            f"{flags}: not for the sandbox: its etcd is its own, and its output CMD's"
+            f"{flags}: not supported: the sandbox starts its own etcd and prints only CMD's output"
         )
-    with unwinding(*ENDING), Sandbox() as sandbox:
+    with unwinding(*END_SIGNALS), Sandbox() as sandbox:
         if not cmd:
             shell = os.environ.get("SHELL") or "/bin/sh"
-            stderr.say(f"etcd is at {sandbox.endpoint}; leave with exit, and it is gone")
+            stderr.say(f"etcd runs at {sandbox.endpoint}; exit the shell to remove it")
             cmd = [shell]
         return run(cmd, sandbox.environment(environment()))

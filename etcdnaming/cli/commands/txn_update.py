@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import signal
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import chain, islice
 
 import click
 
 from ...endpoints.folding import fold
-from ...errors import ConditionFailedError, TooManyOperationsError
+from ...errors import ConditionFailedError, OutcomeUnknownError, TooManyOperationsError
 from ...model import Condition, Update, UpdateResult
 from .. import stderr
 from ..app import App, pass_app
-from ..files import name_of, read_bytes
-from ..grammar.options import FORCE, KEY, LEASE, POSITIVE, flag, target_option
-from ..grammar.parsed import FILE
+from ..click_extension.param_type import FILE
+from ..files import display_name, read_bytes
+from ..options import FORCE, KEY, LEASE, POSITIVE, flag, target_option
 from ..output.printers import Printer
 from ..output.spelling import lease_id
-from ..updates.batches import in_batches
-from ..updates.endpoint import check, check_place, settle
+from ..signals import unwinding
+from ..updates.endpoint import check, check_place, complete
 from ..updates.file import parse
 from ..updates.options import ADD, AT_REVISION, DELETE, InOrder, check_pair
 
@@ -36,43 +38,47 @@ add foo/bar/svc/e2 1.2.3.4:80 {"zone":"a"}
 END
 SUCCESS
 
-All of it is done, or none. FILE (- is stdin) holds an update a line, or JSON objects such as
-{"op":"add","key":"foo/bar/svc/e2","addr":"1.2.3.4:80"}.
+All updates are made, or none. FILE ("-" reads stdin) has one update per line, or JSON objects
+such as {"op":"add","key":"foo/bar/svc/e2","addr":"1.2.3.4:80"}.
 """
 
 
 @click.command(cls=InOrder, exclusive=EXCLUSIVE, help=HELP)
 @click.argument("file", type=FILE, required=False, metavar="[FILE|-]")
 @click.option("--add", type=ADD, multiple=True, metavar="KEY=ADDR", help="Store an endpoint.")
-@click.option("--del", "delete", type=DELETE, multiple=True, metavar="KEY", help="Delete one.")
 @click.option(
-    "--if-absent", type=KEY, multiple=True, metavar="KEY", help="Only if it is not there."
+    "--del", "delete", type=DELETE, multiple=True, metavar="KEY", help="Delete an endpoint."
 )
-@click.option("--if-exists", type=KEY, multiple=True, metavar="KEY", help="Only if it is there.")
+@click.option(
+    "--if-absent", type=KEY, multiple=True, metavar="KEY", help="Only if KEY does not exist."
+)
+@click.option("--if-exists", type=KEY, multiple=True, metavar="KEY", help="Only if KEY exists.")
 @click.option(
     "--if-mod-rev",
     type=AT_REVISION,
     multiple=True,
     metavar="KEY=N",
-    help="Only if it was last changed at revision N; 0: only if it is not there.",
+    help="Only if KEY was last modified at revision N; 0: if it does not exist.",
 )
-@click.option("--lease", type=LEASE, metavar="HEX", help="Hang all on this lease; 0 is none.")
+@click.option(
+    "--lease", type=LEASE, metavar="HEX", help="Attach to this lease ID (hex); 0 means no lease."
+)
 @target_option
 @FORCE
 @click.option(
     "--batch-size",
     type=POSITIVE,
     metavar="N",
-    help="Use a transaction for every N keys: no longer all or nothing.",
+    help="Split into transactions of N keys (not atomic as a whole).",
 )
 @click.option(
     "--max-txn-ops",
     type=POSITIVE,
     default="128",
     metavar="N",
-    help="What etcd was told to take in one transaction (128).",
+    help="The server's --max-txn-ops (default 128).",
 )
-@flag("--dry-run", "Only print what would be done, as a file that can be given here.")
+@flag("--dry-run", "Print the updates as a FILE for this command, without making them.")
 @pass_app
 def command(
     app: App,
@@ -99,27 +105,21 @@ def command(
     for condition in conditions:
         check_place(condition.key, target)
     found = _read(file, changes, partial(check, target=target, force=force), force=force)
-    updates = [_on(lease, update) for update in found]
+    updates = [_with_lease(lease, update) for update in found]
     if dry_run:
-        settled = [settle(update, app.local_address) for update in updates]
-        _plan(printer, settled, conditions, max_txn_ops if batch_size is None else None)
+        completed = [complete(update, app.local_address) for update in updates]
+        _plan(printer, completed, conditions, max_txn_ops if batch_size is None else None)
         return
     with app.time_limit() as deadline:
-        updates = [settle(update, app.local_address) for update in updates]
+        updates = [complete(update, app.local_address) for update in updates]
         if batch_size is not None:
-            results = in_batches(
-                app,
-                printer,
-                updates,
-                size=batch_size,
-                max_txn_ops=max_txn_ops,
-                renew_time_limit=deadline.renew,
-            )
+            apply = partial(app.update, max_txn_ops=max_txn_ops)
+            results = _apply_batches(apply, printer, updates, batch_size, deadline.renew)
         else:
-            results = [_at_once(app, printer, updates, conditions, max_txn_ops)]
+            results = [_apply(app, printer, updates, conditions, max_txn_ops)]
     for result in results:
         for key, left in result.detached.items():
-            stderr.warn(f"{key} leaves lease {lease_id(left)}: nothing removes it any more")
+            stderr.warn(f"{key} was detached from lease {lease_id(left)} and is permanent now")
     printer.transaction(results)
 
 
@@ -131,18 +131,18 @@ def _read(
     force: bool,
 ) -> Sequence[Update]:
     if file is None and not changes:
-        raise click.UsageError("nothing to do: name a FILE (- is stdin), --add or --del")
+        raise click.UsageError("nothing to do: use FILE (- reads stdin), --add or --del")
     for update in changes:
         if not force:
             check_pair(update)
         check(update)
     if file is None:
         return changes
-    in_file = parse(read_bytes(file), name_of(file), check)
+    in_file = parse(read_bytes(file), display_name(file), check)
     return [*in_file, *changes]
 
 
-def _on(lease: int | None, update: Update) -> Update:
+def _with_lease(lease: int | None, update: Update) -> Update:
     if update.endpoint is None or update.lease is not None:
         return update
     return update._replace(lease=lease)
@@ -152,15 +152,15 @@ def _plan(
     printer: Printer,
     updates: Sequence[Update],
     conditions: Sequence[Condition],
-    most: int | None,
+    max_txn_ops: int | None,
 ) -> None:
     folded = fold(updates)
-    if most is not None and len(folded) > most:
-        raise TooManyOperationsError(len(folded), most)
+    if max_txn_ops is not None and len(folded) > max_txn_ops:
+        raise TooManyOperationsError(len(folded), max_txn_ops)
     printer.plan(folded, conditions)
 
 
-def _at_once(
+def _apply(
     app: App,
     printer: Printer,
     updates: Sequence[Update],
@@ -172,3 +172,50 @@ def _at_once(
     except ConditionFailedError as exc:
         printer.failure(exc, fold(updates))
         raise
+
+
+def _apply_batches(
+    apply: Callable[[Sequence[Update]], UpdateResult],
+    printer: Printer,
+    updates: Sequence[Update],
+    size: int,
+    renew_time_limit: Callable[[], None],
+) -> list[UpdateResult]:
+    """
+    Make *updates* in transactions of *size* keys, and show the progress.
+
+    Each transaction has the time of one command. After an error or a signal, a warning says how
+    many updates were made; they are not undone.
+    """
+    total = len({each.key for each in updates})
+    written = 0
+    results: list[UpdateResult] = []
+    with unwinding(signal.SIGINT, signal.SIGTERM):
+        try:
+            with printer.progress(total) as show:
+                for batch in [*split(updates, size)] or [[]]:  # an empty one has a result, too
+                    results.append(apply(batch))
+                    written += len(results[-1].updates)
+                    show(written)
+                    renew_time_limit()
+        except BaseException as exc:
+            at_least = "at least " if isinstance(exc, OutcomeUnknownError) else ""
+            stderr.warn(f"{at_least}{written} of {total} updates were written")
+            raise
+    return results
+
+
+def split(updates: Sequence[Update], size: int) -> Iterator[list[Update]]:
+    """
+    Yield *updates* in batches of *size* keys; all updates of a key are in one batch.
+
+    >>> a, b = Update.delete("svc/a"), Update.delete("svc/b")
+    >>> [len(batch) for batch in split([a, b, a, b], 1)]
+    [2, 2]
+    """
+    by_key: dict[str, list[Update]] = {}
+    for update in updates:
+        by_key.setdefault(update.key, []).append(update)
+    groups = iter(by_key.values())
+    while batch := list(islice(groups, size)):
+        yield list(chain.from_iterable(batch))

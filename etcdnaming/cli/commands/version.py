@@ -8,15 +8,15 @@ import click
 
 from ... import __version__
 from ..app import App, pass_app
-from ..grammar.tree import Command
+from ..click_extension.command import Command
 
 __all__ = ["command"]
 
-RESTS_ON = ("grpcio", "protobuf", "click", "rich")
+DEPENDENCIES = ("grpcio", "protobuf", "click", "rich")
 
 
 HELP = """
-Print the version of etcdnaming and of what it rests on.
+Print the versions of etcdnaming and its dependencies.
 
 $ etcdnaming version
 etcdnaming  0.1.0
@@ -28,7 +28,7 @@ python      3.13.0
 @pass_app
 def command(app: App) -> None:
     """Run ``etcdnaming version``."""
-    from importlib.metadata import version  # costs more than all the rest
+    from importlib.metadata import version  # takes longer to import than everything else
 
     versions = {"etcdnaming": __version__, "python": platform.python_version()}
-    app.printer().version({**versions, **{name: version(name) for name in RESTS_ON}})
+    app.printer().version({**versions, **{name: version(name) for name in DEPENDENCIES}})

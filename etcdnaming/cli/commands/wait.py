@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
+from typing import NamedTuple
 
 import click
 
-from ...model import ChangeBatch, WatchState
+from ...model import ChangeBatch, StoredEndpoint, WatchState
 from .. import stderr
 from ..app import App, pass_app
+from ..click_extension.command import Command
 from ..failures import TimedOutError
-from ..following.conditions import Conditions
-from ..following.follow import until
-from ..following.notes import Notes, unreadable
-from ..grammar.durations import parse_duration
-from ..grammar.options import REVISION, TARGET, TEXT
-from ..grammar.parsed import Parsed
-from ..grammar.tree import Command
+from ..following.follow import StateMessages, batches_until
+from ..options import DURATION, REVISION, TARGET, TEXT
 from ..output.printers import FoundEndpoints
-from ..output.status_line import StatusLine
+from ..output.progress import StatusLine
+from ..output.spelling import counted, unreadable
 from ..signals import ENDING, ending
 
 __all__ = ["command"]
 
 
 HELP = """
-Wait until a target has the endpoints it should have.
+Wait until the endpoints of a target meet conditions.
 
 $ etcdnaming wait foo/bar/svc --min 2 --gone 1.2.3.4:80 --timeout 5m
 foo/bar/svc/e2  1.2.3.5:80  null
 foo/bar/svc/e3  1.2.3.6:80  null
 
-All conditions must be met at the same time. What is there then is printed, as list does it.
-If they are not met in time, the exit code is 124, and stderr says what is missing.
+Prints the endpoints, as list does, once all conditions are met at the same time. If they are
+not met in time, the exit code is 124 and stderr shows what is missing.
 """
 
 
@@ -44,21 +42,21 @@ If they are not met in time, the exit code is 124, and stderr says what is missi
     "at_least",
     type=REVISION,
     metavar="N",
-    help="At least N endpoints; 1 if no other condition is given.",
+    help="At least N endpoints (default 1 if no other condition is given).",
 )
 @click.option("--max", "at_most", type=REVISION, metavar="N", help="At most N endpoints.")
 @click.option(
-    "--addr", type=TEXT, multiple=True, metavar="ADDR", help="An endpoint with this address."
+    "--addr", type=TEXT, multiple=True, metavar="ADDR", help="An endpoint has this address."
 )
 @click.option(
-    "--gone", type=TEXT, multiple=True, metavar="ADDR", help="No endpoint with this address."
+    "--gone", type=TEXT, multiple=True, metavar="ADDR", help="No endpoint has this address."
 )
 @click.option(
     "--timeout",
-    type=Parsed("duration", parse_duration),
+    type=DURATION,
     default="30s",
     metavar="TIME",
-    help="How long to wait (30s); with 0 look once.",
+    help="Maximum time to wait (default 30s); 0 checks once.",
 )
 @pass_app
 def command(
@@ -74,23 +72,53 @@ def command(
     """Run ``etcdnaming wait``."""
     wanted = _conditions(at_least, at_most, addr, gone)
     printer = app.printer()
-    found = _wait(app, target, wanted, timeout) if timeout else _look(app, target, wanted)
+    found = _wait(app, target, wanted, timeout) if timeout else _check_once(app, target, wanted)
     printer.found(found)
+
+
+class _Conditions(NamedTuple):
+    """
+    The number of endpoints, the addresses that must exist and those that must not.
+
+    >>> _Conditions(2, None, ("10.0.0.1:80",), ()).missing(())
+    '0 of at least 2 endpoints; 10.0.0.1:80 is missing'
+    """
+
+    at_least: int
+    at_most: int | None
+    there: Sequence[str]
+    gone: Sequence[str]
+
+    def missing(self, endpoints: Collection[StoredEndpoint]) -> str:
+        """Return which conditions are not met; "" if all are."""
+        return "; ".join(self._missing(len(endpoints), {each.endpoint.addr for each in endpoints}))
+
+    def _missing(self, count: int, addrs: Collection[str]) -> Iterator[str]:
+        if count < self.at_least:
+            yield f"{count} of at least {self.at_least} endpoints"
+        if self.at_most is not None and count > self.at_most:
+            yield f"{counted(count, 'endpoint')}, more than {self.at_most}"
+        for addr in self.there:
+            if addr not in addrs:
+                yield f"{addr} is missing"
+        for addr in self.gone:
+            if addr in addrs:
+                yield f"{addr} is still there"
 
 
 def _conditions(
     at_least: int | None, at_most: int | None, addr: Sequence[str], gone: Sequence[str]
-) -> Conditions:
+) -> _Conditions:
     if at_least is not None and at_most is not None and at_least > at_most:
         raise click.UsageError("--min is more than --max")
     for each in set(addr) & set(gone):
-        raise click.UsageError(f"{each} can't be there and gone")
+        raise click.UsageError(f"--addr {each} and --gone {each} can't be combined")
     if at_least is None:
         at_least = 0 if addr or gone or at_most is not None else 1
-    return Conditions(at_least, at_most, tuple(addr), tuple(gone))
+    return _Conditions(at_least, at_most, tuple(addr), tuple(gone))
 
 
-def _look(app: App, target: str, wanted: Conditions) -> FoundEndpoints:
+def _check_once(app: App, target: str, wanted: _Conditions) -> FoundEndpoints:
     listing = app.manager(target).list()
     for each in listing.invalid:
         stderr.warn(unreadable(each))
@@ -99,17 +127,17 @@ def _look(app: App, target: str, wanted: Conditions) -> FoundEndpoints:
     return FoundEndpoints(target, listing.header.revision, listing.endpoints)
 
 
-def _wait(app: App, target: str, wanted: Conditions, timeout: float) -> FoundEndpoints:
+def _wait(app: App, target: str, wanted: _Conditions, timeout: float) -> FoundEndpoints:
     manager, line = app.manager(target), StatusLine()
     progress = _Progress(target, line)
     with ExitStack() as stack:
-        stack.enter_context(ending(lambda _: line.wipe(), *ENDING))
-        stack.callback(line.wipe)
+        stack.enter_context(ending(lambda _: line.clear(), *ENDING))
+        stack.callback(line.clear)
         progress.show()
         watch = stack.enter_context(manager.watch(on_state=progress.state))
-        for batch in until(watch, timeout):
+        for batch in batches_until(watch, timeout):
             missing = wanted.missing(watch.endpoints.values())
-            progress.tell(batch, missing)
+            progress.batch(batch, missing)
             if not missing:
                 there = [watch.endpoints[key] for key in sorted(watch.endpoints)]
                 return FoundEndpoints(target, batch.revision, there)
@@ -117,32 +145,32 @@ def _wait(app: App, target: str, wanted: Conditions, timeout: float) -> FoundEnd
 
 
 class _Progress:
-    """What is missing so far: on a terminal always to be seen, below what is worth a line."""
+    """Shows what is missing: in a status line on a terminal, below the messages."""
 
     def __init__(self, target: str, line: StatusLine) -> None:
         self._target, self._line = target, line
-        self._notes = Notes()
-        self._counted, self._trouble = "", ""
+        self._messages = StateMessages()
+        self._unmet, self._outage = "", ""
 
     @property
     def missing(self) -> str:
-        """Why it can't end yet."""
-        return "; ".join(filter(None, (self._counted, self._trouble))) or "etcd has not answered"
+        """The conditions that are not met, and an outage."""
+        return "; ".join(filter(None, (self._unmet, self._outage))) or "no response from etcd"
 
     def state(self, state: WatchState) -> None:
-        """Take the state of the connection."""
-        self._trouble = "" if state.connected else f"not connected: {state.detail}"
-        self._line.wipe()
-        self._notes.state(state)
+        """Report whether the watch is connected."""
+        self._outage = "" if state.connected else f"not connected: {state.detail}"
+        self._line.clear()
+        self._messages.state(state)
         self.show()
 
-    def tell(self, batch: ChangeBatch, missing: str) -> None:
-        """Take what was still missing after *batch*."""
-        self._counted = missing
-        self._line.wipe()
-        self._notes.tell(batch)
+    def batch(self, batch: ChangeBatch, missing: str) -> None:
+        """Report what is missing after *batch*."""
+        self._unmet = missing
+        self._line.clear()
+        self._messages.batch(batch)
         self.show()
 
     def show(self) -> None:
-        """Show it."""
+        """Show the status line."""
         self._line.show(f"waiting for {self._target}: {self.missing}")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import select
+import stat
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
 import click
@@ -12,60 +16,58 @@ from ...errors import ClosedError, PermissionDeniedError, RefusedError
 from ...model import ChangeBatch, StoredEndpoint, WatchState
 from ..app import App, pass_app
 from ..child import check_command, environment
+from ..click_extension.command import WrappingCommand
+from ..click_extension.param_type import Parsed
 from ..failures import WatchCanceledError
-from ..following.follow import follow
-from ..following.handler import Handler, Policy
-from ..following.notes import Notes
-from ..following.reader import Reader
-from ..following.runner import Runner
-from ..grammar.durations import parse_duration, parse_timeout
-from ..grammar.options import POSITIVE, TARGET, flag
-from ..grammar.parsed import Parsed
-from ..grammar.wrapping import WrappingCommand
+from ..following.follow import StateMessages, follow
+from ..following.handler import CommandRunner, Handler, HandlerOptions
+from ..options import DURATION, POSITIVE, TARGET, flag
+from ..output.printers import LinePrinter, WatchPrinter, live_printer
 from ..output.terminal import can_animate, is_terminal
-from ..output.watch import LinePrinter, WatchPrinter, live_printer
+from ..parsing import parse_timeout
 from ..signals import ENDING, ending
 
 __all__ = ["command"]
 
 
 HELP = """
-Follow the endpoints of a target: what is there, then every change.
+Print the endpoints of a target, then every change.
 
 $ etcdnaming watch foo/bar/svc
 PUT  foo/bar/svc/e1  1.2.3.4:80  {"zone":"a"}
 
 $ etcdnaming watch foo/bar/svc -- sh -c 'cat > endpoints.json'
 
-It goes on through outages and says so on stderr. CMD runs for what is there and then for
-changes, never twice at the same time, with {"revision":N,"events":[...],"endpoints":[...]} on
-stdin, and about the last event ETCDNAMING_WATCH_EVENT, _KEY, _ADDR, _METADATA, _COUNT,
-_REVISION and _TARGET in its environment, and etcdctl's ETCD_WATCH_*.
+The watch continues through outages, which are reported on stderr. CMD runs for the initial
+endpoints and then for changes, one run at a time. Its stdin is
+{"revision":N,"events":[...],"endpoints":[...]}. Its environment describes the last event:
+ETCDNAMING_WATCH_EVENT, _KEY, _ADDR, _METADATA, _COUNT, _REVISION and _TARGET, and etcdctl's
+ETCD_WATCH_*.
 """
 
 
 @click.command(cls=WrappingCommand, help=HELP)
 @click.argument("target", type=TARGET)
 @click.argument("cmd", nargs=-1, type=click.UNPROCESSED, metavar="[-- CMD ARGS...]")
-@flag("--watch-only", "Leave out what is there at first.")
-@click.option("--rev", type=POSITIVE, metavar="N", help="Only the changes of revision N and later.")
-@click.option("--count", type=POSITIVE, metavar="N", help="End after N changes.")
+@flag("--watch-only", "Only changes, without the initial endpoints.")
+@click.option("--rev", type=POSITIVE, metavar="N", help="Only changes from revision N on.")
+@click.option("--count", type=POSITIVE, metavar="N", help="Exit after N changes.")
 @click.option(
     "--timeout",
     type=Parsed("duration", parse_timeout),
     metavar="TIME",
-    help="End after 30s, 5m, ... with exit code 124, or 0 if --count was met before.",
+    help="Exit with code 124 after this time, unless --count is reached before.",
 )
 @click.option(
     "--debounce",
-    type=Parsed("duration", parse_duration),
+    type=DURATION,
     metavar="TIME",
-    help="Run CMD when nothing has changed for 500ms, 2s, ...; after ten times that anyway.",
+    help="Run CMD once there was no change for this time, or after ten times this time.",
 )
 @click.option(
     "--on-error",
     type=click.Choice(["stop", "continue"]),
-    help="If CMD fails: stop with its exit code, the default, or warn and continue.",
+    help="If CMD fails: exit with its code (stop, the default), or print a warning (continue).",
 )
 @pass_app
 def command(
@@ -85,21 +87,21 @@ def command(
     live = app.format() == "table" and can_animate(sys.stdout) and not cmd
     manager = app.manager(target)
     printer = _printer(app, target, live=live)
-    audience = _Audience(printer, Notes(quiet=live and is_terminal(sys.stderr)))
+    outputs = _Outputs(printer, StateMessages(quiet=live and is_terminal(sys.stderr)))
     with ExitStack() as stack:
         if live or cmd:
-            stack.enter_context(ending(audience.interrupt, *ENDING))
+            stack.enter_context(ending(outputs.interrupt, *ENDING))
         stack.callback(printer.end)
         printer.begin()
-        watch = stack.enter_context(manager.watch(revision=rev or 0, on_state=audience.state))
-        reader = Reader(watch.close)
+        watch = stack.enter_context(manager.watch(revision=rev or 0, on_state=outputs.state))
+        reader = _PipeReader(watch.close)
         if cmd:
-            policy = Policy(debounce or 0.0, on_error != "continue")
-            handler = Handler(Runner(cmd, environment()), target, policy, watch.close)
-            audience.handler = stack.enter_context(handler)
-        with _told_why_it_ends(reader):
-            follow(watch, audience, first=not watch_only, count=count, timeout=timeout)
-        return audience.handler.finish() if audience.handler else 0
+            options = HandlerOptions(debounce or 0.0, on_error != "continue")
+            handler = Handler(CommandRunner(cmd, environment()), target, options, watch.close)
+            outputs.handler = stack.enter_context(handler)
+        with _translating_the_end(reader):
+            follow(watch, outputs.batch, first=not watch_only, count=count, timeout=timeout)
+        return outputs.handler.finish() if outputs.handler else 0
 
 
 def _check(cmd: Sequence[str], debounce: float | None, on_error: str | None) -> None:
@@ -115,12 +117,34 @@ def _printer(app: App, target: str, *, live: bool) -> WatchPrinter:
     return LinePrinter(app.format(), target)
 
 
+class _PipeReader:
+    """
+    Calls *gone*, in its own thread, when the reader of the pipe on stdout has closed it.
+
+    ``watch | head -1`` ends when head does, not at the next change.
+    """
+
+    def __init__(self, gone: Callable[[], None]) -> None:
+        self.is_gone = False
+        self._gone = gone
+        mode = os.fstat(sys.stdout.fileno()).st_mode
+        if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
+            threading.Thread(target=self._wait, name="etcdnaming-reader", daemon=True).start()
+
+    def _wait(self) -> None:
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)  # the kernel always reports a hangup
+        poll.poll()
+        self.is_gone = True
+        self._gone()
+
+
 @contextmanager
-def _told_why_it_ends(reader: Reader) -> Iterator[None]:
+def _translating_the_end(reader: _PipeReader) -> Iterator[None]:
     try:
         yield
     except ClosedError:
-        if reader.has_left:
+        if reader.is_gone:
             raise BrokenPipeError from None
     except PermissionDeniedError:
         raise
@@ -128,27 +152,27 @@ def _told_why_it_ends(reader: Reader) -> Iterator[None]:
         raise WatchCanceledError(f"the watch was canceled: {exc}") from exc
 
 
-class _Audience:
-    """Who is told: stdout, then stderr, then the command."""
+class _Outputs:
+    """Passes each batch to stdout, then to stderr, then to CMD."""
 
-    def __init__(self, printer: WatchPrinter, notes: Notes) -> None:
-        self._printer, self._notes = printer, notes
+    def __init__(self, printer: WatchPrinter, messages: StateMessages) -> None:
+        self._printer, self._messages = printer, messages
         self.handler: Handler | None = None
 
     def interrupt(self, signum: int) -> None:
-        """Leave nothing behind, before *signum* ends us."""
+        """Stop CMD and restore the terminal, before *signum* ends this process."""
         if self.handler:
             self.handler.interrupt(signum)
         self._printer.end()
 
     def state(self, state: WatchState) -> None:
-        """Take the state of the connection."""
+        """Report whether the watch is connected."""
         self._printer.print_state(state)
-        self._notes.state(state)
+        self._messages.state(state)
 
-    def tell(self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]) -> None:
-        """Take a batch."""
+    def batch(self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]) -> None:
+        """Pass *batch* on; *endpoints* are those after it."""
         self._printer.print_batch(batch, endpoints)
-        self._notes.tell(batch)
+        self._messages.batch(batch)
         if self.handler:
             self.handler.offer(batch, endpoints)

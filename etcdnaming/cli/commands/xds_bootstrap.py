@@ -12,9 +12,9 @@ from ...xds.bootstrap import LANGUAGES, Bootstrap, bootstrap, warnings
 from ...xds.bridge.listening import parse_listen_address
 from .. import stderr
 from ..app import App, pass_app
-from ..grammar.options import TARGET, TEXT
-from ..grammar.parsed import FILE, Parsed
-from ..grammar.tree import Command
+from ..click_extension.command import Command
+from ..click_extension.param_type import FILE, Parsed
+from ..options import TARGET, TEXT
 from ..output.stdout import check_open
 
 __all__ = ["command"]

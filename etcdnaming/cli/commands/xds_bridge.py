@@ -11,10 +11,10 @@ import click
 from ...xds.bridge.listening import ListenAddress, parse_listen_address
 from .. import stderr
 from ..app import App, pass_app
-from ..grammar.durations import parse_duration
-from ..grammar.options import POSITIVE, REVISION, TARGET, TEXT, flag
-from ..grammar.parsed import FILE, Parsed
-from ..grammar.tree import Command
+from ..click_extension.command import Command
+from ..click_extension.param_type import FILE, Parsed
+from ..options import POSITIVE, REVISION, TARGET, TEXT, flag
+from ..parsing import parse_duration
 from ..signals import die_by
 
 if TYPE_CHECKING:

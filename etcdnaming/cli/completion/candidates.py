@@ -1,7 +1,7 @@
 """
-Completion candidates from etcd: within a second in all, or silently none.
+Find completion candidates in etcd: within a second in all, or none and no message.
 
-A password is never asked for. Candidates that the shell would expand again are left out.
+There is no prompt for a password. Candidates that the shell would expand again are left out.
 """
 
 from __future__ import annotations
@@ -9,53 +9,74 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from itertools import islice
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from ...errors import EtcdnamingError, InvalidSettingError
-from ..app import App
-from ..grammar.parsed import Offer
-from ..settings.global_options import given
+from ..click_extension.global_options import settings_given
+from ..click_extension.param_type import Candidate
 
 if TYPE_CHECKING:
     import click
 
-__all__ = ["complete_keys", "complete_prefixes", "complete_targets"]
+__all__ = ["Completer", "OpenCompleter", "complete_keys", "complete_prefixes", "complete_targets"]
 
 QUERY_TIMEOUT = 0.7
-"""Seconds for etcd; starting Python and gRPC takes the rest of the second."""
+"""Seconds for etcd; starting Python and importing gRPC takes the rest of the second."""
 
 MAX_CANDIDATES = 200
 
 _SAFE = re.compile(r"[\w./:@%+,=\[\]-]+")
 
 
-def complete_keys(ctx: click.Context, beginning: str) -> Sequence[Offer]:
+class Completer(Protocol):
+    """What the commands' `App` has for completion."""
+
+    def keys_with_prefix(self, text: str) -> Iterator[str]:
+        """Yield the keys that begin with *text*."""
+
+    def targets_with_prefix(self, text: str) -> Iterator[str]:
+        """Yield the targets that begin with *text*."""
+
+
+class OpenCompleter(Protocol):
+    """`App` itself, handed down in ``ctx.obj``, so that options need not import it."""
+
+    def __call__(
+        self, flags: Mapping[str, Any], environ: Mapping[str, str], ask: Callable[[str], str]
+    ) -> AbstractContextManager[Completer]:
+        """Return a completer for these settings; *ask* prompts for a password."""
+
+
+def complete_keys(ctx: click.Context, beginning: str) -> Sequence[Candidate]:
     """Return keys that begin with *beginning*."""
-    return _query(ctx, lambda app: app.keys_with_prefix(beginning))
+    return _query(ctx, lambda completer: completer.keys_with_prefix(beginning))
 
 
-def complete_targets(ctx: click.Context, beginning: str) -> Sequence[Offer]:
+def complete_targets(ctx: click.Context, beginning: str) -> Sequence[Candidate]:
     """Return targets that begin with *beginning*."""
-    return _query(ctx, lambda app: app.targets_with_prefix(beginning))
+    return _query(ctx, lambda completer: completer.targets_with_prefix(beginning))
 
 
-def complete_prefixes(ctx: click.Context, beginning: str) -> Sequence[Offer]:
+def complete_prefixes(ctx: click.Context, beginning: str) -> Sequence[Candidate]:
     """Return targets that begin with *beginning*, with a trailing "/"."""
     return [(f"{target}/", kind) for target, kind in complete_targets(ctx, beginning)]
 
 
-def _query(ctx: click.Context, ask: Callable[[App], Iterator[str]]) -> Sequence[Offer]:
-    times = {"dial_timeout": QUERY_TIMEOUT, "command_timeout": QUERY_TIMEOUT}
+def _query(ctx: click.Context, find: Callable[[Completer], Iterator[str]]) -> Sequence[Candidate]:
+    open_completer: OpenCompleter = ctx.obj
+    timeouts = {"dial_timeout": QUERY_TIMEOUT, "command_timeout": QUERY_TIMEOUT}
+    settings = {**settings_given(ctx), **timeouts, "debug": False}
     alarm = threading.Timer(QUERY_TIMEOUT, os._exit, [0])
     alarm.daemon = True
     alarm.start()
     try:
-        with App({**given(ctx), **times, "debug": False}, os.environ, _refuse_to_ask) as app:
+        with open_completer(settings, os.environ, _refuse_prompt) as completer:
             return [
                 (text, "plain")
-                for text in islice(filter(_SAFE.fullmatch, ask(app)), MAX_CANDIDATES)
+                for text in islice(filter(_SAFE.fullmatch, find(completer)), MAX_CANDIDATES)
             ]
     except (EtcdnamingError, OSError, ValueError):
         return ()
@@ -63,5 +84,5 @@ def _query(ctx: click.Context, ask: Callable[[App], Iterator[str]]) -> Sequence[
         alarm.cancel()
 
 
-def _refuse_to_ask(_: str) -> NoReturn:
-    raise InvalidSettingError("completion asks for no password")
+def _refuse_prompt(_: str) -> NoReturn:
+    raise InvalidSettingError("completion does not prompt for a password")

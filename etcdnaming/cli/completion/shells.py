@@ -1,5 +1,5 @@
 """
-The completion scripts of bash, zsh and fish, and the answers that a script asks for.
+Print the completion scripts of bash, zsh and fish, and the completions that a script asks for.
 
 Scripts and answers are the project's own, so that an installed script works with every click.
 """
@@ -23,6 +23,8 @@ from click.shell_completion import (
 if TYPE_CHECKING:
     import click
 
+    from .candidates import OpenCompleter
+
 __all__ = ["SHELLS", "answer", "join_words", "script"]
 
 PROGRAM = "etcdnaming"
@@ -30,7 +32,7 @@ VARIABLE = "_ETCDNAMING_COMPLETE"
 
 _BREAKS = frozenset(":=")
 
-# bash before 4.4 has no "nosort". Nothing is expanded: neither `*` nor `[`.
+# bash before 4.4 has no "nosort". The values are quoted, so bash expands no `*` or `[` in them.
 _BASH_SCRIPT = """\
 _%(prog_name)s() {
     local IFS=$'\\n' kind value
@@ -160,11 +162,11 @@ def script(cli: click.Command, shell: str) -> str:
     return SHELLS[shell](cli, {}, PROGRAM, VARIABLE).source()
 
 
-def answer(cli: click.Command, instruction: str) -> int:
-    """Print the answer to a script; after any error there is nothing to complete."""
+def answer(cli: click.Command, instruction: str, open_completer: OpenCompleter) -> int:
+    """Print the completions that a script asks for; none after any error."""
     try:
-        return shell_complete(cli, {}, PROGRAM, VARIABLE, instruction)
-    except Exception:  # noqa: BLE001 - a message would land in the line that is being typed
+        return shell_complete(cli, {"obj": open_completer}, PROGRAM, VARIABLE, instruction)
+    except Exception:  # noqa: BLE001 - a message would appear in the line that is being typed
         return 1
 
 

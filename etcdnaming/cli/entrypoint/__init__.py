@@ -1,8 +1,8 @@
 """
-What `lease-register` does: endpoints that are registered while a command runs.
+What ``lease-register`` does: keep endpoints registered while a command runs.
 
-Everything is decided in one thread, the main one, in a `Loop`: signals, the ends of commands,
-timers, and what other threads have found out. `Entrypoint` is the way up and what happens on the
-plateau, `Ending` the way down; `Holder` has the registration, `Checker` the health of the service,
-and `Readiness` tells whoever started us.
+The main thread decides everything, in a `Loop`: it handles signals, exits of commands, timers, and
+what other threads post. `Entrypoint` starts things and reacts to changes, `Shutdown` ends them in
+order. `RegistrationThread` calls the library, `HealthChecker` runs ``--check``, `Readiness` writes
+the ready file and notifies systemd, and `Reporter` prints.
 """

@@ -1,4 +1,4 @@
-"""The way up, and what happens as long as it lasts."""
+"""The entrypoint: start the command, the check and the registration, and react to what they do."""
 
 from __future__ import annotations
 
@@ -10,223 +10,221 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
-from ...process import stop_with_our_job
+from ...process import stop_job
 from ...registration.event import RegistrationEvent
 from ..failures import LeaseLostError, TimedOutError
 from ..signals import die_by
-from .checker import Checker
-from .ending import Ending
-from .holder import Holder
+from .commands import ForegroundCommand
+from .health_check import HealthChecker
 from .loop import Loop
-from .plan import Plan
-from .probes import probe
-from .program import Program
+from .options import Options
 from .readiness import Readiness
-from .telling import Telling
+from .registration_thread import RegistrationThread
+from .reporter import Reporter
+from .shutdown import Shutdown
 
 if TYPE_CHECKING:
     from ...registration.registration import Registration
 
-__all__ = ["Entrypoint", "Make"]
+__all__ = ["CreateRegistration", "Entrypoint"]
 
-Make: TypeAlias = Callable[[Callable[[RegistrationEvent], None]], "Registration"]
-"""Makes the registration that calls its argument with all that happens to it."""
+CreateRegistration: TypeAlias = Callable[[Callable[[RegistrationEvent], None]], "Registration"]
+"""Create a registration that calls its argument with each of its events."""
 
-STOPS = {signal.SIGTERM, signal.SIGINT}
-"""End everything in good order."""
+Ending: TypeAlias = Exception | Callable[[], object] | None
+"""How the process ends: by an error, by a call, or with the command's exit code."""
 
-FATAL = STOPS | {signal.SIGHUP, signal.SIGQUIT}
-"""End us where there is no command to say what they mean."""
+STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
+"""Signals that start the shutdown."""
 
-UNCONFIRMED = "etcd has not confirmed the end: what is left of it ends with its lease"
+FATAL_SIGNALS = STOP_SIGNALS | {signal.SIGHUP, signal.SIGQUIT}
+"""Signals that start the shutdown if no command runs that they could be forwarded to."""
+
+NOT_CONFIRMED = "cleanup not confirmed: remaining keys expire with the lease"
 
 
 class Entrypoint:
-    """Runs once. All of it belongs to the loop; *make* is called in a thread of its own."""
+    """Run once, in the loop; *create_registration* is called in a thread of its own."""
 
     def __init__(
         self,
-        plan: Plan,
+        options: Options,
         loop: Loop,
-        make: Make,
-        telling: Telling,
+        create_registration: CreateRegistration,
+        reporter: Reporter,
     ) -> None:
-        self._plan, self._loop, self._telling = plan, loop, telling
-        self._holder = Holder(
-            loop, partial(make, self._happens), failed=self._fail, warn=telling.warn
+        self._options, self._loop, self._reporter = options, loop, reporter
+        self._registration = RegistrationThread(
+            loop,
+            partial(create_registration, self._post_event),
+            failed=self._registration_failed,
+            warn=reporter.warn,
         )
-        self._readiness = Readiness(plan.ready_file, os.environ, telling.warn)
-        self._checker: Checker | None = None
-        self._program: Program | None = None
-        self._ending: Ending | None = None
-        self._has_begun = self._has_lease = self._has_registered = False
+        self._readiness = Readiness(options.ready_file, os.environ, reporter.warn)
+        self._checker: HealthChecker | None = None
+        self._command: ForegroundCommand | None = None
+        self._shutdown: Shutdown | None = None
+        self._was_healthy = self._had_lease = self._was_registered = False
 
     def run(self) -> int:
         """
-        Return the exit code: of the command, if there was one.
+        Run until the end, and return the exit code: the command's, if there is one.
 
         Raises:
             EtcdnamingError, click.UsageError, LeaseLostError, TimedOutError, CommandNotFoundError,
-            CommandNotRunError, OSError: It ended by that.
+            CommandNotRunError, OSError: The reason of the end.
         """
-        self._telling.begin(lambda exc: self._loop.post(partial(self._be_unheard, exc)))
-        self._loop.post(self._begin)
+        self._reporter.start(lambda exc: self._loop.post(partial(self._write_failed, exc)))
+        self._loop.post(self._start)
         if self._readiness.watchdog:
-            self._loop.post(self._answer_watchdog)
-        return self._loop.run(self._hear)
+            self._loop.post(self._notify_watchdog)
+        return self._loop.run(self._on_signal)
 
-    def _begin(self) -> None:
-        if self._plan.cmd and self._plan.start == "now":
-            self._launch()
-        if self._ending:
+    def _start(self) -> None:
+        if self._options.cmd and self._options.start == "now":
+            self._start_command()
+        if self._shutdown:
             return
-        if self._plan.check is None:
+        if self._options.check is None:
             self._register()
         else:
-            self._checker = Checker(
+            self._checker = HealthChecker(
                 self._loop,
-                probe(self._loop, self._plan.check),
-                self._plan.timing,
-                well=self._be_well,
-                unwell=self._be_unwell,
-                late=self._be_late,
+                self._options.check,
+                self._options.timing,
+                healthy=self._healthy,
+                unhealthy=self._unhealthy,
+                timed_out=self._check_timed_out,
             )
-            self._checker.begin()
+            self._checker.start()
 
-    def _answer_watchdog(self) -> None:
-        """Answer now and from now on: as long as the loop goes on, and so until CMD has ended."""
-        self._readiness.alive()
-        self._loop.later(self._readiness.watchdog, self._answer_watchdog)
+    def _notify_watchdog(self) -> None:
+        """Notify systemd as long as the loop runs: until the command has exited."""
+        self._readiness.notify_watchdog()
+        self._loop.call_later(self._readiness.watchdog, self._notify_watchdog)
 
-    def _launch(self) -> None:
+    def _start_command(self) -> None:
         try:
-            self._program = Program(
+            self._command = ForegroundCommand(
                 self._loop,
-                self._plan.cmd,
-                self._command_ended,
-                self._telling.warn,
-                # With a drain, Ctrl-C begins it; the command is signalled after it.
-                on_demand=self._plan.drain > 0,
+                self._options.cmd,
+                self._command_exited,
+                self._reporter.warn,
+                # With a drain, Ctrl-C must reach this process, which signals the command after it.
+                on_demand=self._options.drain > 0,
             )
         except Exception as exc:  # noqa: BLE001 - whatever it is, nothing may stay registered
             self._end(exc)
 
     def _register(self) -> None:
-        # A command that runs is not ended by what etcd says.
-        self._holder.begin(strict=self._program is None)
+        # Once a command runs, no error from etcd may end it.
+        self._registration.start(strict=self._command is None)
 
-    def _happens(self, event: RegistrationEvent) -> None:
-        """Hear of the registration, in its thread."""
-        self._loop.post(partial(self._take, event))
+    def _post_event(self, event: RegistrationEvent) -> None:
+        """Pass an event from the registration's thread to the loop."""
+        self._loop.post(partial(self._on_event, event))
 
-    def _take(self, event: RegistrationEvent) -> None:
-        self._telling.tell(event)
-        self._has_lease |= event.kind == "granted"
-        if self._ending:
+    def _on_event(self, event: RegistrationEvent) -> None:
+        self._reporter.report(event)
+        self._had_lease |= event.kind == "granted"
+        if self._shutdown:
             return
-        if event.kind == "lost" and self._plan.on_lost == "exit":
+        if event.kind == "lost" and self._options.on_lost == "exit":
             self._end(LeaseLostError(f"the lease was lost: {event.reason}"))
         elif event.kind == "withdrawn":
-            self._readiness.pause()
+            self._readiness.set_not_ready()
         elif event.kind in {"registered", "regained"}:
-            self._look_around()
+            self._check_registered()
 
-    def _look_around(self) -> None:
-        if self._holder.is_registered:
-            self._be_registered()
+    def _check_registered(self) -> None:
+        if not self._registration.is_registered:
+            return
+        self._reporter.report_complete()
+        self._readiness.set_ready()
+        self._was_registered = True
+        if self._options.cmd and self._command is None:
+            self._start_command()
 
-    def _be_registered(self) -> None:
-        self._telling.complete()
-        self._readiness.begin()
-        self._has_registered = True
-        if self._plan.cmd and self._program is None:
-            self._launch()
-
-    def _be_well(self) -> None:
-        self._telling.healthy()
-        if self._has_begun:
-            self._holder.want(wanted=True)
-            self._look_around()  # it may never have been withdrawn: etcd was away
+    def _healthy(self) -> None:
+        self._reporter.report_healthy()
+        if self._was_healthy:
+            self._registration.set_wanted(True)
+            # No event follows if the withdrawal never reached etcd.
+            self._check_registered()
         else:
             self._register()
-        self._has_begun = True
+        self._was_healthy = True
 
-    def _be_unwell(self, trouble: str) -> None:
-        self._readiness.pause()
-        self._telling.unhealthy(trouble)
-        self._holder.want(wanted=False)
+    def _unhealthy(self, reason: str) -> None:
+        self._readiness.set_not_ready()
+        self._reporter.report_unhealthy(reason)
+        self._registration.set_wanted(False)
 
-    def _be_late(self, trouble: str) -> None:
-        seconds = self._plan.timing.timeout
-        self._end(TimedOutError(f"the check did not pass in {seconds:g}s: {trouble}"))
+    def _check_timed_out(self, reason: str) -> None:
+        seconds = self._options.timing.timeout
+        self._end(TimedOutError(f"the check did not pass in {seconds:g}s: {reason}"))
 
-    def _be_unheard(self, exc: OSError) -> None:
-        """Hear that nobody can hear us, which is no reason for a command to end, or not to be."""
-        if not self._plan.cmd:
+    def _write_failed(self, exc: OSError) -> None:
+        """End if there is no command; a command runs on without a reader of the messages."""
+        if not self._options.cmd:
             self._end(exc)
 
-    def _fail(self, exc: Exception) -> None:
-        """Hear that there can be no registration."""
-        if self._program and not self._ending and not isinstance(exc, click.UsageError):
-            self._telling.warn(f"{exc}; the command goes on without")
+    def _registration_failed(self, exc: Exception) -> None:
+        if self._command and not self._shutdown and not isinstance(exc, click.UsageError):
+            self._reporter.warn(f"{exc}; the command runs on without a registration")
         else:
             self._end(exc)
 
-    def _hear(self, signum: int) -> None:
-        if self._program and self._program.exit_code is None and signum not in STOPS:
-            self._program.signal(signum)
-        elif self._ending:
-            if signum in FATAL:
-                self._ending.hurry(signum)
-        elif signum in FATAL:
+    def _on_signal(self, signum: int) -> None:
+        if self._command and self._command.exit_code is None and signum not in STOP_SIGNALS:
+            self._command.signal(signum)
+        elif self._shutdown:
+            if signum in FATAL_SIGNALS:
+                self._shutdown.another_signal(signum)
+        elif signum in FATAL_SIGNALS:
             self._stop(signum)
         elif signum == signal.SIGTSTP:
-            stop_with_our_job()
+            stop_job()
 
     def _stop(self, signum: int) -> None:
-        if self._program:
-            drain = self._plan.drain if self._has_registered else 0.0
+        if self._command:
+            drain = self._options.drain if self._was_registered else 0.0
             self._end(None, signum=signum, drain=drain)
         else:
-            ends_by_it = bool(self._plan.cmd) or signum not in STOPS
-            self._end(partial(die_by, signum) if ends_by_it else None, signum=signum)
+            # Die by the signal, unless it is the regular end of a registration without a command.
+            dies = bool(self._options.cmd) or signum not in STOP_SIGNALS
+            self._end(partial(die_by, signum) if dies else None, signum=signum)
 
-    def _command_ended(self) -> None:
-        if self._ending:
-            self._ending.command_ended()
+    def _command_exited(self) -> None:
+        if self._shutdown:
+            self._shutdown.command_exited()
         else:
             self._end(None)
 
-    def _end(
-        self,
-        why: Exception | Callable[[], object] | None,
-        *,
-        signum: int = signal.SIGTERM,
-        drain: float = 0.0,
-    ) -> None:
-        """Begin the way down, at whose end stands the command's exit code, or *why*."""
-        if self._ending:
+    def _end(self, ending: Ending, *, signum: int = signal.SIGTERM, drain: float = 0.0) -> None:
+        """Start the shutdown, if it has not started; *ending* applies when it is finished."""
+        if self._shutdown:
             return
-        self._readiness.end()
+        self._readiness.set_stopping()
         if self._checker:
-            self._checker.end()
-        self._ending = Ending(
+            self._checker.stop()
+        self._shutdown = Shutdown(
             self._loop,
-            self._program,
-            partial(self._be_over, why),
+            self._command,
+            partial(self._finish, ending),
             signum=signum,
             drain=drain,
-            patience=self._plan.patience,
+            stop_timeout=self._options.stop_timeout,
         )
-        self._ending.begin(self._holder)
+        self._shutdown.start(self._registration)
 
-    def _be_over(self, why: Exception | Callable[[], object] | None, clean: bool) -> None:
-        if self._has_lease and not clean:
-            self._telling.warn(UNCONFIRMED)
-        self._telling.finish()
-        if callable(why):
-            why()
-        elif why is not None:
-            self._loop.end(why)
+    def _finish(self, ending: Ending, clean: bool) -> None:
+        if self._had_lease and not clean:
+            self._reporter.warn(NOT_CONFIRMED)
+        self._reporter.finish()
+        if callable(ending):
+            ending()
+        elif ending is not None:
+            self._loop.end(ending)
         else:
-            self._loop.end(self._program.exit_code or 0 if self._program else 0)
+            self._loop.end(self._command.exit_code or 0 if self._command else 0)

@@ -1,4 +1,4 @@
-"""One thread in which everything happens, one thing after another."""
+"""The event loop of ``lease-register``: one thread in which everything is decided."""
 
 from __future__ import annotations
 
@@ -14,31 +14,33 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ...process import Command, Exited, Signalled, Supervisor
 
-__all__ = ["Loop", "in_thread", "signal_name"]
+__all__ = ["Loop", "signal_name", "start_thread"]
 
 
 class Loop:
     """
-    Waits for what a `Supervisor` sees, for timers and for other threads.
+    Wait for signals, exits of commands, timers and calls from other threads, one at a time.
 
-    All of it belongs to the main thread but `post`.
+    It runs in the main thread, because Python runs signal handlers there. Nothing in the loop may
+    block: a blocked loop forwards no signal and reaps no child. Only `post` is thread-safe; it
+    appends to a queue and then wakes the `Supervisor`, whose `wait` is the only place that sleeps.
     """
 
     def __init__(self) -> None:
         self._supervisor = Supervisor()
         self._posted: deque[Callable[[], None]] = deque()
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
-        self._numbers = itertools.count()  # timers of the same moment keep their order
+        self._numbers = itertools.count()  # timers due at the same time keep their order
         self._running: dict[Command, Callable[[int], None]] = {}
         self._result: int | BaseException | None = None
 
     def post(self, call: Callable[[], None]) -> None:
-        """Have *call* done in the loop, soon. From any thread."""
+        """Run *call* in the loop as soon as possible. From any thread."""
         self._posted.append(call)
         self._supervisor.wake()
 
-    def later(self, seconds: float, call: Callable[[], None]) -> None:
-        """Have *call* done after *seconds*."""
+    def call_later(self, seconds: float, call: Callable[[], None]) -> None:
+        """Run *call* after *seconds*."""
         due = time.monotonic() + seconds
         heapq.heappush(self._timers, (due, next(self._numbers), call))
 
@@ -46,48 +48,48 @@ class Loop:
         self,
         argv: Sequence[str],
         env: Mapping[str, str],
-        ended: Callable[[int], None],
+        exited: Callable[[int], None],
         *,
         output: int | None = None,
         on_demand: bool = False,
     ) -> Command:
         """
-        Run *argv*, and call *ended* with its exit code, 128 + n for signal n.
+        Start *argv*; when it exits, call *exited* with its exit code, 128 + n for signal n.
 
-        With *output*, a descriptor for what it prints, it runs in the background; else it has the
-        terminal: if *on_demand*, only from the time when it uses it.
+        With *output*, a descriptor for its stdout and stderr, it runs in the background. Otherwise
+        it gets the terminal; with *on_demand*, only when it first uses it.
 
         Raises:
             OSError, ValueError: As `Launcher.run`.
         """
         launcher = self._supervisor.launcher(output=output, on_demand=on_demand)
         command = launcher.run(argv, env)
-        self._running[command] = ended
+        self._running[command] = exited
         return command
 
     def end(self, result: int | BaseException) -> None:
-        """Let `run` return, or raise, *result*."""
+        """Make `run` return *result*, or raise it."""
         self._result = result
 
-    def run(self, hear: Callable[[int], None]) -> int:
-        """Go on until `end`; *hear* is called with every signal."""
+    def run(self, on_signal: Callable[[int], None]) -> int:
+        """Run until `end` is called; *on_signal* is called with each signal's number."""
         while self._result is None:
-            self._do_what_is_posted()
-            event = self._supervisor.wait(self._ring())
+            self._run_posted()
+            event = self._supervisor.wait(self._run_due_timers())
             if isinstance(event, Signalled):
-                hear(event.number)
+                on_signal(event.number)
             elif isinstance(event, Exited):
                 self._running.pop(event.command)(event.exit_code)
         if isinstance(self._result, BaseException):
             raise self._result
         return self._result
 
-    def _do_what_is_posted(self) -> None:
+    def _run_posted(self) -> None:
         while self._posted and self._result is None:
             self._posted.popleft()()
 
-    def _ring(self) -> float | None:
-        """Do what is due; return the seconds until more is."""
+    def _run_due_timers(self) -> float | None:
+        """Return the seconds until the next timer is due; ``None`` if there is none."""
         while self._timers and self._result is None:
             left = self._timers[0][0] - time.monotonic()
             if left > 0:
@@ -96,14 +98,14 @@ class Loop:
         return None if self._result is None else 0
 
 
-def in_thread(name: str, work: Callable[[], object]) -> threading.Thread:
+def start_thread(name: str, target: Callable[[], object]) -> threading.Thread:
     """
-    Have *work* done in a thread of its own, which ends with this process.
+    Run *target* in a new daemon thread.
 
     Raises:
-        BlockingIOError: There are too many processes and threads.
+        BlockingIOError: The limit of processes and threads is reached.
     """
-    thread = threading.Thread(target=work, name=f"etcdnaming-{name}", daemon=True)
+    thread = threading.Thread(target=target, name=f"etcdnaming-{name}", daemon=True)
     try:
         thread.start()
     except RuntimeError as exc:
@@ -113,7 +115,7 @@ def in_thread(name: str, work: Callable[[], object]) -> threading.Thread:
 
 def signal_name(number: int) -> str:
     """
-    Return what a signal is called.
+    Return the name of a signal.
 
     >>> signal_name(15), signal_name(40)
     ('SIGTERM', 'signal 40')

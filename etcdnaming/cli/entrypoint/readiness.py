@@ -1,4 +1,4 @@
-"""Tell the system that started us when the endpoints are registered: by a file, and by systemd."""
+"""Report readiness: the ready file, and systemd's notification socket and watchdog."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ import click
 
 __all__ = ["Readiness"]
 
-SHORTEST = 0.01
-"""Seconds between two answers to a watchdog, at least: the loop has other work."""
+MIN_WATCHDOG_INTERVAL = 0.01
+"""Seconds between two notifications of the watchdog, so that the loop can do other work."""
 
-LONGEST = 32
-"""Bytes. A ready file holds a process id."""
+MAX_READY_FILE = 32
+"""Bytes read from an existing ready file, which holds a process ID."""
 
 
 class Readiness:
     """
-    Keeps *file* while the endpoints are registered, and notifies the systemd that *environ* names.
+    Create *file* while the endpoints are registered, and notify systemd if *environ* names it.
 
-    The file is written beside and renamed, so nothing that another process puts in its place is
-    opened, and removed only while it is the one that was written. *warn* is called with what goes
-    wrong: it is no reason to end.
+    The file is written under another name and renamed, so that nothing another process puts in its
+    place (a symlink, a fifo) is opened. It is removed only while it is the file that was written.
+    Later errors are passed to *warn*; they do not stop the entrypoint.
 
     Raises:
-        click.UsageError: There can't be such a file.
+        click.UsageError: The file can't be created, or an existing file is not a ready file.
     """
 
     def __init__(
@@ -40,23 +40,23 @@ class Readiness:
         self._warn = warn
         self._is_ready = self._has_warned = False
         self._written: tuple[int, int] | None = None
-        self.watchdog = _watchdog(environ) if self._systemd else 0.0
-        """Seconds between two calls of `alive` that systemd wants; 0 for none."""
+        self.watchdog = _watchdog_interval(environ) if self._systemd else 0.0
+        """Seconds between two calls of `notify_watchdog`; 0 if systemd expects none."""
         if file is None:
             return
         if not os.access(file.parent, os.W_OK | os.X_OK):
-            raise click.UsageError(f"--ready-file {file}: it can't be written")
+            raise click.UsageError(f"--ready-file {file}: the directory is missing or not writable")
         if os.path.lexists(file):
-            self._written = _ready_file(file)
+            self._written = _identify_ready_file(file)
             if self._written is None:
                 raise click.UsageError(
-                    f"--ready-file {file}: it exists and is not a ready file: remove it, or "
-                    "choose another"
+                    f"--ready-file {file}: the file exists and is not a ready file; "
+                    "remove it or choose another name"
                 )
-            self._remove()  # of a run that was killed
+            self._remove()  # a killed run left it
 
-    def begin(self) -> None:
-        """Note that the endpoints are registered."""
+    def set_ready(self) -> None:
+        """Report that all endpoints are registered."""
         if self._file is not None:
             try:
                 self._written = _write(self._file, f"{os.getpid()}\n".encode())
@@ -66,16 +66,16 @@ class Readiness:
             self._notify("READY=1")
         self._is_ready = True
 
-    def alive(self) -> None:
-        """Answer the watchdog of systemd."""
+    def notify_watchdog(self) -> None:
+        """Report to systemd's watchdog that this process works."""
         self._notify("WATCHDOG=1")
 
-    def pause(self) -> None:
-        """Note that the check fails."""
+    def set_not_ready(self) -> None:
+        """Report that the endpoints are withdrawn for now."""
         self._remove()
 
-    def end(self) -> None:
-        """Note that the endpoints are about to be deregistered."""
+    def set_stopping(self) -> None:
+        """Report that the shutdown begins."""
         self._remove()
         self._notify("STOPPING=1")
 
@@ -94,7 +94,7 @@ class Readiness:
     def _notify(self, state: str) -> None:
         if not self._systemd:
             return
-        # A name that begins with @ is one in the abstract namespace, where that is a zero byte.
+        # "@" marks a name in the abstract namespace, which begins with a zero byte instead.
         address = self._systemd.replace("@", "\0", 1) if self._systemd[0] == "@" else self._systemd
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
@@ -106,43 +106,44 @@ class Readiness:
             self._has_warned = True
 
 
-def _watchdog(environ: Mapping[str, str]) -> float:
-    """Return half the time after which systemd takes us for dead, as sd_watchdog_enabled(3)."""
+def _watchdog_interval(environ: Mapping[str, str]) -> float:
+    """Return half the watchdog's timeout in seconds, as sd_watchdog_enabled(3) recommends."""
     period, pid = environ.get("WATCHDOG_USEC", ""), environ.get("WATCHDOG_PID", "")
     if (pid and pid != str(os.getpid())) or not re.fullmatch("0*[1-9][0-9]{,18}", period):
         return 0.0
-    return max(SHORTEST, int(period) / 2e6)
+    return max(MIN_WATCHDOG_INTERVAL, int(period) / 2e6)
 
 
 def _write(file: Path, content: bytes) -> tuple[int, int]:
-    """Put *content* in the place of *file*, whatever is there, and return which file it is."""
-    # Not `tempfile`, whose files only their owner can read.
-    beside = file.with_name(f".{file.name}.{os.urandom(6).hex()}")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    """Replace *file* by a file with *content*, and return its identity."""
+    # Not `tempfile`: its files are readable by their owner only.
+    temporary = file.with_name(f".{file.name}.{os.urandom(6).hex()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with open(descriptor, "wb") as out:
             out.write(content)
             written = _identity(os.fstat(descriptor))
-        beside.replace(file)
+        temporary.replace(file)
     except OSError:
         with suppress(OSError):
-            beside.unlink()
+            temporary.unlink()
         raise
     return written
 
 
-def _ready_file(path: Path) -> tuple[int, int] | None:
-    """Return which file *path* is, if a run that was killed may have left it there."""
+def _identify_ready_file(path: Path) -> tuple[int, int] | None:
+    """Return the identity of *path* if it may be the ready file of a killed run."""
     try:
         if not S_ISREG(os.lstat(path).st_mode):
             return None
-        # Not to wait for a writer, if it has become a fifo by now.
+        # O_NONBLOCK: do not wait for a writer if the path has become a fifo since lstat.
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
-            content = file.read(LONGEST).strip()
+            content = file.read(MAX_READY_FILE).strip()
             return _identity(os.fstat(file.fileno())) if content.isdigit() or not content else None
     except OSError:
         return None
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
+    """Return what stays the same while a file is renamed: its device and inode."""
     return status.st_dev, status.st_ino

@@ -1,1 +1,1 @@
-"""From a watch to those who are told of it: stdout, stderr, and a command of the user's."""
+"""Pass the changes of a watch to stdout, stderr and a command."""

@@ -1,62 +1,61 @@
-"""From a watch to those who are told of it, until there is reason to end."""
+"""Take batches from a watch until it is time to end, and report its state on stderr."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol, TypeAlias
 
-from ...model import ChangeBatch, StoredEndpoint
+from ...model import ChangeBatch, StoredEndpoint, WatchState
+from .. import stderr
 from ..failures import TimedOutError
+from ..output.spelling import counted, unreadable
 from ..signals import PULSE
 
-__all__ = ["Audience", "Batches", "follow", "until", "up_to"]
+__all__ = ["Batches", "OnBatch", "StateMessages", "batches_until", "first_changes", "follow"]
+
+OnBatch: TypeAlias = Callable[[ChangeBatch, Mapping[str, StoredEndpoint]], None]
+"""Takes a batch, and the endpoints after it by key."""
 
 
 class Batches(Protocol):
-    """A watch, as far as it is followed here."""
+    """The part of a watch that is used here."""
 
     @property
     def endpoints(self) -> Mapping[str, StoredEndpoint]:
-        """What is there after the last batch."""
+        """The endpoints after the last batch."""
 
     def get(self, timeout: float | None = None) -> ChangeBatch | None:
-        """Return the next batch; ``None`` if there is none for *timeout* seconds."""
-
-
-class Audience(Protocol):
-    """Whoever is told; *endpoints* is what is there after the batch."""
-
-    def tell(self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]) -> None:
-        """Take a batch."""
+        """Return the next batch; ``None`` if none arrives within *timeout* seconds."""
 
 
 def follow(
-    watch: Batches, audience: Audience, *, first: bool, count: int | None, timeout: float | None
+    watch: Batches, on_batch: OnBatch, *, first: bool, count: int | None, timeout: float | None
 ) -> None:
     """
-    Tell *audience* of *count* changes and, if it is to have the *first* set, of that before.
+    Pass *count* changes to *on_batch* and, with *first*, the initial endpoints before them.
 
     Raises:
-        TimedOutError: *timeout* seconds were over before.
+        TimedOutError: There were fewer changes within *timeout* seconds.
     """
-    told = 0
-    for batch in until(watch, timeout):
+    passed = 0
+    for batch in batches_until(watch, timeout):
         if batch.first:
             if first:
-                audience.tell(batch, watch.endpoints)
+                on_batch(batch, watch.endpoints)
             continue
-        audience.tell(*up_to(None if count is None else count - told, batch, watch.endpoints))
-        told += len(batch.changes)
-        if count is not None and told >= count:
+        left = None if count is None else count - passed
+        on_batch(*first_changes(left, batch, watch.endpoints))
+        passed += len(batch.changes)
+        if count is not None and passed >= count:
             return
-    missing = "" if count is None else f": {told} of {count} changes"
+    missing = "" if count is None else f": {passed} of {count} changes"
     raise TimedOutError(f"timed out after {timeout:g}s{missing}")
 
 
-def until(watch: Batches, timeout: float | None) -> Iterator[ChangeBatch]:
-    """Yield what *watch* brings for *timeout* seconds; ``None`` is for ever."""
+def batches_until(watch: Batches, timeout: float | None) -> Iterator[ChangeBatch]:
+    """Yield the batches of *watch* for *timeout* seconds (``None``: for ever)."""
     end = math.inf if timeout is None else time.monotonic() + timeout
     while (left := end - time.monotonic()) > 0:
         batch = watch.get(min(left, PULSE))
@@ -64,10 +63,10 @@ def until(watch: Batches, timeout: float | None) -> Iterator[ChangeBatch]:
             yield batch
 
 
-def up_to(
+def first_changes(
     number: int | None, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]
 ) -> tuple[ChangeBatch, Mapping[str, StoredEndpoint]]:
-    """Return *batch* with the first *number* of its changes, and what was there after those."""
+    """Return *batch* cut to its first *number* changes, and the endpoints after those."""
     if number is None or len(batch.changes) <= number:
         return batch, endpoints
     kept = batch.changes[:number]
@@ -78,3 +77,42 @@ def up_to(
         if change.previous is not None:
             before[change.key] = change.previous
     return batch._replace(revision=kept[-1].revision, changes=kept, invalid=invalid), before
+
+
+class StateMessages:
+    """
+    Reports outages, re-reads of etcd and unreadable values on stderr, each once.
+
+    With *quiet* it prints nothing, because a live table shows the same.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._was_connected = False
+        self._when_back = ""
+
+    def state(self, state: WatchState) -> None:
+        """Report that the connection was lost or restored."""
+        if not state.connected:
+            self._when_back = "reconnected" if self._was_connected else "connected"
+            lost = "disconnected" if self._was_connected else "not connected yet"
+            self._print(stderr.warn, f"{lost}: {state.detail}")
+            return
+        if self._when_back:
+            self._print(stderr.say, f"{self._when_back} to {state.detail}")
+        self._was_connected, self._when_back = True, ""
+
+    def batch(self, batch: ChangeBatch) -> None:
+        """Report whether etcd was read again for *batch*, and its unreadable values."""
+        self._was_connected = True
+        if batch.resync:
+            differences = counted(len(batch.changes), "difference")
+            self._print(
+                stderr.say, f"resync: changes were lost; reading etcd again showed {differences}"
+            )
+        for each in batch.invalid:
+            self._print(stderr.warn, unreadable(each))
+
+    def _print(self, show: Callable[[str], None], text: str) -> None:
+        if not self._quiet:
+            show(text)

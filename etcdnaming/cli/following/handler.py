@@ -1,36 +1,41 @@
 """
-The command that ``watch`` runs for what has changed: one at a time, and never for nothing.
+Run the user's command for the changes of a watch: one run at a time, none without a change.
 
-It has a thread of its own, so that neither lines nor outages wait until a slow command is done.
+The command has a thread of its own, so that a slow run delays neither the output nor the reports
+of outages.
 """
 
 from __future__ import annotations
 
+import os
+import select
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from ...model import ChangeBatch, StoredEndpoint
 from .. import stderr
+from ..child import start
 from ..failures import CommandNotFoundError, CommandNotRunError
 from ..output.changes import matters_to_clients
 from ..signals import PULSE
 from .handler_input import document, variables
-from .runner import Runner, outcome
 
-__all__ = ["Handler", "Policy"]
+__all__ = ["CommandRunner", "Handler", "HandlerOptions", "outcome"]
 
-GRACE = 1.0
-"""Seconds a command has to end, after a signal that has ended the watch."""
+SIGNAL_GRACE = 1.0
+"""Seconds for the command to end after a signal that has ended the watch."""
 
-PATIENCE = 10
-"""Times the debouncing after which a command runs, although the changes don't pause."""
+MAX_DEBOUNCE = 10
+"""The command runs after this many debounce times, even if changes keep coming."""
 
 
-class Policy(NamedTuple):
-    """When to run: after *debounce* seconds without a change. And whether a failure ends it all."""
+class HandlerOptions(NamedTuple):
+    """Run after *debounce* seconds without a change; end the watch if a run fails."""
 
     debounce: float
     stops_on_error: bool
@@ -38,19 +43,23 @@ class Policy(NamedTuple):
 
 class Handler:
     """
-    Runs a command for batches of changes; those that come while it runs are one for the next run.
+    Runs a command for batches of changes; batches that arrive during a run share the next run.
 
-    All state belongs to `_changed`.
+    `_changed` guards all state.
 
     Args:
-        give_up: Called when nothing is run any more, by our thread.
+        give_up: Called by the handler's thread after the last run.
     """
 
     def __init__(
-        self, runner: Runner, target: str, policy: Policy, give_up: Callable[[], None]
+        self,
+        runner: CommandRunner,
+        target: str,
+        options: HandlerOptions,
+        give_up: Callable[[], None],
     ) -> None:
         self._runner, self._target = runner, target
-        self._policy, self._give_up = policy, give_up
+        self._options, self._give_up = options, give_up
         self._changed = threading.Condition()
         self._waiting: list[ChangeBatch] = []
         self._due = self._latest_due = 0.0
@@ -61,20 +70,20 @@ class Handler:
         threading.Thread(target=self._work, name="etcdnaming-handler", daemon=True).start()
 
     def offer(self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]) -> None:
-        """Run the command for *batch*, which left *endpoints*, unless it brings no news."""
+        """Run the command for *batch*, unless no endpoint changed; *endpoints*: those after it."""
         with self._changed:
             self._keep(batch, endpoints)
             if batch.first or any(map(matters_to_clients, batch.changes)):
-                self._put_off(at_once=batch.first)
+                self._postpone(at_once=batch.first)
                 self._waiting.append(batch)
                 self._changed.notify_all()
 
     def finish(self) -> int:
         """
-        Return the exit code, once the command has run for all there was.
+        Wait until the command has run for all batches, and return the exit code.
 
         Raises:
-            CommandNotFoundError, CommandNotRunError: It could not be run.
+            CommandNotFoundError, CommandNotRunError: The command could not be started.
         """
         with self._changed:
             self._is_ending = True
@@ -87,9 +96,10 @@ class Handler:
 
     def interrupt(self, signum: int) -> None:
         """
-        End what runs, for *signum* ends us; a Ctrl-C has come from the terminal to both.
+        Stop the command, because *signum* ends this process; the terminal sends Ctrl-C to both.
 
-        Called by its handler, so the main thread may stand anywhere: `_changed` can be taken twice.
+        A signal handler calls this, so the main thread may have been interrupted while it holds
+        `_changed`: that lock is reentrant.
         """
         self._is_interrupted = True
         if signum != signal.SIGINT:
@@ -98,7 +108,7 @@ class Handler:
             self._is_ending = True
             self._waiting.clear()
             self._changed.notify_all()
-            self._changed.wait_for(lambda: self._is_done, GRACE)
+            self._changed.wait_for(lambda: self._is_done, SIGNAL_GRACE)
         self._runner.end()
 
     def __enter__(self) -> Handler:
@@ -116,18 +126,18 @@ class Handler:
             else:
                 self._endpoints.pop(key, None)
 
-    def _put_off(self, *, at_once: bool) -> None:
+    def _postpone(self, *, at_once: bool) -> None:
         now = time.monotonic()
         if not self._waiting:
-            self._latest_due = now if at_once else now + PATIENCE * self._policy.debounce
-        self._due = min(now + self._policy.debounce, self._latest_due)
+            self._latest_due = now if at_once else now + MAX_DEBOUNCE * self._options.debounce
+        self._due = min(now + self._options.debounce, self._latest_due)
 
     def _work(self) -> None:
         try:
-            while told := self._next():
-                if self._run(*told):
+            while work := self._next():
+                if self._run(*work):
                     break
-        except Exception as exc:  # noqa: BLE001 - is raised again where it is understood
+        except Exception as exc:  # noqa: BLE001 - `finish` raises it in the main thread
             self._failure = exc
         with self._changed:
             self._is_done = True
@@ -142,11 +152,11 @@ class Handler:
             waiting, self._waiting = self._waiting, []
             return (waiting, dict(self._endpoints or {})) if waiting else None
 
-    def _run(self, batches: Sequence[ChangeBatch], there: Mapping[str, StoredEndpoint]) -> bool:
-        """Run it, and return whether that was for the last time."""
-        stops = self._policy.stops_on_error
+    def _run(self, batches: Sequence[ChangeBatch], after: Mapping[str, StoredEndpoint]) -> bool:
+        """Run the command; return whether that was the last run."""
+        stops = self._options.stops_on_error
         try:
-            status = self._runner.run(variables(self._target, batches), document(batches, there))
+            status = self._runner.run(variables(self._target, batches), document(batches, after))
         except (CommandNotFoundError, CommandNotRunError) as exc:
             if stops:
                 raise
@@ -155,6 +165,82 @@ class Handler:
         if not status or self._is_interrupted:
             return False
         self._status = status if stops else 0
-        if status != 128 + signal.SIGINT:  # a Ctrl-C, which is no failure, and ends us too
+        if status != 128 + signal.SIGINT:  # a Ctrl-C is no failure, and ends this process too
             (stderr.error if stops else stderr.warn)(f"{self._runner.name}: {outcome(status)}")
         return stops
+
+
+class CommandRunner:
+    """
+    Starts *command* again and again, with a document on its stdin.
+
+    One thread runs it, others may end it; `_lock` guards the running process.
+    """
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        self.name = command[0]
+        self._command, self._environment = command, environment
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._is_over = False
+
+    def run(self, variables: Mapping[str, str], document: bytes) -> int:
+        """
+        Run the command and return its exit code, which is 128 + n if signal n ended it.
+
+        Raises:
+            CommandNotFoundError, CommandNotRunError: It could not be started.
+        """
+        with self._lock:
+            if self._is_over:
+                return 0
+            environment = {**self._environment, **variables}
+            process = start(self._command, environment, stdin=subprocess.PIPE)
+            self._process = process
+        if process.stdin:
+            with process.stdin:
+                _feed(process, process.stdin.fileno(), document)
+        process.wait()
+        with self._lock:
+            self._process = None
+        return 128 - process.returncode if process.returncode < 0 else process.returncode
+
+    def end(self) -> None:
+        """Terminate the running command, and start none any more."""
+        with self._lock:
+            self._is_over = True
+            if self._process:
+                with suppress(PermissionError):  # it runs as another user
+                    self._process.terminate()
+
+
+def outcome(status: int) -> str:
+    """
+    Return an exit code as text.
+
+    >>> outcome(3), outcome(137)
+    ('exit code 3', 'SIGKILL')
+    """
+    try:
+        return signal.Signals(status - 128).name
+    except ValueError:
+        return f"exit code {status}"
+
+
+def _feed(process: subprocess.Popen[bytes], pipe: int, document: bytes) -> None:
+    """
+    Write *document* to *pipe*, the stdin of *process*, which need not read it.
+
+    When the process has ended, the rest is dropped. A background process that it has started may
+    keep the pipe open for ever without reading, so a write must not block.
+    """
+    os.set_blocking(pipe, False)
+    writable = select.poll()
+    writable.register(pipe, select.POLLOUT)
+    left = memoryview(document)
+    while left and process.poll() is None:
+        if writable.poll(PULSE * 1000):
+            try:
+                left = left[os.write(pipe, left) :]
+            except BrokenPipeError:  # it has closed its stdin
+                return

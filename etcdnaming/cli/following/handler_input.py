@@ -1,4 +1,4 @@
-"""What a command that ``watch`` runs is told: variables in its environment, JSON on its stdin."""
+"""Make the input of the command that ``watch`` runs: its environment, and JSON for its stdin."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from ..output.spelling import quote_go, safe_json
 
 __all__ = ["document", "variables"]
 
-LONGEST = 100_000
-"""Bytes. Linux starts nothing that has a variable of more than 128 KiB."""
+MAX_VARIABLE = 100_000
+"""Bytes. Linux starts no program with a variable of more than 128 KiB."""
 
 
 def variables(target: str, batches: Sequence[ChangeBatch]) -> dict[str, str]:
     """
-    Return the variables for *batches*: ours, and etcdctl's in Go's quotes, as etcdctl has them.
+    Return the variables for *batches*: our own, and etcdctl's, which are in Go's quotes.
 
-    They are about the last event, of which a delete has what went away. What is too long for a
-    variable has none; stdin has it.
+    They describe the last event; for a delete, the endpoint that was deleted. A value that is too
+    long for a variable is left out; it is on stdin.
     """
     last = batches[-1]
     event, key, addr, metadata, value = _last_event(last)
-    told = {
+    values = {
         "ETCDNAMING_WATCH_EVENT": event,
         "ETCDNAMING_WATCH_KEY": key,
         "ETCDNAMING_WATCH_ADDR": addr,
@@ -40,21 +40,21 @@ def variables(target: str, batches: Sequence[ChangeBatch]) -> dict[str, str]:
         "ETCD_WATCH_KEY": quote_go(key),
         "ETCD_WATCH_VALUE": quote_go(value),
     }
-    spelled = {name: _in_environment(text) for name, text in told.items()}
-    return {name: text for name, text in spelled.items() if len(os.fsencode(text)) <= LONGEST}
+    encoded = {name: _in_environment(text) for name, text in values.items()}
+    return {name: text for name, text in encoded.items() if len(os.fsencode(text)) <= MAX_VARIABLE}
 
 
 def document(batches: Sequence[ChangeBatch], endpoints: Mapping[str, StoredEndpoint]) -> bytes:
-    """Return ``{"revision":…,"events":[…],"endpoints":[…]}``; events as ``-w json`` has them."""
+    """Return ``{"revision":…,"events":[…],"endpoints":[…]}``; events as in ``-w json``."""
     events = ",".join(chain.from_iterable(map(objects.events, batches)))
-    there = ",".join(objects.stored_endpoint(endpoints[key]) for key in sorted(endpoints))
+    current = ",".join(objects.stored_endpoint(endpoints[key]) for key in sorted(endpoints))
     revision = batches[-1].revision
-    text = f'{{"revision":{revision},"events":[{events}],"endpoints":[{there}]}}'
+    text = f'{{"revision":{revision},"events":[{events}],"endpoints":[{current}]}}'
     return safe_json(text).encode() + b"\n"
 
 
 def _last_event(batch: ChangeBatch) -> tuple[str, str, str, str, str]:
-    """Return event, key, address, metadata, and the value as it is stored."""
+    """Return the event, key, address, metadata, and the stored value."""
     if batch.first:
         return "SYNCED", "", "", "", ""
     change = batch.changes[-1]
@@ -65,5 +65,5 @@ def _last_event(batch: ChangeBatch) -> tuple[str, str, str, str, str]:
 
 
 def _in_environment(text: str) -> str:
-    """Return what becomes *text* in UTF-8, whatever the locale, and has no zero byte."""
+    """Return *text* so that its variable is UTF-8 in any locale, and has no zero byte."""
     return os.fsdecode(keys.encode(text.replace("\0", r"\x00")))

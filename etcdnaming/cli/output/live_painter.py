@@ -1,36 +1,43 @@
-"""The thread that owns the screen: it draws when it is told to, but no more often than one sees."""
+"""Draw the live table: a thread that owns the terminal and limits how often it is redrawn."""
 
 from __future__ import annotations
 
 import enum
 import math
 import os
+import sys
+import termios
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
-from .screen import Screen
+from . import terminal
+from .stdout import flush, write
 
 __all__ = ["Frame", "Order", "Painter"]
 
-PAUSE = 0.1
-"""Seconds from one picture to the next."""
+MIN_INTERVAL = 0.1
+"""Seconds between two frames."""
 
-PATIENCE = 2.0
-"""Seconds for a terminal that takes nothing, before we go on without it."""
+TERMINAL_TIMEOUT = 2.0
+"""Seconds for a terminal that accepts no output, before the process goes on without it."""
+
+ENTER, CLEAR, HIDE_CURSOR = "\x1b[?1049h", "\x1b[2J", "\x1b[?25l"
+SHOW_CURSOR, LEAVE = "\x1b[?25h", "\x1b[?1049l"
+HOME, CLEAR_LINE, CLEAR_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
 
 Frame = Callable[[os.terminal_size, bool], tuple[str, float]]
 """
-Returns a picture for a size of the terminal, and for how many seconds it is right by itself.
+Returns the text for a size of the terminal, and the seconds until it changes by itself.
 
-It is told whether that is the last one, which stays when the terminal is given back.
+The second argument is true for the last frame, which remains when the terminal is released.
 """
 
 
 class Order(enum.Enum):
-    """What the painter can be told."""
+    """The orders to the painter."""
 
     DRAW = enum.auto()
     RESIZE = enum.auto()
@@ -40,61 +47,65 @@ class Order(enum.Enum):
 
 
 class Painter:
-    """Shows what *frame* returns. All but what is told and answered belongs to its thread."""
+    """
+    Shows what *frame* returns.
+
+    Its thread owns all state except the queues. Signal handlers may call `order`, `suspend` and
+    `end`: a `SimpleQueue` is reentrant, so it works whatever the handler has interrupted.
+    """
 
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
-        self._screen = Screen()
-        # A handler of signals may use this kind, whatever it has interrupted.
+        self._screen = _Screen()
         self._orders: SimpleQueue[Order] = SimpleQueue()
-        self._away: SimpleQueue[None] = SimpleQueue()
-        self._over: SimpleQueue[None] = SimpleQueue()
-        self._is_begun = self._is_woken = self._is_over = False
+        self._suspended: SimpleQueue[None] = SimpleQueue()
+        self._ended: SimpleQueue[None] = SimpleQueue()
+        self._is_started = self._is_draw_ordered = self._is_over = False
         self._due = self._earliest = 0.0
         self.failure: Exception | None = None
-        """Why nothing is drawn any more."""
+        """The error that has stopped the drawing."""
 
     def start(self) -> None:
-        """Take the terminal."""
-        self._is_begun = True
+        """Take over the terminal."""
+        self._is_started = True
         threading.Thread(target=self._run, name="etcdnaming-painter", daemon=True).start()
 
     def wake(self) -> None:
-        """Draw soon, and once for many that say so; for any thread."""
-        if not self._is_woken:
-            self._is_woken = True
+        """Draw soon, once for many calls; callable from any thread."""
+        if not self._is_draw_ordered:
+            self._is_draw_ordered = True
             self._orders.put(Order.DRAW)
 
-    def tell(self, order: Order) -> None:
-        """Take an order, from a handler of signals too."""
+    def order(self, order: Order) -> None:
+        """Execute *order* soon."""
         self._orders.put(order)
 
-    def give_way(self) -> None:
-        """Give the terminal back for now; for a handler of signals."""
+    def suspend(self) -> None:
+        """Release the terminal for now, and wait until that is done."""
         self._orders.put(Order.SUSPEND)
         with suppress(Empty):
-            self._away.get(timeout=PATIENCE)
+            self._suspended.get(timeout=TERMINAL_TIMEOUT)
 
     def end(self) -> None:
-        """Give it back for good, with the last picture on it; for a handler of signals too."""
-        if self._is_begun and not self._is_over:
+        """Release the terminal for good, with the last frame on it."""
+        if self._is_started and not self._is_over:
             self._orders.put(Order.END)
             with suppress(Empty):
-                self._over.get(timeout=PATIENCE)
+                self._ended.get(timeout=TERMINAL_TIMEOUT)
 
     def _run(self) -> None:
         last = ""
         try:
             self._screen.enter()
             while (order := self._next()) is not Order.END:
-                self._obey(order)
+                self._execute(order)
             last, _ = self._frame(self._screen.size(), True)
-        except Exception as exc:  # noqa: BLE001 - is raised by whoever tells us what to draw
+        except Exception as exc:  # noqa: BLE001 - the next call of `LiveTable` raises it
             self.failure = exc
         with suppress(OSError):
             self._screen.leave(last)
         self._is_over = True
-        self._over.put(None)
+        self._ended.put(None)
 
     def _next(self) -> Order | None:
         """Return the next order; ``None`` when it is time to draw."""
@@ -104,9 +115,9 @@ class Painter:
         except Empty:
             return None
 
-    def _obey(self, order: Order | None) -> None:
+    def _execute(self, order: Order | None) -> None:
         if order is Order.DRAW:
-            self._is_woken = False
+            self._is_draw_ordered = False
             self._due = min(self._due, self._earliest)
         elif order is Order.RESIZE:
             self._screen.clear()
@@ -114,7 +125,7 @@ class Painter:
         elif order is Order.SUSPEND:
             self._screen.leave()
             self._due = self._earliest = math.inf
-            self._away.put(None)
+            self._suspended.put(None)
         elif order is Order.RESUME:
             self._screen.enter()
             self._due = 0.0
@@ -125,4 +136,61 @@ class Painter:
         text, lasts = self._frame(self._screen.size(), False)
         self._screen.show(text)
         now = time.monotonic()
-        self._earliest, self._due = now + PAUSE, now + lasts
+        self._earliest, self._due = now + MIN_INTERVAL, now + lasts
+
+
+class _Screen:
+    """
+    The terminal's alternate screen, without cursor and echo. It belongs to the painter's thread.
+
+    While it is not entered, nothing is drawn. After `leave`, the terminal is as it was before.
+    """
+
+    def __init__(self) -> None:
+        self._is_entered = self._had_echo = False
+
+    def enter(self) -> None:
+        """Switch to the alternate screen."""
+        self._is_entered = True
+        self._set_echo(on=False)
+        _write(ENTER + CLEAR + HIDE_CURSOR)
+
+    def leave(self, text: str = "") -> None:
+        """Switch back, if it is entered, and print *text*."""
+        if self._is_entered:
+            self._is_entered = False
+            self._set_echo(on=True)
+            _write(CLEAR + SHOW_CURSOR + LEAVE)  # tmux keeps parts of a screen that is not cleared
+        _write(text)
+
+    def clear(self) -> None:
+        """Remove a frame that was drawn for another size."""
+        if self._is_entered:
+            _write(CLEAR)
+
+    def show(self, text: str) -> None:
+        """Draw the lines of *text* over the previous frame."""
+        if self._is_entered:
+            lines = text.rstrip("\n").replace("\n", f"{CLEAR_LINE}\n")
+            _write(HOME + lines + CLEAR_BELOW)
+
+    def size(self) -> os.terminal_size:
+        """Return the current columns and lines, whatever the environment says."""
+        return terminal.size(sys.stdout.fileno())
+
+    def _set_echo(self, *, on: bool) -> None:
+        """Disable the echo, or restore it: typed characters would appear in the table."""
+        with suppress(termios.error, ValueError, AttributeError):  # stdin is not a terminal
+            modes = termios.tcgetattr(sys.stdin)
+            echo = modes[3] & termios.ECHO
+            if on and self._had_echo:
+                modes[3] |= termios.ECHO
+            elif not on:
+                self._had_echo = bool(echo)
+                modes[3] &= ~termios.ECHO
+            termios.tcsetattr(sys.stdin, termios.TCSANOW, modes)
+
+
+def _write(text: str) -> None:
+    write([text])
+    flush()

@@ -1,27 +1,39 @@
-"""The picture of a live table: told by one thread, drawn for any size of terminal by another."""
+"""Lay out the live table: its rows, recent changes, and the status lines below."""
 
 from __future__ import annotations
 
+import math
 import os
+import textwrap
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from heapq import nsmallest
+from itertools import islice, takewhile
 from typing import NamedTuple
 
-from ...model import ChangeBatch, StoredEndpoint, WatchState
+from ...model import Change, ChangeBatch, InvalidValue, StoredEndpoint, WatchState
+from ...printable import printable
+from . import table_rows as rows
+from .changes import effect
 from .grid import Row
-from .live_frame import Columns, drawn
-from .live_status import Status
-from .live_view import View
+from .live_columns import Columns, draw_lines
+from .spelling import counted, escape
 
 __all__ = ["Picture"]
 
-PATIENCE = 0.3
-"""Seconds. Who tells us may have been stopped in the middle of it by a signal that ends us."""
+RECENT = 15.0
+"""Seconds for which a change is highlighted, and a removed endpoint is still shown."""
+
+SIGNS = {"added": "+", "changed": "~", "removed": "-", "renewed": "="}
+UNREADABLE = "!"
+
+LOCK_TIMEOUT = 0.3
+"""Seconds. A signal that ends the process may have interrupted the thread that holds the lock."""
 
 
 class _Shown(NamedTuple):
-    """Rows that fit, how many don't, what stands below; and the leases of the rows."""
+    """The rows that fit, the number that don't, the status lines, and the leases of the rows."""
 
     rows: Sequence[Row]
     hidden: int
@@ -30,56 +42,198 @@ class _Shown(NamedTuple):
 
 
 class Picture:
-    """What is known belongs to `_lock`, what was drawn to the thread that draws."""
+    """
+    One thread brings batches and states; another draws them for any size of the terminal.
+
+    `_lock` guards what the first brings. What was drawn belongs to the thread that draws.
+    """
 
     def __init__(self, target: str) -> None:
         self._lock = threading.Lock()
-        self._view, self._status = View(), Status(target)
+        self._rows, self._status = _RecentRows(), _Status(target)
         self._columns = Columns()
         self._shown = _Shown((), 0, ())
-        self._fades = 0.0
+        self._lasts = 0.0
 
     @property
     def leases(self) -> Sequence[int]:
-        """Those that were drawn last, while somebody knows what has become of them."""
+        """The leases in the last frame; none while the watch is disconnected."""
         return self._shown.leases
 
-    def tell(self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]) -> None:
-        """Take what is there, or has changed."""
+    def batch(self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]) -> None:
+        """Take the first set, or changes; *endpoints*: those after the batch."""
         with self._lock:
-            self._view.tell(batch, endpoints, time.time())
+            self._rows.batch(batch, endpoints, time.time())
 
     def state(self, state: WatchState) -> None:
-        """Take whether that is up to date."""
+        """Take the state of the connection."""
         with self._lock:
             self._status = self._status._replace(state=state, since=time.time())
 
     def draw(
         self, size: os.terminal_size, remaining: Mapping[int, int], *, last: bool
     ) -> tuple[str, float]:
-        """Return it, and the seconds until it looks different by itself."""
-        width = size.columns - 1  # after a text in the last column, some begin the next line
-        if self._lock.acquire(timeout=PATIENCE):
+        """Return the text, and the seconds until it changes by itself."""
+        width = size.columns - 1  # some terminals wrap the line after text in the last column
+        if self._lock.acquire(timeout=LOCK_TIMEOUT):
             try:
-                self._look(width, size.lines, remaining, last=last)
+                self._lay_out(width, size.lines, remaining, last=last)
             finally:
                 self._lock.release()
-        rows, hidden, below, _ = self._shown
-        lines = self._columns.lines(rows, width) if rows else []
+        shown, hidden, below, _ = self._shown
+        lines = self._columns.lines(shown, width) if shown else []
         if hidden:
             lines.append((f"   and {hidden} more"[:width], "dim"))
         if lines:
             lines.append(("", ""))
-        return drawn([*lines, *below][: size.lines]), self._fades
+        return draw_lines([*lines, *below][: size.lines]), self._lasts
 
-    def _look(self, width: int, height: int, remaining: Mapping[int, int], *, last: bool) -> None:
+    def _lay_out(
+        self, width: int, height: int, remaining: Mapping[int, int], *, last: bool
+    ) -> None:
         now = time.time()
-        below = self._status.lines(self._view, width, last=last)
+        below = self._status.lines(self._rows, width, last=last)
         room = height - len(below) - 2  # the header, and a blank line
-        keys, hidden = self._view.shown(max(1, room), now)
+        keys, hidden = self._rows.select(max(1, room), now)
         if hidden:
-            keys, hidden = self._view.shown(max(1, room - 1), now)
-        leases = self._view.leases(keys) if self._status.is_connected else ()
-        rows = [*self._view.rows(keys, remaining, now)]
-        self._shown = _Shown(rows, hidden, below, leases)
-        self._fades = self._view.fades(now)
+            keys, hidden = self._rows.select(max(1, room - 1), now)
+        leases = self._rows.leases(keys) if self._status.is_connected else ()
+        self._shown = _Shown([*self._rows.rows(keys, remaining, now)], hidden, below, leases)
+        self._lasts = self._rows.lasts(now)
+
+
+class _KeyState(NamedTuple):
+    """The value of a key (of a removed one, the last), its last effect, and when that was."""
+
+    value: StoredEndpoint | InvalidValue
+    effect: str = ""
+    at: float = -math.inf
+
+
+class _RecentRows:
+    """
+    The endpoints and their recent changes; *now* is always the wall-clock time.
+
+    Only a first batch brings the initial endpoints: without one, only changes are shown.
+    """
+
+    def __init__(self) -> None:
+        self.count = self.revision = 0
+        self.resynced: float | None = None
+        """When etcd was read again, because changes were lost."""
+        self._states: dict[str, _KeyState] = {}  # the latest change is the last
+        self._removed: set[str] = set()
+
+    def batch(
+        self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint], now: float
+    ) -> None:
+        """Take *batch*; *endpoints*: those after it."""
+        self.count, self.revision = len(endpoints), batch.revision
+        if batch.resync:
+            self.resynced = now
+        for change in batch.changes:
+            if batch.first:
+                self._states[change.key] = _KeyState(endpoints[change.key])
+            else:
+                self._change(change, endpoints.get(change.key), now)
+        for key in batch.no_longer_invalid:
+            if key in self._states and isinstance(self._states[key].value, InvalidValue):
+                self._forget(key)
+        for found in batch.invalid:
+            self._forget(found.key)
+            self._states[found.key] = _KeyState(found, at=-math.inf if batch.first else now)
+
+    def select(self, room: int, now: float) -> tuple[Sequence[str], int]:
+        """
+        Return at most *room* keys, sorted, and the number of the others.
+
+        Keys with a recent change are preferred.
+        """
+        for key in [key for key in self._removed if not self._is_recent(key, now)]:
+            self._forget(key)
+        if len(self._states) <= room:
+            return sorted(self._states), 0
+        chosen = dict.fromkeys(islice(self._recent(now), room))
+        chosen.update(dict.fromkeys(nsmallest(room, self._states)))
+        return sorted(islice(chosen, room)), len(self._states) - room
+
+    def leases(self, keys: Iterable[str]) -> Sequence[int]:
+        """Return the leases of the endpoints with these *keys*."""
+        present = (self._states[key].value.lease for key in keys if key not in self._removed)
+        return [*dict.fromkeys(filter(None, present))]
+
+    def rows(self, keys: Iterable[str], remaining: Mapping[int, int], now: float) -> Iterator[Row]:
+        """Yield sign, key, address, lease, its seconds, time of the last change, and metadata."""
+        for key in keys:
+            value, last_effect, at = self._states[key]
+            clock = _clock(at) if at > 0 else ""
+            if isinstance(value, InvalidValue):
+                shown, reason = rows.unreadable(value).cells
+                yield Row((UNREADABLE, shown, "not an endpoint", "", "", clock, reason), "red")
+            else:
+                recent = last_effect if self._is_recent(key, now) else ""
+                *cells, metadata = rows.endpoint(value, remaining).cells
+                sign, style = SIGNS.get(recent, ""), rows.EFFECT_STYLES.get(recent, "")
+                yield Row((sign, *cells, clock, metadata), style)
+
+    def lasts(self, now: float) -> float:
+        """Return the seconds until a recent change is no longer recent."""
+        recent = (self._states[key].at for key in self._recent(now))
+        return min(recent, default=math.inf) + RECENT - now
+
+    def _change(self, change: Change, stored: StoredEndpoint | None, now: float) -> None:
+        value = change.previous if change.endpoint is None else stored
+        if value is None:  # another change of the batch has deleted the endpoint again
+            return
+        self._forget(change.key)
+        self._states[change.key] = _KeyState(value, effect(change), now)
+        if change.endpoint is None:
+            self._removed.add(change.key)
+
+    def _forget(self, key: str) -> None:
+        self._states.pop(key, None)
+        self._removed.discard(key)
+
+    def _is_recent(self, key: str, now: float) -> bool:
+        return now - self._states[key].at < RECENT
+
+    def _recent(self, now: float) -> Iterator[str]:
+        """Yield the keys with a recent change, the latest first."""
+        return takewhile(lambda key: self._is_recent(key, now), reversed(self._states))
+
+
+class _Status(NamedTuple):
+    """The target, the state of the connection, and since when it is in that state."""
+
+    target: str
+    state: WatchState | None = None
+    since: float = 0.0
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether changes arrive as they are made."""
+        return self.state is not None and self.state.connected
+
+    def lines(self, found: _RecentRows, room: int, *, last: bool) -> list[tuple[str, str]]:
+        """Return texts of at most *room* columns with their styles; the *last* ones remain."""
+        text = f"{counted(found.count, 'endpoint')} under {escape(self.target)}"
+        text = f"{text}, revision {found.revision}" if found.revision else "waiting for etcd"
+        if found.resynced is not None:
+            text = f"{text}, resynced at {_clock(found.resynced)}"
+        if self.is_connected and self.state and not last:
+            text = f"{text}, connected to {printable(self.state.detail)}"
+        outage = self._outage("disconnected" if found.revision else "not connected")
+        return [*_wrapped(text, "dim", room), *_wrapped(outage, "bold red", room)]
+
+    def _outage(self, what: str) -> str:
+        if self.state is None or self.state.connected:
+            return ""
+        return f"{what} since {_clock(self.since)}: {printable(self.state.detail)}"
+
+
+def _clock(at: float) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(at))
+
+
+def _wrapped(text: str, style: str, room: int) -> list[tuple[str, str]]:
+    return [(line, style) for line in textwrap.wrap(text, max(room, 1))]

@@ -1,10 +1,12 @@
-"""The interface of an output format, and the one loader of formats."""
+"""The interfaces of an output format and of ``watch``'s output, and the loader of formats."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TextIO
+
+from .stdout import flush, write
 
 if TYPE_CHECKING:
     from ...errors import ConditionFailedError
@@ -18,10 +20,18 @@ if TYPE_CHECKING:
         StoredEndpoint,
         Update,
         UpdateResult,
+        WatchState,
     )
     from .state_changes import StateChange
 
-__all__ = ["FoundEndpoints", "Printer", "printer"]
+__all__ = [
+    "FoundEndpoints",
+    "LinePrinter",
+    "Printer",
+    "WatchPrinter",
+    "live_printer",
+    "printer",
+]
 
 
 class FoundEndpoints(NamedTuple):
@@ -36,7 +46,7 @@ class Printer(Protocol):
     """
     One format. Methods named after a result print it; methods named ``…_lines`` return text.
 
-    A value that can't be read is a warning of the command's own, in every format.
+    The command itself warns of values that can't be read, in every format.
     """
 
     wants_remaining: bool
@@ -119,3 +129,52 @@ def printer(name: str, stream: TextIO | None = None) -> Printer:
 
         return TablePrinter(stream)
     raise ValueError(f"unknown format {name!r}")
+
+
+class WatchPrinter(Protocol):
+    """Prints the batches of a watch; everything is written when a method returns."""
+
+    def print_batch(self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]) -> None:
+        """Print the first set, or what has changed; *endpoints*: all endpoints after it, by key."""
+
+    def print_state(self, state: WatchState) -> None:
+        """Print that the connection was lost or restored; only a live table does."""
+
+    def begin(self) -> None:
+        """Take over the terminal, if this printer needs it."""
+
+    def end(self) -> None:
+        """Restore the terminal; callable at any time, also from a signal handler."""
+
+
+class LinePrinter:
+    """Prints each batch in the format *name*, and flushes; see `WatchPrinter`."""
+
+    def __init__(self, name: str, target: str) -> None:
+        self._printer, self._target = printer(name), target
+
+    def print_batch(self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]) -> None:
+        """Write the lines of *batch*, unless it is empty."""
+        if batch.first or batch.changes or batch.invalid:
+            write(self._printer.batch_lines(self._target, batch, endpoints))
+            flush()
+
+    def print_state(self, state: WatchState) -> None:
+        """Nothing: the state is reported on stderr."""
+
+    def begin(self) -> None:
+        """Nothing to take over."""
+
+    def end(self) -> None:
+        """Nothing to restore."""
+
+
+def live_printer(target: str, time_to_live: Callable[[int], int]) -> WatchPrinter:
+    """
+    Return the table that stays on the terminal and is redrawn.
+
+    *time_to_live* returns the remaining seconds of a lease (-1: gone); other threads call it.
+    """
+    from .live_table import LiveTable  # imports rich
+
+    return LiveTable(target, time_to_live)

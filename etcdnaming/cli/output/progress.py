@@ -1,30 +1,34 @@
-"""How far a long piece of work has come, for a person who waits for it."""
+"""Show on stderr, if it is a terminal, how far a command has come."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from .terminal import can_animate, wants_colour
+from ...printable import printable
+from .terminal import can_animate, size, wants_colour
 
-__all__ = ["progress"]
+__all__ = ["StatusLine", "progress"]
+
+CLEAR_LINE = "\x1b[K"
 
 
 @contextmanager
 def progress(total: int) -> Iterator[Callable[[int], None]]:
     """
-    Draw a bar on stderr, if it is a terminal, and wipe it away at the end.
+    Draw a progress bar on stderr, if it is a terminal, and remove it at the end.
 
     Yields a function to call with the number done so far.
     """
     if not can_animate(sys.stderr):
         yield lambda _: None
         return
-    from rich.console import Console  # a door to rich: only where it is seen
+    from rich.console import Console  # only where the bar is seen
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    # stdout stays as it is: results are none of its business.
+    # Results on stdout must not pass through the bar's console.
     with Progress(
         *(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()),
         console=Console(stderr=True, force_terminal=True, no_color=not wants_colour(sys.stderr)),
@@ -33,3 +37,32 @@ def progress(total: int) -> Iterator[Callable[[int], None]]:
     ) as bar:
         task = bar.add_task("", total=total)
         yield lambda done: bar.update(task, completed=done)
+
+
+class StatusLine:
+    """A line on stderr that is overwritten, if that is a terminal; usable in signal handlers."""
+
+    def __init__(self) -> None:
+        self._is_shown = can_animate(sys.stderr)
+
+    def show(self, text: str) -> None:
+        """Show *text* instead of the previous text."""
+        if self._is_shown:
+            # Written past Python's stream, which a signal handler may have interrupted.
+            descriptor = sys.stderr.fileno()
+            room = size(descriptor).columns - 1
+            line = f"\r{_cut(printable(text), room)}{CLEAR_LINE}"
+            os.write(descriptor, line.encode("utf-8", "replace"))
+
+    def clear(self) -> None:
+        """Remove the line."""
+        self.show("")
+
+
+def _cut(text: str, room: int) -> str:
+    """Return *text* cut to one line, because a second one could not be overwritten."""
+    if text.isascii() and len(text) <= room:
+        return text
+    from rich.cells import cell_len, set_cell_size  # only for a long text on a terminal
+
+    return text if cell_len(text) <= room else set_cell_size(text, max(room - 1, 0)) + "…"

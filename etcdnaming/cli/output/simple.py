@@ -8,6 +8,7 @@ KEY and ADDR are escaped (`spelling.escape`); METADATA is JSON, which has its ow
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from json.encoder import encode_basestring, encode_basestring_ascii
 
 from ...errors import ConditionFailedError
 from ...model import (
@@ -23,14 +24,13 @@ from ...model import (
     Update,
     UpdateResult,
 )
-from ...wire import dumps_again
+from ...wire import dumps, dumps_again
 from .changes import event_type, subject
 from .printers import FoundEndpoints
 from .progress import progress
 from .spelling import escape, lease_id, safe_json
 from .state_changes import StateChange
 from .stdout import write
-from .update_file import update_lines
 
 __all__ = ["SimplePrinter"]
 
@@ -88,7 +88,7 @@ class SimplePrinter:
 
     def plan(self, updates: Sequence[Update], conditions: Sequence[Condition]) -> None:
         """An update file."""
-        write(update_lines(updates, conditions))
+        write(_plan_lines(updates, conditions))
 
     def version(self, versions: Mapping[str, str]) -> None:
         """``NAME VERSION``."""
@@ -122,3 +122,35 @@ def _lines(found: Iterable[StoredEndpoint | InvalidValue]) -> Iterator[str]:
 def _line(key: str, endpoint: Endpoint) -> str:
     """``KEY ADDR METADATA``; *endpoint* was decoded from JSON."""
     return f"{escape(key)}\t{escape(endpoint.addr)}\t{safe_json(dumps_again(endpoint.metadata))}\n"
+
+
+def _plan_lines(updates: Sequence[Update], conditions: Sequence[Condition]) -> Iterator[str]:
+    r"""
+    Yield the lines of an update file, which ``txn-update`` reads.
+
+    Conditions and leases, which such a line can't express, are comments above it.
+
+    >>> from etcdnaming.model import Endpoint, Update
+    >>> [*_plan_lines([Update.add("svc/e1", Endpoint("1.2.3.4:80", "a"), lease=0)], [])]
+    ['# with no lease\n', 'add svc/e1 1.2.3.4:80 "a"\n']
+    """
+    for condition in conditions:
+        yield f"# if {escape(str(condition))}\n"
+    for update in updates:
+        if update.lease is not None:
+            yield f"# with {f'lease {lease_id(update.lease)}' if update.lease else 'no lease'}\n"
+        yield _update_line(update)
+
+
+def _update_line(update: Update) -> str:
+    if update.endpoint is None:
+        return f"del {_word(update.key)}\n"
+    metadata = safe_json(dumps(update.endpoint.metadata))
+    return f"add {_word(update.key)} {_word(update.endpoint.addr)} {metadata}\n"
+
+
+def _word(text: str) -> str:
+    if text.isprintable() and text and " " not in text and text[0] != '"':
+        return text
+    # The ASCII escapes (\udcNN) preserve even bytes that are not UTF-8.
+    return encode_basestring(text) if text.isprintable() else encode_basestring_ascii(text)

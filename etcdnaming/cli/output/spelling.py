@@ -1,16 +1,17 @@
 r"""
-How text from etcd is written: characters that are not printable are escaped.
+Spell text from etcd for the output: escapes, quotes, lease IDs, counts.
 
-`etcdnaming.printable` says which those are. Each format has its own escapes for them.
+`etcdnaming.printable` defines which characters need an escape; each format has its own escapes.
 """
 
 from __future__ import annotations
 
 from json.encoder import encode_basestring_ascii
 
+from ...model import InvalidValue
 from ...printable import SHORT, is_byte, printable, replace_unprintable
 
-__all__ = ["counted", "escape", "lease_id", "quote_go", "safe_json"]
+__all__ = ["counted", "escape", "lease_id", "quote_go", "safe_json", "unreadable"]
 
 _SHORT_GO = SHORT | {"\a": r"\a", "\b": r"\b", "\f": r"\f", "\v": r"\v"}
 
@@ -59,12 +60,17 @@ def lease_id(lease: int) -> str:
 
 def counted(count: int, noun: str) -> str:
     """
-    Return the number with its noun.
+    Return *count* with its noun.
 
     >>> counted(1, "endpoint"), counted(2, "endpoint")
     ('1 endpoint', '2 endpoints')
     """
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def unreadable(found: InvalidValue) -> str:
+    """Return the key of a value that is not an endpoint, and the reason."""
+    return f"{found.key}: {found.reason}"
 
 
 def _json_character(character: str) -> str:

@@ -1,4 +1,4 @@
-"""The state changes of ``lease-register``, and how they are written."""
+"""State changes of ``lease-register``, and the printer that writes them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ __all__ = ["RegistrationPrinter", "StateChange", "health_changed", "registration
 
 class StateChange(NamedTuple):
     """
-    A state change of the registration or of the service's health, *at* seconds since the epoch.
+    A change of the registration or of the service's health, *at* seconds since the epoch.
 
-    *type* is the kind of *event*, or ``healthy`` or ``unhealthy``, where only the event's reason
-    counts.
+    *type* is the kind of *event*, or ``healthy`` or ``unhealthy``; for these only the event's
+    reason is set.
     """
 
     type: str
@@ -30,18 +30,18 @@ class StateChange(NamedTuple):
 
 
 def registration_changed(event: RegistrationEvent) -> StateChange:
-    """Return the state change for *event*, which happens now."""
+    """Return the state change for *event*, with the current time."""
     return StateChange(event.kind, time.time(), event)
 
 
-def health_changed(trouble: str) -> StateChange:
-    """Return the state change for a service that is healthy again, or has this *trouble* now."""
-    kind = "unhealthy" if trouble else "healthy"
-    return StateChange(kind, time.time(), RegistrationEvent("error", reason=trouble))
+def health_changed(reason: str) -> StateChange:
+    """Return the state change for a service that is healthy, or unhealthy for a *reason*."""
+    kind = "unhealthy" if reason else "healthy"
+    return StateChange(kind, time.time(), RegistrationEvent("error", reason=reason))
 
 
 class RegistrationPrinter:
-    """Writes state changes to *stream* (if any) immediately, as UTF-8 whatever the locale is."""
+    """Write state changes to *stream* (if any) immediately, always as UTF-8."""
 
     def __init__(self, printer: Printer, stream: TextIO | None) -> None:
         self._printer, self._stream = printer, stream
@@ -56,13 +56,14 @@ class RegistrationPrinter:
         self._write(self._printer.state_lines(change))
 
     def complete(self) -> None:
-        """Print that everything is registered for the first time."""
+        """Print that all endpoints are registered for the first time."""
         self._write(self._printer.registered_lines())
 
     def _write(self, lines: Iterable[str]) -> None:
         if self._stream is None:
             return
-        # Bypasses the stream's buffer, which would block other writers while the reader is stuck.
+        # Not through the stream's buffer: its lock would block other threads while the reader is
+        # stuck.
         rest = "".join(lines).encode()
         with blaming_stdout():
             while rest:

@@ -1,4 +1,4 @@
-"""The one way out for results."""
+"""Write results to stdout; errors become an `OutputError`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from ..failures import OutputError
 
 __all__ = ["blaming_stdout", "check_open", "flush", "write"]
 
-BATCH = 1 << 17  # characters; few calls for many endpoints, little memory for all of them
+BATCH = 1 << 17  # characters: few calls and little memory, however many endpoints there are
 
 
 def write(pieces: Iterable[str]) -> None:
     """
-    Write *pieces* to stdout as UTF-8, whatever the locale says: keys and JSON are UTF-8.
+    Write *pieces* to stdout as UTF-8 in any locale, because keys and JSON are UTF-8.
 
     Raises:
         OutputError, BrokenPipeError: They can't be written.
@@ -33,7 +33,7 @@ def write(pieces: Iterable[str]) -> None:
 
 def check_open() -> None:
     """
-    Make sure that there is a stdout.
+    Check that stdout is open.
 
     Raises:
         OutputError: It was closed (``>&-``).
@@ -44,7 +44,7 @@ def check_open() -> None:
 
 def flush() -> None:
     """
-    Let everything be written that stdout still keeps back.
+    Write everything that is still in the buffer of stdout.
 
     Raises:
         OutputError, BrokenPipeError: It can't be written.
@@ -56,7 +56,7 @@ def flush() -> None:
 
 def _write_all(data: bytes) -> None:
     check_open()
-    # Under PYTHONUNBUFFERED the buffer is the bare file, which may take less than it is given.
+    # Under PYTHONUNBUFFERED the buffer is the raw file, which may write less than it is given.
     rest = memoryview(data)
     with blaming_stdout():
         while rest:
@@ -66,7 +66,7 @@ def _write_all(data: bytes) -> None:
 @contextmanager
 def blaming_stdout() -> Iterator[None]:
     """
-    Let an error of the block be one of stdout.
+    Turn an OSError of the block into an error of stdout.
 
     Raises:
         OutputError, BrokenPipeError: It can't be written.

@@ -1,4 +1,4 @@
-"""What the terminal at the other end can do, and what its user wants of it."""
+"""Find out what the terminal of a stream supports, and what the user prefers."""
 
 from __future__ import annotations
 
@@ -6,25 +6,33 @@ import os
 import sys
 from typing import TextIO
 
-__all__ = ["UNKNOWN", "can_animate", "is_terminal", "size", "wanted_width", "wants_colour", "width"]
+__all__ = [
+    "DEFAULT_SIZE",
+    "can_animate",
+    "columns_variable",
+    "is_terminal",
+    "size",
+    "wants_colour",
+    "width",
+]
 
-UNKNOWN = os.terminal_size((80, 24))
-"""The size of a terminal that does not say how large it is."""
+DEFAULT_SIZE = os.terminal_size((80, 24))
+"""The size of a terminal that does not report it."""
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Tell whether a person looks at *stream*."""
+    """Return whether *stream* is a terminal."""
     return stream is not None and stream.isatty()
 
 
 def can_animate(stream: TextIO | None) -> bool:
-    """Tell whether what was written to *stream* can be drawn over."""
+    """Return whether text on *stream* can be overwritten."""
     return is_terminal(stream) and os.environ.get("TERM") != "dumb"
 
 
 def wants_colour(stream: TextIO | None) -> bool:
     """
-    Tell whether *stream* is to be coloured: NO_COLOR wins, then FORCE_COLOR, then the terminal.
+    Return whether *stream* gets colours: NO_COLOR wins, then FORCE_COLOR, then the terminal.
 
     Both count only if they are not empty (no-color.org, force-color.org).
     """
@@ -34,23 +42,25 @@ def wants_colour(stream: TextIO | None) -> bool:
 
 
 def width(stream: TextIO | None) -> int:
-    """Return the columns for *stream*; a pipe or a file has as many as it takes."""
+    """Return the columns of *stream*; a pipe or a file has no limit."""
     if stream is None or not is_terminal(stream):
         return sys.maxsize
-    return wanted_width() or size(stream.fileno()).columns
+    return columns_variable() or size(stream.fileno()).columns
 
 
-def wanted_width() -> int:
-    """Return the columns that the user asks for in the environment; 0 for none."""
+def columns_variable() -> int:
+    """Return the value of ``COLUMNS``; 0 if it is not set or invalid."""
     columns = os.environ.get("COLUMNS", "")
     return int(columns) if columns.isascii() and columns.isdecimal() else 0
 
 
 def size(descriptor: int) -> os.terminal_size:
     """
-    Return the columns and lines of the terminal at *descriptor* now.
+    Return the current columns and lines of the terminal at *descriptor*.
 
-    Terminals of docker, expect and serial lines often say 0, which means that they don't know.
+    The terminals of docker, expect and serial lines often report 0, which means unknown.
     """
     found = os.get_terminal_size(descriptor)
-    return os.terminal_size((found.columns or UNKNOWN.columns, found.lines or UNKNOWN.lines))
+    return os.terminal_size(
+        (found.columns or DEFAULT_SIZE.columns, found.lines or DEFAULT_SIZE.lines)
+    )

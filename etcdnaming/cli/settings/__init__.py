@@ -1,1 +1,1 @@
-"""What every command takes: where etcd is and who we are, from flags and the environment."""
+"""The settings of all commands (where etcd is, how to log in), from flags and the environment."""

@@ -1,8 +1,8 @@
 """
-Who we are to etcd, and where that is said.
+Find the user and the password (or the token) for etcd.
 
-Name and password may come from different places: flags, ``ETCDNAMING_X``, ``ETCDCTL_X``. Whatever
-is nearer to the user wins, and a password goes with the name that stands beside it.
+Name and password may come from different places: flags, ``ETCDNAMING_X``, ``ETCDCTL_X``. The first
+place in this order wins, and a password next to the name wins over one from a later place.
 """
 
 from __future__ import annotations
@@ -14,37 +14,37 @@ from ...errors import InvalidSettingError
 from .known import CREDENTIALS
 from .setting import PREFIXES, from_environment
 
-__all__ = ["credentials"]
+__all__ = ["find_credentials"]
 
 _Layer: TypeAlias = Mapping[str, Any]
 
-_WHO = frozenset({"user", "auth_jwt_token"})
+_IDENTITIES = frozenset({"user", "auth_jwt_token"})
 _PASSWORDS = frozenset({"password", "password_file"})
 
 
-def credentials(
+def find_credentials(
     given: Mapping[str, Any], environ: Mapping[str, str], ask: Callable[[str], str]
 ) -> dict[str, Any]:
     """
-    Return what `Client` wants to know about us; *ask* for the user's password if nobody gives it.
+    Return the credentials as arguments for `Client`; *ask* prompts for a missing password.
 
     Raises:
-        InvalidSettingError: Something is missing, or said twice.
+        InvalidSettingError: Something is missing, or there are two passwords.
     """
     layers = list(_layers(given, environ))
-    nearest: _Layer = next((each for each in layers if each.keys() & _WHO), {})
-    if nearest.get("auth_jwt_token"):
-        return {"auth_jwt_token": nearest["auth_jwt_token"]}
-    if not nearest.get("user"):
+    first: _Layer = next((each for each in layers if each.keys() & _IDENTITIES), {})
+    if first.get("auth_jwt_token"):
+        return {"auth_jwt_token": first["auth_jwt_token"]}
+    if not first.get("user"):
         _refuse_password_alone(given)
         return {}
-    at = layers.index(nearest)
-    login = _with_password(nearest["user"], nearer=layers[: at + 1], farther=layers[at + 1 :])
-    return login or {"user": nearest["user"], "password": ask(nearest["user"])}
+    at = layers.index(first)
+    login = _with_password(first["user"], nearer=layers[: at + 1], farther=layers[at + 1 :])
+    return login or {"user": first["user"], "password": ask(first["user"])}
 
 
 def _layers(given: Mapping[str, Any], environ: Mapping[str, str]) -> Iterator[_Layer]:
-    """Yield what is said in each place, the nearest first."""
+    """Yield the credentials of each place, the one that wins first."""
     yield {each.key: given[each.key] for each in CREDENTIALS if each.key in given}
     for prefix in PREFIXES:
         found = {each.key: from_environment(each, environ, prefix) for each in CREDENTIALS}
@@ -54,16 +54,16 @@ def _layers(given: Mapping[str, Any], environ: Mapping[str, str]) -> Iterator[_L
 def _with_password(
     user: str, *, nearer: Sequence[_Layer], farther: Sequence[_Layer]
 ) -> dict[str, Any]:
-    """As etcdctl, take a colon for the end of the name only if no password stands by itself."""
+    """Split *user* at the colon only if there is no separate password, as etcdctl does."""
     name, colon, password = user.partition(":")
-    beside = {"user": name, "password": password} if colon else {}
-    return _login(user, nearer) or beside or _login(user, farther)
+    inline = {"user": name, "password": password} if colon else {}
+    return _login(user, nearer) or inline or _login(user, farther)
 
 
 def _login(user: str, layers: Sequence[_Layer]) -> dict[str, Any]:
     for layer in layers:
         if layer.keys() >= _PASSWORDS:
-            raise InvalidSettingError("a password and a password file: which of them is it?")
+            raise InvalidSettingError("use either --password or --password-file")
         if layer.keys() & _PASSWORDS:
             return {"user": user, **{name: layer[name] for name in _PASSWORDS if name in layer}}
     return {}

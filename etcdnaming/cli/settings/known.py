@@ -1,16 +1,15 @@
-"""The settings that every command takes, with the names, types and defaults of etcdctl."""
+"""Define the settings of all commands, with the names, types and defaults of etcdctl."""
 
 from __future__ import annotations
 
-from ..grammar.arguments import parse_bool
-from ..grammar.durations import parse_duration, parse_timeout
+from ..parsing import parse_bool, parse_duration, parse_timeout
 from .setting import Setting
 
 __all__ = ["CONNECTION", "CREDENTIALS", "DEBUG", "REFUSED", "SETTINGS", "WRITE_OUT"]
 
 
 def _text(text: str) -> str:
-    # Must not repeat *text* in an error: it may be a password.
+    # The error must not quote *text*: it may be a password.
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -19,15 +18,15 @@ def _text(text: str) -> str:
 
 
 def _token(text: str) -> str:
-    # Must not repeat *text* in an error, either.
+    # The error must not quote *text* here, either.
     if not (text.isascii() and text.isprintable()):
-        raise ValueError("a character that can't be sent: only printable ASCII is allowed")
+        raise ValueError("only printable ASCII is allowed")
     return text
 
 
 def _path(text: str) -> str:
     if not text:
-        raise ValueError("an empty file name")
+        raise ValueError("the file name is empty")
     return text
 
 
@@ -41,13 +40,13 @@ def _size(text: str) -> int:
     return int(text)
 
 
-_ANSWER_SIZE = "answers of any size are taken, and long lists read in pages: leave it out"
-_REQUEST_SIZE = "the server's own limit (etcd --max-request-bytes) decides: leave it out"
-_DISCOVERY = "not supported yet: look the SRV record up, and name its hosts in --endpoints"
+_ANSWER_SIZE = "not supported, not needed: responses have no size limit; remove it"
+_REQUEST_SIZE = "not supported: the server's limit counts (etcd --max-request-bytes); remove it"
+_DISCOVERY = "not supported: look up the SRV record, and use --endpoints with its hosts"
 _HEX = r"not supported: bytes that are not UTF-8 are shown as \xNN, and by -w json in base64"
 _VERIFY = (
-    "gRPC for Python verifies every server: give --cacert the CA of this one, "
-    "or its own certificate if it has signed that itself"
+    "not supported: gRPC for Python verifies every server; use --cacert with the server's CA, "
+    "or with its certificate if that is self-signed"
 )
 
 WRITE_OUT = Setting(
@@ -55,41 +54,71 @@ WRITE_OUT = Setting(
     "FORMAT",
     _text,
     None,
-    "fields, json, simple or table (on a terminal table, else simple).",
+    "Output format: fields, json, simple or table (default: table on a terminal, else simple).",
     short="-w",
 )
-DEBUG = Setting("debug", "", parse_bool, False, "Say what is in force, and where errors come from.")
+DEBUG = Setting("debug", "", parse_bool, False, "Print effective settings and tracebacks.")
 
 CONNECTION: tuple[Setting, ...] = (
     Setting(
-        "endpoints", "HOST:PORT,...", _list, ("127.0.0.1:2379",), "Where etcd is (127.0.0.1:2379)."
+        "endpoints",
+        "HOST:PORT,...",
+        _list,
+        ("127.0.0.1:2379",),
+        "Endpoints of the etcd members (default 127.0.0.1:2379).",
     ),
-    Setting("cacert", "FILE", _path, None, "The CA of etcd's certificate; switches TLS on."),
-    Setting("cert", "FILE", _path, None, "Our certificate; switches TLS on."),
-    Setting("key", "FILE", _path, None, "The key of our certificate."),
-    Setting("insecure-transport", "", parse_bool, True, "=false: TLS, with the machine's own CAs."),
-    Setting("dial-timeout", "TIME", parse_timeout, 2.0, "To find an etcd that answers (2s)."),
-    Setting("command-timeout", "TIME", parse_timeout, 5.0, "For its answer, after that (5s)."),
+    Setting("cacert", "FILE", _path, None, "CA of etcd's certificates. Enables TLS."),
+    Setting("cert", "FILE", _path, None, "Client certificate. Enables TLS."),
+    Setting("key", "FILE", _path, None, "Private key of the client certificate."),
+    Setting(
+        "insecure-transport",
+        "",
+        parse_bool,
+        True,
+        "Use plain text (default). =false enables TLS with the system's CAs.",
+    ),
+    Setting("dial-timeout", "TIME", parse_timeout, 2.0, "Connection timeout (default 2s)."),
+    Setting(
+        "command-timeout",
+        "TIME",
+        parse_timeout,
+        5.0,
+        "Request timeout once connected (default 5s).",
+    ),
     Setting(
         "keepalive-time",
         "TIME",
         parse_duration,
         6.0,
-        "Between pings (6s; less is taken as 6s, because etcd drops who pings more often).",
+        "Keepalive interval (default and minimum: 6s).",
     ),
-    Setting("keepalive-timeout", "TIME", parse_timeout, 6.0, "For the answer to a ping (6s)."),
+    Setting(
+        "keepalive-timeout", "TIME", parse_timeout, 6.0, "Keepalive response timeout (default 6s)."
+    ),
 )
 
 CREDENTIALS: tuple[Setting, ...] = (
     Setting(
-        "user", "NAME[:PASSWORD]", _text, None, "Who we are. Without a password, it is asked for."
+        "user",
+        "NAME[:PASSWORD]",
+        _text,
+        None,
+        "User name. Prompts for the password if none is given.",
     ),
-    Setting("password", "TEXT", _text, None, "The password. Everyone sees it in ps."),
-    Setting("password-file", "FILE", _path, None, "Where the password is; read for every login."),
-    Setting("auth-jwt-token", "TEXT", _token, None, "A token, instead of a user."),
+    Setting(
+        "password",
+        "TEXT",
+        _text,
+        None,
+        "Password (visible in `ps`; prefer --password-file).",
+    ),
+    Setting(
+        "password-file", "FILE", _path, None, "File with the password; read again for each login."
+    ),
+    Setting("auth-jwt-token", "TEXT", _token, None, "JWT token, instead of a user."),
 )
 
-# Flags of etcdctl that can't be had. They are known, so that nobody thinks they had an effect.
+# Flags of etcdctl that are not supported. They are known, so that they fail with a reason.
 REFUSED: tuple[Setting, ...] = (
     Setting("insecure-skip-tls-verify", "", parse_bool, False, refusal=_VERIFY),
     Setting("discovery-srv", "DOMAIN", _text, "", short="-d", refusal=_DISCOVERY),

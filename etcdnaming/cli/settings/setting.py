@@ -1,5 +1,5 @@
 """
-One setting: how it is called and read, and where its value comes from.
+Find the value of a setting.
 
 A flag wins over ``ETCDNAMING_X``, that over ``ETCDCTL_X``, that over the default.
 """
@@ -11,16 +11,23 @@ from typing import Any, NamedTuple, TypeAlias
 
 from ...errors import InvalidSettingError
 
-__all__ = ["PREFIXES", "Setting", "Value", "find", "from_environment", "refuse"]
+__all__ = [
+    "PREFIXES",
+    "Setting",
+    "Value",
+    "check_supported",
+    "find",
+    "from_environment",
+]
 
 PREFIXES = ("ETCDNAMING_", "ETCDCTL_")
 
 
 class Setting(NamedTuple):
     """
-    One setting. *metavar* is empty for a flag.
+    The definition of a setting. *metavar* is empty for a flag.
 
-    *refusal* says why anything but the default can't be had, and what to do instead.
+    *refusal* says why only the default is supported, and what to do instead.
     """
 
     name: str
@@ -38,7 +45,7 @@ class Setting(NamedTuple):
 
     @property
     def key(self) -> str:
-        """The name in Python, which is also `Client`'s."""
+        """The name in Python, which is also the name of `Client`'s argument."""
         return self.name.replace("-", "_")
 
     def variable(self, prefix: str) -> str:
@@ -47,7 +54,7 @@ class Setting(NamedTuple):
 
 
 Value: TypeAlias = tuple[Any, str]
-"""What a setting is, and the flag or variable that says so, if any."""
+"""The value of a setting, and the flag or variable it comes from ("" for the default)."""
 
 
 def find(setting: Setting, given: Mapping[str, Any], environ: Mapping[str, str]) -> Value:
@@ -55,7 +62,7 @@ def find(setting: Setting, given: Mapping[str, Any], environ: Mapping[str, str])
     Return the value of *setting*; *given* are the flags, parsed.
 
     Raises:
-        InvalidSettingError: The variable that counts has no such value, or it can't be had.
+        InvalidSettingError: The value of the variable is invalid or not supported.
     """
     if setting.key in given:
         return given[setting.key], setting.flag
@@ -67,7 +74,7 @@ def find(setting: Setting, given: Mapping[str, Any], environ: Mapping[str, str])
 
 
 def from_environment(setting: Setting, environ: Mapping[str, str], prefix: str) -> Value | None:
-    """Return what the variable of *setting* with this prefix says; an empty one says nothing."""
+    """Return the value of the setting's variable with this prefix, if it is set and not empty."""
     variable = setting.variable(prefix)
     text = environ.get(variable)
     if not text:
@@ -76,16 +83,16 @@ def from_environment(setting: Setting, environ: Mapping[str, str], prefix: str) 
         value = setting.parse(text)
     except ValueError as exc:
         raise InvalidSettingError(f"{variable}: {exc}") from exc
-    refuse(setting, value, variable)
+    check_supported(setting, value, variable)
     return value, variable
 
 
-def refuse(setting: Setting, value: Any, source: str) -> None:
+def check_supported(setting: Setting, value: Any, source: str) -> None:
     """
-    Make sure that *value* can be had.
+    Check that *value* is supported.
 
     Raises:
-        InvalidSettingError: It can't.
+        InvalidSettingError: It is not.
     """
     if setting.refusal and value != setting.default:
         raise InvalidSettingError(f"{source}: {setting.refusal}")

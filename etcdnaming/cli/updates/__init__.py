@@ -1,1 +1,1 @@
-"""From the changes that people write, in files and flags, to updates that can be made."""
+"""Read updates from files and the command line, and check them."""

@@ -1,4 +1,4 @@
-"""From an endpoint as people write it to the one that is stored."""
+"""Check an endpoint from the command line or a file, and complete it before it is stored."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from ...errors import InvalidEndpointError, MissingPortError
 from ...model import Endpoint, Update
 from .. import stderr
 
-__all__ = ["Tells", "check", "check_place", "settle"]
+__all__ = ["Notifier", "check", "check_place", "complete"]
 
 _NO_HOST = re.compile(r":[^:]+")
 _ANY_HOST = re.compile(r"(0\.0\.0\.0|\[::\]|::)(:[^:]*)?")
-_NOBODY_ELSE = re.compile(r"127\.|169\.254\.|::1$|fe[89ab]|$", re.IGNORECASE)
+_LOCAL_ONLY = re.compile(r"127\.|169\.254\.|::1$|fe[89ab]|$", re.IGNORECASE)
 
 
-class Tells(Protocol):
-    """Who says what people want to know: the module `stderr`, for one."""
+class Notifier(Protocol):
+    """Prints messages for the user, as the module `stderr` does."""
 
     def say(self, text: str) -> None:
-        """Say *text*."""
+        """Print *text*."""
 
     def warn(self, text: str) -> None:
-        """Say what is odd."""
+        """Print a warning."""
 
 
 def check(update: Update, target: str | None, *, force: bool = False) -> None:
     """
-    Make sure that *update* can be made, as far as that can be seen without asking etcd.
+    Check *update*, as far as that is possible without etcd.
 
-    With *force* an address may be one that clients can't dial; `settle` warns of it.
+    With *force*, the address need not be one that clients can dial; `complete` warns of it.
 
     Raises:
-        InvalidKeyError, InvalidTargetError, InvalidEndpointError: It can't.
+        InvalidKeyError, InvalidTargetError, InvalidEndpointError: It is invalid.
     """
     if update.endpoint is None:
         check_place(update.key, target)
@@ -58,14 +58,14 @@ def _check_addr(addr: str, *, force: bool) -> None:
     try:
         parse_address(addr, default_host="localhost" if _NO_HOST.fullmatch(addr) else "")
     except MissingPortError:
-        return  # `settle` warns of it
+        return  # `complete` warns of it
     except InvalidEndpointError as exc:
         raise InvalidEndpointError(f"{exc}; --force stores it anyway") from exc
 
 
 def check_place(key: str, target: str | None) -> None:
     """
-    Make sure that *key* is under *target*, or under any if that is not given.
+    Check that *key* is under *target* (``None``: under any target).
 
     Raises:
         InvalidKeyError, InvalidTargetError: It is not.
@@ -73,42 +73,46 @@ def check_place(key: str, target: str | None) -> None:
     keys.check_key(key, keys.target_of(key) if target is None else target)
 
 
-def settle(update: Update, local_address: Callable[[], str], tells: Tells = stderr) -> Update:
+def complete(
+    update: Update, local_address: Callable[[], str], notifier: Notifier = stderr
+) -> Update:
     """
-    Return *update* with its address and its key in full; *tells* says what is remarkable.
+    Return *update* with its address and key in full; *notifier* prints warnings.
 
     Raises:
-        click.UsageError: The address needs a host, and ours is not one that others can use.
+        click.UsageError: The host is omitted, and this machine's IP towards etcd is unusable.
     """
     if update.endpoint is None:
         return update
-    addr = _settle_addr(update.endpoint.addr, local_address, tells)
+    addr = _complete_addr(update.endpoint.addr, local_address, notifier)
     try:
         parse_address(addr)
     except InvalidEndpointError as exc:
-        tells.warn(str(exc))
+        notifier.warn(str(exc))
     endpoint = Endpoint(addr, update.endpoint.metadata)
     return update._replace(key=keys.complete_key(update.key, addr), endpoint=endpoint)
 
 
-def _settle_addr(addr: str, local_address: Callable[[], str], tells: Tells) -> str:
+def _complete_addr(addr: str, local_address: Callable[[], str], notifier: Notifier) -> str:
     if _NO_HOST.fullmatch(addr):
-        return _with_host(addr, local_address, tells)
+        return _with_host(addr, local_address, notifier)
     if any_host := _ANY_HOST.fullmatch(addr):
-        tells.warn(f"{addr}: {any_host[1]} is where servers listen, no client can dial it")
+        notifier.warn(f"{addr}: servers listen on {any_host[1]}, but clients can't dial it")
     return addr
 
 
-def _with_host(port: str, local_address: Callable[[], str], tells: Tells) -> str:
+def _with_host(port: str, local_address: Callable[[], str], notifier: Notifier) -> str:
     try:
         host = local_address()
     except OSError as exc:
-        raise click.UsageError(f"{port} needs a host, and ours is unknown: {exc}") from exc
-    if _NOBODY_ELSE.match(host):
         raise click.UsageError(
-            f"{port} has no host, and {host or 'a socket'} is how etcd is reached, where nobody "
-            f"else finds this machine: write HOST{port}, or 127.0.0.1{port} for clients right here"
+            f"{port} has no host, and this machine's IP towards etcd is unknown: {exc}"
+        ) from exc
+    if _LOCAL_ONLY.match(host):
+        raise click.UsageError(
+            f"{port} has no host, and this machine reaches etcd by {host or 'a socket'}, which "
+            f"others can't dial: use HOST{port}, or 127.0.0.1{port} for clients on this machine"
         )
     addr = f"[{host}]{port}" if ":" in host else f"{host}{port}"
-    tells.say(f"{port} is {addr}, by which this machine reaches etcd")
+    notifier.say(f"{port} becomes {addr}, this machine's IP towards etcd")
     return addr

@@ -1,11 +1,11 @@
 """
-Files of updates: what `txn-update` makes, and what its ``--dry-run`` prints.
+Read files of updates, which ``txn-update`` makes and its ``--dry-run`` prints.
 
     # comment
     add foo/bar/svc/e1 1.2.3.4:80 {"zone":"a"}
     del foo/bar/svc/e2
 
-Or the same as JSON: see `json_objects`. Keys are any bytes, all else is UTF-8.
+Or the same as JSON: see `json_objects`. Keys may have any bytes; everything else is UTF-8.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from .json_objects import Objects, read_object
 __all__ = ["parse", "read_line"]
 
 _WORD = re.compile(r'("(?:[^"\\]|\\.)*")(?=[ \t]|$)|([^ \t"][^ \t]*)')
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def parse(data: bytes, name: str, check: Callable[[Update], None]) -> tuple[Update, ...]:
@@ -31,9 +30,9 @@ def parse(data: bytes, name: str, check: Callable[[Update], None]) -> tuple[Upda
     Return the updates in *data*, each of them checked.
 
     Raises:
-        InputError: One is wrong; it says where in the file *name*.
+        InputError: One is invalid; the error has its line in the file *name*.
     """
-    text = keys.decode(data.removeprefix(_BYTE_ORDER_MARK))
+    text = keys.decode(data)
     is_json = text.lstrip().startswith(("[", "{"))
     pieces, read = (Objects(text), read_object) if is_json else (_Lines(text), read_line)
     updates = []
@@ -47,25 +46,25 @@ def parse(data: bytes, name: str, check: Callable[[Update], None]) -> tuple[Upda
 
 
 class _Lines:
-    """The lines of *text* that say something."""
+    """The lines of *text* that are neither blank nor comments."""
 
     def __init__(self, text: str) -> None:
         self._text = text
         self.line = 1
-        """The number of the one that was read last."""
+        """The number of the last line read."""
 
     def __iter__(self) -> Iterator[str]:
-        # Not splitlines(): that also splits at characters that JSON takes inside of strings.
+        # Not splitlines(): it also splits at characters that JSON allows inside strings.
         for number, line in enumerate(self._text.split("\n"), start=1):
             self.line = number
-            said = line.strip(" \t\r")
-            if said and not said.startswith("#"):
-                yield said
+            content = line.strip(" \t\r")
+            if content and not content.startswith("#"):
+                yield content
 
 
 def read_line(line: str) -> Update:
     """
-    Return the update that is said on one line.
+    Return the update on a line.
 
     >>> read_line("del svc/e1")
     Update(op=<Operation.DELETE: 1>, key='svc/e1', endpoint=None, lease=None)
@@ -83,7 +82,7 @@ def read_line(line: str) -> Update:
 
 
 def _word(text: str, expected: str) -> tuple[str, str]:
-    """Return the first word of *text*, and what follows."""
+    """Return the first word of *text*, and the rest."""
     word = _WORD.match(text)
     if word is None:
         raise ValueError(
@@ -94,10 +93,10 @@ def _word(text: str, expected: str) -> tuple[str, str]:
 
 
 def _unquote(quoted: str) -> str:
-    # Python's JSON, not Go's: the half of a surrogate pair is a byte of a key that is not UTF-8.
+    # Python's JSON, not Go's: a lone surrogate stands for a byte of a key that is not UTF-8.
     try:
         word: str = json.loads(quoted)
         keys.encode(word)
     except ValueError as exc:
-        raise ValueError(f"{quoted[:20]} is no string of JSON") from exc
+        raise ValueError(f"{quoted[:20]} is not a JSON string") from exc
     return word

@@ -1,4 +1,4 @@
-"""Updates as JSON objects: ours, and those that Go makes of its ``endpoints.Update``."""
+"""Read updates from JSON: our objects, and those that Go makes of its ``endpoints.Update``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from ... import keys, wire
 from ...errors import InvalidValueError
 from ...model import JSON, Endpoint, Operation, Update
-from ..grammar.lease import parse_lease
+from ..parsing import parse_lease
 
 __all__ = ["Objects", "read_object"]
 
@@ -24,13 +24,13 @@ _OPERATIONS = {
     "1": Operation.DELETE,
 }
 
-# "prev" is part of what txn-update prints, and says nothing about what to do.
+# "prev" is in the output of txn-update, and is ignored here.
 _MEMBERS = frozenset({"op", "key", "key_base64", "addr", "metadata", "endpoint", "lease", "prev"})
 
 
 class Objects:
     """
-    The objects in *text*, one after another or in an array, each as its own text.
+    The texts of the objects in *text*, which stand one after another or in an array.
 
     >>> list(Objects('[{"op": 1}, {}]'))
     ['{"op": 1}', '{}']
@@ -40,7 +40,7 @@ class Objects:
         self._text = text
         self._at = self._counted = 0
         self.line = 1
-        """On which the object begins that was read last, or on which something is wrong."""
+        """The line on which the last object begins, or where an error is."""
 
     def __iter__(self) -> Iterator[str]:
         if self._next() != "[":
@@ -78,7 +78,7 @@ class Objects:
         return len(self._text)
 
     def _next(self) -> str:
-        """Pass over blanks, and return the character that follows, none at the end."""
+        """Skip blanks, and return the next character; "" at the end."""
         blanks = _BLANKS.match(self._text, self._at)
         self._at = blanks.end() if blanks else self._at
         self.line += self._text.count("\n", self._counted, self._at)
@@ -94,7 +94,7 @@ class Objects:
 
 def read_object(text: str) -> Update:
     """
-    Return the update that the object in *text* stands for. Names are taken in any case, as by Go.
+    Return the update in the JSON object *text*. As in Go, the case of names does not count.
 
     >>> read_object('{"Op": 1, "Key": "svc/e1"}')
     Update(op=<Operation.DELETE: 1>, key='svc/e1', endpoint=None, lease=None)
@@ -108,7 +108,7 @@ def read_object(text: str) -> Update:
     if operation is Operation.ADD:
         return Update.add(key, endpoint, lease=_lease(members))
     if endpoint != Endpoint(""):
-        raise ValueError("a delete has a key, and no endpoint")
+        raise ValueError("a delete takes a key, but no endpoint")
     return Update.delete(key)
 
 
@@ -138,7 +138,7 @@ def _base64(text: str) -> bytes:
 
 
 def _endpoint(members: Mapping[str, JSON]) -> Endpoint:
-    if "endpoint" in members:  # Go's own Update has one
+    if "endpoint" in members:  # as in Go's Update
         members = _members(members["endpoint"], '"endpoint"')
     return Endpoint(_text(members, "addr"), members.get("metadata"))
 

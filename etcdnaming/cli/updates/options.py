@@ -1,4 +1,4 @@
-"""Updates and conditions on the command line: ``--add KEY=ADDR``, ``--del KEY``, ``KEY=N``."""
+"""The updates and conditions of ``txn-update``: ``--add KEY=ADDR``, ``--del KEY``, ``KEY=N``."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 from ...errors import InvalidEndpointError
 from ...model import Condition, Endpoint, Update
+from ..click_extension.arguments import options_used
+from ..click_extension.command import Command
+from ..click_extension.param_type import Parsed
 from ..completion.candidates import complete_keys
-from ..grammar.arguments import options_used
-from ..grammar.options import parse_key, parse_number, parse_text
-from ..grammar.parsed import Parsed
-from ..grammar.tree import Command
+from ..parsing import parse_key, parse_number, parse_text
 
 if TYPE_CHECKING:
     import click
 
 __all__ = ["ADD", "AT_REVISION", "DELETE", "InOrder", "check_pair"]
 
-_NOT_OF_AN_ADDRESS = re.compile("[={ ]")
+_NOT_IN_ADDRESS = re.compile("[={ ]")
 
 
 def _add(text: str) -> Update:
@@ -46,13 +46,13 @@ AT_REVISION = Parsed("condition", _at_revision)
 
 def check_pair(update: Update) -> None:
     """
-    Make sure that the ADDR of a ``KEY=ADDR`` is all that was meant to be one.
+    Check that the ADDR of a ``KEY=ADDR`` is not followed by metadata.
 
     Raises:
-        InvalidEndpointError: It looks as if metadata follows it.
+        InvalidEndpointError: It seems to be.
     """
     addr = update.endpoint.addr if update.endpoint else ""
-    if found := _NOT_OF_AN_ADDRESS.search(addr):
+    if found := _NOT_IN_ADDRESS.search(addr):
         raise InvalidEndpointError(
             f"the address {addr!r} has a {found[0]!r}: KEY=ADDR takes no metadata, use a FILE; "
             "--force stores it anyway"
@@ -60,13 +60,13 @@ def check_pair(update: Update) -> None:
 
 
 class InOrder(Command):
-    """Hands ``--add`` and ``--del`` over together, because the last word about a key counts."""
+    """Passes ``--add`` and ``--del`` on as one list, because the last update of a key counts."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put what the two brought in the order of the command line."""
+        """Put the updates of both options in the order of the command line."""
         rest = super().parse_args(ctx, args)
-        brought = {"--add": iter(ctx.params.pop("add")), "--del": iter(ctx.params.pop("delete"))}
+        given = {"--add": iter(ctx.params.pop("add")), "--del": iter(ctx.params.pop("delete"))}
         used = options_used(args, self.get_params(ctx), interspersed=ctx.allow_interspersed_args)
         if not ctx.resilient_parsing:
-            ctx.params["changes"] = [next(brought[name]) for name in used if name in brought]
+            ctx.params["changes"] = [next(given[name]) for name in used if name in given]
         return rest

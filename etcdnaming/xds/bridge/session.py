@@ -12,7 +12,6 @@ from google.protobuf.message import DecodeError
 
 from .. import xds_pb2 as xds
 from ..names import Kind
-from ..notice import Notice
 from ..stream import Receipt, Response, Source, Stream
 from .counters import Counters
 from .hub import Hub
@@ -35,9 +34,6 @@ class Journal(Protocol):
 
     def response(self, session: Session, response: Response, size: int) -> None:
         """Note what is written."""
-
-    def notice(self, notice: Notice) -> None:
-        """Report something."""
 
 
 class Session:

@@ -42,7 +42,9 @@ class ServerFiles:
             return configuration() if self._has_changed(notify) else None
 
         return grpc.dynamic_ssl_server_credentials(
-            configuration(), renewed, require_client_authentication=self._client_ca is not None
+            configuration(),
+            renewed,  # type: ignore[arg-type]  # None: as before
+            require_client_authentication=self._client_ca is not None,
         )
 
     def _has_changed(self, notify: Notify) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from etcdnaming.cli.updates.endpoint import check, settle
+from etcdnaming.cli.updates.endpoint import check, complete
 from etcdnaming.errors import InvalidEndpointError
 from etcdnaming.model import Endpoint, Update
 
@@ -28,8 +28,8 @@ def test_a_port_gets_the_address_that_reaches_etcd(
     capsys: pytest.CaptureFixture[str], host: str, addr: str
 ) -> None:
     """And that is said, for it may be the wrong one of several; the key gets it too."""
-    assert settle(add("svc/", ":50051"), lambda: host) == add(f"svc/{addr}", addr)
-    assert capsys.readouterr() == ("", f":50051 is {addr}, by which this machine reaches etcd\n")
+    assert complete(add("svc/", ":50051"), lambda: host) == add(f"svc/{addr}", addr)
+    assert capsys.readouterr() == ("", f":50051 becomes {addr}, this machine's IP towards etcd\n")
 
 
 @pytest.mark.parametrize(
@@ -38,24 +38,26 @@ def test_a_port_gets_the_address_that_reaches_etcd(
 def test_an_address_only_we_can_dial_is_not_published(host: str) -> None:
     """What to write instead is."""
     with pytest.raises(click.UsageError) as caught:
-        settle(add("svc/", ":50051"), lambda: host)
+        complete(add("svc/", ":50051"), lambda: host)
 
     assert str(caught.value) == (
-        f":50051 has no host, and {host or 'a socket'} is how etcd is reached, where nobody else "
-        "finds this machine: write HOST:50051, or 127.0.0.1:50051 for clients right here"
+        f":50051 has no host, and this machine reaches etcd by {host or 'a socket'}, which others "
+        "can't dial: use HOST:50051, or 127.0.0.1:50051 for clients on this machine"
     )
 
 
-def test_says_that_our_address_is_unknown() -> None:
+def test_omitted_host_is_refused_when_the_local_address_is_unknown() -> None:
     """The network may be down."""
 
     def unreachable() -> str:
         raise OSError("Network is unreachable")
 
     with pytest.raises(click.UsageError) as caught:
-        settle(add("svc/e1", ":50051"), unreachable)
+        complete(add("svc/e1", ":50051"), unreachable)
 
-    assert str(caught.value) == ":50051 needs a host, and ours is unknown: Network is unreachable"
+    assert str(caught.value) == (
+        ":50051 has no host, and this machine's IP towards etcd is unknown: Network is unreachable"
+    )
 
 
 @pytest.mark.parametrize(
@@ -70,12 +72,10 @@ def test_says_that_our_address_is_unknown() -> None:
         "0.0.0.1:80",
     ],
 )
-def test_address_that_clients_can_dial_is_taken_as_it_is(
-    capsys: pytest.CaptureFixture[str], addr: str
-) -> None:
+def test_valid_address_is_unchanged(capsys: pytest.CaptureFixture[str], addr: str) -> None:
     """Without a word."""
     check(add("svc/e1", addr), None)
-    assert settle(add("svc/e1", addr), nobody) == add("svc/e1", addr)
+    assert complete(add("svc/e1", addr), nobody) == add("svc/e1", addr)
     assert capsys.readouterr() == ("", "")
 
 
@@ -85,7 +85,7 @@ def test_address_without_a_port_draws_a_warning(
 ) -> None:
     """etcd's own guide has one."""
     check(add("svc/e1", addr), None)
-    assert settle(add("svc/e1", addr), nobody) == add("svc/e1", addr)
+    assert complete(add("svc/e1", addr), nobody) == add("svc/e1", addr)
 
     example = f"[{addr}]" if ":" in addr else addr
     warning = f"Warning: the address {addr!r} has no port: write {example}:PORT\n"
@@ -106,7 +106,7 @@ def test_address_that_no_client_can_dial_is_refused_unless_forced(
     assert (semicolon, hint) == ("; ", "--force stores it anyway")
 
     check(add("svc/e1", addr), None, force=True)
-    assert settle(add("svc/e1", addr), nobody) == add("svc/e1", addr)
+    assert complete(add("svc/e1", addr), nobody) == add("svc/e1", addr)
     assert capsys.readouterr() == ("", f"Warning: {reason}\n")
 
 
@@ -119,11 +119,11 @@ def test_port_without_a_host_is_checked(addr: str) -> None:
 
 def test_a_delete_has_nothing_to_settle() -> None:
     """It has no address."""
-    assert settle(Update.delete("svc/"), nobody) == Update.delete("svc/")
+    assert complete(Update.delete("svc/"), nobody) == Update.delete("svc/")
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_address_that_is_not_text_is_refused(force: bool) -> None:
+def test_address_is_refused_unless_it_is_utf8(force: bool) -> None:
     """It can't become JSON."""
     with pytest.raises(InvalidEndpointError, match=r"^the address is not UTF-8$"):
         check(add("svc/e1", "\udcff"), None, force=force)

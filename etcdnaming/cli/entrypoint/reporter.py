@@ -1,0 +1,147 @@
+"""Print the state of a registration: changes with the printer, warnings and notes on stderr."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import partial
+from queue import SimpleQueue
+
+from ...registration.event import RegistrationEvent
+from ...wire import dumps
+from .. import stderr
+from ..output.spelling import lease_id
+from ..output.state_changes import (
+    RegistrationPrinter,
+    StateChange,
+    health_changed,
+    registration_changed,
+)
+from .loop import start_thread
+
+__all__ = ["Reporter"]
+
+FLUSH_TIMEOUT = 1.0
+"""Seconds to write what is queued before the process exits."""
+
+MAX_QUEUED = 100_000
+"""Writes that wait while the reader is stuck, before further ones are dropped."""
+
+
+class _AsyncWriter:
+    """
+    Call functions that write, in order, in a thread of its own.
+
+    The reader of stdout or stderr may be slow, stuck or gone. A write that blocked the loop would
+    block signals, the check and the shutdown too.
+    """
+
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[Callable[[], None]] = SimpleQueue()
+
+    def start(self, failed: Callable[[OSError], None]) -> None:
+        """Start the thread; *failed* is called in it for each write that fails."""
+        start_thread("writer", partial(self._run, failed))
+
+    def put(self, write: Callable[[], None]) -> None:
+        """Queue the call of *write*."""
+        if self._queue.qsize() < MAX_QUEUED:
+            self._queue.put(write)
+
+    def flush(self, timeout: float) -> None:
+        """Return when everything queued is written, at the latest after *timeout* seconds."""
+        written = threading.Event()
+        self._queue.put(written.set)
+        written.wait(timeout)
+
+    def _run(self, failed: Callable[[OSError], None]) -> None:
+        while True:
+            try:
+                self._queue.get()()
+            except OSError as exc:
+                failed(exc)
+
+
+class Reporter:
+    """
+    Print each change once, without blocking the caller. Any thread may call it.
+
+    With *verbose*, stderr also gets each change as a sentence. That is for formats that do not show
+    all changes, and only where the sentences do not end up between the lines of a format.
+    """
+
+    def __init__(self, printer: RegistrationPrinter, *, verbose: bool) -> None:
+        self._printer, self._verbose = printer, verbose
+        self._writer = _AsyncWriter()
+        self._is_complete = False
+
+    def start(self, failed: Callable[[OSError], None]) -> None:
+        """Start writing; *failed* is called in the writer's thread for each write that fails."""
+        self._writer.start(failed)
+
+    def finish(self) -> None:
+        """Return when everything is written, or the reader took too long."""
+        self._writer.flush(FLUSH_TIMEOUT)
+
+    def report(self, event: RegistrationEvent) -> None:
+        """Print a change of the registration."""
+        self._print(registration_changed(event))
+        if sentence := _sentence(event):
+            self._print_sentence(partial(stderr.warn, sentence))
+        elif event.kind == "regained":
+            self.say(f"registered again after {event.seconds:.1f}s")
+
+    def report_complete(self) -> None:
+        """Print, the first time, that all endpoints are registered."""
+        if not self._is_complete:
+            self._is_complete = True
+            self._writer.put(self._printer.complete)
+
+    def report_healthy(self) -> None:
+        """Print that the check passes."""
+        self._print(health_changed(""))
+
+    def report_unhealthy(self, reason: str) -> None:
+        """Print that the check has failed too often."""
+        self._print(health_changed(reason))
+        self._print_sentence(partial(stderr.warn, f"unhealthy: {reason}"))
+
+    def warn(self, text: str) -> None:
+        """Print a warning, in every format."""
+        self.report(RegistrationEvent("error", reason=text))
+
+    def say(self, text: str) -> None:
+        """Print a note for people."""
+        self._print_sentence(partial(stderr.say, text))
+
+    def _print(self, change: StateChange) -> None:
+        self._writer.put(partial(self._printer.changed, change))
+
+    def _print_sentence(self, write: Callable[[], None]) -> None:
+        if self._verbose:
+            self._writer.put(write)
+
+
+def _sentence(event: RegistrationEvent) -> str:
+    holder = lease_id(event.holder)
+    sentences = {
+        "lost": f"lease {lease_id(event.lease)} lost: {event.reason}",
+        "error": event.reason,
+        "changed": f"{event.key} was changed by another client to {_value(event)}; keeping it",
+        "deleted": f"{event.key} was deleted by another client; not restoring it",
+        "waiting": f"{event.key} is held by lease {holder}; waiting until it is released",
+        "taken_over": f"{event.key} was taken over by lease {holder}",
+    }
+    return _registered(event) if event.kind == "registered" else sentences.get(event.kind, "")
+
+
+def _registered(event: RegistrationEvent) -> str:
+    if event.holder:
+        return f"{event.key} was taken over from lease {lease_id(event.holder)}"
+    return f"{event.key} is registered again: {event.reason}" if event.reason else ""
+
+
+def _value(event: RegistrationEvent) -> str:
+    if event.endpoint is None:
+        return "an invalid value"
+    return f"{event.endpoint.addr} {dumps(event.endpoint.metadata)}"

@@ -1,1 +1,0 @@
-"""What words on the command line mean, and how the pages that explain them are laid out."""

@@ -1,0 +1,85 @@
+"""Fit the rows of the live table to the terminal: one line each, cut where necessary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.cells import cell_len, set_cell_size
+from rich.text import Text
+
+from .grid import GAP, Row, draw, fit
+
+__all__ = ["Columns", "draw_lines", "prepare"]
+
+SIGN, KEY, ADDR, LEASE, TTL, CHANGED, METADATA = range(7)
+HEADER = ("", "KEY", "ADDR", "LEASE", "TTL", "CHANGED", "METADATA")
+
+LAYOUTS = (
+    (SIGN, KEY, ADDR, LEASE, TTL, CHANGED, METADATA),
+    (SIGN, KEY, ADDR, TTL, CHANGED, METADATA),
+    (SIGN, KEY, ADDR, TTL, CHANGED),
+    (SIGN, KEY, ADDR, CHANGED),
+)
+"""From wide to narrow; the first one that fits is used."""
+
+MIN_METADATA = 10
+"""Columns; metadata that gets less is left out."""
+
+
+class Columns:
+    """The widths of the columns. They only grow, so that columns don't jump when cells change."""
+
+    def __init__(self) -> None:
+        self._natural = [1, *map(len, HEADER[1:])]
+        self._natural[TTL] = len("3600s")
+        self._natural[CHANGED] = len("00:00:00")
+
+    def lines(self, found: Sequence[Row], room: int) -> list[tuple[str, str]]:
+        """Return the header and *found* as texts of at most *room* columns, with their styles."""
+        for row in found:
+            wanted = map(cell_len, row.cells)
+            self._natural = [max(*each) for each in zip(self._natural, wanted, strict=True)]
+        layout, widths = self._layout(room)
+        return [
+            (_line([row.cells[column] for column in layout], layout, widths), row.style)
+            for row in (Row(HEADER, "bold"), *found)
+        ]
+
+    def _layout(self, room: int) -> tuple[Sequence[int], Sequence[int]]:
+        for layout in LAYOUTS:
+            left = room - len(GAP) * (len(layout) - 1)
+            widths = [self._natural[column] for column in layout]
+            if layout[-1] == METADATA:
+                least = min(widths[-1], MIN_METADATA)
+                widths[-1] = min(widths[-1], max(least, left - sum(widths[:-1])))
+            if sum(widths) <= left:
+                return layout, widths
+        return layout, fit(widths, left)
+
+
+def draw_lines(lines: Sequence[tuple[str, str]]) -> str:
+    """Return *lines* in their styles, as far as the terminal supports them."""
+    text = Text("\n", no_wrap=True, overflow="ignore")
+    return draw(text.join(Text(*line) for line in lines))
+
+
+def prepare() -> None:
+    """Import what drawing needs and what rich imports on first use only."""
+    cell_len("字")  # the table of character widths
+    draw_lines([("", "dim")])
+
+
+def _line(cells: Sequence[str], layout: Sequence[int], widths: Sequence[int]) -> str:
+    cut = (_cut(*each) for each in zip(cells, layout, widths, strict=True))
+    return GAP.join(cut).rstrip(" ")
+
+
+def _cut(text: str, column: int, width: int) -> str:
+    """Return *text* cut or padded to *width*; a key keeps its end, where keys differ."""
+    if cell_len(text) <= width:
+        return set_cell_size(text, width)
+    if column != KEY:
+        return set_cell_size(text, width - 1) + "…"
+    while cell_len(text) > width - 1:
+        text = text[1:]
+    return set_cell_size("…" + text, width)

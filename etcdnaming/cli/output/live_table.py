@@ -1,0 +1,148 @@
+"""Print ``watch -w table`` on a terminal: a table that is redrawn at every change."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from types import FrameType
+from typing import Any
+
+from ...errors import EtcdnamingError
+from ...model import ChangeBatch, StoredEndpoint, WatchState
+from .live_columns import prepare
+from .live_painter import Order, Painter
+from .live_picture import Picture
+
+__all__ = ["LiveTable"]
+
+LEASE_INTERVAL = 5.0
+"""Seconds between two rounds of requests for the remaining times of leases."""
+
+MAX_LEASES = 100
+"""Leases whose remaining time is requested; each needs a request of its own."""
+
+
+class LiveTable:
+    """
+    See `WatchPrinter`. The main thread uses it, because it handles signals.
+
+    Args:
+        time_to_live: Returns the remaining seconds of a lease, -1 if it is gone.
+    """
+
+    def __init__(self, target: str, time_to_live: Callable[[int], int]) -> None:
+        self._picture = Picture(target)
+        self._painter = Painter(self._frame)
+        self._leases = _LeaseTimes(time_to_live, self._painter.wake)
+        self._handlers: dict[int, Any] = {}
+
+    def print_batch(self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]) -> None:
+        """Show the first set, or the changes."""
+        self._picture.batch(batch, endpoints)
+        self._draw()
+
+    def print_state(self, state: WatchState) -> None:
+        """Show whether the watch is connected."""
+        self._picture.state(state)
+        self._draw()
+
+    def begin(self) -> None:
+        """Take over the terminal."""
+        # A signal may stop this thread for good inside an import. The painter must not wait for
+        # the lock of that import then, so its imports are done before it starts.
+        prepare()
+        self._painter.start()
+        self._leases.start()
+        self._handle(signal.SIGWINCH, lambda *_: self._painter.order(Order.RESIZE))
+        self._handle(signal.SIGTSTP, self._suspend)
+        self._handle(signal.SIGCONT, lambda *_: self._painter.order(Order.RESUME))
+
+    def end(self) -> None:
+        """Release the terminal, with the last frame on it."""
+        for signum, handler in self._handlers.items():
+            signal.signal(signum, handler)
+        self._leases.end()
+        self._painter.end()
+
+    def _draw(self) -> None:
+        if self._painter.failure:
+            raise self._painter.failure
+        self._painter.wake()
+
+    def _frame(self, size: os.terminal_size, last: bool) -> tuple[str, float]:
+        text, lasts = self._picture.draw(size, self._leases.remaining, last=last)
+        self._leases.request(self._picture.leases)
+        return text, lasts
+
+    def _handle(self, signum: int, handler: Callable[[int, FrameType | None], Any]) -> None:
+        if signal.getsignal(signum) is not signal.SIG_IGN:
+            self._handlers[signum] = signal.signal(signum, handler)
+
+    def _suspend(self, signum: int, _: FrameType | None) -> None:
+        """Stop as Ctrl-Z does by default, but release the terminal before."""
+        self._painter.suspend()
+        signal.signal(signum, signal.SIG_DFL)
+        os.kill(os.getpid(), signum)  # returns when this process continues, or can't be stopped
+        signal.signal(signum, self._suspend)
+        self._painter.order(Order.RESUME)
+
+
+class _LeaseTimes:
+    """
+    Requests the remaining times of leases repeatedly, in its own thread, so nothing waits for it.
+
+    `_changed` guards all state.
+
+    Args:
+        time_to_live: Returns the remaining seconds of a lease, -1 if it is gone.
+
+        on_change: Called after each round of requests.
+    """
+
+    def __init__(self, time_to_live: Callable[[int], int], on_change: Callable[[], None]) -> None:
+        self._time_to_live, self._on_change = time_to_live, on_change
+        self._changed = threading.Condition()
+        self._requested: Sequence[int] = ()
+        self._is_over = False
+        self.remaining: Mapping[int, int] = {}
+        """Seconds by lease, as far as they are known."""
+
+    def start(self) -> None:
+        """Start the thread."""
+        threading.Thread(target=self._work, name="etcdnaming-leases", daemon=True).start()
+
+    def request(self, leases: Sequence[int]) -> None:
+        """Request the times of these leases from now on."""
+        with self._changed:
+            self._requested = leases[:MAX_LEASES]
+            if not leases:
+                self.remaining = {}
+            self._changed.notify_all()
+
+    def end(self) -> None:
+        """End the thread."""
+        with self._changed:
+            self._is_over = True
+            self._changed.notify_all()
+
+    def _work(self) -> None:
+        while leases := self._next():
+            remaining = self._query(leases)
+            with self._changed:
+                self.remaining = remaining if self._requested else {}
+            self._on_change()
+            with self._changed:
+                self._changed.wait_for(lambda: self._is_over, LEASE_INTERVAL)
+
+    def _next(self) -> Sequence[int]:
+        with self._changed:
+            self._changed.wait_for(lambda: self._requested or self._is_over)
+            return () if self._is_over else self._requested
+
+    def _query(self, leases: Sequence[int]) -> Mapping[int, int]:
+        try:
+            return {lease: self._time_to_live(lease) for lease in leases}
+        except EtcdnamingError:
+            return {}  # all times are unknown

@@ -1,1 +1,0 @@
-"""One look at a service from outside: whether it listens, whether it says that it is well."""

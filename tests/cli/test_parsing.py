@@ -1,0 +1,88 @@
+"""Spans of time: as Go reads them, and bare seconds."""
+
+from __future__ import annotations
+
+import pytest
+
+from etcdnaming.cli.parsing import parse_duration, parse_lease, parse_timeout, parse_ttl
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0", 0),
+        ("5", 5),
+        ("2.5", 2.5),
+        (".5", 0.5),
+        ("+5", 5),
+        ("5s", 5),
+        ("500ms", 0.5),
+        ("1m30s", 90),
+        ("1h1m1.5s", 3661.5),
+        (".5s", 0.5),
+        ("5.s", 5),
+        ("+5s", 5),
+        ("1000us", 0.001),
+        ("1000\u00b5s", 0.001),
+        ("1000\u03bcs", 0.001),
+        ("1000000ns", 0.001),
+    ],
+)
+def test_duration_has_units_of_go_or_is_bare_seconds(text: str, seconds: float) -> None:
+    """Go and so etcdctl refuse a bare number: it can't mean anything else to them."""
+    assert parse_duration(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "-5s", "-5", "s", ".", ".s", "5 s", "5s ", "5x", "1m5", "51m5", "1e3", "1e3s"),
+        *("5s\n", "5\n", "\u0665", "\u0665s", "1_0", "inf", "nan", "0x5"),
+    ],
+)
+def test_duration_is_refused_when_it_is_invalid(text: str) -> None:
+    """A number without a unit after one with a unit, for one."""
+    with pytest.raises(ValueError, match=r"is not a duration such as 500ms, 5s or 1m30s$"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize("text", ["2562048h", "9223372037s", "9223372037", f"{'9' * 400}s"])
+def test_duration_is_refused_above_the_maximum_of_go(text: str) -> None:
+    """Nothing here could wait longer either."""
+    with pytest.raises(ValueError, match=r"is longer than the maximum duration of 292 years$"):
+        parse_duration(text)
+    assert parse_duration("2562047h") == 2562047 * 3600
+
+
+def test_a_timeout_leaves_time() -> None:
+    """0 would be for ever to some, and never to others."""
+    with pytest.raises(ValueError, match=r"^a timeout must be more than 0$"):
+        parse_timeout("0s")
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("1", 1), ("30", 30), ("1m30s", 90), ("1000ms", 1)])
+def test_a_ttl_may_be_bare_seconds(text: str, seconds: int) -> None:
+    """As etcdctl takes it."""
+    assert parse_ttl(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["0", "0s", "1500ms", "9000000001"])
+def test_a_ttl_is_whole_seconds(text: str) -> None:
+    """And no more than etcd grants."""
+    with pytest.raises(
+        ValueError, match=r"^a TTL is a whole number of seconds from 1 to 9000000000$"
+    ):
+        parse_ttl(text)
+
+
+@pytest.mark.parametrize(("text", "lease"), [("0", 0), ("1f", 31), ("7fffffffffffffff", 2**63 - 1)])
+def test_a_lease_is_hex(text: str, lease: int) -> None:
+    """As etcdctl prints it."""
+    assert parse_lease(text) == lease
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "0x1f", "1_0", " 1", "8000000000000000", "\u0661"])
+def test_lease_is_refused_when_it_is_invalid(text: str) -> None:
+    """etcd has ids of 63 bits."""
+    with pytest.raises(ValueError, match=r"is not a lease ID \(hex\)"):
+        parse_lease(text)

@@ -1,0 +1,80 @@
+"""Denied permissions: the error names user, permission and keys, which etcd does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from harness import READER, Etcd
+from harness.watcher import Watcher
+
+from etcdnaming.endpoints import transaction
+from etcdnaming.endpoints.manager import EndpointManager
+from etcdnaming.errors import PermissionDeniedError
+from etcdnaming.etcd import Client, rpc
+from etcdnaming.etcd.permission import explain_denial
+from etcdnaming.model import Endpoint, Update
+
+DENIED = "etcdserver: permission denied"
+
+
+def put(key: bytes) -> rpc.RequestOp:
+    """Return a write of *key*."""
+    return rpc.RequestOp(request_put=rpc.PutRequest(key=key))
+
+
+def get(key: bytes) -> rpc.RequestOp:
+    """Return a read of *key*."""
+    return rpc.RequestOp(request_range=rpc.RangeRequest(key=key))
+
+
+@pytest.mark.parametrize(
+    ("request_", "needs"),
+    [
+        (rpc.RangeRequest(key=b"svc/e1"), "read permission on svc/e1"),
+        (rpc.RangeRequest(key=b"svc/", range_end=b"svc0"), "read permission on the prefix svc/"),
+        (
+            rpc.RangeRequest(key=b"svc/e1", range_end=b"svc0"),
+            "read permission on the keys from svc/e1 to svc0",
+        ),
+        (rpc.DeleteRangeRequest(key=b"svc/\xff"), r"readwrite permission on svc/\xff"),
+        (
+            rpc.LeaseRevokeRequest(ID=255),
+            "readwrite permission on the keys of lease 00000000000000ff",
+        ),
+        (rpc.TxnRequest(success=[get(b"a"), get(b"b")]), "readwrite permission on a, b"),
+        (
+            rpc.TxnRequest(success=[put(b"a")], failure=[get(b"a")]),
+            "readwrite permission on a",
+        ),
+        (
+            rpc.TxnRequest(success=[put(f"k{n}".encode()) for n in range(9)]),
+            "readwrite permission on k0, k1, k2 and 6 more",
+        ),
+    ],
+)
+def test_denial_names_permission_and_keys(request_: rpc.RangeRequest, needs: str) -> None:
+    """Of every kind of request."""
+    explained = explain_denial(PermissionDeniedError(DENIED), "user 'u'", request_)
+    assert str(explained) == f"{DENIED}: user 'u' needs {needs}"
+    assert explained.text == DENIED
+
+
+@pytest.mark.server
+def test_denial_of_etcd_names_user_and_key(auth_etcd: Callable[..., Etcd]) -> None:
+    """For calls and for watches."""
+    etcd = auth_etcd()
+    name, _, password = READER.partition(":")
+    with Client([etcd.endpoint], user=name, password=password) as client:
+        with pytest.raises(PermissionDeniedError) as write:
+            transaction.update(client, [Update.add("svc/e1", Endpoint("1"))])
+        with pytest.raises(PermissionDeniedError) as read:
+            EndpointManager(client, "other").list()
+        with Watcher(client, target="other") as watcher:
+            watch = watcher.wait_for_error()
+    for error, needs in (
+        (write.value, "readwrite permission on svc/e1"),
+        (read.value, "read permission on the prefix other/"),
+        (watch, "read permission on the prefix other/"),
+    ):
+        assert str(error) == f"{DENIED}: user 'reader' needs {needs}"

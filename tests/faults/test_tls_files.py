@@ -1,0 +1,186 @@
+"""A running process whose certificate, key or CA is broken when it has to connect again."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from harness import Certificates, Etcd, Spawn, wait_until
+from harness.pids import parent_of
+from harness.registering import KEY, REGISTER, VALUE, is_empty
+from harness.registrations import Told
+from harness.watcher import Watcher, put
+
+from etcdnaming import Client, Endpoint, EndpointManager, Registration
+from etcdnaming.errors import TLSError
+
+TTL = 2
+BACK = 20.0
+"""Seconds after which all is well again when the file is; pauses are 5 s at most."""
+
+CMD = ("--", "sh", "-c", "echo $$; exec sleep 600")
+
+
+class Broken(NamedTuple):
+    """What a rotation may leave in a file for a moment (``None``: no file), and its report."""
+
+    setting: str
+    content: bytes | None
+    reason: str
+
+
+OTHER = b"the key of another certificate"
+
+BROKEN = [
+    Broken("cert", b"", "empty"),
+    *(
+        pytest.param(each, marks=pytest.mark.long)
+        for each in (
+            Broken("key", b"", "empty"),
+            Broken("cacert", b"", "empty"),
+            Broken("cert", b" \n", "empty"),
+            Broken("key", b"garbage", "not PEM"),
+            Broken("key", OTHER, OTHER.decode()),
+            Broken("cert", None, "No such file"),
+        )
+    ),
+]
+
+
+class Secure(NamedTuple):
+    """An etcd that speaks TLS only, and the files of a client that it lets in."""
+
+    etcd: Etcd
+    certificates: Certificates
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Their names, by their settings."""
+        pair = self.certificates.client
+        # The server reads its own.
+        cacert = self.certificates.ca.with_name("client-ca.pem")
+        return {"cacert": str(cacert), "cert": str(pair.cert), "key": str(pair.key)}
+
+    @property
+    def options(self) -> list[str]:
+        """What the command line takes."""
+        files = (f"--{setting}={name}" for setting, name in self.files.items())
+        return [f"--endpoints=https://{self.etcd.endpoint}", *files]
+
+    @contextmanager
+    def broken(self, what: Broken) -> Iterator[str]:
+        """
+        Break a file and restart etcd; after the block the file is good again.
+
+        Yields:
+            What is to be reported.
+        """
+        file = Path(self.files[what.setting])
+        good = file.read_bytes()
+        if what.content is None:
+            file.unlink()
+        elif what.content == OTHER:
+            file.write_bytes(self.certificates.other_client.key.read_bytes())
+        else:
+            file.write_bytes(what.content)
+        self.etcd.kill()
+        self.etcd.launch()  # whether it is ready is asked with these files
+        try:
+            yield f"{file}: {what.reason}"
+        finally:
+            file.write_bytes(good)
+            self.etcd.wait_until_ready()
+
+
+@pytest.fixture
+def secure(secure_etcd: Callable[..., Etcd], certificates: Certificates) -> Secure:
+    """With certificates on both sides."""
+    found = Secure(secure_etcd(mutual=True), certificates)
+    Path(found.files["cacert"]).write_bytes(certificates.ca.read_bytes())
+    return found
+
+
+@pytest.mark.parametrize("what", BROKEN, ids=str)
+def test_lease_register_survives_a_broken_file_and_names_it(
+    spawn: Spawn, secure: Secure, what: Broken
+) -> None:
+    """CMD, too; and everything is registered again when the file is good again."""
+    process = spawn(*REGISTER, *secure.options, "--ttl", str(TTL), *CMD)
+    process.wait_for_out("\n")
+    process.wait_for_err("OK\n")
+    with secure.broken(what) as report:
+        process.wait_for_err(report, timeout=30)
+        process.wait_for_err(" lost", timeout=30)
+    process.wait_for_err("registered again after", timeout=BACK)
+    assert secure.etcd.entry(KEY).value == VALUE
+    assert parent_of(int(process.out)) == process.pid
+    process.signal(signal.SIGTERM)
+    assert process.finish().status == 143
+    assert is_empty(secure.etcd)
+
+
+@pytest.mark.parametrize("what", BROKEN, ids=str)
+def test_watch_survives_a_broken_file_and_names_it(
+    spawn: Spawn, secure: Secure, what: Broken
+) -> None:
+    """It reports the file once, and misses nothing."""
+    put(secure.etcd, e1="1:1")
+    watch = spawn("watch", "svc", *secure.options)
+    watch.wait_for_out("svc/e1")
+    with secure.broken(what) as report:
+        watch.wait_for_err(report, timeout=30)
+    put(secure.etcd, e2="2:2")
+    watch.wait_for_out("PUT\tsvc/e2", timeout=BACK)
+    watch.signal(signal.SIGINT)
+    told = watch.finish()
+    assert told.err.count(report) == 1
+    assert "reconnected to" in told.err
+
+
+def test_client_of_a_program_survives_a_broken_file(secure: Secure) -> None:
+    """Each of its parts: calls fail with the name of the file, all else goes on afterwards."""
+    told = Told()
+    with (
+        Client([f"https://{secure.etcd.endpoint}"], **secure.files) as client,  # type: ignore[arg-type]
+        Watcher(client) as watcher,
+        Registration(client, {KEY: Endpoint("1.2.3.4:80")}, ttl=TTL, on_state=told),
+    ):
+        watcher.wait_for_addresses(e1="1.2.3.4:80").wait_until_connected()
+        with secure.broken(Broken("cert", b"", "empty")) as report:
+            watcher.wait_until(lambda watcher: report in str(watcher.states), 30)
+            with pytest.raises(TLSError, match=report):
+                EndpointManager(client, "svc").list()
+            wait_until(lambda: "lost" in told.kinds, timeout=30)
+            assert any(report in each.reason for each in told)
+        wait_until(lambda: "regained" in told.kinds, timeout=BACK)
+        watcher.wait_until_connected(BACK)
+        put(secure.etcd, e2="2:2")
+        watcher.wait_for_addresses(BACK, e1="1.2.3.4:80", e2="2:2")
+        assert len(EndpointManager(client, "svc").list().endpoints) == 2
+
+
+def test_password_file_that_is_empty_for_a_moment_is_named(
+    spawn: Spawn, auth_etcd: Callable[..., Etcd], tmp_path: Path
+) -> None:
+    """By a watch that has to log in again, and goes on when the password is there."""
+    etcd, file = auth_etcd(), tmp_path / "password"
+    file.write_text("reader-secret\n")
+    login = ("--user", "reader", "--password-file", str(file))
+    watch = spawn("watch", "svc", "--endpoints", etcd.endpoint, *login)
+    put(etcd, e1="1:1")
+    watch.wait_for_out("svc/e1")
+    file.write_text("")
+    # The same again, but the token is void from now on.
+    etcd.ctl("user", "passwd", "--interactive=false", "reader", input="reader-secret\n")
+    etcd.kill()
+    etcd.start()
+    watch.wait_for_err(f"{file}: empty", timeout=30)
+    file.write_text("reader-secret\n")
+    put(etcd, e2="2:2")
+    watch.wait_for_out("PUT\tsvc/e2", timeout=BACK)
+    watch.signal(signal.SIGINT)
+    assert watch.finish().err.count(f"{file}: empty") == 1

@@ -13,7 +13,7 @@ import grpc
 import grpc.aio
 
 from ..etcd import Client
-from ..etcd.threads import full_jitter
+from ..etcd.backoff import full_jitter
 from ..log import logger
 from ..resolver.following import follow, unfollow
 from ..resolver.inner import Inner, View

@@ -1,8 +1,8 @@
 """
-The changes of a target's endpoints and what they replaced: the current set first, then for ever.
+Watch the endpoints of a target: the current set first, then every change and what it replaced.
 
-Where Go's watch ends at its first error, this one goes on; where etcd can't tell what was missed,
-the differences are worked out here.
+Go's watch ends at its first error; this one goes on. Where etcd can't report what was missed, the
+differences are worked out here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,14 @@ from types import MappingProxyType, TracebackType
 from .. import keys
 from ..errors import ClosedError
 from ..etcd import Client, rpc
-from ..etcd.watch import Connected, Disconnected, Events, RangeWatch, Reading
+from ..etcd.watch import (
+    Connected,
+    Disconnected,
+    Events,
+    RangeSnapshot,
+    RangeWatch,
+    WatchEvent,
+)
 from ..model import Change, ChangeBatch, InvalidValue, Operation, StoredEndpoint, WatchState
 from .decoding import stored_endpoints
 
@@ -25,17 +32,17 @@ _DELETE = rpc.Event.DELETE
 
 class Watch:
     """
-    Batches of changes of *target*: an iterator that ends when it is closed, and by nothing else.
+    Batches of changes of *target*: an iterator that ends only when it is closed.
 
-    One thread takes the batches; any may close it, which ends the taking at once.
+    One thread takes the batches; any may close it, which ends `get` at once.
 
     Args:
         revision: Begin with the changes of this revision, and leave out the first set. 0: begin
-            with all there is now.
+            with all endpoints.
 
-        shared: It is one of many of this client, and carried by the stream of those.
+        shared: It is one of many of this client, and shares their stream.
 
-        on_state: Called, by the thread that takes, when the connection is lost and found.
+        on_state: Called, by the thread that takes, when the connection is lost and restored.
 
     Raises:
         InvalidTargetError: *target* is empty, or only slashes.
@@ -58,7 +65,7 @@ class Watch:
 
     @property
     def endpoints(self) -> Mapping[str, StoredEndpoint]:
-        """What is there after the last batch, by key; for the thread that takes the batches."""
+        """The endpoints after the last batch, by key; for the thread that takes the batches."""
         return MappingProxyType(self._set.endpoints)
 
     def get(self, timeout: float | None = None) -> ChangeBatch | None:
@@ -66,16 +73,16 @@ class Watch:
         Return the next batch; ``None`` if there is none for *timeout* seconds.
 
         Raises:
-            PermissionDeniedError, CompactedError, …: It can't go on, and no retry heals that.
-            ClosedError: It was closed.
+            PermissionDeniedError, CompactedError, …: No retry heals it.
+            ClosedError: By `close`.
         """
         end = None if timeout is None else time.monotonic() + timeout
         while True:
             left = None if end is None else max(0.0, end - time.monotonic())
-            news = self._range.get(left)
-            if news is None:
+            event = self._range.get(left)
+            if event is None:
                 return None
-            batch = self._batch(news)
+            batch = self._batch(event)
             if batch is not None:
                 return batch
 
@@ -105,16 +112,16 @@ class Watch:
     ) -> None:
         self.close()
 
-    def _batch(self, news: Reading | Events | Connected | Disconnected) -> ChangeBatch | None:
-        if isinstance(news, Events):
-            return self._apply(news.events)
-        if isinstance(news, Connected):
-            self._on_state(WatchState(connected=True, detail=news.member))
+    def _batch(self, event: WatchEvent) -> ChangeBatch | None:
+        if isinstance(event, Events):
+            return self._apply(event.events)
+        if isinstance(event, Connected):
+            self._on_state(WatchState(connected=True, detail=event.member))
             return None
-        if isinstance(news, Disconnected):
-            self._on_state(WatchState(connected=False, detail=news.reason))
+        if isinstance(event, Disconnected):
+            self._on_state(WatchState(connected=False, detail=event.reason))
             return None
-        return self._replace(news)
+        return self._replace(event)
 
     def _apply(self, events: Sequence[rpc.Event]) -> ChangeBatch | None:
         if self._from:
@@ -123,26 +130,26 @@ class Watch:
             events = events[early:]
         if events:
             self._from = 0
-        return _worth_telling(self._set.apply(events))
+        return _unless_empty(self._set.apply(events))
 
-    def _replace(self, reading: Reading) -> ChangeBatch | None:
-        batch, wanted = self._set.replace(reading), self._from
+    def _replace(self, read: RangeSnapshot) -> ChangeBatch | None:
+        batch, wanted = self._set.replace(read), self._from
         if batch.revision >= wanted - 1:
-            self._from = 0  # from here on all is wanted, even if another history begins with 1
+            self._from = 0  # all later changes count, even if another history begins with 1
         if batch.first:
             return None if wanted else batch
-        return _worth_telling(batch) if batch.revision >= wanted else None
+        return _unless_empty(batch) if batch.revision >= wanted else None
 
 
 class _EndpointSet:
-    """What is there, by key, and what has to change for it to become what etcd says."""
+    """The endpoints, by key, and the changes that make them equal to those in etcd."""
 
     def __init__(self) -> None:
         self.endpoints: dict[str, StoredEndpoint] = {}
         self._invalid: dict[str, InvalidValue] = {}
 
     def apply(self, events: Iterable[rpc.Event]) -> ChangeBatch:
-        """Make the changes of *events*, one after another."""
+        """Apply *events* in their order, and return the changes."""
         changes: list[Change | None] = []
         invalid: list[InvalidValue] = []
         revision, were_invalid = 0, [*self._invalid]
@@ -158,30 +165,29 @@ class _EndpointSet:
                 invalid.append(stored)
             else:
                 changes.append(self._put(stored, revision))
-        told = [each for each in changes if each]
-        return ChangeBatch(revision, told, invalid, no_longer_invalid=self._valid(were_invalid))
+        changed = [each for each in changes if each]
+        return ChangeBatch(revision, changed, invalid, no_longer_invalid=self._valid(were_invalid))
 
-    def replace(self, reading: Reading) -> ChangeBatch:
-        """Become what *reading* shows; the changes are the differences, what went away first."""
-        revision, were_invalid = reading.snapshot.header.revision, [*self._invalid]
-        read = [*stored_endpoints(reading.snapshot.found)]
-        there = {stored.key for stored in read}
+    def replace(self, read: RangeSnapshot) -> ChangeBatch:
+        """Become what *read* shows; the changes are the differences, deletions first."""
+        revision, were_invalid = read.snapshot.header.revision, [*self._invalid]
+        endpoints = [*stored_endpoints(read.snapshot.found)]
+        there = {stored.key for stored in endpoints}
         gone = [key for key in (*self.endpoints, *self._invalid) if key not in there]
         changes = [self._remove(key, revision) for key in gone]
         invalid: list[InvalidValue] = []
-        if reading.again:
-            read.sort(key=lambda stored: stored.mod_revision)
-        for stored in read:
+        if read.resync:
+            endpoints.sort(key=lambda stored: stored.mod_revision)
+        for stored in endpoints:
             if isinstance(stored, InvalidValue):
                 if self._invalid.get(stored.key) != stored:
                     changes.append(self._spoil(stored, revision))
                     invalid.append(stored)
             elif self.endpoints.get(stored.key) != stored:
                 changes.append(self._put(stored, revision))
-        again = reading.again
-        told = [each for each in changes if each]
+        changed = [each for each in changes if each]
         valid = self._valid(were_invalid)
-        return ChangeBatch(revision, told, invalid, not again, again, valid)
+        return ChangeBatch(revision, changed, invalid, not read.resync, read.resync, valid)
 
     def _put(self, stored: StoredEndpoint, revision: int) -> Change:
         previous = self.endpoints.get(stored.key)
@@ -190,7 +196,7 @@ class _EndpointSet:
         return Change(Operation.ADD, stored.key, revision, stored.endpoint, stored.lease, previous)
 
     def _spoil(self, stored: InvalidValue, revision: int) -> Change | None:
-        """An endpoint whose value can't be read any more is no endpoint."""
+        """Remove an endpoint whose value can't be read any more."""
         change = self._remove(stored.key, revision)
         self._invalid[stored.key] = stored
         return change
@@ -206,5 +212,5 @@ class _EndpointSet:
         return Change(Operation.DELETE, key, revision, None, 0, previous)
 
 
-def _worth_telling(batch: ChangeBatch) -> ChangeBatch | None:
+def _unless_empty(batch: ChangeBatch) -> ChangeBatch | None:
     return batch if batch.changes or batch.invalid or batch.no_longer_invalid else None

@@ -27,15 +27,15 @@ from ..errors import (
 )
 
 __all__ = [
-    "Answer",
     "InvalidAnswerError",
     "LearnerError",
     "NotNowError",
+    "RpcFailure",
     "TokenRefusedError",
+    "classify",
+    "classify_text",
     "invalid",
     "lacks_space",
-    "understand",
-    "understand_text",
 ]
 
 
@@ -65,7 +65,7 @@ class LearnerError(NotNowError):
         )
 
 
-class Answer(NamedTuple):
+class RpcFailure(NamedTuple):
     """
     What a failed call means.
 
@@ -117,7 +117,7 @@ _MESSAGE_SIZE = re.compile(r"larger than max \(([0-9]+) vs")
 _CODES = grpc.StatusCode
 
 
-def understand(exc: grpc.RpcError, member: str, *, writes: bool, sent: int = 0) -> Answer:
+def classify(exc: grpc.RpcError, member: str, *, writes: bool, sent: int = 0) -> RpcFailure:
     """Return what the failure *exc* of a call to *member* means; *sent* are its request's bytes."""
     code, details = exc.code(), exc.details() or ""
     said = _etcds_words(details)
@@ -126,24 +126,24 @@ def understand(exc: grpc.RpcError, member: str, *, writes: bool, sent: int = 0) 
     if code is _CODES.RESOURCE_EXHAUSTED:
         return _too_large(member, details, writes=writes, sent=sent)
     if code is _CODES.UNIMPLEMENTED:
-        return Answer(RefusedError(f"{member} does not speak etcd's v3 API"))
+        return RpcFailure(RefusedError(f"{member} does not speak etcd's v3 API"))
     if code is _CODES.UNAVAILABLE and _never_sent(details):
         error = ConnectionFailedError(f"{member}: connection lost")
-        return Answer(error, leave=True, repeat=True, sent=False)
+        return RpcFailure(error, leave=True, repeat=True, sent=False)
     if code is _CODES.DEADLINE_EXCEEDED:
         return _unanswered(member, "no answer in time", writes=writes)
     why = details.rpartition(": ")[2].removeprefix("Stream removed ").strip("()")
     return _unanswered(member, f"connection lost: {why or code.name}", writes=writes)
 
 
-def invalid(fault: str, member: str, *, writes: bool) -> Answer:
+def invalid(fault: str, member: str, *, writes: bool) -> RpcFailure:
     """Return what an answer of *member* means that no etcd gives."""
     if writes:
-        return Answer(OutcomeUnknownError(member, _invalid(fault)), leave=True)
-    return Answer(InvalidAnswerError(fault, member), leave=True)
+        return RpcFailure(OutcomeUnknownError(member, _invalid(fault)), leave=True)
+    return RpcFailure(InvalidAnswerError(fault, member), leave=True)
 
 
-def understand_text(text: str, member: str) -> EtcdError:
+def classify_text(text: str, member: str) -> EtcdError:
     """Return the error that the words of a refused watch are."""
     said = _etcds_words(text)
     if said:
@@ -160,33 +160,33 @@ def _etcds_words(text: str) -> str:
     return next((text[text.index(begin) :] for begin in _ETCD if begin in text), "")
 
 
-def _etcd_said(text: str, member: str, *, writes: bool) -> Answer:
+def _etcd_said(text: str, member: str, *, writes: bool) -> RpcFailure:
     for part, error in _REFUSED:
         if part in text:
-            return Answer(error(text))
+            return RpcFailure(error(text))
     if "authentication failed" in text:
-        return Answer(AuthenticationError(f"{member}: {text}"))
+        return RpcFailure(AuthenticationError(f"{member}: {text}"))
     if any(part in text for part in _LOGIN):
-        return Answer(TokenRefusedError(f"{member}: {text}"))
+        return RpcFailure(TokenRefusedError(f"{member}: {text}"))
     if any(part in text for part in _ELSEWHERE):
         return _elsewhere(LearnerError(member) if _LEARNER in text else NotNowError(text))
     if any(part in text for part in _UNKNOWN):
         return _unanswered(member, text, writes=writes)
     no_space = writes and _NO_SPACE in text
-    return Answer(NoSpaceError(member, text) if no_space else RefusedError(text))
+    return RpcFailure(NoSpaceError(member, text) if no_space else RefusedError(text))
 
 
-def _elsewhere(error: EtcdError) -> Answer:
-    return Answer(error, leave=True, repeat=True)
+def _elsewhere(error: EtcdError) -> RpcFailure:
+    return RpcFailure(error, leave=True, repeat=True)
 
 
-def _unanswered(member: str, reason: str, *, writes: bool) -> Answer:
+def _unanswered(member: str, reason: str, *, writes: bool) -> RpcFailure:
     if writes:
-        return Answer(OutcomeUnknownError(member, reason), leave=True)
-    return Answer(ConnectionFailedError(f"{member}: {reason}"), leave=True, repeat=True)
+        return RpcFailure(OutcomeUnknownError(member, reason), leave=True)
+    return RpcFailure(ConnectionFailedError(f"{member}: {reason}"), leave=True, repeat=True)
 
 
-def _too_large(member: str, details: str, *, writes: bool, sent: int) -> Answer:
+def _too_large(member: str, details: str, *, writes: bool, sent: int) -> RpcFailure:
     """
     Tell a request that was too large to be taken from an answer that was too large to be received.
 
@@ -198,8 +198,8 @@ def _too_large(member: str, details: str, *, writes: bool, sent: int) -> Answer:
     why = details.partition(";")[0]  # what follows is a list of all headers
     size = _MESSAGE_SIZE.search(details)
     if writes and not (size and int(size[1]) == sent):
-        return Answer(OutcomeUnknownError(member, why))
-    return Answer(MessageTooLargeError(f"{member}: {why}"))
+        return RpcFailure(OutcomeUnknownError(member, why))
+    return RpcFailure(MessageTooLargeError(f"{member}: {why}"))
 
 
 def _invalid(fault: str) -> str:

@@ -1,4 +1,4 @@
-"""What the users of a client share: it is made for the first of them, and ends with the last."""
+"""Objects that all users of a client share: made for the first user, closed by the last."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ __all__ = ["Attachable", "Attached", "Attachments"]
 
 
 class Attachable(Protocol):
-    """Streams, threads or state that belong to a client."""
+    """RangeStreams, threads or state that belong to a client."""
 
     def close(self) -> None:
-        """End, without waiting: the last user has gone, or the client was closed."""
+        """End, without waiting: the last user has detached it, or the client was closed."""
 
     def after_fork(self) -> None:
         """
-        Release those who use it in a child process, where it has no threads any more.
+        Release the users in a child process, where it has no threads any more.
 
-        The lock of it may be held for ever, and gRPC must not be called.
+        A thread of the parent may have held its lock, which then is never released; and gRPC must
+        not be called.
         """
 
 
@@ -31,10 +32,13 @@ Attached = TypeVar("Attached", bound=Attachable)
 
 class Attachments:
     """
-    What is attached to one client, by kind, and how many use it. `_lock` guards everything.
+    The objects attached to one client, by kind, and the number of their users.
 
-    The client tells of its end and of a fork, so nothing that is attached has a registry or a fork
-    hook of its own, and the client need not know what it is.
+    The client passes on its end and a fork, so no attached object needs a registry or a fork hook
+    of its own, and the client need not know what it is.
+
+    `_lock` guards everything. It is held while *factory* runs, so that there is one object of a
+    kind, but not while an object is closed: that takes locks of its own.
     """
 
     def __init__(self) -> None:
@@ -44,7 +48,7 @@ class Attachments:
 
     def attach(self, kind: Hashable, factory: Callable[[], Attached]) -> Attached:
         """
-        Return what is attached as *kind*, for one more user; *factory* makes it for the first.
+        Return the object attached as *kind*, for one more user; *factory* makes it for the first.
 
         Raises:
             ClientClosedError: By `close`.
@@ -56,10 +60,10 @@ class Attachments:
             if entry is None:
                 entry = self._attached[kind] = _Entry(factory())
             entry.users += 1
-            return cast("Attached", entry.attached)  # of one kind is one type
+            return cast("Attached", entry.attached)  # a kind has one type
 
     def detach(self, kind: Hashable, attached: Attachable) -> None:
-        """Use *attached* no longer; the last user closes it."""
+        """Release *attached*; the last user closes it."""
         with self._lock:
             entry = self._attached.get(kind)
             if entry is None or entry.attached is not attached:
@@ -71,7 +75,7 @@ class Attachments:
         attached.close()
 
     def close(self) -> None:
-        """Close everything that is attached, and attach nothing any more."""
+        """Close all attached objects; `attach` fails from now on."""
         with self._lock:
             self._closed = True
             entries = list(self._attached.values())
@@ -80,7 +84,7 @@ class Attachments:
             entry.attached.close()
 
     def after_fork(self) -> None:
-        """Begin with nothing, in a child: see `fork`."""
+        """Start without attached objects, in a child: see `fork`."""
         entries = list(self._attached.values())
         inherited.append(entries)
         self._lock, self._attached = threading.Lock(), {}
@@ -89,7 +93,7 @@ class Attachments:
 
 
 class _Entry:
-    """Something attached, and how many use it."""
+    """An attached object, and the number of its users."""
 
     __slots__ = ("attached", "users")
 

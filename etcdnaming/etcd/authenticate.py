@@ -8,7 +8,7 @@ import grpc
 
 from ..errors import ClientClosedError, RefusedError
 from . import rpc_pb2 as rpc
-from .answers import understand
+from .answers import classify
 from .deadline import Deadline
 from .login import LoginPostponedError, is_sendable
 from .members import Member, Members
@@ -74,7 +74,7 @@ class Authenticator:
         return response.token
 
     def _without_token(self, member: Member, exc: grpc.RpcError) -> str:
-        answer = understand(exc, member.name, writes=False)
+        answer = classify(exc, member.name, writes=False)
         # As for etcdctl: a user name is no trouble where etcd asks for none.
         if isinstance(answer.error, RefusedError) and NOT_ENABLED in answer.error.text:
             return ""

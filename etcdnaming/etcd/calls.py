@@ -1,8 +1,8 @@
 """
 One call of etcd, from start to answer: which member, how long, again or not.
 
-A member is used only once its connection is ready; a read is asked again elsewhere; a write is
-repeated only if etcd said that it was not applied; a refused token is renewed once.
+A member is used only once its connection is ready. A read is repeated on another member; a write
+only if etcd said that it was not applied. A refused token is renewed once.
 """
 
 from __future__ import annotations
@@ -15,34 +15,32 @@ import grpc
 from google.protobuf.message import Message
 
 from ..errors import ClientClosedError, ConnectionFailedError, PermissionDeniedError
-from .answers import LearnerError, TokenRefusedError, invalid, understand
+from .answers import LearnerError, TokenRefusedError, classify, invalid
 from .authenticate import Authenticator
+from .backoff import FIRST_PAUSE, full_jitter
 from .deadline import Deadline, within
-from .idling import threads_of_a_call
+from .grpc_tuning import threads_of_a_call
 from .login import Login
 from .members import Member, Members
 from .threads import no_thread
 
-__all__ = ["Answers", "Caller", "Method"]
-
-PAUSE = 0.2
-"""Seconds, at most, before somebody is asked again who could not answer."""
+__all__ = ["Caller", "Method", "ResponseStream"]
 
 REQUIRE_LEADER = ("hasleader", "true")
-"""A member that has lost its leader ends a stream that says so, instead of going silent."""
+"""With this header, a member that has lost its leader ends a stream instead of going silent."""
 
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
-Answer_co = TypeVar("Answer_co", covariant=True)
+Response_co = TypeVar("Response_co", covariant=True)
 
 _Metadata: TypeAlias = tuple[tuple[str, str], ...]
 
 
-class Answers(Protocol[Answer_co]):
-    """A call under way."""
+class ResponseStream(Protocol[Response_co]):
+    """A call under way, and its responses."""
 
-    def __iter__(self) -> Iterator[Answer_co]:
-        """Wait for one after the other."""
+    def __iter__(self) -> Iterator[Response_co]:
+        """Wait for one response after the other."""
 
     def cancel(self) -> object:
         """End it."""
@@ -56,8 +54,8 @@ class Method(Generic[Request, Response]):
     """
     A method of etcd's API.
 
-    *writes*: asking twice may not be the same as asking once. *fault_of* returns what is wrong with
-    an answer that no etcd gives, see `answer_checks`.
+    *writes*: sent twice, a request may be applied twice. *fault_of* returns what is wrong with an
+    answer that no etcd gives, see `answer_checks`.
     """
 
     def __init__(
@@ -74,7 +72,7 @@ class Method(Generic[Request, Response]):
 
 
 class Caller:
-    """Makes calls for any number of threads; what they share belongs to *members* and *login*."""
+    """Makes calls for any number of threads; shared state belongs to *members* and *login*."""
 
     def __init__(
         self, members: Members, login: Login, *, dial_timeout: float, command_timeout: float
@@ -106,38 +104,38 @@ class Caller:
             except PermissionDeniedError as exc:
                 raise self.explain(exc, request) from exc
 
-    def stream(
+    def open_bidi(
         self, method: Method[Request, Response], requests: Iterable[Request]
-    ) -> tuple[Member, Answers[Response]]:
+    ) -> tuple[Member, ResponseStream[Response]]:
         """
-        Return who was called, and the answers, for as long as the call lasts.
+        Call *method* with any number of *requests*; return the member and its responses.
 
         Raises:
-            EtcdError: There is nobody to call.
+            EtcdError: No member can be called.
         """
-        member, metadata = self._beginning()
+        member, metadata = self._prepare_stream()
         call = member.channel.stream_stream(method.path, *_formats(method))
         with threads_of_a_call():
-            return member, self._begin_stream(
+            return member, self._start_stream(
                 member, lambda: call(iter(requests), metadata=metadata)
             )
 
-    def listen(
+    def open_single_request(
         self, method: Method[Request, Response], request: Callable[[], Request]
-    ) -> tuple[Member, Answers[Response]]:
+    ) -> tuple[Member, ResponseStream[Response]]:
         """
-        Do the same for a single *request*, which is made when there is somebody to call.
+        Do the same with one *request*, which is made when there is a member to call.
 
-        The answers are heard by the thread that waits for them, if the channel has that; who
-        cancels the call has to `drain` it.
+        The thread that iterates reads the responses itself, if the channel has that option. So it
+        has to `drain` the call at the end.
         """
-        member, metadata = self._beginning()
+        member, metadata = self._prepare_stream()
         call = member.channel.unary_stream(method.path, *_formats(method))
-        return member, self._begin_stream(member, lambda: call(request(), metadata=metadata))
+        return member, self._start_stream(member, lambda: call(request(), metadata=metadata))
 
     def explain(self, denied: PermissionDeniedError, request: Message) -> PermissionDeniedError:
         """Return *denied* with the user, and what *request* needs."""
-        from .permission import explain_denial  # is not wanted by calls that go well
+        from .permission import explain_denial  # not needed by calls that succeed
 
         return explain_denial(denied, self._login.name, request)
 
@@ -146,7 +144,7 @@ class Caller:
         self._members.leave(member)
 
     def close(self) -> None:
-        """Let nobody pause any longer."""
+        """End all pauses between attempts."""
         self._closing.set()
         self._login.close()
 
@@ -156,7 +154,7 @@ class Caller:
         if closing.is_set():
             self._closing.set()
 
-    def _beginning(self) -> tuple[Member, _Metadata]:
+    def _prepare_stream(self) -> tuple[Member, _Metadata]:
         with within(self._total) as deadline:
             token = self._login.token(deadline, self._authenticator)
             return self._current(deadline), (*_identity(token), REQUIRE_LEADER)
@@ -167,18 +165,18 @@ class Caller:
         except RuntimeError as exc:  # gRPC could not start the thread that watches a connection
             raise no_thread(exc) from exc
 
-    def _begin_stream(
-        self, member: Member, begin: Callable[[], Answers[Response]]
-    ) -> Answers[Response]:
+    def _start_stream(
+        self, member: Member, start: Callable[[], ResponseStream[Response]]
+    ) -> ResponseStream[Response]:
         """
-        Return what *begin* begins on *member*.
+        Return the call that *start* starts on *member*.
 
-        gRPC starts threads for it. When it can't start that of the channel, it takes the thread for
-        started all the same, so that no later stream on this channel would ever get an answer: the
+        gRPC starts threads for it. If it can't start the one of the channel, it remembers it as
+        started all the same, and no later stream on this channel would ever get a response. So the
         channel has to be given up.
         """
         try:
-            return begin()
+            return start()
         except ValueError as exc:  # what gRPC raises for a channel that was closed
             raise ClientClosedError from exc
         except RuntimeError as exc:
@@ -186,9 +184,7 @@ class Caller:
             raise no_thread(exc) from exc
 
     def _pause(self) -> None:
-        from random import uniform  # is not wanted by calls that go well
-
-        self._closing.wait(uniform(0, PAUSE))
+        self._closing.wait(full_jitter(0))
 
     def _ask(
         self,
@@ -197,15 +193,15 @@ class Caller:
         token: str | None,
         deadline: Deadline,
     ) -> Response:
-        # A member that froze after it was ready must leave a reader time to ask another one.
+        # A member that froze after it was ready must leave a read time for another one.
         share = 1.0 if method.writes or self._members.alone else 0.5
-        # A learner that is reached is as good as no endpoint: the search for another one ends, too.
+        # A learner serves nothing, like an endpoint that is down: the search for another ends, too.
         search = Deadline(self._dial_timeout)
         while True:
             member = self._current(deadline)
             timeout = share * min(self._command_timeout, deadline.left())
             if not timeout:
-                # gRPC would report a deadline, which for a write can't be told from a lost answer.
+                # gRPC would report a deadline: for a write that may as well be a lost answer.
                 raise ConnectionFailedError(
                     f"{member.name}: no time is left of {deadline.seconds:g}s, nothing was sent"
                 )
@@ -214,18 +210,18 @@ class Caller:
                 response = _send(member, method, request, token, timeout)
             except grpc.RpcError as exc:
                 size = request.ByteSize()
-                answer = understand(exc, member.name, writes=method.writes, sent=size)
+                failure = classify(exc, member.name, writes=method.writes, sent=size)
                 cause = exc
             else:
                 fault = method.fault_of(request, response)
                 if not fault:
                     return response
-                answer = invalid(fault, member.name, writes=method.writes)
-            if answer.leave:
+                failure = invalid(fault, member.name, writes=method.writes)
+            if failure.leave:
                 self._members.leave(member)
-            in_vain = isinstance(answer.error, LearnerError) and not search.left()
-            if not answer.repeat or in_vain or deadline.left() < PAUSE:
-                raise answer.error from cause
+            in_vain = isinstance(failure.error, LearnerError) and not search.left()
+            if not failure.repeat or in_vain or deadline.left() < FIRST_PAUSE:
+                raise failure.error from cause
             self._pause()
             share = 1.0
 

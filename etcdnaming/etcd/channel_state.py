@@ -1,13 +1,11 @@
 """
-The state of a gRPC channel: who listens to it, and how a channel is dropped that was listened to.
+Drop a gRPC channel whose state was subscribed to, without a traceback of gRPC's.
 
 gRPC has a thread for a channel with listeners, which looks five times a second whether there still
 are any. If the channel is freed or closed before that thread has looked for the last time, the
 thread ends with a traceback on stderr: "Cannot monitor channel state: Channel deallocated!". On a
-busy machine that last look is late by any time. So the channel is kept until the thread is over.
-
-Both private parts of gRPC that are used here have a substitute: where they are missing, a channel
-is kept for `LONGEST`, and counts as connected.
+busy machine that last look is late by any time. So the channel is kept until the thread is over,
+or for `MAX_KEPT` if this gRPC does not show that (see `grpc_tuning.is_polled`).
 """
 
 from __future__ import annotations
@@ -15,14 +13,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import grpc
 
 from ..fork import call_after_fork, inherited
 from ..log import logger
+from .grpc_tuning import is_polled
 
-__all__ = ["Listener", "close", "is_connected", "unsubscribe"]
+__all__ = ["Listener", "close", "unsubscribe"]
 
 _Kept: TypeAlias = "tuple[grpc.Channel, float, Callable[[], None]]"
 
@@ -30,21 +29,11 @@ Listener: TypeAlias = Callable[[grpc.ChannelConnectivity], None]
 
 _log = logger(__name__)
 
-LOOK = 0.2
-"""Seconds between two looks for threads that are over, as gRPC's between two of its own."""
+LOOK_INTERVAL = 0.2
+"""Seconds between two looks for threads that are over; gRPC's own interval."""
 
-LONGEST = 60.0
+MAX_KEPT = 60.0
 """Seconds after which a channel is dropped anyway."""
-
-
-def is_connected(channel: grpc.Channel) -> bool:
-    """Return whether *channel* has a connection now; a listener would cost a thread that polls."""
-    core: Any = getattr(channel, "_channel", None)
-    check = getattr(core, "check_connectivity_state", None)
-    if check is None:
-        return True
-    try_to_connect = False
-    return bool(check(try_to_connect) == grpc.ChannelConnectivity.READY.value[0])
 
 
 def unsubscribe(channel: grpc.Channel, listener: Listener) -> None:
@@ -66,7 +55,7 @@ class _Keeper:
     """
     Keeps channels until gRPC's threads are done with them; `_lock` guards everything.
 
-    A thread of our own looks after them while there are any, and ends then. If no thread can be
+    A thread of our own runs while there are any. If no thread can be
     started, they stay until the next channel is added.
     """
 
@@ -77,14 +66,14 @@ class _Keeper:
         call_after_fork(self)
 
     def after_fork(self) -> None:
-        """Leave the parent's channels alone, in a child: see `fork`."""
+        """Keep the parent's channels untouched, in a child: see `fork`."""
         inherited.append(self._kept)
         self._lock, self._kept, self._runs = threading.Lock(), [], False
 
     def keep(self, channel: grpc.Channel, then: Callable[[], None]) -> None:
         """Keep *channel* as long as gRPC's thread needs it, and call *then*."""
         with self._lock:
-            self._kept.append((channel, time.monotonic() + LONGEST, then))
+            self._kept.append((channel, time.monotonic() + MAX_KEPT, then))
             if self._runs:
                 return
             thread = threading.Thread(target=self._run, name="etcdnaming-channels", daemon=True)
@@ -96,7 +85,7 @@ class _Keeper:
 
     def _run(self) -> None:
         while self._drop():
-            time.sleep(LOOK)
+            time.sleep(LOOK_INTERVAL)
 
     def _drop(self) -> bool:
         """Drop what is no longer needed; return whether anything is left."""
@@ -105,18 +94,14 @@ class _Keeper:
             over: list[_Kept] = []
             needed: list[_Kept] = []
             for each in self._kept:
-                (needed if _is_polled(each[0]) and now < each[1] else over).append(each)
+                (needed if is_polled(each[0]) and now < each[1] else over).append(each)
             self._kept, self._runs = needed, bool(needed)
-        for _, _, then in over:  # without the lock: gRPC takes its own
+        for _, _, then in over:  # without the lock: gRPC takes its own, and may call listeners
             try:
                 then()
             except Exception:  # noqa: BLE001 - other channels need this thread
                 _log.exception("a channel could not be closed")
         return bool(needed)
-
-
-def _is_polled(channel: grpc.Channel) -> bool:
-    return bool(getattr(getattr(channel, "_connectivity_state", None), "polling", True))
 
 
 _keeper = _Keeper()

@@ -1,4 +1,4 @@
-"""A client of etcd: the unary calls that naming needs."""
+"""A client of etcd: the unary calls that naming needs, and what its users share."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 __all__ = ["Client"]
 
 MIN_KEEPALIVE_TIME = 6.0
-"""Seconds. etcd throws out clients that ping more often than every 5 s."""
+"""Seconds. etcd disconnects clients that ping more often than every 5 s."""
 
-LONGEST = 24 * 86400.0
-"""Seconds; gRPC counts milliseconds in 32 bits. Whoever says more means that it shall not end."""
+MAX_TIMEOUT = 24 * 86400.0
+"""Seconds; gRPC counts milliseconds in 32 bits. A longer timeout means none."""
 
 _RANGE = Method(
     "/etcdserverpb.KV/Range", rpc.RangeRequest, rpc.RangeResponse, fault_of=fault_of_range
@@ -67,7 +67,7 @@ class Client:
     Args:
         endpoints: ``host:port``, ``http://…``, ``https://…`` or ``unix://…``, tried in this order.
 
-        channel: A channel to etcd the program already has; it is used as it is and never closed.
+        channel: An existing channel to etcd; it is used as it is and never closed.
 
         cacert, cert, key: Files, PEM. Any of them switches TLS on; each is read again for every
             new connection. What is no regular file, as a pipe, is read once, now, and kept.
@@ -75,8 +75,8 @@ class Client:
         insecure_transport: ``False`` switches TLS on with the machine's own CAs, and those of
             ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``.
 
-        user, password, password_file: The login. The file is read again for every login; what is no
-            regular file is read once.
+        user, password, password_file: The user to log in. The file is read again for every login;
+            a pipe is read once.
 
         auth_jwt_token: A token to send as it is, instead of logging in.
 
@@ -85,10 +85,10 @@ class Client:
             An operation, of however many calls, ends within both together.
 
         keepalive_time, keepalive_timeout: Seconds between pings of a busy connection (6 at
-            least: etcd throws out who asks more often than every 5), and for their answer.
+            least: etcd disconnects clients that ping more often), and for their answer.
 
-        quiet: There is always a stream open, as of a registration, and little else: gRPC is spared
-            what it does only to find out sooner that a connection is lost, or can carry more.
+        quiet: A stream is always open, as of a registration, and there are few other calls. gRPC
+            then sends no pings to measure the bandwidth.
 
     Raises:
         InvalidSettingError: These settings make no client. Nothing was sent.
@@ -115,7 +115,8 @@ class Client:
     ) -> None:
         if min(dial_timeout, command_timeout, keepalive_timeout) <= 0:
             raise InvalidSettingError("timeouts must be more than 0")
-        dial_timeout, command_timeout = min(dial_timeout, LONGEST), min(command_timeout, LONGEST)
+        dial_timeout = min(dial_timeout, MAX_TIMEOUT)
+        command_timeout = min(command_timeout, MAX_TIMEOUT)
         self.timeout = dial_timeout + command_timeout
         self._members: Members
         with within(self.timeout):  # for files that are pipes
@@ -150,10 +151,10 @@ class Client:
 
     def attach(self, kind: Hashable, factory: Callable[[], Attached]) -> Attached:
         """
-        Return what all users of *kind* share; *factory* makes it for the first of them.
+        Return the object that all users of *kind* share; *factory* makes it for the first user.
 
-        Whoever attaches detaches it again. It is closed by the last of them or with the client,
-        whichever is first; a forked child begins with nothing.
+        Each user detaches it again. It is closed by the last user or with the client, whichever is
+        first. A forked child starts without it.
 
         Raises:
             ClientClosedError: By `close`.
@@ -161,16 +162,16 @@ class Client:
         return self._attachments.attach(kind, factory)
 
     def detach(self, kind: Hashable, attached: Attachable) -> None:
-        """Use *attached* no longer; the last user closes it."""
+        """Release *attached*; the last user closes it."""
         self._attachments.detach(kind, attached)
 
     def after_fork(self) -> None:
-        """Drop what is attached, in a child: see `fork`."""
+        """Drop the attached objects, in a child: see `fork`."""
         self._attachments.after_fork()
         self.caller.after_fork()
 
     def range(self, request: rpc.RangeRequest) -> rpc.RangeResponse:
-        """Read keys; asked again elsewhere if a member does not answer."""
+        """Read keys; repeated on another member if one does not answer."""
         return self.caller.call(_RANGE, request)
 
     def txn(self, request: rpc.TxnRequest) -> rpc.TxnResponse:
@@ -183,7 +184,7 @@ class Client:
         return self.caller.call(_TXN, request)
 
     def read(self, requests: Sequence[rpc.RequestOp]) -> rpc.TxnResponse:
-        """Read several keys at one revision; asked again elsewhere if a member does not answer."""
+        """Read several keys at one revision; repeated on another member if one does not answer."""
         return self.caller.call(_READ, rpc.TxnRequest(success=requests))
 
     def delete_range(self, request: rpc.DeleteRangeRequest) -> rpc.DeleteRangeResponse:
@@ -199,8 +200,8 @@ class Client:
         """
         Return a new lease of *ttl* seconds or, if that is less than etcd grants, more.
 
-        *lease* is the id it is to have, 0: as etcd likes. Who has chosen it can ask again when he
-        got no answer, and still has one lease only.
+        *lease* is the id to use; 0: etcd chooses. With an id, a request that got no answer can be
+        sent again, and still makes one lease only.
         """
         try:
             granted = self.caller.call(_LEASE_GRANT, rpc.LeaseGrantRequest(TTL=ttl, ID=lease))
@@ -240,11 +241,11 @@ class Client:
 
     def close(self) -> None:
         """
-        Give the connection up, if it is ours; it ends with the last call under way on it.
+        Give the connection up, unless it is an existing channel; it ends with the last call on it.
 
-        Watches, registrations and channels that still use the client end with it, too: a watch
-        raises `ClientClosedError`, what is registered goes with its lease, and a channel keeps the
-        endpoints it has.
+        Watches, registrations and channels of this client end, too: a watch raises
+        `ClientClosedError`, registered endpoints expire with their lease, and a channel keeps its
+        last endpoints.
         """
         self._attachments.close()
         self.caller.close()
@@ -263,10 +264,10 @@ class Client:
 
 
 def _keepalive(time: float, timeout: float) -> tuple[tuple[str, int], ...]:
-    time, timeout = min(time, LONGEST), min(timeout, LONGEST)
+    time, timeout = min(time, MAX_TIMEOUT), min(timeout, MAX_TIMEOUT)
     return (
         ("grpc.keepalive_time_ms", int(1000 * max(time, MIN_KEEPALIVE_TIME))),
         ("grpc.keepalive_timeout_ms", int(1000 * timeout)),
-        # What newer gRPC goes by: without it a frozen member is believed in for a minute.
+        # Newer gRPC uses this one: without it, a frozen member is noticed after a minute.
         ("grpc.http2.ping_timeout_ms", int(1000 * timeout)),
     )

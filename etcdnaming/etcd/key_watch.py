@@ -1,138 +1,141 @@
 """
-Some single keys, of which it is said at once when one of them has changed, or may have.
+Watch single keys, and report at once when one of them has changed, or may have.
 
-Unlike a `RangeWatch` it does not say what happened: whoever is told looks for himself. So nothing
-has to be remembered, resumed or compared, and one stream does for any number of keys.
+Unlike a `RangeWatch`, it does not say what happened: its user reads the key. So nothing has to be
+remembered, resumed or compared, and one stream does for any number of keys.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable
+from functools import partial
 
-from ..errors import EtcdError
+from ..errors import ClosedError, EtcdError
 from . import rpc_pb2 as rpc
-from .answers import understand_text
-from .calls import Method
+from .answers import classify_text
+from .backoff import MAX_STREAM_PAUSE, Backoff
 from .client import Client
-from .dialogue import Dialogue
+from .threads import run_steps, start_thread
+from .watch_stream import WatchStream
+from .watcher import Watcher
 
 __all__ = ["KeyWatch"]
-
-_WATCH = Method("/etcdserverpb.Watch/Watch", rpc.WatchRequest, rpc.WatchResponse)
 
 
 class KeyWatch:
     """
-    Calls *changed* with a key and the revision at which it changed; 0: look, it may have.
+    Calls *report* with a key and the revision at which it changed; 0: it may have changed.
 
-    That is after the beginning, and after every break. A key whose watch is refused is followed no
-    longer, until it is asked for again.
+    The latter comes at the beginning of a watch, and after every break. A key whose watch is
+    refused is not followed any longer, until `follow` is called again.
 
-    `_lock` guards everything. *changed* is called by the dialogue's thread, without it; it must
-    not wait.
+    A thread of its own opens a stream, reads it and calls *report*, without a lock; *report* must
+    not wait. `_changed` guards everything else. It is taken before the lock of a `WatchStream`,
+    which is not held when that calls `_received`.
     """
 
-    def __init__(self, client: Client, changed: Callable[[bytes, int], None]) -> None:
-        self._client, self._changed = client, changed
-        self._lock = threading.Lock()
-        self._followed: set[bytes] = set()
-        self._wanted: deque[bytes] = deque()
-        self._asked: bytes | None = None
-        self._watches: dict[int, bytes] = {}
-        self._dialogue: Dialogue[rpc.WatchRequest, rpc.WatchResponse] | None = None
-        self._open = False
+    def __init__(self, client: Client, report: Callable[[bytes, int], None]) -> None:
+        self._client, self._report = client, report
+        self._changed = threading.Condition()
+        self._closed = threading.Event()
+        self._followed: dict[bytes, _WatchedKey] = {}
+        self._stream: WatchStream | None = None
+        self._backoff = Backoff(MAX_STREAM_PAUSE)
+        self._runs = False
 
     def follow(self, key: bytes) -> None:
         """
-        Tell of *key* from now on.
+        Report changes of *key* from now on.
 
         Raises:
             ConnectionFailedError: No thread can be started now; *key* is not followed.
         """
-        with self._lock:
+        with self._changed:
             if key in self._followed:
                 return
-            if self._dialogue is None:
-                self._dialogue = Dialogue(self._client.caller, _WATCH, self, "etcdnaming-keys")
-            self._followed.add(key)
-            self._wanted.append(key)
-            if self._open and self._asked is None:
-                self._ask_next()
+            if not self._runs:
+                run = partial(run_steps, self._watch_once, self._closed.wait)
+                start_thread(run, "etcdnaming-keys")
+                self._runs = True
+            watched = self._followed[key] = _WatchedKey(key, self._received)
+            if self._stream:
+                self._stream.add(watched)  # if that carries no more, the next stream does
+            self._changed.notify()
 
     def unfollow(self, key: bytes) -> None:
-        """Don't tell of *key* any longer."""
-        with self._lock:
-            self._followed.discard(key)
-            for watch in [each for each, its in self._watches.items() if its == key]:
-                self._cancel(watch)
+        """Stop to report changes of *key*."""
+        with self._changed:
+            watched = self._followed.pop(key, None)
+            if watched and self._stream:
+                self._stream.drop(watched)
 
     def close(self) -> None:
-        """Tell of nothing any more."""
-        with self._lock:
+        """Stop to report changes, and end the thread and its stream."""
+        with self._changed:
+            self._closed.set()
             self._followed.clear()
-            if self._dialogue:
-                self._dialogue.close()
+            if self._stream:
+                self._stream.fail(ClosedError())
+            self._changed.notify()
 
-    def opened(self) -> None:
-        """Ask for every key, on a new stream."""
-        with self._lock:
-            self._open = True
-            self._watches.clear()
-            self._wanted = deque(self._followed)
-            self._ask_next()
+    def _watch_once(self) -> bool:
+        """Read a stream until it ends, and pause; return whether there is to be another one."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._followed or self._closed.is_set())
+        if self._closed.is_set():
+            return False
+        try:
+            self._read_stream()
+        except EtcdError as exc:
+            self._closed.wait(self._backoff.pause_after(exc))
+        return True
 
-    def received(self, response: rpc.WatchResponse) -> None:
-        """Take what etcd says of one key."""
+    def _read_stream(self) -> None:
+        """Watch all keys on a new stream, until it breaks or carries no key any more."""
+        stream = Watcher.of(self._client).open_key_stream()
+        with self._changed:
+            if self._closed.is_set():
+                return
+            self._stream = stream
+            for watched in self._followed.values():
+                stream.add(watched)
+        self._backoff.opened()
+        exc = stream.run()
+        self._backoff.ended()
+        if exc is not None:
+            raise exc
+
+    def _received(self, watched: _WatchedKey, response: rpc.WatchResponse) -> None:
         if response.canceled:
-            self._canceled(response)
+            self._refused(watched, response)
         elif response.created:
-            self._created(response.watch_id)
+            self._report(watched.key, 0)
         for event in response.events:
-            self._changed(event.kv.key, event.kv.mod_revision)
+            self._report(event.kv.key, event.kv.mod_revision)
 
-    def broken(self, exc: EtcdError) -> None:
-        """Ask nobody until there is a new stream; what is missed till then will be looked for."""
-        with self._lock:
-            self._open = False
+    def _refused(self, watched: _WatchedKey, response: rpc.WatchResponse) -> None:
+        with self._changed:
+            if self._followed.get(watched.key) is not watched:
+                return  # unfollowed meanwhile
+            del self._followed[watched.key]
+        self._report(watched.key, 0)
+        # The reason may be the token: a new stream has a new one.
+        raise classify_text(response.cancel_reason, "etcd")
 
-    def _created(self, watch: int) -> None:
-        with self._lock:
-            key, self._asked = self._asked, None
-            if key is None:
-                return  # a broken proxy accepts a watch again that has begun long ago
-            if key in self._followed:
-                self._watches[watch] = key
-            else:
-                self._cancel(watch)
-                key = None
-            self._ask_next()
-        if key is not None:
-            self._changed(key, 0)
 
-    def _canceled(self, response: rpc.WatchResponse) -> None:
-        with self._lock:
-            key = self._asked if response.created else self._watches.pop(response.watch_id, None)
-            if key is None:
-                return  # by us
-            self._followed.discard(key)
-        self._changed(key, 0)
-        # Perhaps it was the token, and a new stream has a new one.
-        raise understand_text(response.cancel_reason, "etcd")
+class _WatchedKey:
+    """The watch of *key*; *received* is called with each answer, by the thread of the stream."""
 
-    def _ask_next(self) -> None:
-        # One at a time: the answer does not name the key, and the proxy has an order of its own.
-        self._asked = None
-        while self._wanted and self._asked is None:
-            key = self._wanted.popleft()
-            if key in self._followed and self._dialogue:
-                self._asked = key
-                create = rpc.WatchCreateRequest(key=key)
-                self._dialogue.say(rpc.WatchRequest(create_request=create))
+    def __init__(
+        self, key: bytes, received: Callable[[_WatchedKey, rpc.WatchResponse], None]
+    ) -> None:
+        self.key, self.create = key, rpc.WatchCreateRequest(key=key)
+        self._received = received
 
-    def _cancel(self, watch: int) -> None:
-        self._watches.pop(watch, None)
-        if self._dialogue:
-            cancel = rpc.WatchCancelRequest(watch_id=watch)
-            self._dialogue.say(rpc.WatchRequest(cancel_request=cancel))
+    def put(self, answer: rpc.WatchResponse) -> bool:
+        self._received(self, answer)
+        return True
+
+    def end(self, exc: Exception) -> None:
+        """Do nothing: the thread that reads the stream gets *exc*, too."""

@@ -1,9 +1,9 @@
 """
-All leases of a client, kept alive by one stream.
+Keep all leases of a client alive, on one stream.
 
-Each is renewed at a third of the TTL that was granted, and never asked for twice at a time. Whether
-it is alive is decided by answers alone: a lease that got none for a TTL is silent, whatever the
-stream looks like, and is asked for again until etcd says that it lives or is gone.
+Each is renewed at a third of the TTL that was granted, with one request at a time. Only answers
+decide whether it is alive: a lease that got none for a TTL is silent, whatever the state of the
+stream, and requests go on until etcd says that it is alive or gone.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from ..model import Lease
 from . import rpc_pb2 as rpc
 from .answer_checks import fault_of_ttl
 from .answers import InvalidAnswerError, TokenRefusedError
+from .bidi_stream import BidiStream
 from .calls import Method
 from .client import Client
-from .dialogue import Dialogue
 from .threads import run_steps, start_thread
 
 __all__ = ["LeaseKeeper", "LeaseState"]
 
-PATIENCE = 0.45
+ANSWER_SHARE = 0.45
 """
-The part of a TTL that an answer may take before another member is asked.
+The part of a TTL that an answer may take before the stream switches to another member.
 
 The grpc-proxy answers when it next asks etcd itself: after a third of a TTL, and half a second.
 """
@@ -44,16 +44,16 @@ _KEEP_ALIVE = Method(
 
 
 class LeaseState(enum.Enum):
-    """What has become of a lease."""
+    """The state of a lease, as it is reported."""
 
     SILENT = "silent"
     """No good answer for a TTL; it may have expired."""
 
     ALIVE = "alive"
-    """It was silent, and lives."""
+    """It was silent, and is alive."""
 
     GONE = "gone"
-    """Etcd says so. It is not asked for any more."""
+    """etcd does not know it any more. No more requests are sent for it."""
 
     BLOCKED = "blocked"
     """It can't be renewed until a file or the login is repaired. Reported once an outage."""
@@ -61,17 +61,17 @@ class LeaseState(enum.Enum):
 
 _NEED_REPAIR = (TLSError, AuthenticationError)
 
-_Tell: TypeAlias = Callable[[LeaseState, str], None]
-_Dialogue: TypeAlias = Dialogue[rpc.LeaseKeepAliveRequest, rpc.LeaseKeepAliveResponse]
+_Report: TypeAlias = Callable[[LeaseState, str], None]
+_BidiStream: TypeAlias = BidiStream[rpc.LeaseKeepAliveRequest, rpc.LeaseKeepAliveResponse]
 
 
 class LeaseKeeper:
     """
-    Keeps leases of *client* alive; from the first one to its end, two threads of its own do it.
+    Keeps leases of *client* alive, with two threads from the first lease to `close`.
 
-    One decides what is due, the other (the dialogue's) listens. `_changed` guards everything. What
-    becomes of a lease is told by either, under that lock so that it is told in order: who is told
-    must not wait.
+    One sends what is due, the other (of the `BidiStream`) reads. `_changed` guards everything. Both
+    report the state of a lease with that lock held, so that reports come in order: *report* must
+    neither wait nor call this object.
     """
 
     def __init__(self, client: Client) -> None:
@@ -79,69 +79,69 @@ class LeaseKeeper:
         self._changed = threading.Condition()
         self._kept: dict[int, _Kept] = {}
         self._agenda: list[tuple[float, int]] = []
-        self._dialogue: _Dialogue | None = None
+        self._stream: _BidiStream | None = None
         self._open = self._closed = False
         self._planned = True
-        self._heard = 0.0
+        self._last_answer = 0.0
         self._trouble = ""
 
-    def keep(self, lease: Lease, tell: _Tell) -> None:
+    def keep(self, lease: Lease, report: _Report) -> None:
         """
-        Keep *lease* alive until it is forgotten or gone; *tell* hears what becomes of it.
+        Keep *lease* alive until it is forgotten or gone; *report* is called with its state.
 
         Raises:
             ConnectionFailedError: No thread can be started now; *lease* is not kept alive.
         """
         with self._changed:
-            if self._dialogue is None:
+            if self._stream is None:
                 self._begin()
-            kept = _Kept(lease, tell, time.monotonic())
+            kept = _Kept(lease, report, time.monotonic())
             self._kept[lease.id] = kept
             self._plan(kept)
 
     def forget(self, lease: int) -> None:
-        """Don't keep it alive any longer."""
+        """Stop to keep *lease* alive."""
         with self._changed:
             self._kept.pop(lease, None)
 
     def close(self) -> None:
-        """Forget them all, and end the stream."""
+        """Forget all leases, and end the stream."""
         with self._changed:
             self._closed = True
             self._kept.clear()
-            if self._dialogue:
-                self._dialogue.close()
+            if self._stream:
+                self._stream.close()
             self._changed.notify()
 
     def opened(self) -> None:
-        """Ask for every lease, on a new stream."""
+        """Send a request for every lease, on a new stream."""
         now = time.monotonic()
         with self._changed:
-            self._open, self._heard = True, now
+            self._open, self._last_answer = True, now
             for kept in self._kept.values():
                 kept.asked, kept.due = None, now
             self._plan_all()
 
     def received(self, response: rpc.LeaseKeepAliveResponse) -> None:
-        """Take an answer to our last question about a lease."""
+        """Handle the answer to the last request for a lease."""
         with self._changed:
-            self._heard, self._trouble = time.monotonic(), ""
+            self._last_answer, self._trouble = time.monotonic(), ""
             kept = self._kept.get(response.ID)
             if kept is None or kept.asked is None:
                 return
             if fault := fault_of_ttl(response.TTL, kept.ttl):
-                raise InvalidAnswerError(fault)  # no good answer, and no time to wait for
+                raise InvalidAnswerError(fault)  # no good answer, and no TTL to wait for
             if response.TTL <= 0:  # 0 from etcd itself, -1 from its proxy
-                kept.tell(LeaseState.GONE, "etcd does not know it any more")
+                kept.report(LeaseState.GONE, "etcd does not know it any more")
                 del self._kept[response.ID]
                 return
             if kept.silent:
-                kept.tell(LeaseState.ALIVE, "")
+                kept.report(LeaseState.ALIVE, "")
             kept.answered(kept.asked, response.TTL)
             self._plan(kept)
 
     def broken(self, exc: EtcdError) -> None:
-        """Ask nobody until there is a new stream."""
+        """Send nothing until there is a new stream."""
         with self._changed:
             self._open, self._trouble = False, str(exc)
             some = next(iter(self._kept), 0)
@@ -149,27 +149,27 @@ class LeaseKeeper:
                 for kept in self._kept.values():
                     kept.block(str(exc))
         if isinstance(exc, TokenRefusedError):
-            with suppress(EtcdError):  # which a new stream would meet, too
+            with suppress(EtcdError):  # a new stream would get the same error
                 self._client.lease_time_to_live(some)  # renews the token
 
     def _begin(self) -> None:
-        dialogue = Dialogue(self._client.caller, _KEEP_ALIVE, self, "etcdnaming-keepalive")
-        step = partial(self._keep_alive, dialogue)
+        stream = BidiStream(self._client.caller, _KEEP_ALIVE, self, "etcdnaming-keepalive")
+        step = partial(self._keep_alive, stream)
         try:
             start_thread(partial(run_steps, step, self._pause), "etcdnaming-leases")
         except EtcdError:
-            dialogue.close()
+            stream.close()
             raise
-        self._dialogue = dialogue
+        self._stream = stream
 
-    def _keep_alive(self, dialogue: _Dialogue) -> bool:
+    def _keep_alive(self, stream: _BidiStream) -> bool:
         with self._changed:
             if self._closed:
                 return False
             if not self._planned:  # an error may have left a lease out of the agenda
                 self._plan_all()
             self._planned = False
-            self._do_what_is_due(dialogue)
+            self._do_what_is_due(stream)
             self._planned = True
             self._changed.wait(self._idle())
             return True
@@ -181,32 +181,32 @@ class LeaseKeeper:
     def _idle(self) -> float | None:
         return max(0.0, self._agenda[0][0] - time.monotonic()) if self._agenda else None
 
-    def _do_what_is_due(self, dialogue: _Dialogue) -> None:
+    def _do_what_is_due(self, stream: _BidiStream) -> None:
         now = time.monotonic()
         trouble: Exception | None = None
         while self._agenda and self._agenda[0][0] <= now:
             when, lease = heappop(self._agenda)
             kept = self._kept.get(lease)
             if kept is None or kept.planned != when:
-                continue  # forgotten, or planned anew since
+                continue  # forgotten, or planned for another time since
             kept.planned = None
             try:
-                self._attend_to(kept, now, dialogue)
+                self._attend_to(kept, now, stream)
             except Exception as exc:  # noqa: BLE001 - no reason to neglect the other leases
                 trouble = exc
         if trouble is not None:
             raise trouble
 
-    def _attend_to(self, kept: _Kept, now: float, dialogue: _Dialogue) -> None:
+    def _attend_to(self, kept: _Kept, now: float, stream: _BidiStream) -> None:
         if not kept.silent and now >= kept.deadline:
-            kept.tell(LeaseState.SILENT, self._why(kept))
+            kept.report(LeaseState.SILENT, self._why(kept))
             kept.silent = True
         if self._open and kept.asked is None and now >= kept.due:
             kept.ask(now)
-            dialogue.say(rpc.LeaseKeepAliveRequest(ID=kept.id))
-        elif self._open and kept.asked is not None and now >= self._patience_ends(kept):
+            stream.send(rpc.LeaseKeepAliveRequest(ID=kept.id))
+        elif self._open and kept.asked is not None and now >= self._answer_due(kept):
             self._open = False
-            dialogue.call_another()
+            stream.switch_member()
         self._plan(kept)
 
     def _plan_all(self) -> None:
@@ -216,35 +216,45 @@ class LeaseKeeper:
             self._plan(kept)
 
     def _plan(self, kept: _Kept) -> None:
-        """Put down when there will be something to do about it."""
+        """Plan when *kept* needs attention next."""
         times = [] if kept.silent else [kept.deadline]
         if self._open:
-            # Patience ends after the next question is due. So an answer that comes before that
-            # changes no plan, and nobody wakes up for it.
+            # The time for an answer ends after the next request is due. So an answer that comes
+            # before that changes no plan, and no thread wakes up for it.
             is_late = kept.asked is not None and kept.due <= time.monotonic()
-            times.append(self._patience_ends(kept) if is_late else kept.due)
+            times.append(self._answer_due(kept) if is_late else kept.due)
         before, kept.planned = kept.planned, min(times, default=None)
         if kept.planned not in {None, before}:
             heappush(self._agenda, (kept.planned, kept.id))
             if self._agenda[0][1] == kept.id:
                 self._changed.notify()
 
-    def _patience_ends(self, kept: _Kept) -> float:
+    def _answer_due(self, kept: _Kept) -> float:
         asked = kept.asked or 0.0
-        # A stream that answers others is not dead: a thousand leases are answered one by one.
-        return min(max(asked, self._heard) + PATIENCE * kept.ttl, asked + kept.ttl)
+        # A stream that answers for other leases is not dead: a thousand are answered one by one.
+        return min(max(asked, self._last_answer) + ANSWER_SHARE * kept.ttl, asked + kept.ttl)
 
     def _why(self, kept: _Kept) -> str:
         return f"no answer for {kept.ttl} s" + (f": {self._trouble}" if self._trouble else "")
 
 
 class _Kept:
-    """A lease: when it was asked for, is to be asked for, and is believed in until."""
+    """A lease: when a request was sent (*asked*), is *due*, and until when the lease is alive."""
 
-    __slots__ = ("asked", "blocked_by", "deadline", "due", "id", "planned", "silent", "tell", "ttl")
+    __slots__ = (
+        "asked",
+        "blocked_by",
+        "deadline",
+        "due",
+        "id",
+        "planned",
+        "report",
+        "silent",
+        "ttl",
+    )
 
-    def __init__(self, lease: Lease, tell: _Tell, now: float) -> None:
-        self.id, self.ttl, self.tell = lease.id, lease.ttl, tell
+    def __init__(self, lease: Lease, report: _Report, now: float) -> None:
+        self.id, self.ttl, self.report = lease.id, lease.ttl, report
         self.deadline = now + lease.ttl
         self.due = now
         self.asked: float | None = None
@@ -255,15 +265,15 @@ class _Kept:
     def block(self, why: str) -> None:
         if why != self.blocked_by:
             self.blocked_by = why
-            self.tell(LeaseState.BLOCKED, why)
+            self.report(LeaseState.BLOCKED, why)
 
     def ask(self, now: float) -> None:
         self.asked = now
-        # Rounded, so that a thread which has a thousand leases wakes up for several at a time.
+        # Rounded, so that with a thousand leases a thread wakes up for several at a time.
         step = self.ttl / 100
         self.due = step * ceil((now + self.ttl / 3 * random.uniform(0.9, 1.1)) / step)
 
     def answered(self, asked: float, ttl: int) -> None:
         self.ttl, self.silent, self.blocked_by = ttl, False, ""
-        self.deadline = asked + ttl  # the TTL began when etcd got the question, or later
+        self.deadline = asked + ttl  # the TTL began when etcd got the request, or later
         self.asked = None

@@ -18,6 +18,7 @@ from ..errors import (
     RefusedError,
 )
 from ..fork import call_after_fork
+from .backoff import FIRST_PAUSE, doubled
 from .deadline import Deadline
 from .files import File
 from .members import Member
@@ -25,17 +26,17 @@ from .threads import start_thread
 
 __all__ = ["Login", "LoginPostponedError", "Server", "is_sendable"]
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 60.0
+MAX_LOGIN_PAUSE = 60.0
 """Seconds, at most, before the login after one that had no result: doubled each time."""
 
-FIRST_REFUSED_PAUSE, LONGEST_REFUSED_PAUSE = 1.0, 20.0
+FIRST_REFUSED_PAUSE, MAX_REFUSED_PAUSE = 1.0, 20.0
 """
 Seconds, at most, before a refused password is sent again: doubled each time.
 
-Streams and registrations ask again after 30 s, and that is to reach etcd.
+RangeStreams and registrations ask again after 30 s, and that is to reach etcd.
 """
 
-AT_ONCE = 2
+MAX_LOGINS = 2
 """Logins under way: the second one is asked for when the member of the first one is slow."""
 
 
@@ -221,7 +222,7 @@ class Login:
 
     def _pause(self) -> float:
         """Return the seconds until a login may begin."""
-        if len(self._under_way) >= AT_ONCE:
+        if len(self._under_way) >= MAX_LOGINS:
             return math.inf
         if self._under_way:
             return self._under_way[-1].slow_at - time.monotonic()
@@ -282,15 +283,14 @@ class Login:
             self._changed.notify_all()
 
     def _longest_pause(self, took: float) -> float:
-        return min(LONGEST_PAUSE, max(FIRST_PAUSE * self._doubled(), took))
+        return min(MAX_LOGIN_PAUSE, max(self._doubled(FIRST_PAUSE, MAX_LOGIN_PAUSE), took))
 
     def _refused_pause(self) -> float:
-        longest = min(LONGEST_REFUSED_PAUSE, FIRST_REFUSED_PAUSE * self._doubled())
-        return longest * random.uniform(0.5, 1.0)
+        return self._doubled(FIRST_REFUSED_PAUSE, MAX_REFUSED_PAUSE) * random.uniform(0.5, 1.0)
 
-    def _doubled(self) -> float:
+    def _doubled(self, first: float, longest: float) -> float:
         self._failures_in_a_row += 1
-        return 2.0 ** min(self._failures_in_a_row - 1, 10)
+        return doubled(first, self._failures_in_a_row - 1, longest)
 
     def _not_answered(self, deadline: Deadline) -> EtcdError:
         member = self._under_way[0].member

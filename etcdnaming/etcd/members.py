@@ -1,4 +1,4 @@
-"""The one member of etcd a client talks to, and the way to the next one when it goes away."""
+"""The member of etcd that a client uses, and the change to the next one when it fails."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ import grpc
 from ..errors import ClientClosedError, ConnectionFailedError
 from ..fork import call_after_fork, inherited
 from .addresses import Address
-from .channel_state import is_connected
 from .deadline import Deadline
 from .dial import Attempt, dial
+from .grpc_tuning import is_connected, single_threaded_streams
 from .security import Security, TLSFiles
-from .single_threaded import single_threaded
 
 __all__ = ["DialledMembers", "GivenMember", "Member", "Members"]
 
@@ -27,23 +26,23 @@ OPTIONS = (
     ("grpc.service_config_disable_resolution", 1),  # no TXT look-ups
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 500),
-    ("grpc.http2.max_pings_without_data", 0),  # an idle watch is pinged for ever
+    ("grpc.http2.max_pings_without_data", 0),  # an idle watch is pinged without end
 )
 
 PATIENT = (
-    # No ping while a call lasts. That there are any makes the kernel end a connection whose
-    # packets nobody has acknowledged for the time-out: a dead machine, not a busy process.
+    # No ping while a call lasts. But with pings enabled, gRPC has the kernel end a connection whose
+    # packets are not acknowledged within the timeout: a dead machine, not a busy process.
     ("grpc.keepalive_time_ms", 3_600_000),
     ("grpc.keepalive_timeout_ms", 20_000),
 )
-"""Options of a connection on which a slow answer is waited for."""
+"""Options of a connection for an answer that may be slow."""
 
 QUIET = (("grpc.http2.bdp_probe", 0),)
-"""Answers are not followed by pings that find out how large the next ones may be."""
+"""ResponseStream are not followed by pings that find out how large the next ones may be."""
 
 
 class Member:
-    """Who answers: a name for people, the channel, and the address if we dialled it."""
+    """A member: a name for people, the channel, and the address if we dialled it."""
 
     __slots__ = ("_calls", "address", "channel", "name", "tls")
 
@@ -55,7 +54,7 @@ class Member:
 
     def is_stale(self) -> bool:
         """
-        Return whether the next call would make gRPC connect again with the certificates of old.
+        Return whether the next call would make gRPC connect again with the old certificates.
 
         A new channel reads the files again.
         """
@@ -64,7 +63,7 @@ class Member:
     def unary(
         self, path: str, serialize: Callable[[Any], bytes], deserialize: Callable[[bytes], Any]
     ) -> grpc.UnaryUnaryMultiCallable[Any, Any]:
-        """Return what calls the method *path*: made once, which takes a tenth of a call."""
+        """Return the callable of method *path*; cached, because making it takes time."""
         call = self._calls.get(path)
         if call is None:
             call = self.channel.unary_unary(
@@ -99,11 +98,12 @@ class GivenMember:
 
 class DialledMembers:
     """
-    Endpoints of ours: one connection, shared by all threads, and the next endpoint when it is left.
+    Endpoints that we dial: one connection for all threads, and the next endpoint when it is left.
 
-    *quiet*: there is always a stream, which tells of a lost connection, and what comes is small.
+    *quiet*: there is always a stream, which reports a lost connection, and answers are small.
 
-    `_lock` owns the current member; whoever finds none dials while the others wait for it.
+    `_lock` guards the current member. A thread that finds none dials with the lock held, and the
+    others wait for it. So `close`, which must not wait, wakes it by `_woken` and the deadline.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class DialledMembers:
     ) -> None:
         self._addresses = list(addresses)
         self._security = security
-        self._options = (*single_threaded(), *options, *(QUIET if quiet else ()))
+        self._options = (*single_threaded_streams(), *options, *(QUIET if quiet else ()))
         self._dial_timeout = dial_timeout
         self._closed = False
         self._begin()
@@ -169,7 +169,7 @@ class DialledMembers:
         """
         Begin with the next endpoint from now on.
 
-        The channel is dropped, not closed: what others have under way on it may still end well.
+        The channel is dropped, not closed: calls of other threads on it may still succeed.
         """
         with self._lock:
             if self._member is member:
@@ -180,7 +180,7 @@ class DialledMembers:
         self._addresses.append(self._addresses.pop(0))
 
     def close(self) -> None:
-        """Give the connection up; it ends with the last call that is under way on it."""
+        """Give the connection up; it ends with the last call on it."""
         self._closed = True
         with self._woken:
             self._patience.cut()
@@ -218,4 +218,4 @@ class DialledMembers:
 
 
 Members: TypeAlias = GivenMember | DialledMembers
-"""Who is asked."""
+"""The members of a client."""

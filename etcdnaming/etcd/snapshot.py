@@ -14,13 +14,13 @@ from typing import Generic, TypeAlias, TypeVar
 from ..errors import ClosedError, CompactedError, FutureRevisionError, MessageTooLargeError
 from . import rpc_pb2 as rpc
 from .answers import InvalidAnswerError
+from .bounded_queue import BoundedQueue
 from .client import Client
 from .deadline import within
-from .mailbox import Mailbox
 
 Found = TypeVar("Found")
 
-_Pages: TypeAlias = Mailbox[rpc.RangeResponse | Exception | None]
+_Pages: TypeAlias = BoundedQueue[rpc.RangeResponse | Exception | None]
 
 __all__ = ["Snapshot", "read_snapshot"]
 
@@ -109,7 +109,7 @@ def _pages(
 ) -> Generator[rpc.RangeResponse, None, None]:
     """Yield *first*, and what follows; a thread asks for each as soon as it knows how."""
     page: rpc.RangeResponse | Exception | None = first
-    ahead: _Pages = Mailbox(AHEAD)
+    ahead: _Pages = BoundedQueue(AHEAD)
     threading.Thread(
         target=copy_context().run,  # the deadline goes along
         args=(_read_ahead, client, asked, first, ahead),

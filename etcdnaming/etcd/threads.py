@@ -1,34 +1,23 @@
 """
-Background threads: how they start, and how they outlive an error that nobody foresaw.
+Background threads: how they start, and how they continue after an unforeseen error.
 
 A full process table, exhausted memory or a bug may hit any of them at any moment. A thread that
-ends leaves its leases, watches or registrations behind without a sign, so it never does: it logs
+ends leaves its leases, watches or registrations behind without a sign. So it never does: it logs
 the error, pauses and goes on.
 """
 
 from __future__ import annotations
 
-import random
 import threading
 from collections.abc import Callable
 
 from ..errors import ConnectionFailedError
 from ..log import logger
+from .backoff import full_jitter
 
-__all__ = ["full_jitter", "no_thread", "run_steps", "start_thread"]
-
-FIRST_PAUSE = 0.2
-"""Seconds before the second attempt, at most; doubled each time."""
-
-LONGEST_PAUSE = 5.0
-"""Seconds between two attempts, at most, unless the caller says otherwise."""
+__all__ = ["no_thread", "run_steps", "start_thread"]
 
 _log = logger(__name__)
-
-
-def full_jitter(failures: int, longest: float = LONGEST_PAUSE) -> float:
-    """Return how many seconds to pause after so many failures, with full jitter."""
-    return random.uniform(0, min(longest, FIRST_PAUSE * 2 ** min(failures, 10)))
 
 
 def start_thread(run: Callable[[], object], name: str) -> None:
@@ -45,7 +34,7 @@ def start_thread(run: Callable[[], object], name: str) -> None:
 
 
 def no_thread(exc: RuntimeError) -> ConnectionFailedError:
-    """Return what it means for a client that Python could not start a thread."""
+    """Return the error for a thread that Python could not start."""
     return ConnectionFailedError(
         f"{exc}: the user or the container has as many processes and threads as it may have"
     )

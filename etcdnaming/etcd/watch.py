@@ -1,38 +1,38 @@
 """
-One endless stream of what happens in a range of keys: nothing missed, nothing twice.
+One endless stream of what happens in a range of keys: no change is missed, none comes twice.
 
-This is the side that listens; what keeps the stream going is in `follower`.
+This is the side of the user; the thread that keeps it going is in `range_watch_loop`.
 """
 
 from __future__ import annotations
 
 from ..errors import InheritedError
 from ..fork import call_after_fork, inherited
+from .bounded_queue import BoundedQueue
 from .client import Client
-from .follower import Follower
-from .history import History
-from .mailbox import Mailbox
-from .news import Connected, Disconnected, Events, News, Reading
-from .streams import Streams
+from .known_keys import KnownKeys
+from .range_watch_loop import RangeWatchLoop
 from .threads import start_thread
+from .watch_events import Connected, Disconnected, Events, RangeSnapshot, WatchEvent
+from .watcher import RangeStreams
 
-__all__ = ["Connected", "Disconnected", "Events", "News", "RangeWatch", "Reading"]
+__all__ = ["Connected", "Disconnected", "Events", "RangeSnapshot", "RangeWatch", "WatchEvent"]
 
-AHEAD = 256
-"""News kept for a slow listener; beyond that etcd has to wait."""
+MAX_EVENTS = 256
+"""Events kept for a slow user; beyond that the stream keeps answers, and then is opened again."""
 
 
 class RangeWatch:
     """
-    What happens from *start* to *end* (exclusive): first a `Reading`, then `Events`, for ever.
+    What happens from *start* to *end* (exclusive): first a `RangeSnapshot`, then `Events`.
 
-    One thread takes the news; any may close.
+    One thread takes the events; any may close.
 
     Args:
-        revision: Begin with the changes of this revision; the reading is what was there before
+        revision: Begin with the changes of this revision; the snapshot is what was there before
             it, or is there now if that revision is yet to come. 0: begin now.
 
-        shared: It is one of many, see `Streams`.
+        shared: It is one of many, see `Watcher.open`.
 
     Raises:
         ConnectionFailedError: No thread can be started now.
@@ -41,38 +41,38 @@ class RangeWatch:
     def __init__(
         self, client: Client, start: bytes, end: bytes, *, revision: int = 0, shared: bool = False
     ) -> None:
-        self._news: Mailbox[News | Exception] = Mailbox(AHEAD)
+        self._events: BoundedQueue[WatchEvent | Exception] = BoundedQueue(MAX_EVENTS)
         self._end: Exception | None = None
-        history = History(client, start, end)
-        streams = Streams(client, start, end, shared=shared)
-        self._follower = Follower(history, streams, revision, self._news)
+        known = KnownKeys(client, start, end)
+        streams = RangeStreams(client, start, end, shared=shared)
+        self._loop = RangeWatchLoop(known, streams, revision, self._events)
         self._inherited = False
         call_after_fork(self)
-        start_thread(self._follower.run, "etcdnaming-watch")
+        start_thread(self._loop.run, "etcdnaming-watch")
 
-    def get(self, timeout: float | None = None) -> News | None:
+    def get(self, timeout: float | None = None) -> WatchEvent | None:
         """
         Return what happened next; ``None`` if nothing did for *timeout* seconds.
 
         Raises:
-            EtcdError: It can't go on, and no retry would heal that; from now on, every time.
-            ClosedError: We have closed it.
-            InheritedError: It is the parent's, and this is a forked child.
+            EtcdError: No retry heals it; from now on, every call raises it.
+            ClosedError: By `close`.
+            InheritedError: This process is a forked child, and the watch belongs to its parent.
         """
         if self._end is None:
-            news = self._news.get(timeout)
-            if not isinstance(news, Exception):
-                return news
-            self._end = news
+            event = self._events.get(timeout)
+            if not isinstance(event, Exception):
+                return event
+            self._end = event
         raise self._end
 
     def close(self) -> None:
-        """End it, at once and from any thread; what a child inherits is not for it to end."""
+        """End it, at once and from any thread. In a forked child it does nothing."""
         if not self._inherited:
-            self._news.close()
-            self._follower.stop()
+            self._events.close()
+            self._loop.stop()
 
     def after_fork(self) -> None:
-        """Bring no more, in a child, where nothing follows the range: see `fork`."""
-        inherited.append(self._follower)
+        """Bring no more events, in a child, which has no thread of the loop: see `fork`."""
+        inherited.append(self._loop)
         self._inherited, self._end = True, InheritedError("the watch")

@@ -23,8 +23,8 @@ from ..errors import (
     TLSError,
 )
 from ..etcd import Client, within
+from ..etcd.backoff import full_jitter
 from ..etcd.lease import LeaseState
-from ..etcd.threads import full_jitter
 from ..log import logger
 from .event import RegistrationEvent
 from .executor import RegistrationExecutor

@@ -12,8 +12,8 @@ from typing import TypeAlias
 
 from ..errors import LeaseNotFoundError, RefusedError
 from ..etcd import Client
+from ..etcd.backoff import full_jitter
 from ..etcd.lease import LeaseKeeper, LeaseState
-from ..etcd.threads import full_jitter
 from .event import RegistrationEvent
 from .status import LeaseHealth
 

@@ -19,7 +19,7 @@ from etcdnaming.errors import (
     RefusedError,
 )
 from etcdnaming.etcd import Client, requests, rpc
-from etcdnaming.etcd.answers import understand
+from etcdnaming.etcd.answers import classify
 
 pytestmark = pytest.mark.server
 
@@ -144,7 +144,7 @@ NOT_APPLIED = [
 @pytest.mark.parametrize("writes", [True, False])
 def test_what_was_certainly_not_applied_is_sent_again(text: str, writes: bool) -> None:
     """To another member, if there is one. Rare answers, hard to provoke: by their texts."""
-    answer = understand(Failure(grpc.StatusCode.UNAVAILABLE, text), "m", writes=writes)
+    answer = classify(Failure(grpc.StatusCode.UNAVAILABLE, text), "m", writes=writes)
     assert (answer.leave, answer.repeat) == (True, True)
 
 
@@ -154,8 +154,8 @@ def test_a_write_whose_fate_is_unknown_is_never_sent_again(
     text: str, code: grpc.StatusCode
 ) -> None:
     """A read is."""
-    written = understand(Failure(code, text), "m", writes=True)
-    read = understand(Failure(code, text), "m", writes=False)
+    written = classify(Failure(code, text), "m", writes=True)
+    read = classify(Failure(code, text), "m", writes=False)
     assert (written.repeat, read.repeat) == (False, True)
     assert "may have been applied" in str(written.error)
     assert "may have been applied" not in str(read.error)

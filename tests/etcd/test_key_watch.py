@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 from harness import READER, WRITER, Etcd, Proxy, wait_until
+from harness.relay import Relay
 
 from etcdnaming.etcd import Client, requests
 from etcdnaming.etcd.key_watch import KeyWatch
@@ -127,6 +128,45 @@ def test_a_thousand_keys_share_a_stream_and_a_thread(etcd: Etcd, client: Client)
         etcd.put_all(dict.fromkeys(keys, b"{}"))
         wait_until(lambda: len(told) == 1000)
     wait_until(lambda: "etcdnaming-keys" not in names())
+
+
+def test_each_key_requests_a_watch_id_of_its_own(etcd: Etcd) -> None:
+    """etcd 3.5.1 silences a watch when it refuses another one with the same id, or with none."""
+    with Relay(etcd.endpoint) as relay, Client([relay.endpoint]) as client:
+        with watching(client, E1, E2) as (watch, told):
+            watch.follow(b"svc/e3")
+            wait_until(lambda: (b"svc/e3", 0) in told)
+        assert len({*relay.watch_ids}) == 3
+        assert min(relay.watch_ids) > 0
+
+
+def test_keys_are_followed_again_after_none_was(etcd: Etcd, client: Client) -> None:
+    """The stream ends with its last key; the next key has a new one."""
+    with watching(client, E1) as (watch, told):
+        for _ in range(3):
+            watch.unfollow(E1)
+            watch.follow(E2)
+            wait_until(lambda: (E2, 0) in told)
+            etcd.put(E2, "2")
+            wait_until(lambda: (E2, etcd.revision()) in told)
+            watch.unfollow(E2)
+            told.clear()
+            watch.follow(E1)
+            wait_until(lambda: (E1, 0) in told)
+
+
+def test_closing_the_client_ends_the_stream_of_its_keys(etcd: Etcd) -> None:
+    """Although the user of the keys has not closed them yet."""
+    with (
+        Relay(etcd.endpoint) as relay,
+        Client([relay.endpoint]) as client,
+        closing(KeyWatch(client, Told())) as watch,
+    ):
+        watch.follow(E1)
+        wait_until(lambda: relay.watch_ids)
+        assert not relay.ended
+        client.close()
+        wait_until(lambda: relay.ended)
 
 
 def names() -> list[str]:

@@ -22,7 +22,7 @@ import etcdnaming.aio
 from etcdnaming import Client, Endpoint, Registration, insecure_channel
 from etcdnaming.aio import current as aio_current
 from etcdnaming.etcd import client as etcd_client
-from etcdnaming.etcd import history, key_watch
+from etcdnaming.etcd import key_watch, known_keys
 from etcdnaming.registration import loop, registration
 from etcdnaming.resolver import current, following, known_set
 from etcdnaming.resolver.informed import Informed
@@ -94,8 +94,8 @@ def test_full_process_table_loses_no_registration_watch_or_channel(
         (loop.RegistrationLoop, "_publish"),
         (loop.RegistrationLoop, "_read_inbox"),
         (registration.Registration, "_call_back"),
-        (key_watch.KeyWatch, "opened"),
-        (key_watch.KeyWatch, "received"),
+        (key_watch.KeyWatch, "_watch_once"),
+        (key_watch.KeyWatch, "_received"),
         (etcd_client.Client, "lease_grant"),
     ],
 )
@@ -124,7 +124,7 @@ def test_watch_goes_on_after_an_unforeseen_error(
 ) -> None:
     """No change is missed, and its reader sees no error."""
     put(etcd, e1="1")
-    with failing(monkeypatch, history.History, name, times=1), Watcher(client) as watcher:
+    with failing(monkeypatch, known_keys.KnownKeys, name, times=1), Watcher(client) as watcher:
         watcher.wait_until_connected()
         put(etcd, e2="2")
         watcher.wait_until(lambda watcher: "svc/e2" in watcher.replayed, timeout=60)

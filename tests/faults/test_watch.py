@@ -28,7 +28,7 @@ from harness.watcher import Watcher, put
 
 from etcdnaming.endpoints.manager import EndpointManager
 from etcdnaming.errors import ClientClosedError, RefusedError
-from etcdnaming.etcd import Client, follower, rpc, stream
+from etcdnaming.etcd import Client, backoff, range_watch_loop, rpc, watch_stream
 from etcdnaming.model import Endpoint, Update
 
 NOWHERE = "127.0.0.1:1"
@@ -44,9 +44,9 @@ def black_hole() -> Iterator[str]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A follower checks its stream every second, and waits two seconds for what is missing."""
-    monkeypatch.setattr(follower, "IDLE", 1)
-    monkeypatch.setattr(follower, "LATE", 2)
-    monkeypatch.setattr(stream, "LATE", 2)
+    monkeypatch.setattr(range_watch_loop, "VERIFY_INTERVAL", 1)
+    monkeypatch.setattr(range_watch_loop, "DELIVERY_TIMEOUT", 2)
+    monkeypatch.setattr(watch_stream, "CREATE_TIMEOUT", 2)
 
 
 @pytest.mark.server
@@ -251,7 +251,7 @@ def test_a_stream_that_fails_again_and_again_makes_no_hot_loop(
     etcd: Etcd, treatment: Callable[[Answers], Answers], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The pauses grow; and when it is well again, nothing was missed."""
-    monkeypatch.setattr(follower, "LONGEST_PAUSE", 1)
+    monkeypatch.setattr(range_watch_loop, "MAX_WATCH_PAUSE", 1)
     with (
         Relay(etcd.endpoint, treatment) as relay,
         Client([relay.endpoint]) as client,
@@ -278,7 +278,7 @@ def test_the_first_break_after_a_steady_stream_costs_no_pause(
 ) -> None:
     """Whatever was before: the pauses begin again."""
     pauses = note_pauses(monkeypatch, 0.01)
-    monkeypatch.setattr(follower, "STEADY", 0.2)
+    monkeypatch.setattr(backoff, "STABLE_AFTER", 0.2)
     cut = threading.Event()
     with (
         Relay(etcd.endpoint, *[broken] * 12, cut_off_when(cut), passed_on) as relay,
@@ -288,7 +288,7 @@ def test_the_first_break_after_a_steady_stream_costs_no_pause(
         watcher.wait_until_connected()
         put(etcd, e1="1")
         time.sleep(0.3)
-        assert pauses[-1] == follower.LONGEST_PAUSE
+        assert pauses[-1] == range_watch_loop.MAX_WATCH_PAUSE
         pauses.clear()
         cut.set()
         watcher.wait_for_addresses(e1="1").wait_until_connected()
@@ -438,7 +438,7 @@ def test_reconnecting_again_and_again_leaves_nothing_behind(
     etcd: Etcd, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
     """No thread, no file descriptor, no memory."""
-    monkeypatch.setattr(follower, "LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr(range_watch_loop, "MAX_WATCH_PAUSE", 0.01)
     cut = threading.Event()
     breaks = [only_accepted] * 100
     with (

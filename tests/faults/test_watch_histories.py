@@ -18,7 +18,7 @@ from harness.relay import Answers, Relay, cut_off_when, passed_on
 from harness.watcher import Watcher, put, stored
 from harness.watching_process import WatchingProcess
 
-from etcdnaming.etcd import Client, follower
+from etcdnaming.etcd import Client, range_watch_loop
 
 Asleep = tuple[Etcd, WatchingProcess]
 
@@ -257,8 +257,8 @@ def test_after_a_wipe_a_watch_from_a_revision_goes_on(
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever follows asks etcd every second."""
-    monkeypatch.setattr(follower, "IDLE", 1)
-    monkeypatch.setattr(follower, "LATE", 2)
+    monkeypatch.setattr(range_watch_loop, "VERIFY_INTERVAL", 1)
+    monkeypatch.setattr(range_watch_loop, "DELIVERY_TIMEOUT", 2)
 
 
 @pytest.mark.server

@@ -19,7 +19,7 @@ from harness.watcher import Watcher, stored
 
 from etcdnaming.endpoints.manager import EndpointManager
 from etcdnaming.errors import EtcdError
-from etcdnaming.etcd import Client, follower
+from etcdnaming.etcd import Client, range_watch_loop
 from etcdnaming.model import Endpoint, Operation, Update
 
 pytestmark = pytest.mark.server
@@ -30,7 +30,7 @@ Trouble: TypeAlias = Callable[[random.Random], None]
 @pytest.fixture
 def seed(monkeypatch: pytest.MonkeyPatch) -> int:
     """Printed when the test fails; ``WATCH_SEED`` makes it the same again."""
-    monkeypatch.setattr(follower, "LONGEST_PAUSE", 1)  # more happens in the same time
+    monkeypatch.setattr(range_watch_loop, "MAX_WATCH_PAUSE", 1)  # more happens in the same time
     seed = int(os.environ.get("WATCH_SEED") or random.randrange(1 << 32))
     print(f"WATCH_SEED={seed}")  # noqa: T201 - pytest shows it where it matters
     return seed

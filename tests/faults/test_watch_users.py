@@ -15,7 +15,7 @@ from harness.watcher import Watcher, put
 
 from etcdnaming.endpoints.watch import Watch
 from etcdnaming.errors import AuthenticationError, PermissionDeniedError
-from etcdnaming.etcd import Client, follower
+from etcdnaming.etcd import Client, range_watch_loop
 
 pytestmark = pytest.mark.server
 
@@ -115,7 +115,7 @@ def test_a_role_that_is_taken_away_ends_it(
     auth_etcd: Callable[..., Etcd], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """etcd leaves the stream open; the next question tells."""
-    monkeypatch.setattr(follower, "IDLE", 1)
+    monkeypatch.setattr(range_watch_loop, "VERIFY_INTERVAL", 1)
     etcd = auth_etcd()
     with watching(etcd.endpoint) as watcher:
         etcd.ctl("role", "revoke-permission", "reader", "svc/", "--prefix")

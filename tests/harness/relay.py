@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -77,12 +78,14 @@ class Relay:
     """
     Passes calls on to the etcd at *endpoint*, and its answers back.
 
-    `streams` counts the watches that were asked for. Each of them goes through the next of
-    `treatments`, the last of which stays. All other calls are answered with `excuse`, if it is set.
+    `streams` counts the streams of watches, `ended` those that are over. `watch_ids` are the ids
+    that were requested. Each stream goes through the next of `treatments`, the last of which stays.
+    All other calls are answered with `excuse`, if it is set.
     """
 
     def __init__(self, endpoint: str, *treatments: Callable[[Answers], Answers]) -> None:
-        self.streams = 0
+        self.streams = self.ended = 0
+        self.watch_ids: list[int] = []
         self.excuse = ""
         self.treatments = list(treatments) or [passed_on]
         self._behind = grpc.insecure_channel(endpoint, [("grpc.max_receive_message_length", -1)])
@@ -123,13 +126,23 @@ class Relay:
         if len(self.treatments) > 1:
             del self.treatments[0]
         call = self._behind.stream_stream(method, bytes, rpc.WatchResponse.FromString)(
-            requests, metadata=_identity(context)
+            map(self._note, requests), metadata=_identity(context)
         )
-        context.add_callback(lambda: _cancel(call))
+        context.add_callback(partial(self._end, call))
         try:
             yield from treatment(iter(call))
         except grpc.RpcError as exc:
             context.abort(exc.code(), exc.details() or "")
+
+    def _end(self, call: grpc.Call) -> None:
+        _cancel(call)
+        self.ended += 1
+
+    def _note(self, request: bytes) -> bytes:
+        message = rpc.WatchRequest.FromString(request)
+        if message.HasField("create_request"):
+            self.watch_ids.append(message.create_request.watch_id)
+        return request
 
 
 class _Everything(grpc.GenericRpcHandler):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 
 from etcdnaming.endpoints.manager import EndpointManager
-from etcdnaming.etcd import Client, follower
+from etcdnaming.etcd import Client, range_watch_loop
 from etcdnaming.model import Change, WatchState
 
 
@@ -32,7 +32,7 @@ def say_state(state: WatchState) -> None:
 
 def main(endpoints: str, idle: str) -> None:
     """Do it, for ever."""
-    follower.IDLE = float(idle)
+    range_watch_loop.VERIFY_INTERVAL = float(idle)
     with Client(endpoints.split(",")) as client:
         for batch in EndpointManager(client, "svc").watch(on_state=say_state):
             for change in batch.changes:

@@ -260,7 +260,7 @@ def _run(app: App, options: Options, updates: Sequence[Update], settings: dict[s
     from ..output.state_changes import RegistrationPrinter
 
     app.client(quiet=True)  # reports wrong settings before the command starts
-    from ...etcd.idling import let_grpc_sleep  # the lazy import of gRPC
+    from ...etcd.grpc_tuning import let_grpc_sleep  # the lazy import of gRPC
 
     let_grpc_sleep()
     # No sentences between the lines of a format on stderr, or beside a table with the same facts.

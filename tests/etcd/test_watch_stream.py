@@ -16,10 +16,10 @@ from harness.watcher import Watcher, put, stored
 
 from etcdnaming import Endpoint, EndpointManager, Update
 from etcdnaming.errors import PermissionDeniedError
-from etcdnaming.etcd import Client, follower, substream
+from etcdnaming.etcd import Client, range_watch_loop, watch_substream
 from etcdnaming.etcd.calls import Caller
-from etcdnaming.etcd.history import History
-from etcdnaming.etcd.substream import Substream
+from etcdnaming.etcd.known_keys import KnownKeys
+from etcdnaming.etcd.watch_substream import WatchSubstream
 
 pytestmark = pytest.mark.server
 
@@ -59,7 +59,7 @@ def test_the_next_one_has_the_call_that_the_first_one_had(
     etcd: Etcd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So does the same one, after a break."""
-    alone = count_calls(monkeypatch, Caller, "listen")
+    alone = count_calls(monkeypatch, Caller, "open_single_request")
     with (
         Relay(etcd.endpoint, only_accepted, passed_on) as relay,
         Client([relay.endpoint]) as client,
@@ -75,7 +75,7 @@ def test_a_call_of_its_own_comes_back_after_a_break(
     etcd: Etcd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever others share meanwhile."""
-    alone, cut = count_calls(monkeypatch, Caller, "listen"), threading.Event()
+    alone, cut = count_calls(monkeypatch, Caller, "open_single_request"), threading.Event()
     with (
         Relay(etcd.endpoint, cut_off_when(cut), passed_on) as relay,
         Client([relay.endpoint]) as client,
@@ -92,9 +92,9 @@ def test_a_call_for_one_that_delivers_nothing_is_the_last(
     etcd: Etcd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who knows what is on the way, that it does not carry it; it may carry a stream."""
-    monkeypatch.setattr(follower, "IDLE", 1)
-    monkeypatch.setattr(follower, "LATE", 2)
-    alone = count_calls(monkeypatch, Caller, "listen")
+    monkeypatch.setattr(range_watch_loop, "VERIFY_INTERVAL", 1)
+    monkeypatch.setattr(range_watch_loop, "DELIVERY_TIMEOUT", 2)
+    alone = count_calls(monkeypatch, Caller, "open_single_request")
     with (
         Relay(etcd.endpoint, silent, passed_on) as relay,
         Client([relay.endpoint]) as client,
@@ -207,8 +207,8 @@ def test_one_that_is_silent_is_left_and_the_others_stay(
     etcd: Etcd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The one is asked for again, on another stream."""
-    monkeypatch.setattr(follower, "IDLE", 1)
-    monkeypatch.setattr(follower, "LATE", 2)
+    monkeypatch.setattr(range_watch_loop, "VERIFY_INTERVAL", 1)
+    monkeypatch.setattr(range_watch_loop, "DELIVERY_TIMEOUT", 2)
 
     def silent_for_the_second(answers: Answers) -> Answers:
         return (each for each in answers if each.created or each.watch_id != 2)
@@ -232,10 +232,10 @@ def test_a_flood_is_kept_while_we_look_at_all(
     etcd: Etcd, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The more there is to look at, the longer that takes, and the more is kept meanwhile."""
-    monkeypatch.setattr(substream, "ROOM", 1000)
-    monkeypatch.setattr(follower, "IDLE", 0.5)
-    begun = count_calls(monkeypatch, Substream, "first")
-    looks = count_calls(monkeypatch, History, "glance")
+    monkeypatch.setattr(watch_substream, "DEFAULT_MAX_BYTES", 1000)
+    monkeypatch.setattr(range_watch_loop, "VERIFY_INTERVAL", 0.5)
+    begun = count_calls(monkeypatch, WatchSubstream, "first")
+    looks = count_calls(monkeypatch, KnownKeys, "summarize")
     etcd.put_all({b"svc/%04d" % n: stored("1").encode() for n in range(6_000)})
     manager, slow = EndpointManager(client, "svc"), SlowClient([etcd.endpoint])
     with slow, watching(slow, "svc") as [watcher]:
@@ -253,8 +253,8 @@ def test_who_is_slow_holds_up_nobody_and_misses_nothing(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """He is carried no further, and begins again where he was; that is no loss of connection."""
-    monkeypatch.setattr(substream, "ROOM", 1000)
-    begun = count_calls(monkeypatch, Substream, "first")
+    monkeypatch.setattr(watch_substream, "DEFAULT_MAX_BYTES", 1000)
+    begun = count_calls(monkeypatch, WatchSubstream, "first")
     states: list[bool] = []
     manager = EndpointManager(client, "svc")
     with (
@@ -277,7 +277,7 @@ def test_a_transaction_is_kept_whole_however_large(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It comes in parts: who could not keep them all would ask for them again and again."""
-    monkeypatch.setattr(substream, "ROOM", 1000)
+    monkeypatch.setattr(watch_substream, "DEFAULT_MAX_BYTES", 1000)
     metadata = "x" * 40_000
     manager = EndpointManager(client, "svc")
     for n in range(3):

@@ -1,4 +1,4 @@
-"""What is told of a range of keys that is watched."""
+"""What a watch of a range of keys brings."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import NamedTuple, TypeAlias
 from . import rpc_pb2 as rpc
 from .snapshot import Snapshot
 
-__all__ = ["Connected", "Disconnected", "Events", "News", "Reading"]
+__all__ = ["Connected", "Disconnected", "Events", "RangeSnapshot", "WatchEvent"]
 
 
-class Reading(NamedTuple):
-    """All there is. *again*: it takes the place of everything told before."""
+class RangeSnapshot(NamedTuple):
+    """All keys of the range. *resync*: they replace everything that came before."""
 
     snapshot: Snapshot[rpc.KeyValue]
-    again: bool
+    resync: bool
 
 
 class Events(NamedTuple):
@@ -25,15 +25,15 @@ class Events(NamedTuple):
 
 
 class Connected(NamedTuple):
-    """*member* delivers."""
+    """*member* delivers changes."""
 
     member: str
 
 
 class Disconnected(NamedTuple):
-    """Nobody delivers for now, and why."""
+    """No member delivers changes for now, and why."""
 
     reason: str
 
 
-News: TypeAlias = Reading | Events | Connected | Disconnected
+WatchEvent: TypeAlias = RangeSnapshot | Events | Connected | Disconnected

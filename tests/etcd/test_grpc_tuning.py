@@ -6,10 +6,11 @@ import sys
 import threading
 from typing import Any
 
+import grpc
 import pytest
 from harness import Etcd, wait_until
 
-from etcdnaming.etcd import Client, dial, idling, members
+from etcdnaming.etcd import Client, dial, grpc_tuning, members
 from etcdnaming.etcd.key_watch import KeyWatch
 
 
@@ -21,11 +22,11 @@ def test_who_dials_is_in_time(etcd: Etcd, monkeypatch: pytest.MonkeyPatch) -> No
     really = dial.dial
 
     def noting(*args: Any) -> Any:
-        slacks.append(idling._prctl(idling.PR_GET_TIMERSLACK))  # noqa: SLF001
+        slacks.append(grpc_tuning._prctl(grpc_tuning.PR_GET_TIMERSLACK))  # noqa: SLF001
         dialled.append(really(*args))
         return dialled[-1]
 
-    monkeypatch.setattr(idling, "_may_sleep", True)
+    monkeypatch.setattr(grpc_tuning, "_may_sleep", True)
     monkeypatch.setattr(members, "dial", noting)
     with Client([etcd.endpoint]) as client:
         watch = KeyWatch(client, lambda *_: None)
@@ -35,3 +36,12 @@ def test_who_dials_is_in_time(etcd: Etcd, monkeypatch: pytest.MonkeyPatch) -> No
     # Not before may the channel be gone: gRPC still looks at its state.
     wait_until(lambda: threading.active_count() <= threads)
     assert 0 <= max(slacks) < 1e6
+
+
+def test_grpc_still_has_the_private_parts_that_are_used() -> None:
+    """Without them everything works, but slower or with more threads: that must be noticed."""
+    assert hasattr(grpc._common, "MAXIMUM_WAIT_TIMEOUT")  # noqa: SLF001
+    assert grpc_tuning.single_threaded_streams()
+    with grpc.insecure_channel("127.0.0.1:1") as channel:
+        assert not grpc_tuning.is_connected(channel)
+        assert not grpc_tuning.is_polled(channel)

@@ -1,4 +1,4 @@
-"""Mailbox: order, bounds and an end, between two threads."""
+"""BoundedQueue: order, bounds and an end, between two threads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from harness import AT_ONCE
 
 from etcdnaming.errors import ClosedError
-from etcdnaming.etcd.mailbox import Mailbox
+from etcdnaming.etcd.bounded_queue import BoundedQueue
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def waits(future: Future[object]) -> bool:
 
 def test_items_come_out_in_the_order_they_were_put() -> None:
     """First in, first out."""
-    box = Mailbox[int](3)
+    box = BoundedQueue[int](3)
     for item in (1, 2, 3):
         box.put(item)
     assert [box.get(), box.get(), box.get()] == [1, 2, 3]
@@ -36,7 +36,7 @@ def test_items_come_out_in_the_order_they_were_put() -> None:
 
 def test_who_gets_waits_for_who_puts(elsewhere: Callable[..., Future[object]]) -> None:
     """And is woken at once."""
-    box = Mailbox[int](1)
+    box = BoundedQueue[int](1)
     got = elsewhere(box.get)
     assert waits(got)
     box.put(1)
@@ -45,7 +45,7 @@ def test_who_gets_waits_for_who_puts(elsewhere: Callable[..., Future[object]]) -
 
 def test_who_puts_waits_while_it_is_full(elsewhere: Callable[..., Future[object]]) -> None:
     """So that memory is bounded."""
-    box = Mailbox[int](2)
+    box = BoundedQueue[int](2)
     box.put(1)
     box.put(2)
     put = elsewhere(box.put, 3)
@@ -59,20 +59,20 @@ def test_who_puts_waits_while_it_is_full(elsewhere: Callable[..., Future[object]
 def test_nothing_comes_in_time(timeout: float) -> None:
     """That is no error."""
     start = time.monotonic()
-    assert Mailbox[int](1).get(timeout) is None
+    assert BoundedQueue[int](1).get(timeout) is None
     assert timeout <= time.monotonic() - start < timeout + AT_ONCE
 
 
 def test_what_is_there_needs_no_time() -> None:
     """A timeout of 0 looks."""
-    box = Mailbox[int](1)
+    box = BoundedQueue[int](1)
     box.put(1)
     assert box.get(0) == 1
 
 
 def test_closing_wakes_who_gets(elsewhere: Callable[..., Future[object]]) -> None:
     """However many they are."""
-    box = Mailbox[int](1)
+    box = BoundedQueue[int](1)
     got = [elsewhere(box.get), elsewhere(box.get)]
     assert all(map(waits, got))
     box.close()
@@ -82,7 +82,7 @@ def test_closing_wakes_who_gets(elsewhere: Callable[..., Future[object]]) -> Non
 
 def test_closing_wakes_who_puts(elsewhere: Callable[..., Future[object]]) -> None:
     """What he has can go nowhere."""
-    box = Mailbox[int](1)
+    box = BoundedQueue[int](1)
     box.put(1)
     put = elsewhere(box.put, 2)
     assert waits(put)
@@ -92,7 +92,7 @@ def test_closing_wakes_who_puts(elsewhere: Callable[..., Future[object]]) -> Non
 
 def test_a_closed_one_gives_and_takes_nothing() -> None:
     """Not even what was left in it; it can be closed again."""
-    box = Mailbox[int](2)
+    box = BoundedQueue[int](2)
     box.put(1)
     assert not box.closed
     box.close()
@@ -106,7 +106,7 @@ def test_a_closed_one_gives_and_takes_nothing() -> None:
 
 def test_nothing_is_lost_between_busy_threads() -> None:
     """Thousands of items through a small one."""
-    box, got = Mailbox[int](2), list[int | None]()
+    box, got = BoundedQueue[int](2), list[int | None]()
     taker = threading.Thread(target=lambda: got.extend(box.get() for _ in range(5000)))
     taker.start()
     for item in range(5000):

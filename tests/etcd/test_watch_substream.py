@@ -10,7 +10,7 @@ import pytest
 from harness import wait_until
 
 from etcdnaming.etcd import rpc
-from etcdnaming.etcd.substream import Substream
+from etcdnaming.etcd.watch_substream import WatchSubstream
 
 
 class Carrier:
@@ -18,14 +18,14 @@ class Carrier:
 
     member = "127.0.0.1:1"
 
-    def patience(self) -> float:
+    def create_time_left(self) -> float:
         """There is some."""
         return 5
 
     def leave(self) -> None:
         """Do nothing."""
 
-    def drop(self, substream: Substream) -> None:
+    def drop(self, substream: WatchSubstream) -> None:
         """Do nothing."""
 
 
@@ -41,14 +41,14 @@ def answer(number: int) -> rpc.WatchResponse:
     return rpc.WatchResponse(watch_id=number)
 
 
-def is_heard(stream: Substream) -> bool:
+def is_heard(stream: WatchSubstream) -> bool:
     """Tell whether somebody waits, and hears what comes."""
-    return vars(stream)["_hear"] is not None
+    return vars(stream)["_handler"] is not None
 
 
 def test_whoever_waits_hears_in_the_thread_of_who_puts(owner: ThreadPoolExecutor) -> None:
     """And what he does not want to hear is taken, with all that follows it, in order."""
-    stream = Substream(Carrier(), rpc.WatchCreateRequest())
+    stream = WatchSubstream(Carrier(), rpc.WatchCreateRequest())
     heard: list[tuple[int, int]] = []
 
     def hear(response: rpc.WatchResponse) -> bool:
@@ -68,7 +68,7 @@ def test_whoever_waits_hears_in_the_thread_of_who_puts(owner: ThreadPoolExecutor
 
 def test_what_goes_wrong_while_hearing_is_the_owners(owner: ThreadPoolExecutor) -> None:
     """The carrier goes on with the others."""
-    stream = Substream(Carrier(), rpc.WatchCreateRequest())
+    stream = WatchSubstream(Carrier(), rpc.WatchCreateRequest())
 
     def hear(response: rpc.WatchResponse) -> bool:
         raise ZeroDivisionError

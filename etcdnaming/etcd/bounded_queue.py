@@ -8,17 +8,17 @@ from typing import Generic, TypeVar
 
 from ..errors import ClosedError
 
-__all__ = ["Mailbox"]
+__all__ = ["BoundedQueue"]
 
 Item = TypeVar("Item")
 
 
-class Mailbox(Generic[Item]):
+class BoundedQueue(Generic[Item]):
     """
-    Items in order; who puts waits while *size* of them lie there, so that memory is bounded.
+    Items in order; `put` waits while there are *size* of them, so that memory is bounded.
 
-    One thread puts. The queue itself is C, and wakes whoever gets in half the time of a condition;
-    only who puts too much waits for `_taken`.
+    One thread puts. The queue itself is C, and wakes the thread that gets in half the time of a
+    condition; only a thread that puts too much waits for `_taken`.
     """
 
     def __init__(self, size: int) -> None:
@@ -29,12 +29,12 @@ class Mailbox(Generic[Item]):
 
     @property
     def closed(self) -> bool:
-        """Say whether nobody takes any more."""
+        """Return whether it is closed."""
         return self._closed
 
     @property
     def has_room(self) -> bool:
-        """Say whether who puts something now would not wait."""
+        """Return whether `put` would not wait now."""
         return self._closed or self._items.qsize() < self._size
 
     def put(self, item: Item) -> None:
@@ -42,7 +42,7 @@ class Mailbox(Generic[Item]):
         Add *item*, when there is room for it.
 
         Raises:
-            ClosedError: Nobody will ever take it.
+            ClosedError: By `close`.
         """
         if not self.has_room:
             self._wait_for_room()
@@ -55,31 +55,33 @@ class Mailbox(Generic[Item]):
         Return the next item; ``None`` if there was none for *timeout* seconds.
 
         Raises:
-            ClosedError: At once, whatever was left in it.
+            ClosedError: By `close`, at once; the items that are left are dropped.
         """
         try:
             item = self._items.get(timeout=timeout)
         except Empty:
             item = None
         if self._closed:
-            self._items.put(None)  # wakes the next one who gets
+            self._items.put(None)  # wakes the next thread that gets
             raise ClosedError
         if self._waiting:
-            self._tell()
+            self._notify()
         return item
 
     def close(self) -> None:
-        """Wake everybody who waits."""
+        """Close it, and wake all threads that wait."""
         self._closed = True
         self._items.put(None)
-        self._tell()
+        self._notify()
 
     def _wait_for_room(self) -> None:
         with self._taken:
-            self._waiting = True  # before looking again: who gets something meanwhile will tell
+            # Set before the size is read again: a thread that gets an item after that notifies,
+            # and one that got it earlier has made the room already.
+            self._waiting = True
             self._taken.wait_for(lambda: self.has_room)
             self._waiting = False
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         with self._taken:
             self._taken.notify_all()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness import Etcd
 from harness.slow import SlowClient
 
-from etcdnaming.etcd import history
+from etcdnaming.etcd import known_keys
 
 
 def test_a_large_range_may_take_longer_than_other_calls(etcd: Etcd) -> None:
@@ -13,7 +13,7 @@ def test_a_large_range_may_take_longer_than_other_calls(etcd: Etcd) -> None:
     etcd.put_all({b"svc/%05d" % n: b"x" for n in range(40_000)})
     client = SlowClient([etcd.endpoint], dial_timeout=2, command_timeout=2)
     with client:
-        known = history.History(client, b"svc/", b"svc0")
+        known = known_keys.KnownKeys(client, b"svc/", b"svc0")
         client.pause = 1.5  # for each of four pages
         known.read()
         known.check()

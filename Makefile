@@ -60,7 +60,7 @@ lint: $(VENV)/installed-lint
 types: $(VENV)/installed-lint $(VENV)/installed-test
 	$(BIN)/mypy
 
-# A benchmark that breaks its promise shows in the table; it stops nobody.
+# A benchmark that breaks its promise shows in the table; it stops nothing.
 bench: $(VENV)/installed-bench
 	@for each in $(BENCHMARKS); do $(BIN)/python benchmarks/$$each.py || true; done
 	$(BIN)/python benchmarks/plot.py

@@ -19,7 +19,7 @@ __all__ = ["Observed", "Seen", "Watcher", "go_sees", "grpcio_sees", "we_see"]
 
 
 SILENCE = 30.0
-"""Seconds after which whoever makes the changes is given up."""
+"""Seconds after which the writer of the changes is given up."""
 
 
 class Seen(NamedTuple):
@@ -30,7 +30,7 @@ class Seen(NamedTuple):
 
 
 class Observed(NamedTuple):
-    """All changes, in the order they came, and what whoever made them has printed."""
+    """All changes, in the order they came, and what their writer has printed."""
 
     changes: Sequence[Seen]
     said: str

@@ -19,7 +19,7 @@ fail() {
 }
 
 start_new() {
-    # A session of its own, so that it outlives the terminal of whoever deploys.
+    # A session of its own, so that it outlives the terminal of the deployment.
     setsid etcdnaming lease-register "$target/" --addr "$new" --check "tcp://$new" \
         --check-timeout 0 --on-delete leave --drain "$drain" -- "$@" \
         </dev/null >>"$log" 2>&1 &
@@ -49,7 +49,7 @@ remove_old() {
     etcdnaming del --must-exist "$target/$old" >/dev/null ||
         fail "$old can't be deleted, its weight is 0; $new serves beside it"
     if etcdnaming wait "$target" --addr "$old" --timeout 2s >/dev/null 2>&1; then
-        fail "$old is back: whoever holds it restores it (--on-delete); end it"
+        fail "$old is back: its holder restores it (--on-delete); end that process"
     fi
     etcdnaming wait "$target" --min "$before" --addr "$new" --gone "$old" --timeout "$timeout" ||
         fail "$target is not as it should be: $new without $old, and $before in all"

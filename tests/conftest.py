@@ -60,7 +60,7 @@ def programs() -> Programs:
 
 @pytest.fixture(scope="session", autouse=True)
 def _clean_environment(programs: Programs) -> Iterator[None]:
-    """Whoever runs the tests may have an etcd, and be deaf to signals: nothing here is to know."""
+    """The environment may name an etcd and ignore signals: the tests must not depend on it."""
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:  # under nohup, and after a shell's "&"
             signal.signal(number, signal.default_int_handler)

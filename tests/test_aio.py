@@ -375,7 +375,7 @@ async def test_a_task_that_waits_can_be_cancelled(
 def test_a_loop_that_has_ended_leaves_nothing_behind(
     client: Client, manager: EndpointManager, backends: Backends
 ) -> None:
-    """Though nobody has closed its channel; the next loop has its own."""
+    """Though its channel was not closed; the next loop has its own."""
     before = set(threading.enumerate())
     backend = backends()
     update(manager, backend)

@@ -92,7 +92,7 @@ def test_a_test_that_fails_twice_is_a_failure(project: Path) -> None:
 
 
 def test_a_run_that_ends_early_is_a_failure(project: Path) -> None:
-    """Nobody knows what else would have failed."""
+    """What else would have failed is unknown."""
     assert twice(project, FAILS_ONCE + ENDS) == (3, [])
 
 

@@ -87,7 +87,7 @@ def test_the_library_in_ten_lines_runs(etcd: Etcd) -> None:
 
 
 def test_the_table_of_what_was_tried_is_about_what_is_tried() -> None:
-    """Whoever takes another etcd or another client of Go has to run the tests with it."""
+    """Another release of etcd or of Go's client needs a run of the tests."""
     table = README.partition("<!-- written by tools/tried.py -->\n")[2].partition("<!-- until")[0]
     modules = sorted((Path(__file__).parent / "interop" / "servers").glob("*/go.mod"))
     servers = [re.findall(r"etcd/server/v3 v(\S+)", module.read_text())[0] for module in modules]

@@ -270,7 +270,7 @@ def test_interceptors_see_the_calls(
 def test_subscribers_hear_of_the_service_not_of_its_channels(
     channel: Channel, manager: EndpointManager, backends: Backends
 ) -> None:
-    """Swaps are not told; that there is nobody left is."""
+    """Swaps are not reported; an empty set is."""
     first, second = backends(), backends()
     states: list[grpc.ChannelConnectivity] = []
     ready = grpc.channel_ready_future(channel)
@@ -306,7 +306,7 @@ def test_an_empty_service_says_so(channel: Channel, manager: EndpointManager) ->
 def test_who_waits_for_ready_waits_for_the_first_endpoint(
     channel: Channel, manager: EndpointManager, backends: Backends
 ) -> None:
-    """Futures and streams are there at once, and go when there is somebody."""
+    """Futures and streams are returned at once, and sent when there is an endpoint."""
     told: list[Any] = []
     future = channel.unary_unary(method("Who")).future(b"", timeout=20, wait_for_ready=True)
     future.add_done_callback(told.append)
@@ -927,8 +927,8 @@ channel.subscribe(lambda state: None, try_to_connect=True)
 stream = channel.unary_stream("/test.Service/Count")(b"1000 0.01")
 next(stream)
 future = channel.unary_unary("/test.Service/Slow").future(b"9")
-nobody = insecure_channel("foo/nobody", client).unary_unary("/test.Service/Who")
-waiting = nobody.future(b"", wait_for_ready=True)
+empty = insecure_channel("foo/empty", client).unary_unary("/test.Service/Who")
+waiting = empty.future(b"", wait_for_ready=True)
 """
 
 
@@ -994,7 +994,7 @@ def test_after_a_wipe_endpoints_have_time_to_come_back(
 def test_what_a_compaction_has_hidden_is_held_back(
     etcd: Etcd, manager: EndpointManager, backends: Backends
 ) -> None:
-    """It was a deletion, but nobody can tell that any more."""
+    """It was a deletion, but that can't be known any more."""
     staying, leaving = backends(), backends()
     add(manager, staying, leaving)
     cut = threading.Event()

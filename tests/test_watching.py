@@ -34,7 +34,7 @@ def manager(client: Client) -> EndpointManager:
 
 @pytest.fixture
 def watcher(etcd: Etcd, client: Client) -> Iterator[Watcher]:
-    """Somebody who has seen that ``svc`` is empty."""
+    """A watch that has seen that ``svc`` is empty."""
     with Watcher(client) as watcher:
         yield watcher.wait_until(lambda watcher: watcher.batches)
 
@@ -115,7 +115,7 @@ def test_nothing_is_missed_between_the_first_set_and_the_changes(
 
 @pytest.mark.server
 def test_a_transaction_arrives_together(manager: EndpointManager, watcher: Watcher) -> None:
-    """Whoever balances over the endpoints never sees half of a change."""
+    """A load balancer never sees half of a change."""
     manager.update([Update.add(f"svc/{n:03}", Endpoint("1")) for n in range(128)])
     manager.update(
         [Update.delete(f"svc/{n:03}") for n in range(64)]
@@ -288,7 +288,7 @@ def test_a_revision_to_come_is_waited_for(etcd: Etcd, client: Client) -> None:
 def test_a_compacted_revision_is_refused_with_the_one_that_is_not(
     own_etcd: Callable[..., Etcd],
 ) -> None:
-    """Which is the oldest that can be asked for: whoever is told it begins there."""
+    """Which is the oldest that can be requested, as the error says."""
     etcd = own_etcd()
     for addr in "12345":
         put(etcd, e1=addr)
@@ -378,7 +378,7 @@ def test_a_slow_taker_misses_nothing(manager: EndpointManager, watcher: Watcher)
 
 @pytest.mark.server
 def test_states_are_told_by_the_thread_that_takes(etcd: Etcd, manager: EndpointManager) -> None:
-    """So that whoever shows them needs no lock."""
+    """So that displaying them needs no lock."""
     threads = list[threading.Thread]()
     with manager.watch(on_state=lambda _: threads.append(threading.current_thread())) as watch:
         while not threads:

@@ -1,7 +1,7 @@
 """
 What the benchmarks stand on: contestants take turns on one etcd, and the result is a row.
 
-An etcd is `etcdnaming.sandbox.Sandbox`; whoever else is needed is built or installed by `peers`.
+An etcd is `etcdnaming.sandbox.Sandbox`; other programs are built or installed by `peers`.
 """
 
 from .filling import TARGET, fill, update_lines, updates

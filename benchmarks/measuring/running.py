@@ -63,7 +63,7 @@ def usage_of(pid: int) -> Usage:
     """Return what the process *pid* has used."""
     status = Path(f"/proc/{pid}/status").read_text()
     threads = [each.read_text() for each in Path(f"/proc/{pid}/task").glob("*/status")]
-    # In nanoseconds. What stat has is counted in ticks, and whoever a timer wakes runs at each.
+    # In nanoseconds. stat counts in ticks, and a process woken by a timer runs at each tick.
     times = [each.read_text() for each in Path(f"/proc/{pid}/task").glob("*/schedstat")]
     return Usage(
         time.monotonic(),

@@ -17,7 +17,7 @@ def answer(list_all: Callable[[], Sized], add: Callable[[int], None]) -> None:
     Do what each line of stdin says: ``list``, or ``add COUNT``.
 
     Each is answered with the number of endpoints, and the nanoseconds of time and of CPU that they
-    took. The process lives on between two lines: nobody is measured while it starts.
+    took. The process lives on between two lines: starting it is not measured.
     """
     for line in sys.stdin:
         what, *count = line.split()

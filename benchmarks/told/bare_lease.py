@@ -1,4 +1,4 @@
-"""grpcio with a channel and one stream, and nothing else: the floor for whoever keeps a lease."""
+"""grpcio with a channel and one stream, and nothing else: the floor for keeping a lease."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _NOWHERE = "ipv4:127.0.0.1:1"
 
 
 class MultiCallable(AioBase):
-    """A method of a service. The channel, its owner, lives as long as somebody can call it."""
+    """A method of a service. The channel, its owner, lives as long as it can be called."""
 
     def __init__(self, owner: object, current: Current, method: Method) -> None:
         self._owner, self._current, self._method = owner, current, method
@@ -66,7 +66,7 @@ class MultiCallable(AioBase):
 
     def _begin(self, inner: Inner, *args: Any, **named: Any) -> Any:
         call = inner.callable(self._method)(*args, **named)
-        call.inner = inner  # up to gRPC 1.62, calls got lost when nobody kept it
+        call.inner = inner  # up to gRPC 1.62, calls got lost without this reference
         return call
 
 

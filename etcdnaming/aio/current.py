@@ -90,7 +90,7 @@ class Current:
         return inner, terms.until(end)
 
     def _wake(self) -> None:
-        with suppress(RuntimeError):  # the loop is closed, and nobody is there to be woken
+        with suppress(RuntimeError):  # the loop is closed, and there is nothing to wake
             self._loop.call_soon_threadsafe(self._news.set)
 
     async def _run(self) -> None:

@@ -15,7 +15,7 @@ __all__ = ["StreamStream", "StreamUnary", "Switchboard", "UnaryStream", "UnaryUn
 
 
 class Switchboard:
-    """Where the calls of a channel are sent from; it knows those that nobody blocks for."""
+    """Where the calls of a channel are sent from; it knows those without a blocked caller."""
 
     def __init__(self, current: Current) -> None:
         self.current = current
@@ -33,7 +33,7 @@ class _Callable:
     A method of a service.
 
     Args:
-        owner: The channel, which lives as long as somebody can call it.
+        owner: The channel, which lives as long as it can be called.
     """
 
     def __init__(self, owner: object, switchboard: Switchboard, method: Method) -> None:
@@ -71,7 +71,7 @@ class _Start:
 def _begin(inner: Inner, method: Method, how: str, args: Any, named: Any) -> Any:
     call = getattr(inner.callable(method), how)(*args, **named)
     if method.kind == "unary_stream":
-        call.inner = inner  # gRPC's single-threaded ones are cancelled when nobody keeps it
+        call.inner = inner  # gRPC cancels single-threaded calls without this reference
     return call
 
 

@@ -68,7 +68,7 @@ class Connectivity:
     def _leave(self) -> None:
         if self._source and self._note:
             unsubscribe(self._source.channel, self._note)
-            self._state = None  # nobody looks any more
+            self._state = None  # no longer observed
         self._note = None
 
     def _hear(self, source: Inner, state: grpc.ChannelConnectivity) -> None:

@@ -63,7 +63,7 @@ class Current:
         return self._following.age()
 
     def close(self) -> None:
-        """Refuse calls from now on, and soon end those that somebody blocks for."""
+        """Refuse calls from now on, and soon end those with a blocked caller."""
         inner = self.view.inner
         self.abandon()
         if inner:

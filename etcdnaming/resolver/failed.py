@@ -33,11 +33,11 @@ class FailedCall(grpc.RpcError, grpc.Call, Future):
         return str(self)
 
     def initial_metadata(self) -> tuple[()]:
-        """Nobody sent any."""
+        """No metadata was sent."""
         return ()
 
     def trailing_metadata(self) -> tuple[()]:
-        """Nobody sent any."""
+        """No metadata was sent."""
         return ()
 
     def is_active(self) -> bool:
@@ -57,7 +57,7 @@ class FailedCall(grpc.RpcError, grpc.Call, Future):
         return False
 
     def cancelled(self) -> bool:
-        """Say whether somebody cancelled it."""
+        """Return whether it was cancelled."""
         return self._code is grpc.StatusCode.CANCELLED
 
     def running(self) -> bool:

@@ -111,7 +111,7 @@ class Following:
             self._listeners.discard(listener)
 
     def after_fork(self) -> None:
-        """Know that nobody tells anything any more."""
+        """Know that no more events come."""
         self._changed, self._connected = threading.Condition(), False
 
     def age(self) -> float | None:

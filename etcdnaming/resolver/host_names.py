@@ -23,7 +23,7 @@ REFRESH = 30.0
 """Seconds after which a name is looked up again."""
 
 WORKERS = 8
-"""Threads that look up, at most: one name that nobody answers for must not hold up the others."""
+"""Threads that look up, at most: one name without an answer must not hold up the others."""
 
 MOST = 2**32 - 1
 """Numbers of interfaces have 32 bits."""

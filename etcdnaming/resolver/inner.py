@@ -29,8 +29,8 @@ class Inner:
     """
     The channel to *target*, gRPC's or its aio's, and what was asked of it. `_lock` guards both.
 
-    Whoever drops it drops the connections, once the last call on them has ended; closing it would
-    end the calls. So nobody keeps it but who calls: not even the stubs keep what it made for them.
+    Dropping it drops the connections, once the last call on them has ended; closing it would
+    end the calls. So only callers keep it: not even the stubs keep what it made for them.
 
     Args:
         dial: Makes the channel, when it is first wanted.

@@ -22,7 +22,7 @@ class Terms(NamedTuple):
 
     @classmethod
     def of(cls, *args: Any, **named: Any) -> Terms:
-        """Return what somebody called with; streams have another name for the first."""
+        """Return the arguments of a call; streams have another name for the first."""
         if "request_iterator" in named:
             named["request"] = named.pop("request_iterator")
         return cls(*args, **named)

@@ -41,7 +41,7 @@ def wait_for_inner(current: Current, terms: Terms) -> tuple[Inner, Terms]:
 
 class Usher:
     """
-    Sends calls that nobody blocks for as soon as they can be sent, and fails those that are late.
+    Sends calls without a blocked caller as soon as they can be sent, and fails those that are late.
 
     `changed` of *current* guards everything. A thread is there only while there are such calls.
     """
@@ -102,7 +102,7 @@ class Usher:
     def _settle(self, pending: PendingCall) -> bool:
         """Send it or fail it if it is time for that; say whether that was done here."""
         if pending.settled:
-            return False  # whoever cancelled it tells
+            return False  # it was cancelled
         if self._current.closed:
             pending.settle(closed())
             return True

@@ -1,7 +1,7 @@
 """
 The endpoints below some prefixes, by service, and as ClusterLoadAssignments.
 
-There is one watch for each prefix, not for each service: services that nobody knows cost etcd
+There is one watch for each prefix, not for each service: unknown services cost etcd
 nothing, clients can't make us watch, and the services can be listed.
 """
 

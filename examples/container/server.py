@@ -3,8 +3,8 @@ A small gRPC server, as a container may run: it says hello, and whether it is we
 
     python server.py --port 50051
 
-At SIGTERM it takes no new calls, finishes those it has, and ends with exit code 0. By then nobody
-calls it any more: lease-register has deleted its endpoint first, and waited for --drain.
+At SIGTERM it takes no new calls, finishes those it has, and ends with exit code 0. By then no
+client calls it any more: lease-register has deleted its endpoint first, and waited for --drain.
 """
 
 from __future__ import annotations

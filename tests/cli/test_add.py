@@ -110,7 +110,7 @@ def test_an_address_with_a_slash_needs_a_whole_key(run: Run, etcd: Etcd) -> None
 
 
 def test_a_port_alone_is_refused_where_etcd_is_local(run: Run, etcd: Etcd) -> None:
-    """127.0.0.1 would be published, and nobody else could dial it."""
+    """127.0.0.1 would be published, and other machines could not dial it."""
     result = run("add", "svc/e1", "--addr", ":50051")
 
     assert result == Result(
@@ -172,7 +172,7 @@ def test_an_endpoint_stays_on_its_lease(run: Run, etcd: Etcd) -> None:
 
 @pytest.mark.parametrize("option", [["--no-lease"], ["--lease", "0"], ["--no-lease=true"]])
 def test_an_endpoint_can_be_taken_off_its_lease(run: Run, etcd: Etcd, option: list[str]) -> None:
-    """If that is what somebody says."""
+    """If it is given explicitly."""
     etcd.put("svc/e1", '{"Addr":"1:1"}', etcd.grant(60))
 
     assert run("add", "svc/e1", "--addr", "1:2", *option) == Result(0, "OK\n", "")
@@ -197,7 +197,7 @@ def test_add_fails_when_the_lease_is_unknown(run: Run, etcd: Etcd) -> None:
 
 @pytest.mark.parametrize(("ttl", "seconds"), [("60", 60), ("1m30s", 90)])
 def test_grants_a_lease(run: Run, etcd: Etcd, ttl: str, seconds: int) -> None:
-    """And says which, so that somebody can keep it alive."""
+    """And prints its ID, so that it can be kept alive."""
     result = run("add", "svc/e1", "--addr", "1:2", "--ttl", ttl)
 
     said = LEASE_LINE.fullmatch(result.err)
@@ -259,7 +259,7 @@ def test_adds_only_what_is_absent(run: Run, etcd: Etcd) -> None:
 
 
 def test_changes_only_the_revision_that_was_seen(run: Run, etcd: Etcd) -> None:
-    """With --if-mod-rev nobody's change is lost."""
+    """With --if-mod-rev no concurrent change is lost."""
     run("add", "svc/e1", "--addr", "1:1")
     seen = etcd.entry("svc/e1").mod_revision
 

@@ -66,7 +66,7 @@ def test_completes_commands(tab: Tab) -> None:
 
 
 def test_completes_options(tab: Tab) -> None:
-    """A command's own, and those of all; the opposites of flags are nobody's business."""
+    """A command's own, and those of all; the opposites of flags are hidden."""
     assert tab("etcdnaming list --co") == [
         "plain,--count-only",
         "plain,--consistency",
@@ -122,7 +122,7 @@ def test_reads_words_as_bash_cuts_them(tab: Tab, filled: Etcd) -> None:
 
 
 def test_offers_nothing_a_shell_would_expand(tab: Tab, etcd: Etcd) -> None:
-    """Whoever can write to etcd can write commands."""
+    """A writer to etcd can write commands."""
     bad = ["$(id)", "a b", "`id`", "*", "a\nb", "a\x1b[31m", "a;b", "'", '"', "\\", "~", "a\xff"]
     etcd.put_all({f"svc/{name}".encode("latin-1"): b"" for name in bad})
     etcd.put("svc/é", "")
@@ -179,7 +179,7 @@ def test_is_silent_when_etcd_is_frozen(tab: Tab, own_etcd: Callable[..., Etcd]) 
 
 
 def test_uses_the_flags_before_the_word(tab: Tab, auth_etcd: Callable[..., Etcd]) -> None:
-    """User and password among them; whoever may not read is offered nothing."""
+    """User and password among them; without read permission nothing is offered."""
     etcd = auth_etcd()
     etcd.put("svc/e1", "")
     etcd.put("other/e1", "")

@@ -59,7 +59,7 @@ def test_deletes_those_that_must_exist(run: Run, etcd: Etcd) -> None:
 
 
 def test_deletes_only_the_revision_that_was_seen(run: Run, etcd: Etcd) -> None:
-    """With --if-mod-rev nobody's change is lost."""
+    """With --if-mod-rev no concurrent change is lost."""
     put(etcd, "svc/e1")
     seen = etcd.entry("svc/e1").mod_revision
 
@@ -79,7 +79,7 @@ def test_prints_what_was_there(run: Run, etcd: Etcd) -> None:
 
 
 def test_del_warns_when_the_key_was_attached_to_a_lease(run: Run, etcd: Etcd) -> None:
-    """Who registers it does not know that somebody wanted it gone."""
+    """Its holder does not know that it was deleted on purpose."""
     lease = etcd.grant(60)
     etcd.put("svc/e1", ONE, lease)
     put(etcd, "svc/e2")

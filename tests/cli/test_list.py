@@ -34,7 +34,7 @@ def test_lists_one_target_only(run: Run, two: Etcd, target: str) -> None:
 
 
 def test_nothing_is_an_empty_list(run: Run) -> None:
-    """A target nobody has registered is no failure."""
+    """A target without endpoints is no failure."""
     assert run("list", "svc") == Result(0, "", "")
 
 
@@ -132,7 +132,7 @@ def test_emptiness_can_be_an_error(run: Run, args: list[str], out: str, where: s
 
 
 def test_unreadable_values_are_no_endpoints(run: Run, etcd: Etcd) -> None:
-    """Nobody could dial one of them."""
+    """No client could dial such an address."""
     etcd.put("svc/e1", BAD)
 
     assert run("list", "svc", "--fail-if-empty").status == 7
@@ -216,7 +216,7 @@ def test_list_refuses_wrong_usage(run: Run, args: list[str], message: str) -> No
 
 
 def test_keys_and_addresses_can_not_talk_to_the_terminal(run: Run, etcd: Etcd) -> None:
-    """Whoever can write to etcd can write escape codes."""
+    """A writer to etcd can write escape codes."""
     etcd.put(b"svc/\x1b[31m\t\xff", json.dumps({"Addr": "\x1b]0;x\x07\n[red]"}))
     etcd.put(b"svc/\x1b\x9b", "\x1b[0m")
 

@@ -80,7 +80,7 @@ def test_traceback_has_no_escape_codes(run: Run, monkeypatch: pytest.MonkeyPatch
 
 
 def test_bug_prints_a_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody will have to mend it."""
+    """It has to be repaired."""
 
     def fail(_: list[str]) -> int:
         raise ZeroDivisionError
@@ -180,18 +180,18 @@ def test_missing_user_has_its_own_message(auth_etcd: Callable[..., Etcd]) -> Non
     etcd = auth_etcd()
     run = Run(etcd.endpoint)
 
-    nobody = run("list", "svc")
+    alone = run("list", "svc")
     reader = run("list", "other", "--user", READER)
 
-    assert (nobody.status, reader.status) == (2, 1)
-    assert "(--user)" in nobody.err
+    assert (alone.status, reader.status) == (2, 1)
+    assert "(--user)" in alone.err
     assert reader.err == f"{READER_NEEDS} read permission on the prefix other/\n"
 
 
 def test_each_way_for_tls_to_fail_has_its_own_words(
     secure_etcd: Callable[..., Etcd], certificates: Certificates, etcd: Etcd, spawn: Spawn
 ) -> None:
-    """For whoever set it up needs to know which it is; and gRPC's log is not among them."""
+    """The operator needs to know which it is; and gRPC's log is not among them."""
     secure = secure_etcd(mutual=True)
 
     def run(*args: Word) -> Result:

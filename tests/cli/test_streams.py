@@ -1,4 +1,4 @@
-"""What becomes of us when a stream is full, closed or broken, and when somebody has enough."""
+"""What becomes of us when a stream is full, closed or broken, and when the user stops it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness import Etcd, Shell, Spawn, wait_until
 FULL = "Error: stdout: No space left on device\n"
 CLOSED = "Error: stdout: closed\n"
 
-# Nobody has this address.
+# An unused address.
 FOR_LONG = ("list", "svc", "--endpoints=192.0.2.1:2379", "--dial-timeout=9s")
 
 
@@ -71,7 +71,7 @@ def test_nothing_is_changed_without_a_stdout(shell: Shell, etcd: Etcd) -> None:
     "command", ["", "--help", "--version", "list --help", "completion bash", "version"]
 )
 def test_help_fails_when_stdout_is_closed_or_full(shell: Shell, command: str) -> None:
-    """click prints it to nobody, in silence."""
+    """click would print it nowhere, silently."""
     assert shell(f"etcdnaming {command} >&-") == (6, "", CLOSED)
 
 

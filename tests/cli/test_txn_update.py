@@ -138,7 +138,7 @@ def test_endpoints_stay_on_their_leases(run: Run, etcd: Etcd) -> None:
 
 
 def test_warns_when_a_fold_takes_a_key_off_its_lease(run: Run, etcd: Etcd) -> None:
-    """Nobody has asked for that in so many words."""
+    """It was not requested explicitly."""
     lease = etcd.grant(60)
     etcd.put("svc/e1", value("1:1"), lease)
 

@@ -96,7 +96,7 @@ def test_wait_names_surplus_endpoints_at_timeout(
 
 
 def test_no_time_means_one_look(run: Run, etcd: Etcd) -> None:
-    """Which is an error of its own if there is nobody to ask."""
+    """Which is an error of its own if etcd can't be reached."""
     assert run("wait", "svc", "--timeout=0") == Result(
         124, "", "Error: 0 of at least 1 endpoints\n"
     )

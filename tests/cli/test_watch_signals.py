@@ -26,7 +26,7 @@ REFUSED = "--endpoints=127.0.0.1:1"
 
 @pytest.fixture
 def silent() -> Iterator[socket.socket]:
-    """Somebody who accepts connections, and never says a word."""
+    """A server that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(TIMEOUT)
         yield server
@@ -85,7 +85,7 @@ def test_while_etcd_is_dialled(
 def test_while_etcd_stands_still(
     spawn: Spawn, own_etcd: Callable[..., Etcd], args: tuple[str, ...]
 ) -> None:
-    """Its connection is there, and nobody at the other end."""
+    """The connection is there, but the other end is dead."""
     etcd = own_etcd()
     etcd.put("svc/e1", "nonsense")
     process = spawn(f"--endpoints={etcd.endpoint}", *args)

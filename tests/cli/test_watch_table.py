@@ -99,7 +99,7 @@ def test_what_has_changed_stands_out(watch: Watch, etcd: Etcd) -> None:
 
 @pytest.mark.long
 def test_what_has_changed_stands_out_for_a_while_only(watch: Watch, etcd: Etcd) -> None:
-    """Then the time of it is left, and what is gone is gone; nobody has to touch anything."""
+    """Then its time is left, and removed rows are gone; no input is needed."""
     put(etcd, e1="1:1", e2="2:2")
     picture = watch()
     picture.wait_for("2 endpoints")

@@ -81,7 +81,7 @@ def test_closing_wakes_who_gets(elsewhere: Callable[..., Future[object]]) -> Non
 
 
 def test_closing_wakes_who_puts(elsewhere: Callable[..., Future[object]]) -> None:
-    """What he has can go nowhere."""
+    """Its items can't be delivered."""
     box = BoundedQueue[int](1)
     box.put(1)
     put = elsewhere(box.put, 2)

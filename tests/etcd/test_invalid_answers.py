@@ -78,7 +78,7 @@ def failed_without_results(answer: rpc.TxnResponse) -> None:
 
 
 def no_header(answer: Any) -> None:
-    """Nobody knows at which revision that is."""
+    """The revision is unknown."""
     answer.ClearField("header")
 
 

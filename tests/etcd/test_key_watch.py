@@ -38,7 +38,7 @@ def watching(client: Client, *keys: bytes) -> Iterator[tuple[KeyWatch, Told]]:
 
 
 def test_every_change_is_told_and_of_no_other_key(etcd: Etcd, client: Client) -> None:
-    """Whoever is told looks for himself."""
+    """The callback reads the key itself."""
     with watching(client, E1, E2) as (_, told):
         etcd.put(E1 + b"0", "other")
         etcd.put(E1, "1")
@@ -100,7 +100,7 @@ def test_a_refused_key_is_told_of_and_followed_no_longer(
 
 
 def test_an_expired_token_is_no_reason_to_stay_deaf(auth_etcd: Callable[..., Etcd]) -> None:
-    """Whoever is told reads, which renews it, and asks again."""
+    """The callback reads, which renews the token, and the key is followed again."""
     etcd = auth_etcd()
     name, _, password = WRITER.partition(":")
     with (

@@ -152,7 +152,7 @@ def test_a_lease_that_was_revoked_is_gone(
 
 
 def test_a_lease_that_ended_in_a_frozen_etcd_is_gone(own_etcd: Callable[..., Etcd]) -> None:
-    """First it is silent: nobody knows."""
+    """First it is silent: its state is unknown."""
     etcd = own_etcd()
     with Client([etcd.endpoint]) as client, kept(client, 2) as (_, told):
         wait_until(lambda: asked(etcd))
@@ -256,7 +256,7 @@ def test_a_token_that_expires_does_not_end_a_lease(auth_etcd: Callable[..., Etcd
 
 
 def test_a_grant_that_is_repeated_is_one_lease(etcd: Etcd, client: Client) -> None:
-    """Who chooses the id may ask again when he got no answer."""
+    """With a chosen ID the grant can be repeated when no answer came."""
     for _ in range(2):
         assert client.lease_grant(60, lease=4711).id == 4711
     assert etcd.leases() == [4711]

@@ -217,7 +217,7 @@ def test_user_or_password_that_is_not_utf8_is_refused_before_anything_is_dialled
 def test_a_user_without_a_password_is_refused_before_anything_is_dialled(
     tmp_path: Path,
 ) -> None:
-    """The library asks nobody."""
+    """The library prompts for nothing."""
     with pytest.raises(InvalidSettingError, match="needs a password"):
         Client(user="root")
     with pytest.raises(InvalidSettingError, match="No such file"):

@@ -160,7 +160,7 @@ def test_a_restart_between_two_writes_is_not_noticed(
 
 
 def test_without_a_majority_a_read_and_a_write_end_in_time(cluster: Cluster) -> None:
-    """The member answers, but has nobody to agree with."""
+    """The member answers, but has no quorum."""
     first, second, third = cluster.members
     with Client([first.endpoint]) as client:
         transaction.update(client, ADD)
@@ -218,7 +218,7 @@ def test_a_closed_client_says_so(etcd: Etcd) -> None:
 
 
 def test_closing_does_not_wait_for_a_dial() -> None:
-    """Whoever waits for it is told at once."""
+    """A waiting caller gets the error immediately."""
     client = Client([NOWHERE], dial_timeout=600)
     refused: list[Exception] = []
 

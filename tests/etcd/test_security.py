@@ -1,4 +1,4 @@
-"""TLS: who is trusted, what is said when somebody is not, and files that change."""
+"""TLS: which peers are trusted, the errors for others, and files that change."""
 
 from __future__ import annotations
 

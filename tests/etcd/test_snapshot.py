@@ -105,7 +105,7 @@ def test_a_limit_is_kept_across_pages(etcd: Etcd, client: Client) -> None:
 
 
 def test_no_more_than_a_few_pages_wait_for_who_converts_them(etcd: Etcd) -> None:
-    """Memory is bounded, however slow he is."""
+    """Memory is bounded, however slow the consumer is."""
     etcd.put_all({b"svc/%05d" % n: b"x" * 3_000 for n in range(9_000)})
     converted, waiting = 0, list[int]()
 
@@ -125,7 +125,7 @@ def test_no_more_than_a_few_pages_wait_for_who_converts_them(etcd: Etcd) -> None
 
 
 def test_who_can_not_convert_a_page_is_not_sent_more(etcd: Etcd) -> None:
-    """Nobody is left who reads on."""
+    """No reader is left."""
     etcd.put_all({b"svc/%05d" % n: b"x" for n in range(5_000)})
 
     def refuse(kvs: Sequence[rpc.KeyValue]) -> list[bytes]:

@@ -110,7 +110,7 @@ def test_a_call_for_one_that_delivers_nothing_is_the_last(
 def test_a_proxy_that_does_not_carry_a_call_for_one_is_given_a_stream(
     own_etcd: Callable[..., Etcd], grpc_proxy: Callable[..., Proxy], revision: int
 ) -> None:
-    """At once, and nobody hears of it."""
+    """Immediately and silently."""
     etcd = own_etcd()
     put(etcd, e1="1")
     with (
@@ -252,7 +252,7 @@ def test_a_flood_is_kept_while_we_look_at_all(
 def test_who_is_slow_holds_up_nobody_and_misses_nothing(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """He is carried no further, and begins again where he was; that is no loss of connection."""
+    """It is dropped and resumes where it was; that is no loss of the connection."""
     monkeypatch.setattr(watch_substream, "DEFAULT_MAX_BYTES", 1000)
     begun = count_calls(monkeypatch, WatchSubstream, "first")
     states: list[bool] = []

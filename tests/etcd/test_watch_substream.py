@@ -42,12 +42,12 @@ def answer(number: int) -> rpc.WatchResponse:
 
 
 def is_heard(stream: WatchSubstream) -> bool:
-    """Tell whether somebody waits, and hears what comes."""
+    """Return whether a consumer waits for answers."""
     return vars(stream)["_handler"] is not None
 
 
 def test_whoever_waits_hears_in_the_thread_of_who_puts(owner: ThreadPoolExecutor) -> None:
-    """And what he does not want to hear is taken, with all that follows it, in order."""
+    """And answers that it refuses are taken later, with all that follow, in order."""
     stream = WatchSubstream(Carrier(), rpc.WatchCreateRequest())
     heard: list[tuple[int, int]] = []
 

@@ -140,7 +140,7 @@ def test_deploy_fails_when_the_old_instance_is_registered_again(
     deployed = deploy(TARGET, old, new, *server(new))
 
     assert deployed.out == "[1]\n"
-    assert f"deploy: {old} is back: whoever holds it restores it" in deployed.err
+    assert f"deploy: {old} is back: its holder restores it" in deployed.err
     assert endpoints(etcd) == {old: old, new: new}
 
 

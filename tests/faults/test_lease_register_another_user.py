@@ -22,8 +22,8 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become 
 # The effect of `cap_drop: ALL` on signals.
 WITHOUT_CAP_KILL = ["setpriv", "--bounding-set", "-kill", "--inh-caps", "-kill"]
 
-NOBODY = 65534
-ANOTHER_USER = ["setpriv", "--reuid", f"{NOBODY}", "--regid", f"{NOBODY}", "--clear-groups"]
+OTHER_UID = 65534
+ANOTHER_USER = ["setpriv", "--reuid", f"{OTHER_UID}", "--regid", f"{OTHER_UID}", "--clear-groups"]
 
 SLEEP = [*ANOTHER_USER, "sleep", "1000"]
 
@@ -72,7 +72,7 @@ def begin(etcd: Etcd, is_pid_1: bool) -> Iterator[Begin]:
         wrapper = child_of(process.pid) if is_pid_1 else process.pid
         pid = child_of(wrapper)
         found.append(pid)
-        wait_until(lambda: Path(f"/proc/{pid}").stat().st_uid == NOBODY)
+        wait_until(lambda: Path(f"/proc/{pid}").stat().st_uid == OTHER_UID)
         return Wrapped(process, wrapper, pid)
 
     yield begin

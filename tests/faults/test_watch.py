@@ -36,7 +36,7 @@ NOWHERE = "127.0.0.1:1"
 
 @pytest.fixture
 def black_hole() -> Iterator[str]:
-    """Somebody who accepts connections, and never says a word."""
+    """A server that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         yield f"127.0.0.1:{silent.getsockname()[1]}"
 
@@ -77,7 +77,7 @@ def test_a_restart_costs_no_change(
 
 @pytest.mark.server
 def test_a_watch_may_begin_before_etcd_does(own_etcd: Callable[..., Etcd]) -> None:
-    """Whoever waits is told why, and then all there is."""
+    """The reason is reported, and then the full set."""
     etcd = own_etcd()
     put(etcd, e1="1")
     etcd.kill()
@@ -151,7 +151,7 @@ def test_new_certificates_are_used_when_etcd_comes_back(
 def test_a_channel_without_keepalive_is_not_believed_in_for_ever(
     own_etcd: Callable[..., Etcd],
 ) -> None:
-    """Who brings his own channel is told of a frozen etcd too, by the question asked then."""
+    """On a passed-in channel a frozen etcd is found too, by the read that is made then."""
     etcd = own_etcd()
     with (
         grpc.insecure_channel(etcd.endpoint) as channel,
@@ -228,7 +228,7 @@ def note_pauses(monkeypatch: pytest.MonkeyPatch, seconds: float) -> list[float]:
 
 @pytest.mark.server
 def test_closing_the_client_ends_its_watches(etcd: Etcd) -> None:
-    """Nobody would ever come back to it."""
+    """It could never be resumed."""
     cut = threading.Event()
     with Relay(etcd.endpoint, cut_off_when(cut)) as relay:
         with Client([relay.endpoint]) as client:

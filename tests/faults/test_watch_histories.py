@@ -25,7 +25,7 @@ Asleep = tuple[Etcd, WatchingProcess]
 
 @pytest.fixture
 def asleep(own_etcd: Callable[..., Etcd]) -> Iterator[Asleep]:
-    """An etcd with three endpoints, and somebody who knows them and sleeps."""
+    """An etcd with three endpoints, and a watcher that knows them and is stopped."""
     etcd = own_etcd()
     put(etcd, e1="1", e2="2", e3="3")
     with WatchingProcess(etcd.endpoint) as watching:
@@ -45,7 +45,7 @@ def change_three(etcd: Etcd) -> None:
 
 @pytest.mark.server
 def test_who_slept_is_told_every_change(asleep: Asleep) -> None:
-    """As long as etcd has them all, as if he had been awake."""
+    """As long as etcd has them all, as if it had been running."""
     etcd, watching = asleep
     change_three(etcd)
     etcd.kill()
@@ -67,7 +67,7 @@ def test_who_slept_is_told_every_change(asleep: Asleep) -> None:
 def test_who_slept_through_a_compaction_is_told_the_differences(asleep: Asleep) -> None:
     """Exactly those, marked as such, what is gone first; then what happens."""
     etcd, watching = asleep
-    etcd.kill()  # or it would send them to his socket while he sleeps
+    etcd.kill()  # or it would send them to the socket of the stopped watcher
     etcd.start()
     change_three(etcd)
     etcd.ctl("compact", str(etcd.revision()))
@@ -155,7 +155,7 @@ def test_a_wipe_between_the_proof_and_the_stream_is_seen(own_etcd: Callable[...,
 
 @pytest.mark.server
 def test_a_compaction_while_cut_off_is_told_as_differences(own_etcd: Callable[..., Etcd]) -> None:
-    """With nobody disconnected for it, and the revision of the reading."""
+    """Without a disconnect, and with the revision of the read."""
     etcd = own_etcd()
     put(etcd, e1="1", e2="2", e3="3")
     cut = threading.Event()
@@ -256,7 +256,7 @@ def test_after_a_wipe_a_watch_from_a_revision_goes_on(
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever follows asks etcd every second."""
+    """The watch reads from etcd every second."""
     monkeypatch.setattr(range_watch_loop, "VERIFY_INTERVAL", 1)
     monkeypatch.setattr(range_watch_loop, "DELIVERY_TIMEOUT", 2)
 
@@ -286,7 +286,7 @@ def test_a_wipe_behind_a_proxy_is_found(
 def test_who_slept_while_etcd_was_wiped_behind_a_proxy_is_told_what_is_gone(
     own_etcd: Callable[..., Etcd], grpc_proxy: Callable[..., Proxy], writes: int
 ) -> None:
-    """Although the proxy has kept his stream, and tells of the new cluster as of the old one."""
+    """Although the proxy keeps the stream and sends events of the new cluster on it."""
     etcd = own_etcd()
     put(etcd, e1="1", e2="2", e3="3")
     with WatchingProcess(grpc_proxy(etcd).endpoint, idle=1) as watching:

@@ -77,7 +77,7 @@ def compacted(etcd: Etcdctl) -> Trouble:
 
 
 def killed_and_compacted(etcd: Etcd) -> Trouble:
-    """Return what hides changes from whoever is slow to come back."""
+    """Return a fault that hides changes from a watcher that is slow to come back."""
 
     def trouble(chance: random.Random) -> None:
         etcd.kill()

@@ -21,7 +21,7 @@ SERVER_FLAGS = ("--auth-token=simple", "--bcrypt-cost=4")
 
 def add_users(etcd: Etcd) -> None:
     """
-    Let `ROOT`, `WRITER` and `READER` into *etcd*, which is running, and from now on nobody else.
+    Let `ROOT`, `WRITER` and `READER` into *etcd*, which is running, and from now on only those.
 
     The writer has ``readwrite`` on the prefix ``svc/``, the reader ``read``; nothing else is
     allowed to them. `Etcdctl.ctl` is root.

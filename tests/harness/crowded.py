@@ -21,7 +21,7 @@ from typing import Any
 from etcdnaming import Client, Endpoint, EndpointManager, Registration, insecure_channel
 from etcdnaming.endpoints.watch import Watch
 
-NOBODY = 54321
+OTHER_UID = 54321
 """A user that has no other process."""
 
 TTL = 2
@@ -66,7 +66,7 @@ def main(endpoint: str) -> None:
         for line in sys.stdin:
             if line == "full\n":
                 if os.getuid() == 0:
-                    os.setuid(NOBODY)
+                    os.setuid(OTHER_UID)
                 limit(0)
             elif line == "room\n":
                 limit(room)

@@ -31,7 +31,7 @@ OTHERS = {
 
 
 def cleaned() -> Changes:
-    """Return what takes the etcd and the taste of whoever runs the tests out of `os.environ`."""
+    """Return what removes the developer's etcd and preferences from `os.environ`."""
     unwanted = {name for name in os.environ if name.startswith("ETCD")} | OTHERS
     return {**dict.fromkeys(unwanted), "TERM": "xterm-256color"}
 

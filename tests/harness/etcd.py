@@ -119,7 +119,7 @@ class Etcd(Etcdctl):
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def last_lines(self) -> str:
-        """Return what it said last, for whoever looks at a failed test."""
+        """Return the end of its log, for the report of a failed test."""
         return last_lines(self.directory)
 
     def _end(self, number: signal.Signals) -> None:

@@ -1,4 +1,4 @@
-"""Errors that nobody foresees."""
+"""Unforeseen errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["failing"]
 def failing(
     monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, times: int = 2
 ) -> Iterator[list[MemoryError]]:
-    """Let a method fail so often in a way that nobody foresees; yield what was raised."""
+    """Let a method fail so often with an unforeseen error; yield what was raised."""
     genuine = getattr(owner, name)
     raised: list[MemoryError] = []
 

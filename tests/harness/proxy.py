@@ -19,7 +19,7 @@ __all__ = ["Proxy"]
 
 class Proxy(Etcdctl):
     """
-    An ``etcd grpc-proxy`` that asks *behind* on behalf of whoever asks it.
+    An ``etcd grpc-proxy`` in front of *behind*.
 
     Args:
         behind: A plain one: the proxy is given no certificates.

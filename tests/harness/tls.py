@@ -28,8 +28,8 @@ class Certificates:
     """
     A certificate authority and what it signed, as PEM files whose paths never change.
 
-    ``ca`` signed ``server`` and ``client``. ``other_ca`` signed ``other_client``, and nobody
-    trusts it.
+    ``ca`` signed ``server`` and ``client``. ``other_ca`` signed ``other_client``, and no
+    server trusts it.
     """
 
     def __init__(self, directory: Path, *names: str) -> None:

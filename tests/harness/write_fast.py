@@ -1,8 +1,8 @@
 """
 Change COUNT endpoints at ENDPOINT as fast as it takes them, AT_ONCE in a transaction.
 
-It ends when the last is acknowledged. A program of its own, so that it does not slow down whoever
-watches.
+It ends when the last is acknowledged. A separate program, so that it does not slow down the
+process that watches.
 """
 
 from __future__ import annotations

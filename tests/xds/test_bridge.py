@@ -645,7 +645,7 @@ def test_changes_and_streams_are_not_logged_unless_asked_for(
 
 
 def test_bridge_goes_on_when_its_log_is_closed(etcd: Etcd, service: Service) -> None:
-    """Whoever read it has ended."""
+    """Its reader has ended."""
     from harness.environment import pointing_at
     from harness.process import command
 

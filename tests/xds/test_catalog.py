@@ -93,7 +93,7 @@ def test_target_has_the_endpoints_at_any_depth_below_it(
 def test_targets_outside_the_prefixes_are_empty(
     watched: Callable[..., Watched], put: Callable[..., None]
 ) -> None:
-    """They look as those that don't exist: nobody can probe keys."""
+    """They look like names that don't exist: keys can't be probed."""
     put("foo/svc/e1", "10.0.0.1:80")
     put("bar/svc/e1", "10.0.0.2:80")
     put("baz/svc/e1", "10.0.0.3:80")

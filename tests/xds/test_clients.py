@@ -83,7 +83,7 @@ def test_endpoint_leaves_when_its_lease_expires(
 def test_call_in_flight_to_a_removed_endpoint_completes(
     xds: Xds, bridge: Bridge, language: Language, service: Service, backends: Backends
 ) -> None:
-    """Nobody cuts it off."""
+    """It is not cut off."""
     leaves, stays = backends(), backends()
     service.add(leaves)
     caller = xds.call(

@@ -4,7 +4,7 @@
 //	add COUNT   add as many, one after another
 //
 // It answers each line with the number of endpoints, and the nanoseconds of time and of CPU that
-// they took. The process lives on between two lines: nobody is measured while it starts.
+// they took. The process lives on between two lines: starting it is not measured.
 package main
 
 import (

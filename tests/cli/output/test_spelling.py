@@ -62,7 +62,7 @@ def test_spells(text: str, simple: str, go: str, of_json: str) -> None:
 
 
 def test_messages_keep_their_backslashes() -> None:
-    """They are for people; nobody undoes them."""
+    """They are for people and are not reversed."""
     assert printable("C:\\svc\n\x1b[2J") == "C:\\svc\\n\\x1b[2J"
 
 

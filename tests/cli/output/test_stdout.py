@@ -38,7 +38,7 @@ class Unbuffered:
 
 
 def test_writes_all_to_a_file_that_takes_little(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a buffer nobody else tries again."""
+    """Without a buffer nothing else retries."""
     monkeypatch.setattr(sys, "stdout", stdout := Unbuffered(most=3))
 
     write(["one\n", "zwö\n"])

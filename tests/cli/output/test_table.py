@@ -178,7 +178,7 @@ def test_says_what_was_there_only_if_asked() -> None:
 
 
 def test_many_transactions_are_one_table() -> None:
-    """Nobody wants a header for every batch."""
+    """One header for all batches."""
     lines = printed("table", lambda to: to.transaction([RESULT, RESULT])).splitlines()
 
     assert len(lines) == 1 + 8 + 2

@@ -15,7 +15,7 @@ def add(key: str, addr: str) -> Update:
     return Update.add(key, Endpoint(addr, {"zone": "a"}), lease=7)
 
 
-def nobody() -> str:
+def no_address() -> str:
     """Say that the way to etcd must not be looked for."""
     raise AssertionError("not needed")
 
@@ -75,7 +75,7 @@ def test_omitted_host_is_refused_when_the_local_address_is_unknown() -> None:
 def test_valid_address_is_unchanged(capsys: pytest.CaptureFixture[str], addr: str) -> None:
     """Without a word."""
     check(add("svc/e1", addr), None)
-    assert complete(add("svc/e1", addr), nobody) == add("svc/e1", addr)
+    assert complete(add("svc/e1", addr), no_address) == add("svc/e1", addr)
     assert capsys.readouterr() == ("", "")
 
 
@@ -85,7 +85,7 @@ def test_address_without_a_port_draws_a_warning(
 ) -> None:
     """etcd's own guide has one."""
     check(add("svc/e1", addr), None)
-    assert complete(add("svc/e1", addr), nobody) == add("svc/e1", addr)
+    assert complete(add("svc/e1", addr), no_address) == add("svc/e1", addr)
 
     example = f"[{addr}]" if ":" in addr else addr
     warning = f"Warning: the address {addr!r} has no port: write {example}:PORT\n"
@@ -106,7 +106,7 @@ def test_address_that_no_client_can_dial_is_refused_unless_forced(
     assert (semicolon, hint) == ("; ", "--force stores it anyway")
 
     check(add("svc/e1", addr), None, force=True)
-    assert complete(add("svc/e1", addr), nobody) == add("svc/e1", addr)
+    assert complete(add("svc/e1", addr), no_address) == add("svc/e1", addr)
     assert capsys.readouterr() == ("", f"Warning: {reason}\n")
 
 
@@ -119,7 +119,7 @@ def test_port_without_a_host_is_checked(addr: str) -> None:
 
 def test_a_delete_has_nothing_to_settle() -> None:
     """It has no address."""
-    assert complete(Update.delete("svc/"), nobody) == Update.delete("svc/")
+    assert complete(Update.delete("svc/"), no_address) == Update.delete("svc/")
 
 
 @pytest.mark.parametrize("force", [False, True])

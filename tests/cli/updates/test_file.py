@@ -15,7 +15,7 @@ from etcdnaming.model import JSON, Endpoint, Update
 
 
 def parsed(data: bytes | str) -> tuple[Update, ...]:
-    """Return the updates in *data*, checked by nobody else."""
+    """Return the updates in *data*, without further checks."""
     data = data.encode() if isinstance(data, str) else data
     return parse(data, "FILE", check=lambda _: None)
 
@@ -77,7 +77,7 @@ def test_a_file_may_say_nothing(data: str) -> None:
     ],
 )
 def test_parse_reports_the_line_of_an_invalid_update(line: str, message: str) -> None:
-    """Somebody has to find it among thousands."""
+    """It must be found among thousands."""
     with pytest.raises(InputError) as caught:
         parsed(f"del svc/e1\n\n# comment\n{line}\ndel svc/e2\n")
 
@@ -196,6 +196,6 @@ def test_parse_reports_the_line_of_an_invalid_object(data: str, message: str) ->
 @example(b"add \xff \xff \xff")
 @example(b'add "\\ud800" 1')
 def test_any_bytes_are_updates_or_a_mistake(data: bytes) -> None:
-    """Never anything else, whatever somebody pipes in."""
+    """Never anything else, whatever is piped in."""
     with suppress(InputError):
         assert all(isinstance(update, Update) for update in parsed(data))

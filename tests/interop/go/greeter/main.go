@@ -1,6 +1,6 @@
 // Command greeter is a gRPC server that says who it is, until its stdin ends.
 //
-//	greeter -addr 127.0.0.1:5001                                  somebody else registers it
+//	greeter -addr 127.0.0.1:5001                                  another program registers it
 //	greeter -addr 127.0.0.1:5001 -etcd 127.0.0.1:2379 -target T   it does so itself, as Go does
 //
 // /test.Service/Who answers any StringValue with the address.

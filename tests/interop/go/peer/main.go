@@ -55,7 +55,7 @@ func run(etcd, name, target string, args []string) error {
 	return command(context.Background(), manager, args)
 }
 
-// untilStdinEnds returns a context that ends when whoever has started us lets go of our stdin.
+// untilStdinEnds returns a context that ends when the parent closes our stdin.
 func untilStdinEnds(parent context.Context) context.Context {
 	ctx, cancel := context.WithCancel(parent)
 	go func() {

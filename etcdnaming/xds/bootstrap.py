@@ -17,7 +17,7 @@ LANGUAGES = ("go", "java", "node", "python", "cpp", "ruby", "rust", "envoy")
 
 class Bootstrap(NamedTuple):
     """
-    What a client is told. *server* is ``HOST:PORT`` or ``unix:PATH``.
+    What the file says. *server* is ``HOST:PORT`` or ``unix:PATH``.
 
     *authority*: names of it, ``xds://AUTHORITY/foo/svc``, are asked for there, too. *strip*: a
     target that is put before every name, so that ``xds:///svc`` is enough.

@@ -87,7 +87,7 @@ class Catalog:
     All endpoints below *prefixes*. `_lock` guards everything.
 
     Args:
-        tell: Called by threads of this, under no lock, with the targets whose endpoints have
+        on_change: Called by threads of this, under no lock, with the targets whose endpoints have
             changed; with none when `ready` or what the followers say has changed.
 
         hold: Seconds for which an endpoint is kept that is merely missing after a re-read.
@@ -97,7 +97,7 @@ class Catalog:
         self,
         client: Client,
         prefixes: Sequence[str],
-        tell: Callable[[AbstractSet[str]], None],
+        on_change: Callable[[AbstractSet[str]], None],
         notify: Notify,
         *,
         attribute_keys: AttributeKeys = AttributeKeys(),  # noqa: B008 - frozen
@@ -106,7 +106,7 @@ class Catalog:
     ) -> None:
         self.encodings = 0
         self._keys, self._zones = attribute_keys, zones
-        self._tell, self._notify = tell, notify
+        self._on_change, self._notify = on_change, notify
         self._lock = threading.RLock()
         self._entries: dict[str, _Entry] = {}
         self._targets: dict[str, set[str]] = {}  # the keys at any depth below each
@@ -122,7 +122,7 @@ class Catalog:
         self._looked_up_first: set[str] = set()
         self._first_end = 0.0
         self.followers = [
-            Follower(client, prefix, hold, self._take, lambda: tell(frozenset()), notify)
+            Follower(client, prefix, hold, self._take, lambda: on_change(frozenset()), notify)
             for prefix in covering(prefixes)
         ]
 
@@ -236,7 +236,7 @@ class Catalog:
             dirty |= self._end_lookups()
             again = self._first_end if self._looked_up_first else None
         if dirty:
-            self._tell(dirty)
+            self._on_change(dirty)
         return again
 
     def _note_invalid(self, batch: ChangeBatch) -> None:
@@ -358,7 +358,7 @@ class Catalog:
             dirty = self._targets_on(news)
             self._spoil(dirty)
         if dirty:
-            self._tell(dirty)
+            self._on_change(dirty)
 
     def _resolve(self, key: str, name: HostName) -> None:
         ips = sorted(self._answers.get(name.host) or (), key=lambda ip: (ip.version, ip.packed))

@@ -32,7 +32,7 @@ class Follower:
         take: Called by the thread with what was read (``None``: time has passed) and the keys that
             have changed. It returns the time (monotonic) at which it wants to be called again.
 
-        tell: Called by the thread when `connected` or `failure` has changed.
+        on_change: Called by the thread when `connected` or `failure` has changed.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Follower:
         prefix: str,
         hold: float,
         take: Callable[[Follower, ChangeBatch | None, AbstractSet[str]], float | None],
-        tell: Callable[[], None],
+        on_change: Callable[[], None],
         notify: Notify,
     ) -> None:
         self.prefix = prefix
@@ -50,7 +50,7 @@ class Follower:
         self.failure: Exception | None = None
         self.detail = ""
         self._confirmed: float | None = None
-        self._client, self._take, self._tell, self._notify = client, take, tell, notify
+        self._client, self._take, self._on_change, self._notify = client, take, on_change, notify
         self._known = KnownSet(hold)
         self._again: float | None = None
         self._changed = threading.Condition()
@@ -135,7 +135,7 @@ class Follower:
         self._again = self._take(self, batch, changed)
         self.was_read = True
         if batch.first:
-            self._tell()
+            self._on_change()
 
     def _notify_resync(self, changed: int) -> None:
         text = (
@@ -157,7 +157,7 @@ class Follower:
             word = "lost" if self._lost else "connected to"
             text = f"{self.prefix}: {word} etcd: {state.detail}"
             self._notify(Notice(event, text, {"prefix": self.prefix, "detail": state.detail}))
-        self._tell()
+        self._on_change()
 
     def _survive(self, exc: Exception) -> None:
         """Go on with what is known, and begin again in a while."""
@@ -168,6 +168,6 @@ class Follower:
         if self.connected:
             self._confirmed = time.monotonic()
         self.connected, self.detail, self._lost = False, str(exc), True
-        self._tell()
+        self._on_change()
         with self._changed:
             self._changed.wait_for(lambda: self._stopped, RETRY)

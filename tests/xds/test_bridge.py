@@ -182,6 +182,7 @@ def test_refused_response_is_reported_once(xds: Xds, bridge: Bridge, service: Se
     """With the node and its words; /streams and the metrics know it, too."""
     stream = xds.ads(bridge.address)
     stream.ask(Kind.ASSIGNMENT, "foo/svc")
+    stream.get()
     for n in range(3):
         service.add(f"10.0.0.{n}:80")
         stream.get(acknowledge=False)

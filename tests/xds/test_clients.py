@@ -73,8 +73,9 @@ def test_endpoint_leaves_when_its_lease_expires(
     """As when its process dies."""
     stays, dies = backends(), backends()
     service.add(stays)
-    service.add(dies, lease=etcd.grant(2))
     caller = xds.call(language, bridge.address, TARGET)
+    caller.wait_for(stays.addr)
+    service.add(dies, lease=etcd.grant(10))
     caller.wait_for(stays.addr, dies.addr)
     caller.wait_for(stays.addr)
     assert caller.errors == []

@@ -61,7 +61,7 @@ class Bridge:
         self.catalog = Catalog(
             client,
             prefixes,
-            self._tell,
+            self._on_change,
             notify,
             attribute_keys=settings.attribute_keys,
             zones=settings.zones,
@@ -159,8 +159,8 @@ class Bridge:
         await stopping
         self._notify(Notice("drained", "drained"))
 
-    def _tell(self, targets: AbstractSet[str]) -> None:
-        """Take what the catalog's threads tell."""
+    def _on_change(self, targets: AbstractSet[str]) -> None:
+        """Pass a change on from a thread of the catalog to the loop."""
         at = time.monotonic()
         try:
             self._loop.call_soon_threadsafe(self._take, targets, at)

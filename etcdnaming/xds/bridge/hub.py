@@ -1,4 +1,4 @@
-"""Which streams a change concerns, and when they are to hear of it."""
+"""Which streams a change concerns, and when they are notified."""
 
 from __future__ import annotations
 
@@ -54,22 +54,22 @@ class Hub:
                 self._forget(target)
 
     def changed(self, targets: AbstractSet[str], at: float) -> None:
-        """Let the streams know that the endpoints of *targets* changed at the time *at*."""
+        """Notify the streams that the endpoints of *targets* changed at the time *at*."""
         loop = asyncio.get_running_loop()
         for target in targets & self._subscribers.keys():
             if target in self._later:
                 continue
             due = self._last.get(target, float("-inf")) + self._settle
             if due <= loop.time():
-                self._tell(target, at)
+                self._mark(target, at)
             else:
                 self._later[target] = at, loop.call_at(due, self._settled, target)
 
     def _settled(self, target: str) -> None:
         at, _ = self._later.pop(target)
-        self._tell(target, at)
+        self._mark(target, at)
 
-    def _tell(self, target: str, at: float) -> None:
+    def _mark(self, target: str, at: float) -> None:
         self._last[target] = asyncio.get_running_loop().time()
         for session, names in self._subscribers[target].items():
             session.mark(names, at)

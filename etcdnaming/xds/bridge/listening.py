@@ -19,7 +19,7 @@ class ListenAddress(NamedTuple):
     """
     An address to listen on. *path* is that of a unix socket; empty for TCP.
 
-        *private*: other machines can't connect.
+    *private*: other machines can't connect.
     """
 
     text: str

@@ -14,7 +14,7 @@ from pathlib import Path
 import grpc
 import pytest
 from harness import AT_ONCE, TIMEOUT, Etcd, wait_until
-from harness.resources import descriptors
+from harness.resources import connections, descriptors
 from harness.watcher import Watcher, brief, put, stored
 
 from etcdnaming.endpoints.manager import EndpointManager
@@ -485,10 +485,3 @@ def test_50_000_changes_at_full_speed_are_all_told(
         assert sorted(told) == list(range(count))
         assert not any(batch.resync for batch in watcher.batches)
         assert watcher.connections == [True]
-
-
-def connections(port: int) -> int:
-    """Return how many established connections *port* of this machine has on the server's side."""
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]]
-    established = "01"
-    return sum(row[1].endswith(f":{port:04X}") and row[3] == established for row in rows)

@@ -54,6 +54,7 @@ def test_systemd_is_notified_when_registered_and_when_stopping(
     etcd.freeze()  # nothing can be deregistered
     process.signal(signal.SIGTERM)
     assert listener.recv(100) == b"STOPPING=1"
+    wait_until(lambda: "begun" in process.out)  # the command handles signals from now on
     assert "SIGTERM" not in signal_times(process)
     etcd.thaw()
     process.signal(signal.SIGINT)  # skips the drain

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from harness import AT_ONCE, Cluster, Etcd, wait_until
+from harness.resources import connections
 
 from etcdnaming.endpoints import transaction
 from etcdnaming.endpoints.manager import EndpointManager
@@ -241,19 +242,13 @@ def test_closing_does_not_wait_for_a_dial() -> None:
 def test_many_threads_share_one_connection(own_etcd: Callable[..., Etcd]) -> None:
     """The member is dialled once."""
     etcd = own_etcd()
-    before = connections(etcd.port)  # etcd has one to itself
     with Client([etcd.endpoint]) as client:
         threads = [threading.Thread(target=listed, args=(client,)) for _ in range(20)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert connections(etcd.port) == before + 1
-
-
-def connections(port: int) -> int:
-    """Return how many established connections *port* of this machine has on the server's side."""
-    return len(established(port))
+        assert connections(etcd.port) == 1
 
 
 def unread(port: int) -> int:

@@ -62,7 +62,7 @@ def test_watch_reports_a_proxy_that_starts_and_stops(
 def test_proxy_lists_a_registered_endpoint_as_a_member(etcd: Etcd, proxy: Proxy, run: Run) -> None:
     """With a text as metadata, in which the proxy looks for a name."""
     added = run("add", f"{PREFIX}/", "--addr", "10.0.0.1:80", "--metadata", '{"name":"by hand"}')
-    warning = "--metadata stores this JSON object as text, --metadata-json as the object it is"
+    warning = "--metadata stores this JSON object as text; --metadata-json stores the object"
     assert added == Result(0, "OK\n", f"Warning: {warning}\n")
     endpoint = Endpoint("10.0.0.2:80", '{"name":"a service"}')
     with (

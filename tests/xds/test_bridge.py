@@ -16,6 +16,7 @@ from typing import Any
 import grpc
 import pytest
 from harness import READER, Etcd, Run, Spawn, wait_until
+from harness.auth import READER_NEEDS
 from harness.backends import Backends
 from harness.tls import Certificates
 from harness.waiting import listens
@@ -457,7 +458,7 @@ def test_missing_permission_is_an_error_at_the_start(
     result = bridge.process.finish(30)
     assert (result.status, result.err.splitlines()[-1]) == (
         1,
-        "Error: etcdserver: permission denied",
+        f"{READER_NEEDS} read permission on the prefix elsewhere/",
     )
     assert not bridge.listens
 

@@ -13,7 +13,7 @@ from harness.environment import Changes
 from harness.installed import Installed
 from harness.typed import Typed
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]  # the first one installs the wheel
 
 KEYS = ["foo/svc/10.0.0.1:80", "foo/svc/10.0.0.2:80", "foo/web/e1", "bar/e1"]
 FOR_LONG = {"ETCDNAMING_DIAL_TIMEOUT": "60s"}

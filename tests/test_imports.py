@@ -30,7 +30,7 @@ import google.protobuf
 print(google.protobuf.__version__)
 """
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 
 def venv(at: Path, *requirements: str) -> Path:

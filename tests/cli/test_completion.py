@@ -7,14 +7,15 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
-import pexpect
 import pytest
-from harness import AT_ONCE, READER, TIMEOUT, Etcd, Run, Spawn
+from harness import AT_ONCE, READER, Etcd, Run, Spawn
 from harness.auth import ROOT
 from harness.environment import Changes, pointing_at
 from harness.process import command
+from harness.typed import Typed
 
 KEYS = ["foo/svc/10.0.0.1:80", "foo/svc/10.0.0.2:80", "foo/web/e1", "foo/web/z/e1", "bar/e1"]
 
@@ -218,21 +219,9 @@ def test_bash_completes_in_the_middle_of_an_address(filled: Etcd, tmp_path: Path
     stand_in.write_text(f'#!/bin/sh\nexec {" ".join(command())} "$@"\n')
     stand_in.chmod(0o755)
     path = f"{tmp_path}:{os.environ['PATH']}"
-    bash = pexpect.spawn(
-        "bash",
-        ["--norc", "--noprofile"],
-        env=pointing_at(filled.endpoint, {"PATH": path, "PS1": "ready> ", "TERM": "dumb"}),
-        encoding="utf-8",
-        timeout=TIMEOUT,
-        dimensions=(24, 200),
-    )
-    bash.expect_exact("ready> ")
-    bash.sendline('eval "$(etcdnaming completion bash)"; echo evaluated')
-    bash.expect_exact("evaluated\r\n")
+    bash = Typed(("bash", "--norc", "--noprofile"), pointing_at(filled.endpoint, {"PATH": path}))
+    with closing(bash):
+        bash.do('eval "$(etcdnaming completion bash)"')
 
-    bash.send("etcdnaming del foo/svc/10.0.0.1:\t")
-    bash.expect_exact("etcdnaming del foo/svc/10.0.0.1:80 ")
-    bash.sendcontrol("u")
-    bash.send("etcdnaming del --al\tfoo/s\t")
-    bash.expect_exact("etcdnaming del --all foo/svc/ ")
-    bash.close(force=True)
+        bash.types("etcdnaming del foo/svc/10.0.0.1:\t", "etcdnaming del foo/svc/10.0.0.1:80 ")
+        bash.types("etcdnaming del --al\tfoo/s\t", "etcdnaming del --all foo/svc/ ")

@@ -13,7 +13,7 @@ from harness.installed import Installed, succeed
 
 from etcdnaming.errors import EtcdNotFoundError
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]  # the first one installs the wheel
 
 
 def test_help_and_version_work_in_an_empty_environment(

@@ -22,7 +22,7 @@ ELSEWHERE = [
     ("3.14", "aarch64-apple-darwin"),
 ]
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 
 def pythons() -> dict[str, Path]:

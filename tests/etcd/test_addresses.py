@@ -1,4 +1,4 @@
-"""How etcd's endpoints may be written."""
+"""The notations of etcd's endpoints, and the errors for invalid ones."""
 
 from __future__ import annotations
 
@@ -26,20 +26,22 @@ from etcdnaming.etcd.addresses import Address, parse_addresses
         ("UNIX:///run/Etcd.sock", "unix:/run/Etcd.sock", None),
     ],
 )
-def test_an_endpoint_is_written_as_for_etcdctl(text: str, target: str, tls: bool | None) -> None:
-    """A scheme decides about TLS; without one the certificates given do."""
+def test_endpoint_accepts_the_notations_of_etcdctl(
+    text: str, target: str, tls: bool | None
+) -> None:
+    """The scheme switches TLS on or off; without a scheme the certificate settings decide."""
     assert parse_addresses([text]) == (Address(text, target, tls),)
 
 
 @pytest.mark.parametrize("item", [" a:1", "a:1\n", '"a:1"', "'a:1'", "\t'\"a:1\"' ", "a:1\r\n"])
-def test_blanks_and_quotes_around_an_endpoint_are_no_part_of_it(item: str) -> None:
-    """Shells, configuration files and ``docker --env-file`` leave them there."""
+def test_endpoint_ignores_surrounding_blanks_and_quotes(item: str) -> None:
+    """Shells, configuration files and ``docker --env-file`` leave blanks and quotes in a value."""
     assert parse_addresses([item]) == parse_addresses(["a:1"])
 
 
 @pytest.mark.parametrize("items", [["a:1", ""], ["", "a:1"], ["a:1", " ", "", '""']])
-def test_empty_items_are_no_endpoints(items: list[str]) -> None:
-    """As after a trailing comma."""
+def test_endpoint_list_ignores_empty_items(items: list[str]) -> None:
+    """A trailing comma leaves an empty item in the list."""
     assert parse_addresses(items) == parse_addresses(["a:1"])
 
 
@@ -58,28 +60,28 @@ def test_empty_items_are_no_endpoints(items: list[str]) -> None:
         "h:\u0661",
     ],
 )
-def test_nonsense_is_named(text: str) -> None:
-    """Before anything is dialled."""
+def test_invalid_endpoint_is_reported(text: str) -> None:
+    """The error is raised before any connection attempt."""
     with pytest.raises(InvalidSettingError, match="etcd endpoint"):
         parse_addresses([text])
 
 
 @pytest.mark.parametrize("scheme", ["http://", "ftp://", ""])
-def test_a_password_in_an_endpoint_is_not_echoed(scheme: str) -> None:
-    """Messages end up in logs."""
+def test_invalid_endpoint_error_hides_the_password(scheme: str) -> None:
+    """Error messages end up in logs, so they must not contain the password."""
     with pytest.raises(InvalidSettingError) as refused:
         parse_addresses([f"{scheme}root:secret@host:2379"])
     assert "secret" not in str(refused.value)
 
 
 @pytest.mark.parametrize("items", [[], [""], ["", " "], ['""']])
-def test_there_must_be_one(items: list[str]) -> None:
-    """An empty variable is not the default."""
+def test_endpoint_list_without_endpoints_is_an_error(items: list[str]) -> None:
+    """An empty environment variable does not mean the default endpoint."""
     with pytest.raises(InvalidSettingError, match="no etcd endpoints"):
         parse_addresses(items)
 
 
-def test_the_order_is_kept_and_doubles_are_dropped() -> None:
-    """They are tried in this order."""
+def test_endpoint_list_keeps_its_order_and_drops_duplicates() -> None:
+    """The client tries endpoints in the order of the list."""
     found = parse_addresses(["b:1", "a:1", "b:1"])
     assert [address.text for address in found] == ["b:1", "a:1"]

@@ -1,4 +1,4 @@
-"""Every answer of etcd is understood, also where the grpc-proxy turned its code into UNKNOWN."""
+"""etcd's errors are classified by their text, also when a proxy changed the code to UNKNOWN."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ pytestmark = pytest.mark.server
 
 
 def get(key: bytes = b"svc/e1", revision: int = 0) -> Callable[[Client], object]:
-    """Return a read of *key*."""
+    """Return a call that reads *key*."""
     return lambda client: client.range(rpc.RangeRequest(key=key, revision=revision))
 
 
 def write(*operations: rpc.RequestOp) -> Callable[[Client], object]:
-    """Return a transaction of *operations*."""
+    """Return a call that executes *operations* in one transaction."""
     return lambda client: client.txn(rpc.TxnRequest(success=operations))
 
 
@@ -77,24 +77,24 @@ ANSWERS: list[tuple[Callable[[Client], object], type[EtcdError], str]] = [
 def asked(
     request: pytest.FixtureRequest, etcd: Etcd, grpc_proxy: Callable[..., Proxy]
 ) -> Etcd | Proxy:
-    """An etcd whose past is compacted, or the proxy in front of it."""
+    """An etcd with a compacted revision, or the proxy in front of it."""
     etcd.put("svc/e1", "{}")
     etcd.ctl("compact", str(etcd.revision()))
     return etcd if request.param == "direct" else grpc_proxy(etcd)
 
 
-def test_every_refusal_is_told_apart(asked: Etcd | Proxy) -> None:
-    """By etcd's own words, which are kept."""
+def test_refused_call_raises_an_error_of_its_own_class(asked: Etcd | Proxy) -> None:
+    """The class follows from etcd's message, which stays in the error."""
     for call, error, words in ANSWERS:
         with Client([asked.endpoint]) as client, pytest.raises(error, match=words):
             call(client)
 
 
 @pytest.mark.parametrize("way", ["direct", "proxy"])
-def test_what_users_may_not_do_is_told_apart(
+def test_authentication_and_permission_failures_raise_different_errors(
     auth_etcd: Callable[..., Etcd], grpc_proxy: Callable[..., Proxy], way: str
 ) -> None:
-    """Wrong password, no user, no permission."""
+    """A wrong password, a missing user and a missing permission are distinguished."""
     etcd = auth_etcd()
     asked = etcd if way == "direct" else grpc_proxy(etcd)
     name, _, password = READER.partition(":")
@@ -115,18 +115,18 @@ def test_what_users_may_not_do_is_told_apart(
 
 
 class Failure(grpc.RpcError):
-    """What gRPC raises."""
+    """An error as gRPC raises it."""
 
     def __init__(self, code: grpc.StatusCode, details: str) -> None:
         super().__init__()
         self._code, self._details = code, details
 
     def code(self) -> grpc.StatusCode:
-        """Return the status."""
+        """Return the status code."""
         return self._code
 
     def details(self) -> str:
-        """Return the server's words."""
+        """Return the server's message."""
         return self._details
 
 
@@ -142,18 +142,18 @@ NOT_APPLIED = [
 
 @pytest.mark.parametrize("text", NOT_APPLIED)
 @pytest.mark.parametrize("writes", [True, False])
-def test_what_was_certainly_not_applied_is_sent_again(text: str, writes: bool) -> None:
-    """To another member, if there is one. Rare answers, hard to provoke: by their texts."""
+def test_call_is_repeated_when_it_was_certainly_not_applied(text: str, writes: bool) -> None:
+    """It may go to another member; the error texts stand in for rare failures of etcd."""
     answer = classify(Failure(grpc.StatusCode.UNAVAILABLE, text), "m", writes=writes)
     assert (answer.leave, answer.repeat) == (True, True)
 
 
 @pytest.mark.parametrize("text", [*APPLIED_OR_NOT, "Socket closed", "unheard of"])
 @pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNKNOWN])
-def test_a_write_whose_fate_is_unknown_is_never_sent_again(
+def test_write_is_not_repeated_when_its_outcome_is_unknown(
     text: str, code: grpc.StatusCode
 ) -> None:
-    """A read is."""
+    """A read with the same error is repeated."""
     written = classify(Failure(code, text), "m", writes=True)
     read = classify(Failure(code, text), "m", writes=False)
     assert (written.repeat, read.repeat) == (False, True)

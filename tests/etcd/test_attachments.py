@@ -1,4 +1,4 @@
-"""What the users of a client share: from the first to the last of them, and no longer than it."""
+"""Objects that the users of a client share: created for the first user, closed after the last."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from etcdnaming.etcd import Client
 
 
 class Shared:
-    """Something attached; it notes what it is told."""
+    """An attached object that records the calls of its methods."""
 
     def __init__(self) -> None:
         self.told: list[str] = []
 
     def close(self) -> None:
-        """Note it."""
+        """Record the call."""
         self.told.append("close")
 
     def after_fork(self) -> None:
-        """Note it."""
+        """Record the call."""
         self.told.append("after_fork")
 
 
 def test_attached_object_is_shared_until_its_last_user_detaches() -> None:
-    """Per kind; after that it is made anew."""
+    """Each kind has its own object, and the next user after that gets a new one."""
     with Client() as client:
         first = client.attach("kind", Shared)
         assert client.attach("kind", Shared) is first
@@ -35,12 +35,12 @@ def test_attached_object_is_shared_until_its_last_user_detaches() -> None:
         assert first.told == ["close"]
         second = client.attach("kind", Shared)
         assert second is not first
-        client.detach("kind", first)  # by a user who is late
+        client.detach("kind", first)  # a second detach by a former user
         assert second.told == []
 
 
 def test_attached_object_is_closed_with_its_client() -> None:
-    """Once, and nothing can be attached from then on."""
+    """It is closed once, and attaching to a closed client is an error."""
     client = Client()
     shared = client.attach("kind", Shared)
     client.close()
@@ -51,7 +51,7 @@ def test_attached_object_is_closed_with_its_client() -> None:
 
 
 def test_factory_error_leaves_nothing_attached() -> None:
-    """The next user tries again."""
+    """The next user calls its factory again."""
 
     def fail() -> Shared:
         raise MemoryError
@@ -62,13 +62,13 @@ def test_factory_error_leaves_nothing_attached() -> None:
         assert client.attach("kind", Shared).told == []
 
 
-def test_child_begins_with_nothing_attached() -> None:
-    """Even if a thread of the parent was attaching something in the moment of the fork."""
+def test_child_has_nothing_attached_after_fork() -> None:
+    """The child can attach objects even if a thread of the parent held the lock during the fork."""
     with Client() as client:
         shared = client.attach("kind", Shared)
 
         def fork() -> Shared:
-            client.after_fork()  # the lock is held, as it would be for ever in a child
+            client.after_fork()  # the lock is held, and in a child it would never be released
             return Shared()
 
         client.attach("busy", fork)

@@ -1,4 +1,4 @@
-"""BoundedQueue: order, bounds and an end, between two threads."""
+"""BoundedQueue: order, size limit and closing, between two threads."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from etcdnaming.etcd.bounded_queue import BoundedQueue
 
 @pytest.fixture
 def elsewhere() -> Iterator[Callable[..., Future[object]]]:
-    """``elsewhere(function, *args)``: call it in another thread."""
+    """Return a function that runs ``function(*args)`` in another thread."""
     with ThreadPoolExecutor() as pool:
         yield pool.submit
 
 
 def waits(future: Future[object]) -> bool:
-    """Say whether it has no result, nor gets one for a moment."""
+    """Return whether *future* is still pending after a moment."""
     return bool(wait([future], 0.05).not_done)
 
 
-def test_items_come_out_in_the_order_they_were_put() -> None:
-    """First in, first out."""
+def test_queue_returns_items_in_the_order_of_put() -> None:
+    """The first item in is the first item out."""
     box = BoundedQueue[int](3)
     for item in (1, 2, 3):
         box.put(item)
     assert [box.get(), box.get(), box.get()] == [1, 2, 3]
 
 
-def test_who_gets_waits_for_who_puts(elsewhere: Callable[..., Future[object]]) -> None:
-    """And is woken at once."""
+def test_queue_get_waits_until_an_item_is_put(elsewhere: Callable[..., Future[object]]) -> None:
+    """The waiting thread wakes up immediately."""
     box = BoundedQueue[int](1)
     got = elsewhere(box.get)
     assert waits(got)
@@ -43,8 +43,8 @@ def test_who_gets_waits_for_who_puts(elsewhere: Callable[..., Future[object]]) -
     assert got.result(AT_ONCE) == 1
 
 
-def test_who_puts_waits_while_it_is_full(elsewhere: Callable[..., Future[object]]) -> None:
-    """So that memory is bounded."""
+def test_queue_put_waits_while_the_queue_is_full(elsewhere: Callable[..., Future[object]]) -> None:
+    """The size limit bounds the memory that a queue uses."""
     box = BoundedQueue[int](2)
     box.put(1)
     box.put(2)
@@ -56,22 +56,22 @@ def test_who_puts_waits_while_it_is_full(elsewhere: Callable[..., Future[object]
 
 
 @pytest.mark.parametrize("timeout", [0, 0.1])
-def test_nothing_comes_in_time(timeout: float) -> None:
-    """That is no error."""
+def test_queue_get_returns_none_when_no_item_comes_within_the_timeout(timeout: float) -> None:
+    """A timeout is not an error."""
     start = time.monotonic()
     assert BoundedQueue[int](1).get(timeout) is None
     assert timeout <= time.monotonic() - start < timeout + AT_ONCE
 
 
-def test_what_is_there_needs_no_time() -> None:
-    """A timeout of 0 looks."""
+def test_queue_get_returns_an_available_item_without_a_timeout() -> None:
+    """A timeout of 0 returns an item only if one is available."""
     box = BoundedQueue[int](1)
     box.put(1)
     assert box.get(0) == 1
 
 
-def test_closing_wakes_who_gets(elsewhere: Callable[..., Future[object]]) -> None:
-    """However many they are."""
+def test_queue_close_wakes_all_waiting_gets(elsewhere: Callable[..., Future[object]]) -> None:
+    """Every thread that waits for an item gets an error."""
     box = BoundedQueue[int](1)
     got = [elsewhere(box.get), elsewhere(box.get)]
     assert all(map(waits, got))
@@ -80,8 +80,8 @@ def test_closing_wakes_who_gets(elsewhere: Callable[..., Future[object]]) -> Non
         assert isinstance(each.exception(AT_ONCE), ClosedError)
 
 
-def test_closing_wakes_who_puts(elsewhere: Callable[..., Future[object]]) -> None:
-    """Its items can't be delivered."""
+def test_queue_close_wakes_a_waiting_put(elsewhere: Callable[..., Future[object]]) -> None:
+    """The item can no longer be delivered, so the put is an error."""
     box = BoundedQueue[int](1)
     box.put(1)
     put = elsewhere(box.put, 2)
@@ -90,8 +90,8 @@ def test_closing_wakes_who_puts(elsewhere: Callable[..., Future[object]]) -> Non
     assert isinstance(put.exception(AT_ONCE), ClosedError)
 
 
-def test_a_closed_one_gives_and_takes_nothing() -> None:
-    """Not even what was left in it; it can be closed again."""
+def test_queue_get_and_put_fail_after_close() -> None:
+    """Remaining items are dropped, and closing twice is allowed."""
     box = BoundedQueue[int](2)
     box.put(1)
     assert not box.closed
@@ -104,8 +104,8 @@ def test_a_closed_one_gives_and_takes_nothing() -> None:
         box.put(2)
 
 
-def test_nothing_is_lost_between_busy_threads() -> None:
-    """Thousands of items through a small one."""
+def test_queue_loses_no_item_between_busy_threads() -> None:
+    """Thousands of items pass through a queue of two."""
     box, got = BoundedQueue[int](2), list[int | None]()
     taker = threading.Thread(target=lambda: got.extend(box.get() for _ in range(5000)))
     taker.start()

@@ -1,4 +1,4 @@
-"""Channels that were listened to: dropped without a traceback, and not polled while in use."""
+"""Channels with a state subscription: dropped without a traceback, and not polled while in use."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from etcdnaming.etcd import Client
 
 DIALS = 80
 
-# Threads that compute keep gRPC's from its work, as a busy machine does. The second endpoint
-# accepts connections and never answers.
+# Busy threads delay those of gRPC, as a busy machine does. The second endpoint accepts connections
+# and never answers.
 DIAL_WHILE_BUSY = f"""
 import itertools, os, socket, threading
 from etcdnaming import Client, EndpointManager
@@ -46,7 +46,7 @@ os._exit(0)
 
 
 def test_dial_prints_no_traceback_when_the_cpu_is_busy() -> None:
-    """gRPC's thread is late when it looks whether the state is still of interest."""
+    """gRPC's thread may run after the subscription has ended."""
     done = subprocess.run(
         [sys.executable, "-c", DIAL_WHILE_BUSY], capture_output=True, check=True, text=True
     )
@@ -54,10 +54,10 @@ def test_dial_prints_no_traceback_when_the_cpu_is_busy() -> None:
 
 
 @pytest.mark.server
-def test_tls_client_keeps_no_thread_when_idle(
+def test_tls_client_has_no_background_thread_when_idle(
     secure_etcd: Callable[..., Etcd], certificates: Certificates
 ) -> None:
-    """A listener would make gRPC poll the connection five times a second, for ever."""
+    """With a subscription, gRPC would poll the connection five times a second."""
     etcd = secure_etcd()
     before = threading.active_count()
     with Client([etcd.endpoint], cacert=str(certificates.ca)) as client:

@@ -1,4 +1,4 @@
-"""Files that are read again and again, and what can be read only once."""
+"""Files that are read again when they are needed, and pipes that can be read only once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SOON = 0.2
 
 @pytest.fixture
 def fifo(tmp_path: Path) -> Path:
-    """A fifo without a writer."""
+    """A FIFO without a writer."""
     path = tmp_path / "fifo"
     os.mkfifo(path)
     return path
@@ -27,14 +27,14 @@ def fifo(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def pipe() -> Iterator[tuple[str, int]]:
-    """What a shell makes of ``<(…)``: the name of a pipe's end, and the other end."""
+    """The read end of a pipe as a path, like a shell's ``<(…)``, and the write end."""
     reader, writer = os.pipe()
     yield f"/dev/fd/{reader}", writer
     os.close(reader)
 
 
 def test_regular_file_is_read_each_time(tmp_path: Path) -> None:
-    """What is in it is replaced while a program runs."""
+    """Its content may be replaced while a program runs."""
     path = tmp_path / "file"
     file = File(str(path), SOON)
     for content in (b"one", b"", b"another one"):
@@ -43,7 +43,7 @@ def test_regular_file_is_read_each_time(tmp_path: Path) -> None:
 
 
 def test_pipe_is_read_once_and_its_content_kept(pipe: tuple[str, int]) -> None:
-    """A second reading would find it empty."""
+    """A second read of the pipe would return nothing."""
     name, writer = pipe
     os.write(writer, b"content")
     os.close(writer)
@@ -52,11 +52,11 @@ def test_pipe_is_read_once_and_its_content_kept(pipe: tuple[str, int]) -> None:
     assert [file.read(), file.read()] == [b"content", b"content"]
 
 
-def test_fifo_waits_for_its_writer_and_for_all_that_is_written(fifo: Path) -> None:
-    """Which comes later, and in pieces."""
+def test_fifo_is_read_to_its_end_when_the_writer_is_late(fifo: Path) -> None:
+    """The writer opens the FIFO after the reader, and writes in several pieces."""
 
     def write() -> None:
-        time.sleep(0.1)  # the reader is to be there before the writer
+        time.sleep(0.1)  # so that the reader opens the FIFO before the writer
         with fifo.open("wb", buffering=0) as writer:
             for _ in range(3):
                 writer.write(b"x" * 100_000)
@@ -70,7 +70,7 @@ def test_fifo_waits_for_its_writer_and_for_all_that_is_written(fifo: Path) -> No
 
 
 def test_fifo_without_a_writer_fails_within_the_timeout(fifo: Path) -> None:
-    """open() would block for ever."""
+    """A plain open() would block forever."""
     start = time.monotonic()
     with pytest.raises(OSError, match=r"not read to its end within 0\.2s"):
         File(str(fifo), SOON).read()
@@ -78,7 +78,7 @@ def test_fifo_without_a_writer_fails_within_the_timeout(fifo: Path) -> None:
 
 
 def test_pipe_that_does_not_end_fails_within_the_timeout(pipe: tuple[str, int]) -> None:
-    """Half a certificate is none."""
+    """A part of a certificate is useless."""
     name, writer = pipe
     os.write(writer, b"half")
     with pytest.raises(OSError, match="not read to its end"):
@@ -87,7 +87,7 @@ def test_pipe_that_does_not_end_fails_within_the_timeout(pipe: tuple[str, int]) 
 
 
 def test_several_pipes_share_one_timeout(fifo: Path) -> None:
-    """That of the operation in which they are read."""
+    """The limit is the deadline of the operation that reads them."""
     with within(SOON), pytest.raises(OSError, match=r"within 0\.2s"):
         File(str(fifo), 600).read()
 
@@ -101,14 +101,14 @@ def test_several_pipes_share_one_timeout(fifo: Path) -> None:
         ("", "No such file"),
     ],
 )
-def test_what_is_no_such_file_is_an_error(name: str, reason: str) -> None:
-    """With the system's words, or ours."""
+def test_unreadable_file_is_an_error_with_the_reason(name: str, reason: str) -> None:
+    """The reason is the system's message or our own."""
     with pytest.raises(OSError, match=reason):
         File(name, 30).read()
 
 
-def test_byte_order_mark_is_taken_off(tmp_path: Path) -> None:
-    """Windows leaves it there; it is no part of a password."""
+def test_byte_order_mark_is_removed(tmp_path: Path) -> None:
+    """Windows editors write it, and it is not part of a password."""
     path = tmp_path / "file"
     path.write_bytes(b"\xef\xbb\xbfpassword")
     assert File(str(path), SOON).read() == b"password"

@@ -1,4 +1,4 @@
-"""How often gRPC wakes for nothing, and what must not wait for that."""
+"""Fewer wake-ups of idle gRPC threads, without late timers for the threads that dial."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from etcdnaming.etcd.key_watch import KeyWatch
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has timers that may be late")
-def test_who_dials_is_in_time(etcd: Etcd, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And so are gRPC's threads, which begin with the first channel: they inherit it."""
+def test_dial_thread_keeps_the_default_timer_slack(
+    etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """gRPC's threads start with the first channel and inherit the timer slack of that thread."""
     threads = threading.active_count()
     slacks, dialled = [], []
     really = dial.dial
@@ -33,13 +35,13 @@ def test_who_dials_is_in_time(etcd: Etcd, monkeypatch: pytest.MonkeyPatch) -> No
         watch.follow(b"svc/e1")
         wait_until(lambda: dialled)
         watch.close()
-    # Not before may the channel be gone: gRPC still looks at its state.
+    # The test ends only after the channel is gone, because gRPC still checks the channel's state.
     wait_until(lambda: threading.active_count() <= threads)
     assert 0 <= max(slacks) < 1e6
 
 
-def test_grpc_still_has_the_private_parts_that_are_used() -> None:
-    """Without them everything works, but slower or with more threads: that must be noticed."""
+def test_grpc_has_the_private_attributes_that_tuning_uses() -> None:
+    """Without them calls still work, but slower or with more threads, so a test must detect it."""
     assert hasattr(grpc._common, "MAXIMUM_WAIT_TIMEOUT")  # noqa: SLF001
     assert grpc_tuning.single_threaded_streams()
     with grpc.insecure_channel("127.0.0.1:1") as channel:

@@ -1,4 +1,4 @@
-"""Answers that no etcd gives, but a broken proxy does: an error that names them, never a crash."""
+"""Invalid answers, as from a broken proxy: an error with the reason, never a crash."""
 
 from __future__ import annotations
 
@@ -33,26 +33,26 @@ def proxy(etcd: Etcd) -> Iterator[HostileProxy]:
 
 @pytest.fixture
 def asked(proxy: HostileProxy) -> Iterator[Client]:
-    """A client of the proxy."""
+    """A client that is connected to the proxy."""
     with Client([proxy.endpoint]) as client:
         yield client
 
 
 def more_without_keys(answer: rpc.RangeResponse) -> None:
-    """There are more keys, but none is here."""
+    """Announce more keys, but include none."""
     answer.more = True
     del answer.kvs[:]
 
 
 def same_page_for_ever(answer: rpc.RangeResponse) -> None:
-    """Each page is the first one."""
+    """Return the first page for every request."""
     answer.more, answer.count = True, 10
     del answer.kvs[:]
     answer.kvs.add(key=b"svc/e1", mod_revision=2, version=1)
 
 
 def endless_pages() -> Callable[[rpc.RangeResponse], None]:
-    """There is always another key."""
+    """Return a change that adds another page after every page."""
     number = 0
 
     def change(answer: rpc.RangeResponse) -> None:
@@ -66,34 +66,34 @@ def endless_pages() -> Callable[[rpc.RangeResponse], None]:
 
 
 def another_key(answer: rpc.RangeResponse) -> None:
-    """A key of another service."""
+    """Add a key of another service."""
     answer.count += 1
     answer.kvs.add(key=b"svc_other/e1")
 
 
 def failed_without_results(answer: rpc.TxnResponse) -> None:
-    """It has not succeeded, and says nothing of what is there."""
+    """Report a failed transaction without the results of its reads."""
     answer.succeeded = False
     del answer.responses[:]
 
 
 def no_header(answer: Any) -> None:
-    """The revision is unknown."""
+    """Remove the header, so that the revision is unknown."""
     answer.ClearField("header")
 
 
 def last_revision(answer: Any) -> None:
-    """A watch can't resume after that."""
+    """Set the largest possible revision, after which a watch can't resume."""
     answer.header.revision = 2**63 - 1
 
 
 def set_field(name: str, value: object) -> Callable[[Any], None]:
-    """Return what sets one field of an answer."""
+    """Return a change that sets one field of an answer."""
     return lambda answer: setattr(answer, name, value)
 
 
 def list_endpoints(client: Client) -> object:
-    """List them all."""
+    """List all endpoints of svc."""
     return EndpointManager(client, "svc").list()
 
 
@@ -122,7 +122,7 @@ READS: list[tuple[str, Callable[[Any], None], Callable[[Client], object], str]] 
 
 
 @pytest.mark.parametrize(("method", "change", "call", "fault"), READS)
-def test_invalid_answer_to_a_read_is_an_error_that_says_what_is_wrong(
+def test_read_fails_with_the_reason_when_the_answer_is_invalid(
     *,
     etcd: Etcd,
     proxy: HostileProxy,
@@ -132,7 +132,7 @@ def test_invalid_answer_to_a_read_is_an_error_that_says_what_is_wrong(
     call: Callable[[Client], object],
     fault: str,
 ) -> None:
-    """At once, and the client works again as soon as the proxy does."""
+    """It fails immediately, and the client works again as soon as the proxy does."""
     etcd.put("svc/e1", "{}")
     proxy.changes[method] = change
 
@@ -155,7 +155,7 @@ def update_two(client: Client) -> object:
 
 
 def delete_all(client: Client) -> object:
-    """Delete everything."""
+    """Delete all endpoints."""
     return EndpointManager(client, "svc").delete_all(previous=True)
 
 
@@ -165,18 +165,18 @@ def grant(client: Client) -> object:
 
 
 def no_results(answer: rpc.TxnResponse) -> None:
-    """It has succeeded, and says nothing of its operations."""
+    """Report success without results."""
     del answer.responses[:]
 
 
 def wrong_results(answer: rpc.TxnResponse) -> None:
-    """Each result is that of a read."""
+    """Replace each result by that of a read."""
     for each in answer.responses:
         each.response_range.SetInParent()
 
 
 def empty_results(answer: rpc.TxnResponse) -> None:
-    """No result has any content."""
+    """Remove the content of each result."""
     for each in answer.responses:
         each.Clear()
 
@@ -199,7 +199,7 @@ WRITES: list[tuple[str, Callable[[Any], None], Callable[[Client], object], str]]
 
 
 @pytest.mark.parametrize(("method", "change", "call", "fault"), WRITES)
-def test_invalid_answer_to_a_write_leaves_its_outcome_unknown(
+def test_write_has_an_unknown_outcome_when_the_answer_is_invalid(
     *,
     proxy: HostileProxy,
     asked: Client,
@@ -208,7 +208,7 @@ def test_invalid_answer_to_a_write_leaves_its_outcome_unknown(
     call: Callable[[Client], object],
     fault: str,
 ) -> None:
-    """It was applied; only its answer is spoiled."""
+    """etcd applied the write; only its answer is invalid."""
     proxy.changes[method] = change
 
     with pytest.raises(OutcomeUnknownError, match=f"invalid answer.*{fault}.*may have been"):
@@ -218,15 +218,13 @@ def test_invalid_answer_to_a_write_leaves_its_outcome_unknown(
     call(asked)
 
 
-def test_lease_of_a_hundred_years_is_granted_when_it_is_asked_for(asked: Client) -> None:
-    """etcd grants up to 285 years; only a TTL that was not asked for is no answer."""
+def test_lease_of_a_hundred_years_is_granted_when_requested(asked: Client) -> None:
+    """etcd grants up to 285 years; a TTL is invalid only if it was not requested."""
     assert asked.lease_grant(100 * 365 * 86400).ttl == 100 * 365 * 86400
 
 
-def test_member_with_an_invalid_answer_is_left_for_the_next(
-    etcd: Etcd, proxy: HostileProxy
-) -> None:
-    """One broken proxy of two costs one error."""
+def test_client_leaves_a_member_after_an_invalid_answer(etcd: Etcd, proxy: HostileProxy) -> None:
+    """With one broken proxy of two endpoints, only one call fails."""
     proxy.changes["Range"] = more_without_keys
     with Client([proxy.endpoint, etcd.endpoint]) as client:
         with pytest.raises(EtcdError, match="invalid answer"):
@@ -235,10 +233,10 @@ def test_member_with_an_invalid_answer_is_left_for_the_next(
 
 
 @pytest.mark.parametrize("change", [more_without_keys, no_header, last_revision])
-def test_watch_goes_on_after_an_invalid_answer(
+def test_watch_continues_after_an_invalid_answer(
     etcd: Etcd, proxy: HostileProxy, asked: Client, change: Callable[[Any], None]
 ) -> None:
-    """At its beginning as later: it says so, pauses, and reads again."""
+    """The watch reports the error, pauses and reads again, at its start and later."""
     etcd.put("svc/e1", "{}")
     proxy.changes["Range"] = change
     states: list[WatchState] = []
@@ -252,10 +250,10 @@ def test_watch_goes_on_after_an_invalid_answer(
         assert [each.key for each in batch.changes] == ["svc/e1"]
 
 
-def test_watch_survives_an_event_with_the_last_revision_there_is(
+def test_watch_continues_after_an_event_with_the_largest_revision(
     etcd: Etcd, proxy: HostileProxy, asked: Client
 ) -> None:
-    """It can't resume after that revision, so it reads what there is."""
+    """A watch can't resume after that revision, so it reads the current keys."""
 
     def spoil(answer: rpc.WatchResponse) -> None:
         for event in answer.events:
@@ -275,14 +273,14 @@ def test_watch_survives_an_event_with_the_last_revision_there_is(
 
 
 def accept_again(answer: rpc.WatchResponse) -> None:
-    """Each event comes as if its watch had just begun."""
+    """Mark each event as the first answer of its watch."""
     answer.created = bool(answer.created or answer.events)
 
 
-def test_watch_that_is_accepted_twice_goes_on(
+def test_watch_continues_when_it_is_accepted_twice(
     etcd: Etcd, proxy: HostileProxy, asked: Client
 ) -> None:
-    """Both a single watch and the shared ones, of which each was asked for once."""
+    """Both a watch with its own call and a watch on a shared stream receive every later change."""
     proxy.changes["Watch"] = accept_again
     with Watch(asked, "svc") as single, Watch(asked, "svc", shared=True) as shared:
         for watch in (single, shared):
@@ -290,15 +288,15 @@ def test_watch_that_is_accepted_twice_goes_on(
         for number in range(3):
             etcd.put(f"svc/e{number}", '{"Addr":"1:1"}')
             for watch in (single, shared):
-                batch = watch.get(15)  # before the idle check finds out
+                batch = watch.get(15)  # sooner than the idle check would notice a lost event
                 assert batch
                 assert [each.key for each in batch.changes] == [f"svc/e{number}"]
 
 
-def test_registered_key_whose_watch_is_accepted_twice_is_restored(
+def test_registered_key_is_restored_when_its_watch_is_accepted_twice(
     etcd: Etcd, proxy: HostileProxy, asked: Client
 ) -> None:
-    """As often as it is deleted."""
+    """It is restored every time it is deleted."""
     proxy.changes["Watch"] = accept_again
     with Registration(asked, {"svc/e1": ONE}, ttl=10):
         for _ in range(3):
@@ -307,17 +305,17 @@ def test_registered_key_whose_watch_is_accepted_twice_is_restored(
 
 
 class Reports(list[tuple[LeaseState, str]]):
-    """What was reported of a lease."""
+    """The reported states of a lease."""
 
     def __call__(self, state: LeaseState, why: str) -> None:
-        """Add it."""
+        """Record a state."""
         self.append((state, why))
 
 
-def test_lease_with_an_absurd_ttl_is_silent_and_no_thread_ends(
+def test_lease_is_silent_when_keepalive_answers_have_an_absurd_ttl(
     proxy: HostileProxy, asked: Client
 ) -> None:
-    """Such an answer is none: after a TTL the lease is silent, and alive when answers are good."""
+    """Such an answer does not count, and the keep-alive threads go on until valid answers come."""
     lease, reports = asked.lease_grant(2), Reports()
     proxy.changes["LeaseKeepAlive"] = set_field("TTL", HUGE)
     with closing(LeaseKeeper(asked)) as keeper:
@@ -330,13 +328,15 @@ def test_lease_with_an_absurd_ttl_is_silent_and_no_thread_ends(
             thread.name for thread in threading.enumerate()
         }
         proxy.changes.clear()
-        # etcd itself has renewed it all the time.
+        # etcd itself has renewed the lease all the time.
         wait_until(lambda: len(reports) > 1)
         assert reports[1:] == [(LeaseState.ALIVE, "")]
 
 
-def test_member_with_an_absurd_ttl_is_left_for_the_next(etcd: Etcd, proxy: HostileProxy) -> None:
-    """The lease is kept alive by the good one and nothing is reported."""
+def test_client_leaves_a_member_when_keepalive_answers_have_an_absurd_ttl(
+    etcd: Etcd, proxy: HostileProxy
+) -> None:
+    """The other member renews the lease, and no state is reported."""
     proxy.changes["LeaseKeepAlive"] = set_field("TTL", HUGE)
     with Client([proxy.endpoint, etcd.endpoint]) as client, closing(LeaseKeeper(client)) as keeper:
         lease, reports = client.lease_grant(3), Reports()
@@ -359,7 +359,7 @@ def test_member_with_an_absurd_ttl_is_left_for_the_next(etcd: Etcd, proxy: Hosti
         ("Txn", failed_without_results),
     ],
 )
-def test_registration_outlives_invalid_answers_and_asks_ever_more_rarely(
+def test_registration_retries_with_backoff_while_answers_are_invalid(
     *,
     etcd: Etcd,
     proxy: HostileProxy,
@@ -368,12 +368,12 @@ def test_registration_outlives_invalid_answers_and_asks_ever_more_rarely(
     method: str,
     change: Callable[[Any], None],
 ) -> None:
-    """Registered when they end; until then no flood of grants or transactions."""
+    """It makes few calls until then, and registers as soon as answers are valid."""
     proxy.changes[method] = change
     registration = Registration(asked, {"svc/e1": ONE}, ttl=10)
     registration.start(wait=False, strict=False)
     try:
-        time.sleep(3)  # without growing pauses there would be dozens of calls
+        time.sleep(3)  # without increasing pauses there would be dozens of calls
         assert len(proxy.remaining["LeaseGrant"]) <= 12
         assert len(proxy.remaining["Txn"]) <= 40
         proxy.changes.clear()
@@ -419,7 +419,7 @@ def test_command_reports_an_invalid_answer_in_one_line(
     message: str,
     options: list[str],
 ) -> None:
-    """Exit code 1, nothing on stdout."""
+    """The exit code is 1 and stdout is empty."""
     proxy.changes[method] = change
 
     result = run("--endpoints", proxy.endpoint, *options, *args)

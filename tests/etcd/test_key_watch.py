@@ -1,4 +1,4 @@
-"""Single keys that are followed: it is said when to look, and nothing is missed for long."""
+"""KeyWatch: reports when watched keys change, and when they may have changed."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ E1, E2 = b"svc/e1", b"svc/e2"
 
 
 class Told(list[tuple[bytes, int]]):
-    """The keys that changed, and when."""
+    """The reported keys and revisions."""
 
     def __call__(self, key: bytes, revision: int) -> None:
-        """Take it down."""
+        """Record a report."""
         self.append((key, revision))
 
 
 @contextmanager
 def watching(client: Client, *keys: bytes) -> Iterator[tuple[KeyWatch, Told]]:
-    """Yield a watch of *keys* that has begun, and what it tells from then on."""
+    """Yield a started watch of *keys*, and its reports from then on."""
     told = Told()
     with closing(KeyWatch(client, told)) as watch:
         for key in keys:
@@ -37,8 +37,8 @@ def watching(client: Client, *keys: bytes) -> Iterator[tuple[KeyWatch, Told]]:
         yield watch, told
 
 
-def test_every_change_is_told_and_of_no_other_key(etcd: Etcd, client: Client) -> None:
-    """The callback reads the key itself."""
+def test_key_watch_reports_every_change_of_its_keys_only(etcd: Etcd, client: Client) -> None:
+    """Only key and revision are reported; the callback reads the key itself."""
     with watching(client, E1, E2) as (_, told):
         etcd.put(E1 + b"0", "other")
         etcd.put(E1, "1")
@@ -50,10 +50,10 @@ def test_every_change_is_told_and_of_no_other_key(etcd: Etcd, client: Client) ->
 
 
 @pytest.mark.parametrize("through_a_proxy", [False, True])
-def test_a_key_that_is_followed_no_longer_costs_nothing(
+def test_key_watch_reports_nothing_of_a_key_after_unfollow(
     etcd: Etcd, grpc_proxy: Callable[..., Proxy], through_a_proxy: bool
 ) -> None:
-    """Also if it was never asked for in the meantime; and it can come back."""
+    """It may be unfollowed before its watch was created, and followed again later."""
     endpoint = grpc_proxy(etcd).endpoint if through_a_proxy else etcd.endpoint
     with Client([endpoint]) as client, watching(client, E1, E2) as (watch, told):
         watch.unfollow(E1)
@@ -70,8 +70,8 @@ def test_a_key_that_is_followed_no_longer_costs_nothing(
         wait_until(lambda: (E1, etcd.revision()) in told)
 
 
-def test_after_every_break_each_key_may_have_changed(own_etcd: Callable[..., Etcd]) -> None:
-    """Nothing is resumed, so nothing is missed."""
+def test_key_watch_reports_every_key_after_a_disconnect(own_etcd: Callable[..., Etcd]) -> None:
+    """A watch is not resumed, so each key may have changed in the meantime."""
     etcd = own_etcd()
     with Client([etcd.endpoint]) as client, watching(client, E1, E2) as (_, told):
         etcd.stop()
@@ -82,10 +82,10 @@ def test_after_every_break_each_key_may_have_changed(own_etcd: Callable[..., Etc
         wait_until(lambda: len(told) == 3)
 
 
-def test_a_refused_key_is_told_of_and_followed_no_longer(
+def test_key_watch_reports_a_refused_key_once(
     auth_etcd: Callable[..., Etcd],
 ) -> None:
-    """The others are, on a new stream."""
+    """The other keys are followed on a new stream."""
     etcd = auth_etcd()
     name, _, password = READER.partition(":")
     with (
@@ -99,8 +99,8 @@ def test_a_refused_key_is_told_of_and_followed_no_longer(
         assert told.count((b"other", 0)) == 1
 
 
-def test_an_expired_token_is_no_reason_to_stay_deaf(auth_etcd: Callable[..., Etcd]) -> None:
-    """The callback reads, which renews the token, and the key is followed again."""
+def test_key_watch_continues_after_its_token_expired(auth_etcd: Callable[..., Etcd]) -> None:
+    """The callback's read renews the token, and the key can be followed again."""
     etcd = auth_etcd()
     name, _, password = WRITER.partition(":")
     with (
@@ -115,13 +115,13 @@ def test_an_expired_token_is_no_reason_to_stay_deaf(auth_etcd: Callable[..., Etc
             return (E1, etcd.revision()) in told
 
         etcd.stop()
-        etcd.start()  # all tokens are void
+        etcd.start()  # a restart makes all tokens invalid
         wait_until(lambda: (E1, 0) in told)
         wait_until(hears)
 
 
-def test_a_thousand_keys_share_a_stream_and_a_thread(etcd: Etcd, client: Client) -> None:
-    """Which ends with it."""
+def test_key_watch_uses_one_thread_for_a_thousand_keys(etcd: Etcd, client: Client) -> None:
+    """The thread ends when the watch is closed."""
     keys = [b"svc/%d" % number for number in range(1000)]
     with watching(client, *keys) as (_, told):
         assert names().count("etcdnaming-keys") == 1
@@ -130,8 +130,8 @@ def test_a_thousand_keys_share_a_stream_and_a_thread(etcd: Etcd, client: Client)
     wait_until(lambda: "etcdnaming-keys" not in names())
 
 
-def test_each_key_requests_a_watch_id_of_its_own(etcd: Etcd) -> None:
-    """etcd 3.5.1 silences a watch when it refuses another one with the same id, or with none."""
+def test_key_watch_requests_a_watch_id_of_its_own_for_each_key(etcd: Etcd) -> None:
+    """etcd 3.5.1 stops a watch when it refuses another one with the same ID, or with none."""
     with Relay(etcd.endpoint) as relay, Client([relay.endpoint]) as client:
         with watching(client, E1, E2) as (watch, told):
             watch.follow(b"svc/e3")
@@ -140,8 +140,10 @@ def test_each_key_requests_a_watch_id_of_its_own(etcd: Etcd) -> None:
         assert min(relay.watch_ids) > 0
 
 
-def test_keys_are_followed_again_after_none_was(etcd: Etcd, client: Client) -> None:
-    """The stream ends with its last key; the next key has a new one."""
+def test_key_watch_follows_keys_again_after_its_last_key_was_removed(
+    etcd: Etcd, client: Client
+) -> None:
+    """The stream ends with the last key, and the next key starts a new one."""
     with watching(client, E1) as (watch, told):
         for _ in range(3):
             watch.unfollow(E1)
@@ -155,8 +157,8 @@ def test_keys_are_followed_again_after_none_was(etcd: Etcd, client: Client) -> N
             wait_until(lambda: (E1, 0) in told)
 
 
-def test_closing_the_client_ends_the_stream_of_its_keys(etcd: Etcd) -> None:
-    """Although the user of the keys has not closed them yet."""
+def test_key_watch_stream_ends_when_the_client_is_closed(etcd: Etcd) -> None:
+    """Closing the client is enough, although the watch itself is not closed yet."""
     with (
         Relay(etcd.endpoint) as relay,
         Client([relay.endpoint]) as client,
@@ -170,5 +172,5 @@ def test_closing_the_client_ends_the_stream_of_its_keys(etcd: Etcd) -> None:
 
 
 def names() -> list[str]:
-    """Return the names of the threads there are."""
+    """Return the names of all running threads."""
     return [thread.name for thread in threading.enumerate()]

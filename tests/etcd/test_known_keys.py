@@ -1,4 +1,4 @@
-"""Whether etcd is still the one we know, however long it takes to say so."""
+"""KnownKeys: verify that etcd still has the known keys, also when reading them takes long."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from harness.slow import SlowClient
 from etcdnaming.etcd import known_keys
 
 
-def test_a_large_range_may_take_longer_than_other_calls(etcd: Etcd) -> None:
-    """A watch that could never prove what it knows would leave every stream again, for ever."""
+def test_large_range_is_read_when_it_takes_longer_than_the_command_timeout(etcd: Etcd) -> None:
+    """A watch that can't finish this check would leave every stream again and again."""
     etcd.put_all({b"svc/%05d" % n: b"x" for n in range(40_000)})
     client = SlowClient([etcd.endpoint], dial_timeout=2, command_timeout=2)
     with client:

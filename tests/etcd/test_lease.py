@@ -1,4 +1,4 @@
-"""Leases kept alive: how often etcd is asked, and what is said of them when it does not answer."""
+"""LeaseKeeper: how often it renews leases, and what it reports when etcd does not answer."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ THREADS = {"etcdnaming-leases", "etcdnaming-keepalive"}
 
 
 class Told(list[LeaseState]):
-    """What was said of a lease."""
+    """The reported states of a lease."""
 
     why = ""
 
     def __call__(self, state: LeaseState, why: str) -> None:
-        """Take it down."""
+        """Record a state and its reason."""
         self.append(state)
         self.why = why
 
 
 @contextmanager
 def kept(client: Client, ttl: int) -> Iterator[tuple[Lease, Told]]:
-    """Yield a lease of *client* that is kept alive, and what is told of it."""
+    """Yield a lease that is kept alive, and the states that are reported for it."""
     lease, told = client.lease_grant(ttl), Told()
     with closing(LeaseKeeper(client)) as keeper:
         keeper.keep(lease, told)
@@ -43,28 +43,28 @@ def kept(client: Client, ttl: int) -> Iterator[tuple[Lease, Told]]:
 
 
 def asked(etcd: Etcd) -> float:
-    """Return how often *etcd* was asked to keep a lease alive."""
+    """Return how many keep-alive requests *etcd* has received."""
     return metric(etcd, "grpc_server_msg_received_total", "LeaseKeepAlive")
 
 
 def streams(etcd: Etcd) -> float:
-    """Return how many streams for that *etcd* has seen."""
+    """Return how many keep-alive streams *etcd* has seen."""
     return metric(etcd, "grpc_server_started_total", "LeaseKeepAlive")
 
 
 def threads() -> set[str]:
-    """Return the names of the threads that keep leases alive."""
+    """Return the names of the running threads that keep leases alive."""
     return {thread.name for thread in threading.enumerate()} & THREADS
 
 
 def remaining(etcd: Etcd, lease: Lease) -> int:
-    """Return the seconds *lease* has left."""
+    """Return the remaining seconds of *lease*."""
     ttl: int = etcd.ctl_json("lease", "timetolive", f"{lease.id:x}")["ttl"]
     return ttl
 
 
-def test_a_lease_is_asked_for_three_times_in_a_ttl(etcd: Etcd, client: Client) -> None:
-    """And is never close to its end."""
+def test_lease_is_renewed_three_times_per_ttl(etcd: Etcd, client: Client) -> None:
+    """The lease never gets close to its expiry."""
     before = asked(etcd)
     with kept(client, 6) as (lease, told):
         wait_until(lambda: asked(etcd) > before)
@@ -77,8 +77,8 @@ def test_a_lease_is_asked_for_three_times_in_a_ttl(etcd: Etcd, client: Client) -
 
 
 @pytest.mark.long
-def test_a_minute_has_as_many_questions_as_it_should(etcd: Etcd, client: Client) -> None:
-    """At most a tenth more; some less if the machine is busy."""
+def test_lease_is_renewed_at_the_expected_rate_for_a_minute(etcd: Etcd, client: Client) -> None:
+    """There are at most 10% more requests than expected, and fewer only on a busy machine."""
     with kept(client, 3):
         time.sleep(1)
         before = asked(etcd)
@@ -86,14 +86,16 @@ def test_a_minute_has_as_many_questions_as_it_should(etcd: Etcd, client: Client)
         assert 48 <= asked(etcd) - before <= 66
 
 
-def test_nobody_is_asked_twice_at_a_time(own_etcd: Callable[..., Etcd]) -> None:
-    """A question that waits is not asked again on the same stream, and once on the next."""
+def test_lease_renewal_is_not_repeated_while_an_answer_is_pending(
+    own_etcd: Callable[..., Etcd],
+) -> None:
+    """A pending request is repeated only on a new stream, and only once there."""
     etcd = own_etcd()
     with Client([etcd.endpoint]) as client, kept(client, 10) as (_, told):
         wait_until(lambda: asked(etcd))
         before, streams_before = asked(etcd), streams(etcd)
         etcd.freeze()
-        time.sleep(7)  # two thirds of a TTL, after which it would be asked again
+        time.sleep(7)  # two thirds of a TTL, after which the next renewal is due
         etcd.thaw()
         time.sleep(0.5)
         new_streams = streams(etcd) - streams_before
@@ -101,10 +103,10 @@ def test_nobody_is_asked_twice_at_a_time(own_etcd: Callable[..., Etcd]) -> None:
         assert told == []
 
 
-def test_a_lease_is_lost_without_an_answer_for_a_ttl_and_found_again(
+def test_lease_is_reported_silent_after_a_ttl_without_answers_and_then_alive(
     own_etcd: Callable[..., Etcd],
 ) -> None:
-    """Etcd that was stopped still has it: it is told when that is known."""
+    """After its restart etcd still has the lease, which is reported alive again."""
     etcd = own_etcd()
     with Client([etcd.endpoint]) as client, kept(client, 3) as (lease, told):
         wait_until(lambda: asked(etcd))
@@ -123,14 +125,14 @@ def test_a_lease_is_lost_without_an_answer_for_a_ttl_and_found_again(
         assert told == [SILENT, ALIVE]
 
 
-def test_an_etcd_that_is_away_for_less_is_not_worth_a_word(
+def test_short_outage_of_etcd_is_not_reported(
     own_etcd: Callable[..., Etcd],
 ) -> None:
-    """A restart, for one."""
+    """A restart that takes less than the TTL changes no state."""
     etcd = own_etcd()
     with Client([etcd.endpoint]) as client, kept(client, 30) as (_, told):
         for _ in range(3):
-            wait_until(lambda: asked(etcd))  # it counts from its start
+            wait_until(lambda: asked(etcd))  # the counter begins at zero after each start
             etcd.stop()
             etcd.start()
         assert told == []
@@ -138,10 +140,10 @@ def test_an_etcd_that_is_away_for_less_is_not_worth_a_word(
 
 @pytest.mark.server
 @pytest.mark.parametrize("through_a_proxy", [False, True])
-def test_a_lease_that_was_revoked_is_gone(
+def test_revoked_lease_is_reported_gone(
     etcd: Etcd, grpc_proxy: Callable[..., Proxy], through_a_proxy: bool
 ) -> None:
-    """Etcd says that it has 0 seconds left, its proxy -1."""
+    """etcd reports a TTL of 0 for such a lease, its proxy -1."""
     endpoint = grpc_proxy(etcd).endpoint if through_a_proxy else etcd.endpoint
     before = asked(etcd)
     with Client([endpoint]) as client, kept(client, 2) as (lease, told):
@@ -151,8 +153,10 @@ def test_a_lease_that_was_revoked_is_gone(
         assert told == [GONE]
 
 
-def test_a_lease_that_ended_in_a_frozen_etcd_is_gone(own_etcd: Callable[..., Etcd]) -> None:
-    """First it is silent: its state is unknown."""
+def test_lease_is_reported_gone_when_it_expired_in_a_frozen_etcd(
+    own_etcd: Callable[..., Etcd],
+) -> None:
+    """It is reported silent first, because its state is unknown until etcd answers again."""
     etcd = own_etcd()
     with Client([etcd.endpoint]) as client, kept(client, 2) as (_, told):
         wait_until(lambda: asked(etcd))
@@ -164,8 +168,8 @@ def test_a_lease_that_ended_in_a_frozen_etcd_is_gone(own_etcd: Callable[..., Etc
 
 
 @pytest.mark.long
-def test_another_member_is_asked_when_one_freezes(cluster: Cluster) -> None:
-    """In time: the lease does not even look lost."""
+def test_lease_keepalive_moves_to_another_member_when_one_freezes(cluster: Cluster) -> None:
+    """The change is quick enough for the lease never to be reported silent."""
     first = cluster.followers()[0]
     others = [each for each in cluster.members if each is not first]
     endpoints = [first.endpoint, *(each.endpoint for each in others)]
@@ -177,8 +181,8 @@ def test_another_member_is_asked_when_one_freezes(cluster: Cluster) -> None:
         assert sum(asked(each) for each in others)
 
 
-def test_a_member_without_a_leader_is_left(cluster: Cluster) -> None:
-    """It would keep the stream, and never answer."""
+def test_lease_keepalive_leaves_a_member_without_a_leader(cluster: Cluster) -> None:
+    """Such a member keeps the stream open, but never answers."""
     first, second, third = cluster.members
     endpoints = [each.endpoint for each in cluster.members]
     with Client(endpoints) as client, kept(client, 3) as (lease, told):
@@ -190,13 +194,13 @@ def test_a_member_without_a_leader_is_left(cluster: Cluster) -> None:
         time.sleep(lease.ttl)
         cluster.start()
         wait_until(lambda: len(told) > 1)
-        assert told[1] in {ALIVE, GONE}  # a new leader gives every lease its TTL again
+        assert told[1] in {ALIVE, GONE}  # a new leader renews every lease once
     assert first.running
 
 
 @pytest.mark.long
-def test_a_thousand_leases_share_a_stream(own_etcd: Callable[..., Etcd]) -> None:
-    """And cost next to nothing."""
+def test_thousand_leases_share_one_stream(own_etcd: Callable[..., Etcd]) -> None:
+    """They need little CPU time."""
     etcd = own_etcd()
     with Client([etcd.endpoint]) as client, closing(LeaseKeeper(client)) as keeper:
         told = Told()
@@ -214,8 +218,8 @@ def test_a_thousand_leases_share_a_stream(own_etcd: Callable[..., Etcd]) -> None
 
 
 @pytest.mark.server
-def test_a_lease_that_is_forgotten_ends(etcd: Etcd, client: Client) -> None:
-    """With its TTL, and without a word."""
+def test_forgotten_lease_expires(etcd: Etcd, client: Client) -> None:
+    """It expires after its TTL, and no state is reported."""
     told = Told()
     with closing(LeaseKeeper(client)) as keeper:
         lease, other = client.lease_grant(2), client.lease_grant(2)
@@ -226,8 +230,10 @@ def test_a_lease_that_is_forgotten_ends(etcd: Etcd, client: Client) -> None:
         assert told == []
 
 
-def test_it_ends_at_once_also_when_etcd_does_not_answer(own_etcd: Callable[..., Etcd]) -> None:
-    """With all its threads."""
+def test_lease_keeper_closes_immediately_when_etcd_does_not_answer(
+    own_etcd: Callable[..., Etcd],
+) -> None:
+    """All its threads end, too."""
     etcd = own_etcd()
     with Client([etcd.endpoint]) as client:
         with kept(client, 10):
@@ -239,8 +245,8 @@ def test_it_ends_at_once_also_when_etcd_does_not_answer(own_etcd: Callable[..., 
 
 
 @pytest.mark.long
-def test_a_token_that_expires_does_not_end_a_lease(auth_etcd: Callable[..., Etcd]) -> None:
-    """Nor does a restart, which makes all tokens void."""
+def test_lease_stays_alive_when_its_token_expires(auth_etcd: Callable[..., Etcd]) -> None:
+    """A restart of etcd, which makes all tokens invalid, does not end the lease either."""
     etcd = auth_etcd("--auth-token-ttl=1")
     name, _, password = WRITER.partition(":")
     with (
@@ -255,8 +261,8 @@ def test_a_token_that_expires_does_not_end_a_lease(auth_etcd: Callable[..., Etcd
         assert client.lease_time_to_live(lease.id) > 0
 
 
-def test_a_grant_that_is_repeated_is_one_lease(etcd: Etcd, client: Client) -> None:
-    """With a chosen ID the grant can be repeated when no answer came."""
+def test_repeated_grant_with_the_same_id_returns_the_same_lease(etcd: Etcd, client: Client) -> None:
+    """With an ID of its own, a grant can be repeated when no answer came."""
     for _ in range(2):
         assert client.lease_grant(60, lease=4711).id == 4711
     assert etcd.leases() == [4711]
@@ -277,15 +283,17 @@ def test_a_grant_that_is_repeated_is_one_lease(etcd: Etcd, client: Client) -> No
 def test_lease_is_kept_alive_after_an_unforeseen_error(
     etcd: Etcd, client: Client, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
 ) -> None:
-    """Of the thread that asks, or of the one that listens."""
+    """The error may occur in the thread that sends requests or in the one that receives answers."""
     with failing(monkeypatch, owner, name), kept(client, 3) as (lease, _):
         before = asked(etcd)
         wait_until(lambda: asked(etcd) > before + 3, timeout=30)
         assert remaining(etcd, lease) >= 1
 
 
-def test_listener_error_of_one_lease_leaves_the_others_alive(etcd: Etcd, client: Client) -> None:
-    """Also while it is raised again and again."""
+def test_listener_error_of_one_lease_does_not_affect_other_leases(
+    etcd: Etcd, client: Client
+) -> None:
+    """The other leases stay alive even if the listener fails again and again."""
     raised: list[str] = []
 
     def fail(state: LeaseState, why: str) -> None:

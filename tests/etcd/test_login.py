@@ -25,18 +25,18 @@ ADD = [Update.add("svc/e1", Endpoint("1.2.3.4"))]
 
 
 def client_of(etcd: Etcd, user: str) -> Client:
-    """Return a client of *user*, ``name:password``."""
+    """Return a client of *user*, which is ``name:password``."""
     name, _, password = user.partition(":")
     return Client([etcd.endpoint], user=name, password=password)
 
 
 def listed(client: Client) -> list[str]:
-    """Return the keys there are."""
+    """Return the keys of the endpoints of svc."""
     return list(EndpointManager(client, "svc").list().by_key())
 
 
-def test_a_role_limited_to_the_prefix_is_enough(auth_etcd: Callable[..., Etcd]) -> None:
-    """No call reads or writes outside the target."""
+def test_role_for_the_prefix_is_sufficient(auth_etcd: Callable[..., Etcd]) -> None:
+    """No call reads or writes keys outside the target."""
     etcd = auth_etcd()
     with client_of(etcd, WRITER) as client:
         manager = EndpointManager(client, "svc/a")
@@ -55,10 +55,10 @@ def test_a_role_limited_to_the_prefix_is_enough(auth_etcd: Callable[..., Etcd]) 
 
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("exists", [False, True])
-def test_a_role_that_may_only_read_is_refused_by_every_write(
+def test_read_only_role_is_refused_every_write(
     auth_etcd: Callable[..., Etcd], count: int, exists: bool
 ) -> None:
-    """etcd before the fix of GHSA-rfx7-8w68-q57q lets nested transactions through."""
+    """etcd before the fix of GHSA-rfx7-8w68-q57q does not check nested transactions."""
     etcd = auth_etcd()
     names = [f"svc/{n}" for n in range(count)]
     for name in names if exists else []:
@@ -80,15 +80,15 @@ def test_a_role_that_may_only_read_is_refused_by_every_write(
     assert etcd.get("svc/") == before
 
 
-def test_what_lies_outside_the_role_is_refused(auth_etcd: Callable[..., Etcd]) -> None:
-    """Reading too."""
+def test_read_outside_the_role_is_refused(auth_etcd: Callable[..., Etcd]) -> None:
+    """A role for one prefix does not allow reading another one."""
     etcd = auth_etcd()
     with client_of(etcd, WRITER) as client, pytest.raises(PermissionDeniedError):
         EndpointManager(client, "other").list()
 
 
-def test_a_wrong_password_fails_at_once(auth_etcd: Callable[..., Etcd]) -> None:
-    """It is not tried again, and not shown."""
+def test_wrong_password_fails_immediately(auth_etcd: Callable[..., Etcd]) -> None:
+    """The login is not repeated, and the error does not contain the password."""
     etcd = auth_etcd()
     start = time.monotonic()
     with (
@@ -106,10 +106,10 @@ def test_a_wrong_password_fails_at_once(auth_etcd: Callable[..., Etcd]) -> None:
     assert "wr0ng" not in str(refused.value)
 
 
-def test_no_user_where_one_is_wanted_names_the_option(
+def test_missing_user_error_names_the_option(
     auth_etcd: Callable[..., Etcd],
 ) -> None:
-    """etcd says *user name is empty*."""
+    """etcd's own message is *user name is empty*."""
     etcd = auth_etcd()
     with (
         Client([etcd.endpoint]) as client,
@@ -118,27 +118,27 @@ def test_no_user_where_one_is_wanted_names_the_option(
         listed(client)
 
 
-def test_a_user_where_none_is_wanted_is_no_trouble(etcd: Etcd) -> None:
-    """As for etcdctl: authentication may be switched on later."""
+def test_credentials_are_ignored_when_authentication_is_disabled(etcd: Etcd) -> None:
+    """As with etcdctl, authentication may be enabled later."""
     with client_of(etcd, ROOT) as client:
         assert listed(client) == []
 
 
-def test_a_token_that_has_expired_is_renewed(auth_etcd: Callable[..., Etcd]) -> None:
-    """After idle minutes, or here seconds."""
+def test_expired_token_is_renewed(auth_etcd: Callable[..., Etcd]) -> None:
+    """A token expires after some idle minutes, here after a second."""
     etcd = auth_etcd("--auth-token-ttl=1")
     with client_of(etcd, WRITER) as client:
         transaction.update(client, ADD)
-        time.sleep(2.5)  # etcd forgets a token that was not used for a second
+        time.sleep(2.5)  # etcd drops a token that was not used for a second
         transaction.update(client, ADD)
         time.sleep(2.5)
         assert listed(client) == ["svc/e1"]
 
 
-def test_a_token_is_renewed_after_a_restart_and_a_change_of_users(
+def test_token_is_renewed_after_a_restart_and_after_a_change_of_users(
     auth_etcd: Callable[..., Etcd],
 ) -> None:
-    """Simple tokens live in memory; and each change of users makes the old ones too old."""
+    """etcd keeps simple tokens in memory, and every change of users makes them outdated."""
     etcd = auth_etcd()
     with client_of(etcd, WRITER) as client:
         transaction.update(client, ADD)
@@ -150,10 +150,10 @@ def test_a_token_is_renewed_after_a_restart_and_a_change_of_users(
         assert listed(client) == ["svc/e1"]
 
 
-def test_authentication_may_be_switched_on_while_we_run(
+def test_client_works_when_authentication_is_enabled_or_disabled_meanwhile(
     auth_etcd: Callable[..., Etcd],
 ) -> None:
-    """And off, and on."""
+    """The same client works after each change."""
     etcd = auth_etcd()
     with client_of(etcd, WRITER) as client:
         for switch in ("disable", "enable", "disable", "enable"):
@@ -161,10 +161,10 @@ def test_authentication_may_be_switched_on_while_we_run(
             transaction.update(client, ADD)
 
 
-def test_the_password_file_is_read_for_every_login(
+def test_password_file_is_read_for_every_login(
     auth_etcd: Callable[..., Etcd], tmp_path: Path
 ) -> None:
-    """A password that was rotated needs no restart."""
+    """A client needs no restart when its password changes."""
     etcd = auth_etcd()
     name, _, password = WRITER.partition(":")
     file = tmp_path / "password"
@@ -180,10 +180,10 @@ def test_the_password_file_is_read_for_every_login(
             transaction.update(client, ADD)
 
 
-def test_a_token_that_was_given_is_sent_as_it_is(
+def test_given_token_is_sent_unchanged(
     auth_etcd: Callable[..., Etcd],
 ) -> None:
-    """And wins over the user; refused, it can't be renewed."""
+    """It takes precedence over user and password, and can't be renewed when etcd refuses it."""
     etcd = auth_etcd()
     settings = {
         "auth_jwt_token": "not-a-token",
@@ -199,25 +199,25 @@ def test_a_token_that_was_given_is_sent_as_it_is(
 
 
 @pytest.mark.parametrize("token", ["hush\nhush", "hush\x7f", "hush \xe4"])
-def test_token_that_cant_be_sent_is_refused_before_anything_is_dialled(token: str) -> None:
-    """Without showing it."""
+def test_token_that_cant_be_sent_is_refused_before_any_connection_attempt(token: str) -> None:
+    """The error does not contain the token."""
     with pytest.raises(InvalidSettingError, match=r"auth_jwt_token: a character .* ASCII") as exc:
         Client(auth_jwt_token=token)
     assert "hush" not in str(exc.value)
 
 
-def test_user_or_password_that_is_not_utf8_is_refused_before_anything_is_dialled() -> None:
-    """Without showing it. A command line in another encoding has such text."""
+def test_user_or_password_that_is_not_utf8_is_refused_before_any_connection_attempt() -> None:
+    """A command line in another encoding has such text; the error does not contain it."""
     with pytest.raises(InvalidSettingError, match="user: not UTF-8"):
         Client(user="m\udcfcller", password="x")
     with pytest.raises(InvalidSettingError, match="password: not UTF-8"):
         Client(user="root", password="hush\udcff")
 
 
-def test_a_user_without_a_password_is_refused_before_anything_is_dialled(
+def test_user_without_a_password_is_refused_before_any_connection_attempt(
     tmp_path: Path,
 ) -> None:
-    """The library prompts for nothing."""
+    """The library never prompts for a password."""
     with pytest.raises(InvalidSettingError, match="needs a password"):
         Client(user="root")
     with pytest.raises(InvalidSettingError, match="No such file"):

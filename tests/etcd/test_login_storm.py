@@ -1,4 +1,4 @@
-"""Logins that a busy etcd is slow to answer: how many are begun, and what becomes of them."""
+"""Logins on a slow etcd: how many are started, and what happens to their callers."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ USER, _, PASSWORD = WRITER.partition(":")
 
 
 def client_of(*endpoints: str, dial: float = 1.0, command: float = 0.5) -> Client:
-    """Return a client of `WRITER` that does not wait for long."""
+    """Return a client of `WRITER` with short timeouts."""
     return Client(
         endpoints, user=USER, password=PASSWORD, dial_timeout=dial, command_timeout=command
     )
 
 
 def listed(client: Client) -> list[str]:
-    """Return the keys of a target that has none."""
+    """Return the keys of a target that has no endpoints."""
     return [each.key for each in EndpointManager(client, "svc").list().endpoints]
 
 
@@ -46,7 +46,7 @@ def lists(client: Client) -> bool:
 
 
 def in_threads(number: int, work: Callable[[], object]) -> list[EtcdError]:
-    """Do *work* in so many threads at the same time, and return the errors."""
+    """Run *work* in *number* threads at the same time, and return the errors."""
     errors: list[EtcdError] = []
 
     def run() -> None:
@@ -65,7 +65,7 @@ def in_threads(number: int, work: Callable[[], object]) -> list[EtcdError]:
 
 @contextmanager
 def connected(etcd: Etcd, number: int) -> Iterator[list[Client]]:
-    """Yield so many clients of *etcd* that have a connection, and no token yet."""
+    """Yield *number* clients of *etcd* that are connected, but have no token yet."""
     with ExitStack() as stack:
         clients = [stack.enter_context(client_of(etcd.endpoint)) for _ in range(number)]
         for client in clients:
@@ -74,10 +74,10 @@ def connected(etcd: Etcd, number: int) -> Iterator[list[Client]]:
 
 
 @pytest.mark.server
-def test_login_is_begun_once_when_etcd_answers_after_its_callers_have_failed(
+def test_login_is_started_once_when_etcd_answers_after_its_callers_failed(
     auth_etcd: Callable[..., Etcd],
 ) -> None:
-    """Several threads of several clients call again and again; the late answer is for all calls."""
+    """Threads of several clients call repeatedly; one late answer serves all calls of a client."""
     etcd = auth_etcd()
     with connected(etcd, 5) as clients:
         before = begun(etcd)
@@ -96,8 +96,10 @@ def test_login_is_begun_once_when_etcd_answers_after_its_callers_have_failed(
 
 
 @pytest.mark.long
-def test_login_outlives_pings_that_are_not_answered(auth_etcd: Callable[..., Etcd]) -> None:
-    """An etcd that hashes passwords has no time for them: by default they end a connection."""
+def test_login_continues_when_keepalive_pings_are_not_answered(
+    auth_etcd: Callable[..., Etcd],
+) -> None:
+    """An etcd that hashes passwords answers no pings, which by default close the connection."""
     etcd = auth_etcd()
     with connected(etcd, 1) as [client]:
         before = begun(etcd)
@@ -111,10 +113,10 @@ def test_login_outlives_pings_that_are_not_answered(auth_etcd: Callable[..., Etc
 
 
 @pytest.mark.server
-def test_login_is_begun_on_a_second_member_when_the_first_is_slow(
+def test_login_is_started_on_a_second_member_when_the_first_is_slow(
     auth_etcd: Callable[..., Etcd],
 ) -> None:
-    """Beside the first, which is not given up: its answer would have counted, too."""
+    """The first login is not cancelled, because its answer would count, too."""
     etcd = auth_etcd()
     before = begun(etcd)
     with (
@@ -143,8 +145,8 @@ def test_login_waits_for_the_first_member_when_there_is_no_other(
         assert begun(etcd) - before == 1
 
 
-def test_login_backs_off_when_etcd_has_no_time_for_it() -> None:
-    """Each pause may be twice as long as the one before."""
+def test_login_backs_off_when_etcd_is_too_busy() -> None:
+    """Each pause may be twice as long as the previous one."""
     with LoginServer(busy) as server, client_of(server.endpoint, command=2) as client:
         server.released.set()
         start = time.monotonic()
@@ -154,12 +156,12 @@ def test_login_backs_off_when_etcd_has_no_time_for_it() -> None:
         assert 2 <= server.begun <= 12
 
 
-def test_call_fails_with_the_last_reason_when_no_login_may_begin_before_its_deadline() -> None:
-    """It begins none that would be given up."""
+def test_call_fails_with_the_last_error_when_no_login_can_start_before_its_deadline() -> None:
+    """No login is started that would exceed the deadline of the call."""
     with LoginServer(busy) as server, client_of(server.endpoint, dial=0.5) as client:
         server.released.set()
         begun_before = -1
-        while server.begun != begun_before:  # until the pause is longer than a call may take
+        while server.begun != begun_before:  # until the pause is longer than the timeout of a call
             begun_before = server.begun
             with pytest.raises(RefusedError, match="too many requests"):
                 listed(client)
@@ -167,10 +169,10 @@ def test_call_fails_with_the_last_reason_when_no_login_may_begin_before_its_dead
 
 
 @pytest.mark.server
-def test_refused_password_fails_at_once_and_is_not_sent_with_every_call(
+def test_refused_password_fails_immediately_and_is_not_sent_with_every_call(
     auth_etcd: Callable[..., Etcd], tmp_path: Path
 ) -> None:
-    """Another password in the file is."""
+    """A new password in the file is sent."""
     etcd = auth_etcd()
     file = tmp_path / "password"
     file.write_text("wrong")
@@ -185,7 +187,7 @@ def test_refused_password_fails_at_once_and_is_not_sent_with_every_call(
 
 
 def test_close_ends_calls_that_wait_for_a_login() -> None:
-    """At once, however long the login takes."""
+    """The calls end immediately, however long the login takes."""
     with LoginServer(token("late")) as server:
         client = client_of(server.endpoint, command=60)
         closing = threading.Timer(0.2, client.close)
@@ -195,8 +197,8 @@ def test_close_ends_calls_that_wait_for_a_login() -> None:
         closing.join()
 
 
-def test_token_that_cant_be_sent_is_an_error_of_the_login() -> None:
-    """Not one of every call after it, which would be "connection lost: Invalid metadata"."""
+def test_login_fails_when_its_token_cant_be_sent() -> None:
+    """Otherwise every later call would fail with "connection lost: Invalid metadata"."""
     with LoginServer(token("two\nlines")) as server, client_of(server.endpoint) as client:
         server.released.set()
         with pytest.raises(RefusedError, match="a token that can't be sent"):
@@ -205,7 +207,7 @@ def test_token_that_cant_be_sent_is_an_error_of_the_login() -> None:
 
 
 class Throttle:
-    """Gives *etcd* a *share* of a core, by stopping it most of the time."""
+    """Limit *etcd* to a *share* of a core, by stopping it most of the time."""
 
     def __init__(self, etcd: Etcd, share: float) -> None:
         self._pid, self._share = etcd.pid, share
@@ -231,7 +233,7 @@ class Throttle:
 def test_eighty_clients_recover_when_etcd_has_a_fifth_of_a_core(
     auth_etcd: Callable[..., Etcd],
 ) -> None:
-    """etcd has lost their tokens, and hashes passwords at its usual price: 70 ms of a core each."""
+    """etcd has lost their tokens, and hashing a password takes 70 ms of a core, as by default."""
     etcd = auth_etcd("--bcrypt-cost=10")
     with ExitStack() as stack:
         clients = [

@@ -1,4 +1,4 @@
-"""Members that are away, frozen or dead: calls go on elsewhere, writes say what became of them."""
+"""Members that are down or frozen: calls use another one, and write errors state the outcome."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DIAL, COMMAND = 2.0, 5.0
 
 
 def listed(client: Client) -> list[str]:
-    """Return the keys there are."""
+    """Return the keys of the endpoints of svc."""
     return list(EndpointManager(client, "svc").list().by_key())
 
 
@@ -36,8 +36,8 @@ def took(call: Callable[[], object]) -> float:
     return time.monotonic() - start
 
 
-def test_no_etcd_is_told_within_the_dial_timeout_naming_what_was_tried() -> None:
-    """Each endpoint with its reason."""
+def test_client_fails_within_the_dial_timeout_when_no_endpoint_is_reached() -> None:
+    """The error names each endpoint with the reason."""
     with Client([NOWHERE, "no-such-host.invalid:2379"], dial_timeout=0.5) as client:
         start = time.monotonic()
         with pytest.raises(ConnectionFailedError) as refused:
@@ -49,25 +49,25 @@ def test_no_etcd_is_told_within_the_dial_timeout_naming_what_was_tried() -> None
     )
 
 
-def test_an_endpoint_that_refuses_costs_nothing(etcd: Etcd) -> None:
-    """The next one is tried at once: ten that took a second each would show."""
+def test_client_skips_an_endpoint_that_refuses_without_delay(etcd: Etcd) -> None:
+    """Ten such endpoints with a second each would exceed the limit of this test."""
     refusing = [f"127.0.0.{n}:1" for n in range(1, 11)]
     with Client([*refusing, etcd.endpoint], dial_timeout=60) as client:
         assert took(lambda: listed(client)) < AT_ONCE
 
 
-def test_an_endpoint_that_is_silent_costs_a_second(etcd: Etcd) -> None:
-    """It accepts, and never says a word: a frozen process looks like this."""
+def test_client_skips_a_silent_endpoint_after_a_second(etcd: Etcd) -> None:
+    """It accepts connections and never answers, like a frozen process."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         name = f"127.0.0.1:{silent.getsockname()[1]}"
         with Client([name, etcd.endpoint], dial_timeout=60) as client:
             assert 0.9 < took(lambda: listed(client)) < 1 + AT_ONCE
 
 
-def test_an_etcd_that_starts_within_the_dial_timeout_is_found(
+def test_client_waits_for_an_etcd_that_starts_within_the_dial_timeout(
     own_etcd: Callable[..., Etcd],
 ) -> None:
-    """A restart is no reason to fail."""
+    """A restart of etcd causes no error."""
     etcd = own_etcd()
     etcd.stop()
     starting = threading.Timer(0.3, etcd.start)
@@ -78,13 +78,13 @@ def test_an_etcd_that_starts_within_the_dial_timeout_is_found(
 
 
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_new_client_gets_by_without_one_member_of_three(
+def test_new_client_works_when_one_of_three_members_is_down(
     cluster: Cluster, sign: signal.Signals
 ) -> None:
-    """Killed or frozen, and the first on the list."""
+    """The member is killed or frozen, and is the first on the list."""
     member = cluster.members[0]
     member.kill() if sign is signal.SIGKILL else member.freeze()
-    cluster.leader()  # while the others still believe in a dead one, writes have no fate
+    cluster.leader()  # writes have an unknown outcome while the others still follow a dead leader
     endpoints = [each.endpoint for each in cluster.members]
 
     def add_and_list() -> None:
@@ -97,10 +97,10 @@ def test_a_new_client_gets_by_without_one_member_of_three(
 
 @pytest.mark.parametrize("leads", [True, False])
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_client_at_work_reads_on_when_its_member_goes(
+def test_connected_client_reads_on_when_its_member_is_down(
     cluster: Cluster, sign: signal.Signals, leads: bool
 ) -> None:
-    """A frozen member keeps its connection, and answers nothing."""
+    """A frozen member keeps the connection open, but never answers."""
     member = cluster.leader() if leads else cluster.followers()[0]
     others = [each for each in cluster.members if each is not member]
     with Client([member.endpoint, *(each.endpoint for each in others)]) as client:
@@ -111,10 +111,10 @@ def test_a_client_at_work_reads_on_when_its_member_goes(
         transaction.update(client, ADD)
 
 
-def test_a_write_that_a_frozen_member_took_may_have_been_applied(
+def test_write_has_an_unknown_outcome_when_its_member_is_frozen(
     own_etcd: Callable[..., Etcd],
 ) -> None:
-    """When the member wakes up it applies what it has, or not; it is not sent again."""
+    """The member may apply the write when it continues, so the write is not repeated."""
     etcd = own_etcd()
     with Client([etcd.endpoint], command_timeout=1) as client:
         transaction.update(client, ADD)
@@ -127,17 +127,17 @@ def test_a_write_that_a_frozen_member_took_may_have_been_applied(
     assert etcd.entry("svc/e1").version in {1, 2}
 
 
-def test_a_write_on_a_connection_that_breaks_may_have_been_applied(
+def test_write_has_an_unknown_outcome_when_its_connection_breaks(
     own_etcd: Callable[..., Etcd],
 ) -> None:
-    """The member took it, and died."""
+    """The member received the request and was killed."""
     etcd = own_etcd()
     with Client([etcd.endpoint]) as client:
         transaction.update(client, ADD)
         etcd.freeze()
 
         def kill_when_asked() -> None:
-            wait_until(lambda: unread(etcd.port) > 100)  # longer than a ping
+            wait_until(lambda: unread(etcd.port) > 100)  # more than a ping
             etcd.kill()
 
         dying = threading.Thread(target=kill_when_asked)
@@ -147,10 +147,10 @@ def test_a_write_on_a_connection_that_breaks_may_have_been_applied(
         dying.join()
 
 
-def test_a_restart_between_two_writes_is_not_noticed(
+def test_restart_between_two_writes_causes_no_error(
     own_etcd: Callable[..., Etcd],
 ) -> None:
-    """Nothing was under way, so nothing is unknown."""
+    """No write was pending during a restart, so every outcome is known."""
     etcd = own_etcd()
     with Client([etcd.endpoint]) as client:
         for _ in range(3):
@@ -160,7 +160,7 @@ def test_a_restart_between_two_writes_is_not_noticed(
     assert etcd.entry("svc/e1").version == 3
 
 
-def test_without_a_majority_a_read_and_a_write_end_in_time(cluster: Cluster) -> None:
+def test_read_and_write_fail_within_their_timeouts_without_a_majority(cluster: Cluster) -> None:
     """The member answers, but has no quorum."""
     first, second, third = cluster.members
     with Client([first.endpoint]) as client:
@@ -176,20 +176,20 @@ def test_without_a_majority_a_read_and_a_write_end_in_time(cluster: Cluster) -> 
 
 
 def test_http_proxy_is_ignored(etcd: Etcd, monkeypatch: pytest.MonkeyPatch) -> None:
-    """etcd is never behind one, and the variable is set in half of all companies."""
+    """etcd is not behind an HTTP proxy, although many machines have these variables set."""
     for name in ("http_proxy", "https_proxy", "grpc_proxy", "HTTP_PROXY"):
         monkeypatch.setenv(name, f"http://{NOWHERE}")
     with Client([etcd.endpoint]) as client:
         assert listed(client) == []
 
 
-def test_a_name_an_ipv6_address_and_a_socket_are_endpoints_too(
+def test_client_connects_to_a_host_name_an_ipv6_address_and_a_socket(
     own_etcd: Callable[..., Etcd],
 ) -> None:
-    """As etcdctl takes them."""
+    """The notations are those of etcdctl."""
     etcd = own_etcd()
     etcd.stop()
-    # Older etcd wants a socket's path to look like host:port.
+    # Older releases of etcd require a socket's path that looks like host:port.
     urls = f"http://127.0.0.1:{etcd.port},http://[::1]:{etcd.port},unix://etcd.sock:0"
     etcd.server_flags = (f"--listen-client-urls={urls}",)
     etcd.start()
@@ -203,14 +203,14 @@ def test_a_name_an_ipv6_address_and_a_socket_are_endpoints_too(
             assert listed(client) == [], endpoint
 
 
-def test_our_own_address_is_the_one_that_reaches_etcd(etcd: Etcd) -> None:
-    """What ``--addr :50051`` is completed with."""
+def test_local_address_is_the_one_that_reaches_etcd(etcd: Etcd) -> None:
+    """It completes ``--addr :50051``."""
     with Client([etcd.endpoint]) as client:
         assert client.local_address() == "127.0.0.1"
 
 
-def test_a_closed_client_says_so(etcd: Etcd) -> None:
-    """And not that etcd is away."""
+def test_closed_client_reports_that_it_is_closed(etcd: Etcd) -> None:
+    """The error does not suggest that etcd is down."""
     client = Client([etcd.endpoint])
     listed(client)
     client.close()
@@ -218,7 +218,7 @@ def test_a_closed_client_says_so(etcd: Etcd) -> None:
         listed(client)
 
 
-def test_closing_does_not_wait_for_a_dial() -> None:
+def test_client_close_does_not_wait_for_a_connection_attempt() -> None:
     """A waiting caller gets the error immediately."""
     client = Client([NOWHERE], dial_timeout=600)
     refused: list[Exception] = []
@@ -239,8 +239,8 @@ def test_closing_does_not_wait_for_a_dial() -> None:
     assert [str(exc) for exc in refused] == ["the client is closed"]
 
 
-def test_many_threads_share_one_connection(own_etcd: Callable[..., Etcd]) -> None:
-    """The member is dialled once."""
+def test_threads_of_a_client_share_one_connection(own_etcd: Callable[..., Etcd]) -> None:
+    """The client connects to the member once."""
     etcd = own_etcd()
     with Client([etcd.endpoint]) as client:
         threads = [threading.Thread(target=listed, args=(client,)) for _ in range(20)]
@@ -252,11 +252,11 @@ def test_many_threads_share_one_connection(own_etcd: Callable[..., Etcd]) -> Non
 
 
 def unread(port: int) -> int:
-    """Return the most bytes that the server at *port* has not read of a connection."""
+    """Return the largest number of unread bytes in a connection of the server at *port*."""
     return max((int(row[4].partition(":")[2], 16) for row in established(port)), default=0)
 
 
 def established(port: int) -> list[list[str]]:
-    """Return the rows of /proc/net/tcp for connections that the server at *port* has."""
+    """Return the rows of /proc/net/tcp for established connections of the server at *port*."""
     rows = [line.split() for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]]
     return [row for row in rows if row[1].endswith(f":{port:04X}") and row[3] == "01"]

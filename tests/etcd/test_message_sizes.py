@@ -1,4 +1,4 @@
-"""An answer too large to receive leaves a write unknown; a request too large to send is refused."""
+"""Too large an answer leaves a write's outcome unknown; too large a request is refused."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ HEADERS = tuple((f"h{number}", "x" * 1_000) for number in range(200))
 
 @pytest.fixture
 def given(etcd: Etcd) -> Iterator[Client]:
-    """A client of a channel as other libraries make it: it takes answers of 4 MiB and no more."""
+    """A client of a plain gRPC channel, which receives at most 4 MiB in a message."""
     with grpc.insecure_channel(etcd.endpoint) as channel, Client(channel=channel) as client:
         yield client
 
 
 @pytest.fixture
 def stored(client: Client) -> dict[str, Endpoint]:
-    """Store endpoints whose values are 6 MB together."""
+    """Store endpoints with 6 MB of values, and return them."""
     endpoints = {f"svc/e{number}": LARGE for number in range(MANY)}
     manager = EndpointManager(client, "svc")
     for key, endpoint in endpoints.items():
@@ -40,38 +40,40 @@ def stored(client: Client) -> dict[str, Endpoint]:
 
 
 def replace_all(client: Client) -> object:
-    """Replace the endpoints, and ask what they replaced."""
+    """Replace the endpoints, and request the previous ones."""
     updates = [Update.add(f"svc/e{number}", SMALL) for number in range(MANY)]
     return EndpointManager(client, "svc").update(updates, previous=True)
 
 
 def delete_each(client: Client) -> object:
-    """Delete the endpoints in one transaction, whose answer always holds what was deleted."""
+    """Delete the endpoints in one transaction, whose answer always contains the previous ones."""
     updates = [Update.delete(f"svc/e{number}") for number in range(MANY)]
     return EndpointManager(client, "svc").update(updates)
 
 
 def delete_all(client: Client) -> object:
-    """Delete the endpoints, and ask what they were."""
+    """Delete the endpoints, and request the previous ones."""
     return EndpointManager(client, "svc").delete_all(previous=True)
 
 
 @pytest.mark.parametrize("write", [replace_all, delete_each, delete_all])
-def test_write_with_an_answer_too_large_to_receive_has_an_unknown_outcome(
+def test_write_has_an_unknown_outcome_when_its_answer_is_too_large(
     etcd: Etcd,
     given: Client,
     stored: dict[str, Endpoint],
     write: Callable[[Client], object],
 ) -> None:
-    """It was applied."""
+    """The client can't receive the answer, but etcd has applied the write."""
     with pytest.raises(OutcomeUnknownError, match=r"larger than max.*may have been applied"):
         write(given)
 
     assert all(len(value) < 1_000 for value in etcd.get("svc/").values())
 
 
-def test_write_with_oversized_answer_headers_has_an_unknown_outcome(etcd: Etcd, run: Run) -> None:
-    """On a channel of ours, too, which takes messages of any size; one line says so."""
+def test_write_has_an_unknown_outcome_when_its_answer_headers_are_too_large(
+    etcd: Etcd, run: Run
+) -> None:
+    """The limit for headers also applies to our own channels, and the error is one line."""
     with HostileProxy(etcd.endpoint) as proxy:
         proxy.headers = dict.fromkeys(("Txn", "LeaseGrant", "DeleteRange"), HEADERS)
         etcd.put("svc/e2", "{}")
@@ -90,8 +92,8 @@ def test_write_with_oversized_answer_headers_has_an_unknown_outcome(etcd: Etcd, 
     assert etcd.get("svc/") == {}
 
 
-def test_read_with_oversized_answer_headers_fails(etcd: Etcd) -> None:
-    """A read changes nothing, so nothing of it is unknown."""
+def test_read_fails_when_its_answer_headers_are_too_large(etcd: Etcd) -> None:
+    """A read changes nothing, so its outcome is never unknown."""
     with HostileProxy(etcd.endpoint) as proxy, Client([proxy.endpoint]) as client:
         proxy.headers["Range"] = HEADERS
         with pytest.raises(MessageTooLargeError, match=r"received .*metadata"):
@@ -99,15 +101,17 @@ def test_read_with_oversized_answer_headers_fails(etcd: Etcd) -> None:
 
 
 @pytest.mark.parametrize("size", [1_600_000, 3_000_000])
-def test_write_larger_than_etcd_takes_is_refused(etcd: Etcd, client: Client, size: int) -> None:
-    """By etcd itself, or by its gRPC server."""
+def test_write_is_refused_when_it_is_too_large_for_etcd(
+    etcd: Etcd, client: Client, size: int
+) -> None:
+    """Either etcd or its gRPC server refuses the request."""
     with pytest.raises(MessageTooLargeError, match=r"too large|larger than max"):
         client.txn(rpc.TxnRequest(success=[requests.put(b"svc/e1", b"x" * size)]))
     assert etcd.get("svc/") == {}
 
 
-def test_write_larger_than_a_channel_sends_is_refused(etcd: Etcd) -> None:
-    """It has not left this process."""
+def test_write_is_refused_when_it_is_too_large_for_the_channel(etcd: Etcd) -> None:
+    """The request is not sent."""
     options = [("grpc.max_send_message_length", 10_000)]
     with (
         grpc.insecure_channel(etcd.endpoint, options) as channel,
@@ -118,8 +122,8 @@ def test_write_larger_than_a_channel_sends_is_refused(etcd: Etcd) -> None:
     assert etcd.get("svc/") == {}
 
 
-def test_write_larger_than_a_proxy_takes_is_refused(etcd: Etcd) -> None:
-    """Its gRPC has the same words for a request as ours has for an answer; the size decides."""
+def test_write_is_refused_when_it_is_too_large_for_a_proxy(etcd: Etcd) -> None:
+    """A proxy's error for a request reads like ours for an answer, so the request size decides."""
     with (
         HostileProxy(etcd.endpoint, max_request=10_000) as proxy,
         Client([proxy.endpoint]) as client,

@@ -1,4 +1,4 @@
-"""PEM files: certificates, keys, and the reason why a file holds neither."""
+"""PEM files: certificates, keys, and the reasons why a file is refused."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ NEITHER = [
 
 
 def named(parameter: object) -> str | None:
-    """Return the ID of a parameter: contents are made anew by each worker, so they can't be it."""
+    """Return a fixed ID, because each worker generates other contents."""
     return "content" if isinstance(parameter, bytes) else None
 
 
@@ -65,7 +65,7 @@ def damaged(pem: bytes) -> bytes:
     ids=named,
 )
 def test_file_without_certificates_is_refused_with_the_reason(content: bytes, reason: str) -> None:
-    """In words that follow its name."""
+    """The reason is written to follow the file's name in an error."""
     with pytest.raises(ValueError) as refused:  # noqa: PT011 - the words are compared
         read_certificates(content)
     assert str(refused.value) == reason.format("certificate")
@@ -89,7 +89,7 @@ def test_file_without_certificates_is_refused_with_the_reason(content: bytes, re
     ids=named,
 )
 def test_file_without_a_usable_key_is_refused_with_the_reason(content: bytes, reason: str) -> None:
-    """In words that follow its name."""
+    """The reason is written to follow the file's name in an error."""
     with pytest.raises(ValueError) as refused:  # noqa: PT011 - the words are compared
         check_key(content)
     assert str(refused.value) == reason.format("private key")
@@ -106,8 +106,8 @@ def test_file_without_a_usable_key_is_refused_with_the_reason(content: bytes, re
     ],
     ids=named,
 )
-def test_certificate_is_found_in_every_form_that_grpc_takes(content: bytes) -> None:
-    """Comments, Windows' line ends, other blocks beside it."""
+def test_certificate_is_found_in_every_format_that_grpc_accepts(content: bytes) -> None:
+    """The file may have comments, Windows line endings and blocks of other types."""
     assert read_certificates(content) == [DER]
 
 
@@ -122,13 +122,13 @@ def test_certificate_is_found_in_every_form_that_grpc_takes(content: bytes) -> N
     ],
     ids=named,
 )
-def test_key_is_found_in_every_form_that_grpc_takes(content: bytes) -> None:
-    """A file may hold the certificate, too."""
+def test_key_is_found_in_every_format_that_grpc_accepts(content: bytes) -> None:
+    """The file may contain a certificate, too."""
     check_key(content)
 
 
 @given(st.binary(max_size=200), st.integers(0, len(DER)))
-def test_any_bytes_are_valid_at_any_time_or_not(data: bytes, cut: int) -> None:
-    """A server may show anything."""
+def test_validity_check_accepts_any_bytes(data: bytes, cut: int) -> None:
+    """A server may send any bytes as its certificate, and the check must not crash."""
     for certificate in (data, DER[:cut] + data, DER[:cut] + data + DER[cut + len(data) :]):
         assert isinstance(wrong_time(certificate), str)

@@ -1,4 +1,4 @@
-"""Denied permissions: the error names user, permission and keys, which etcd does not."""
+"""Denied permissions: the error names the user, the permission and the keys; etcd's does not."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ DENIED = "etcdserver: permission denied"
 
 
 def put(key: bytes) -> rpc.RequestOp:
-    """Return a write of *key*."""
+    """Return an operation that writes *key*."""
     return rpc.RequestOp(request_put=rpc.PutRequest(key=key))
 
 
 def get(key: bytes) -> rpc.RequestOp:
-    """Return a read of *key*."""
+    """Return an operation that reads *key*."""
     return rpc.RequestOp(request_range=rpc.RangeRequest(key=key))
 
 
@@ -53,16 +53,20 @@ def get(key: bytes) -> rpc.RequestOp:
         ),
     ],
 )
-def test_denial_names_permission_and_keys(request_: rpc.RangeRequest, needs: str) -> None:
-    """Of every kind of request."""
+def test_permission_error_names_the_permission_and_the_keys(
+    request_: rpc.RangeRequest, needs: str
+) -> None:
+    """Every kind of request is explained."""
     explained = explain_denial(PermissionDeniedError(DENIED), "user 'u'", request_)
     assert str(explained) == f"{DENIED}: user 'u' needs {needs}"
     assert explained.text == DENIED
 
 
 @pytest.mark.server
-def test_denial_of_etcd_names_user_and_key(auth_etcd: Callable[..., Etcd]) -> None:
-    """For calls and for watches."""
+def test_permission_error_of_etcd_names_the_user_and_the_keys(
+    auth_etcd: Callable[..., Etcd],
+) -> None:
+    """Calls and watches raise the same kind of error."""
     etcd = auth_etcd()
     name, _, password = READER.partition(":")
     with Client([etcd.endpoint], user=name, password=password) as client:

@@ -1,4 +1,4 @@
-"""TLS: which peers are trusted, the errors for others, and files that change."""
+"""TLS: which servers are trusted, the errors for others, and files that change."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from etcdnaming.etcd import Client
 
 
 def listed(client: Client) -> list[str]:
-    """Return the keys there are."""
+    """Return the keys of the endpoints of svc."""
     return list(EndpointManager(client, "svc").list().by_key())
 
 
 @pytest.mark.server
-def test_a_server_of_the_ca_is_trusted(
+def test_server_with_a_certificate_of_the_ca_is_trusted(
     secure_etcd: Callable[..., Etcd], certificates: Certificates
 ) -> None:
-    """With a scheme, and without one: a CA switches TLS on."""
+    """The scheme is optional, because a CA file enables TLS."""
     etcd = secure_etcd()
     for endpoint in (
         etcd.endpoint,
@@ -39,10 +39,10 @@ def test_a_server_of_the_ca_is_trusted(
 
 
 @pytest.mark.server
-def test_both_sides_show_a_certificate(
+def test_client_certificate_is_accepted_with_mutual_tls(
     secure_etcd: Callable[..., Etcd], certificates: Certificates
 ) -> None:
-    """Mutual TLS."""
+    """Server and client authenticate each other."""
     etcd = secure_etcd(mutual=True)
     with Client(
         [etcd.endpoint],
@@ -54,7 +54,7 @@ def test_both_sides_show_a_certificate(
 
 
 def said(endpoint: str, **settings: str) -> str:
-    """Return the error of a client that can't get in."""
+    """Return the error of a client that can't connect."""
     with (
         Client([endpoint], dial_timeout=20, **settings) as client,  # type: ignore[arg-type]
         pytest.raises(TLSError) as refused,
@@ -64,16 +64,16 @@ def said(endpoint: str, **settings: str) -> str:
 
 
 def identity(certificates: Certificates) -> dict[str, str]:
-    """Return the settings of a client that the server lets in."""
+    """Return the settings of a client that the server accepts."""
     pair = certificates.client
     return {"cacert": str(certificates.ca), "cert": str(pair.cert), "key": str(pair.key)}
 
 
 @pytest.mark.server
-def test_what_is_wrong_with_tls_is_told_apart(
+def test_tls_errors_name_the_setting_to_change(
     etcd: Etcd, secure_etcd: Callable[..., Etcd], certificates: Certificates
 ) -> None:
-    """Each has another cure."""
+    """Each cause has an error of its own."""
     secure = secure_etcd(mutual=True)
     ca, other = str(certificates.ca), certificates.other_client
     assert said(secure.endpoint) == "it speaks TLS: use https://, or set cacert"
@@ -96,10 +96,10 @@ def test_what_is_wrong_with_tls_is_told_apart(
 
 
 @pytest.mark.server
-def test_plain_text_to_a_socket_with_tls_names_its_scheme(
+def test_plain_text_to_a_unix_socket_with_tls_is_an_error_that_names_the_scheme(
     secure_etcd: Callable[..., Etcd], certificates: Certificates
 ) -> None:
-    """It has a scheme of its own."""
+    """A Unix socket with TLS has a scheme of its own, unixs."""
     etcd = secure_etcd()
     etcd.stop()
     etcd.server_flags = (
@@ -112,7 +112,7 @@ def test_plain_text_to_a_socket_with_tls_names_its_scheme(
 
 
 def test_connection_that_is_closed_at_once_is_not_a_tls_error(certificates: Certificates) -> None:
-    """A proxy whose etcd is away accepts, and ends the connection: no word about TLS."""
+    """A proxy without its etcd accepts and closes connections, which says nothing about TLS."""
 
     def hang_up(server: socket.socket) -> None:
         while True:
@@ -146,7 +146,7 @@ def test_certificate_outside_its_validity_is_reported_with_the_time(
     days: tuple[int, int],
     reason: str,
 ) -> None:
-    """The server's own, and the client's: the wrong clock is a cause, too."""
+    """The certificate of server or client may be outdated, or the clock may be wrong."""
     etcd = secure_etcd(mutual=True)
     reason = reason.replace("DATE", r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC")
     good = identity(certificates)
@@ -158,7 +158,7 @@ def test_certificate_outside_its_validity_is_reported_with_the_time(
     certificates.issue(certificates.client, "client")
     certificates.issue(certificates.server, "127.0.0.1", days=days)
     etcd.kill()
-    etcd.launch()  # which its own health check would not get into
+    etcd.launch()  # without its own health check, which the certificate would fail
     wait_until(lambda: listens(etcd.endpoint), timeout=30)
     found = said(etcd.endpoint, **good)
     assert re.fullmatch(f"its certificate {reason}", found), found
@@ -168,7 +168,7 @@ def test_certificate_outside_its_validity_is_reported_with_the_time(
 def test_key_of_another_certificate_and_damaged_files_are_reported(
     secure_etcd: Callable[..., Etcd], certificates: Certificates
 ) -> None:
-    """What only a TLS library sees is reported when the connection fails."""
+    """Defects that only the TLS library detects are reported when the connection fails."""
     etcd, good = secure_etcd(mutual=True), identity(certificates)
     other = str(certificates.other_client.key)
     assert said(etcd.endpoint, **{**good, "key": other}) == (
@@ -187,13 +187,13 @@ def test_key_of_another_certificate_and_damaged_files_are_reported(
 
 
 @pytest.mark.server
-def test_system_cas_are_those_of_ssl_cert_file_and_ssl_cert_dir(
+def test_system_cas_are_read_from_ssl_cert_file_and_ssl_cert_dir(
     secure_etcd: Callable[..., Etcd],
     certificates: Certificates,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As for every program in Go; one of the two may lead nowhere."""
+    """As in Go's programs, one of the two variables may name a missing file or directory."""
     endpoint = f"https://{secure_etcd().endpoint}"
     for name in ("empty", "one"):
         (tmp_path / name).mkdir()
@@ -223,10 +223,10 @@ def test_system_cas_are_those_of_ssl_cert_file_and_ssl_cert_dir(
 
 
 @pytest.mark.server
-def test_a_certificate_for_another_name_is_refused(
+def test_certificate_for_another_name_is_refused(
     secure_etcd: Callable[..., Etcd], certificates: Certificates
 ) -> None:
-    """The right CA is not enough."""
+    """A certificate of the right CA must also match the host name."""
     certificates.renew("other.example")
     etcd = secure_etcd()
     assert said(etcd.endpoint, cacert=str(certificates.ca)) == (
@@ -235,10 +235,10 @@ def test_a_certificate_for_another_name_is_refused(
 
 
 @pytest.mark.server
-def test_files_are_read_again_for_every_new_connection(
+def test_tls_files_are_read_again_for_every_new_connection(
     secure_etcd: Callable[..., Etcd], certificates: Certificates
 ) -> None:
-    """A client that runs for months outlives its certificates, and its CA."""
+    """A client that runs for months continues when its certificates and its CA are replaced."""
     etcd = secure_etcd(mutual=True)
     with Client(
         [etcd.endpoint],
@@ -256,10 +256,10 @@ def test_files_are_read_again_for_every_new_connection(
 
 
 @pytest.mark.server
-def test_a_file_that_is_gone_when_it_is_needed_is_named(
+def test_error_names_a_tls_file_that_was_deleted(
     secure_etcd: Callable[..., Etcd], certificates: Certificates
 ) -> None:
-    """Not a stack trace from a thread of gRPC's."""
+    """The call fails with this error, and no thread of gRPC prints a traceback."""
     etcd = secure_etcd()
     with Client([etcd.endpoint], cacert=str(certificates.ca)) as client:
         certificates.ca.unlink()
@@ -268,10 +268,10 @@ def test_a_file_that_is_gone_when_it_is_needed_is_named(
 
 
 @pytest.mark.server
-def test_what_can_never_work_is_refused_before_anything_is_dialled(
+def test_unusable_tls_settings_are_refused_before_any_connection_attempt(
     tmp_path: Path,
 ) -> None:
-    """A missing file, half a pair."""
+    """Examples are a missing file, and a certificate without its key."""
     missing = str(tmp_path / "missing.pem")
     with pytest.raises(InvalidSettingError, match=r"missing.pem: No such file"):
         Client(cacert=missing)

@@ -1,4 +1,4 @@
-"""Large ranges, in pages, at one revision, while others write and compact."""
+"""Snapshots: large ranges are read in pages at one revision, during writes and compactions."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ ALL = rpc.RangeRequest(key=b"svc/", range_end=b"svc0")
 
 @pytest.fixture
 def given(etcd: Etcd) -> Iterator[grpc.Channel]:
-    """A channel as other libraries make it: it takes answers of 4 MiB and no more."""
+    """A plain gRPC channel, which receives at most 4 MiB in a message."""
     with grpc.insecure_channel(etcd.endpoint) as channel:
         yield channel
 
 
-def test_more_than_a_page_is_read_at_one_revision(etcd: Etcd, client: Client) -> None:
-    """Others may add while it is read."""
+def test_snapshot_of_several_pages_has_one_revision(etcd: Etcd, client: Client) -> None:
+    """Keys that are added during the read are not part of the snapshot."""
     etcd.put_all({b"svc/%05d" % n: b"x" * 100 for n in range(5_000)})
     stop = threading.Event()
 
@@ -56,10 +56,10 @@ def test_more_than_a_page_is_read_at_one_revision(etcd: Etcd, client: Client) ->
         assert [kv.key for kv in snapshot.found] == sorted(kv.key for kv in snapshot.found)
 
 
-def test_six_megabytes_are_read_also_by_a_channel_that_takes_four(
+def test_snapshot_of_six_megabytes_is_read_when_the_channel_takes_four(
     etcd: Etcd, client: Client, given: grpc.Channel
 ) -> None:
-    """A page that is refused as too large is halved."""
+    """A page that is refused as too large is requested again with half as many keys."""
     values = {b"svc/%04d" % n: b"x" * 6_000 for n in range(1_000)}
     etcd.put_all(values)
     for reader in (client, Client(channel=given)):
@@ -69,16 +69,18 @@ def test_six_megabytes_are_read_also_by_a_channel_that_takes_four(
 
 @pytest.mark.long
 @pytest.mark.timeout(300)
-def test_a_hundred_thousand_values_of_a_kilobyte_are_read(etcd: Etcd, client: Client) -> None:
-    """100 MB, in order, each once."""
+def test_snapshot_of_a_hundred_thousand_values_of_a_kilobyte_is_complete(
+    etcd: Etcd, client: Client
+) -> None:
+    """It contains 100 MB, in the order of the keys, and each key once."""
     etcd.put_all({b"svc/%06d" % n: b"x" * 1_000 for n in range(100_000)})
     snapshot = read_snapshot(client, ALL, list)
     assert [kv.key for kv in snapshot.found] == [b"svc/%06d" % n for n in range(100_000)]
     etcd.empty()
 
 
-def test_no_page_is_large(etcd: Etcd) -> None:
-    """In keys, where they are small; in bytes, where they are not."""
+def test_snapshot_pages_are_limited_in_keys_and_bytes(etcd: Etcd) -> None:
+    """The number of keys limits pages of small values, the size limits those of large values."""
     etcd.put_all({b"svc/%06d" % n: b"x" * 500 for n in range(12_000)})
     with closing(Pages(etcd)) as client:
         assert len(read_snapshot(client, ALL, list).found) == 12_000
@@ -88,8 +90,8 @@ def test_no_page_is_large(etcd: Etcd) -> None:
     assert len(client.sizes) > 2
 
 
-def test_a_limit_is_kept_across_pages(etcd: Etcd, client: Client) -> None:
-    """The first page is a thousand keys."""
+def test_snapshot_limit_applies_across_pages(etcd: Etcd, client: Client) -> None:
+    """The first page has a thousand keys."""
     etcd.put_all({b"svc/%05d" % n: b"x" for n in range(2_500)})
     for limit, more in (
         (999, True),
@@ -104,16 +106,16 @@ def test_a_limit_is_kept_across_pages(etcd: Etcd, client: Client) -> None:
         assert snapshot.count == 2_500
 
 
-def test_no_more_than_a_few_pages_wait_for_who_converts_them(etcd: Etcd) -> None:
-    """Memory is bounded, however slow the consumer is."""
+def test_snapshot_reads_only_a_few_pages_ahead_of_a_slow_consumer(etcd: Etcd) -> None:
+    """The memory for pages is limited, however slow the consumer is."""
     etcd.put_all({b"svc/%05d" % n: b"x" * 3_000 for n in range(9_000)})
     converted, waiting = 0, list[int]()
 
     def convert(kvs: Sequence[rpc.KeyValue]) -> list[bytes]:
         nonlocal converted
-        if len(client.sizes) < 9:  # as long as something is to come, let it come
+        if len(client.sizes) < 9:  # wait for the next page as long as more pages are expected
             wait_until(lambda: len(client.sizes) > converted + 1)
-            time.sleep(0.1)  # for one page too many
+            time.sleep(0.1)  # so that a page too many would arrive
         waiting.append(len(client.sizes) - converted)
         converted += 1
         return [kv.key for kv in kvs]
@@ -121,11 +123,11 @@ def test_no_more_than_a_few_pages_wait_for_who_converts_them(etcd: Etcd) -> None
     with closing(Pages(etcd)) as client:
         assert len(read_snapshot(client, ALL, convert).found) == 9_000
     assert len(client.sizes) == converted
-    assert 1 < max(waiting) <= AHEAD + 2  # the one converted, and one whose thread waits with it
+    assert 1 < max(waiting) <= AHEAD + 2  # one in conversion, one to be queued
 
 
-def test_who_can_not_convert_a_page_is_not_sent_more(etcd: Etcd) -> None:
-    """No reader is left."""
+def test_snapshot_stops_reading_when_a_page_cant_be_converted(etcd: Etcd) -> None:
+    """The thread that reads the pages ends."""
     etcd.put_all({b"svc/%05d" % n: b"x" for n in range(5_000)})
 
     def refuse(kvs: Sequence[rpc.KeyValue]) -> list[bytes]:
@@ -137,7 +139,7 @@ def test_who_can_not_convert_a_page_is_not_sent_more(etcd: Etcd) -> None:
 
 
 class Pages(Client):
-    """A client that knows what was asked for, and how much came."""
+    """A client that records the limit of each request and the size of each answer."""
 
     def __init__(self, etcd: Etcd) -> None:
         super().__init__([etcd.endpoint])
@@ -145,7 +147,7 @@ class Pages(Client):
         self.sizes: list[int] = []
 
     def range(self, request: rpc.RangeRequest) -> rpc.RangeResponse:
-        """Read, and take it down."""
+        """Read a page, and record its limit and size."""
         self.limits.append(request.limit)
         page = super().range(request)
         self.sizes.append(page.ByteSize())
@@ -153,14 +155,14 @@ class Pages(Client):
 
 
 class Compacting(Client):
-    """A client before whose second page others write and compact, *times* times."""
+    """A client whose range is changed and compacted before later pages, *times* times."""
 
     def __init__(self, etcd: Etcd, times: int) -> None:
         super().__init__([etcd.endpoint])
         self._etcd, self.times = etcd, times
 
     def range(self, request: rpc.RangeRequest) -> rpc.RangeResponse:
-        """Read, but later than everybody else."""
+        """Compact before reading, if this is a later page."""
         if request.revision and self.times:
             self.times -= 1
             self._etcd.put("svc/99999", "x")
@@ -169,10 +171,10 @@ class Compacting(Client):
 
 
 @pytest.mark.parametrize(("times", "whole"), [(1, True), (3, True), (4, False)])
-def test_a_reading_that_compaction_overtakes_is_begun_again_three_times(
+def test_snapshot_restarts_up_to_three_times_when_it_is_compacted(
     etcd: Etcd, times: int, whole: bool
 ) -> None:
-    """Then it is given up, and says why."""
+    """After the last attempt the read fails with the error of etcd."""
     etcd.put_all({b"svc/%05d" % n: b"x" for n in range(1_500)})
     with Compacting(etcd, times) as client:
         if whole:
@@ -182,10 +184,10 @@ def test_a_reading_that_compaction_overtakes_is_begun_again_three_times(
                 read_snapshot(client, ALL, list)
 
 
-def test_a_revision_that_was_asked_for_is_not_replaced_by_another(
+def test_snapshot_at_a_requested_revision_fails_when_it_is_compacted(
     etcd: Etcd, client: Client
 ) -> None:
-    """What is compacted is said at once."""
+    """No other revision is read instead, so the read fails immediately."""
     etcd.put_all({b"svc/%05d" % n: b"x" for n in range(1_500)})
     revision = etcd.revision()
     with Compacting(etcd, 1) as slow, pytest.raises(CompactedError):
@@ -195,18 +197,18 @@ def test_a_revision_that_was_asked_for_is_not_replaced_by_another(
     assert read_snapshot(client, ALL, list).count == 1_501
 
 
-def test_the_rest_of_the_keyspace_is_not_read(own_etcd: Callable[..., Etcd]) -> None:
-    """One request more than the pages would be one too many."""
+def test_snapshot_reads_nothing_outside_its_range(own_etcd: Callable[..., Etcd]) -> None:
+    """Other keys of etcd are neither read nor counted."""
     etcd = own_etcd()
     etcd.put_all({b"other/%05d" % n: b"x" for n in range(2_000)})
     with Client([etcd.endpoint]) as client:
         assert read_snapshot(client, ALL, list).count == 0
 
 
-def test_a_channel_that_takes_four_megabytes_reads_many_of_them(
+def test_snapshot_of_ten_megabytes_is_read_when_the_channel_takes_four(
     etcd: Etcd, given: grpc.Channel
 ) -> None:
-    """The pages after the first are no larger than that either."""
+    """The later pages must not exceed the limit of the channel either."""
     values = {b"svc/%05d" % n: b"x" * 2_000 for n in range(5_000)}
     etcd.put_all(values)
     snapshot = read_snapshot(Client(channel=given), ALL, list)

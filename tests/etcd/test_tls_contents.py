@@ -1,4 +1,4 @@
-"""Whatever is in a file of certificates or a key, nothing ends the process that reads it."""
+"""Invalid content in a certificate or key file never crashes the process that reads it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ERROR = re.compile(r"(InvalidSettingError|TLSError) .*")
 
 
 def outcomes(etcd: Etcd, directory: Path, contents: Sequence[tuple[str, bytes]]) -> list[list[str]]:
-    """Return what became of each content of a file: at the start, and at a later connection."""
+    """Return the outcomes of each content of a file: at start-up and at a later connection."""
     done = subprocess.run(
         [sys.executable, PROGRAM, etcd.endpoint, str(directory)],
         input="".join(f"{name} {content.hex()}\n" for name, content in contents),
@@ -37,14 +37,14 @@ def outcomes(etcd: Etcd, directory: Path, contents: Sequence[tuple[str, bytes]])
 
 @pytest.fixture
 def directory(certificates: Certificates) -> Path:
-    """Where the files are that the client reads."""
+    """The directory of the files that the client reads."""
     return certificates.ca.parent
 
 
-def test_content_that_is_no_certificate_or_key_is_an_error_that_names_the_file(
+def test_invalid_content_is_an_error_that_names_the_file(
     secure_etcd: Callable[..., Etcd], certificates: Certificates, directory: Path
 ) -> None:
-    """At the start it is a wrong setting, later an attempt that failed."""
+    """At start-up it is an invalid setting, later a failed connection attempt."""
     etcd = secure_etcd(mutual=True)
     wrong = [
         (b"", "empty"),
@@ -74,7 +74,7 @@ MUTATIONS = st.lists(
 def mutated(
     directory: Path, mutations: Sequence[tuple[str, float, int, bytes]]
 ) -> list[tuple[str, bytes]]:
-    """Return contents of files, in which so many bytes somewhere are other ones."""
+    """Return the contents of the files after each mutation, which replaces some bytes."""
     contents = []
     for name, where, length, new in mutations:
         good = (directory / name).read_bytes()
@@ -84,7 +84,7 @@ def mutated(
 
 
 def check_mutations(secure_etcd: Callable[..., Etcd], directory: Path, examples: int) -> None:
-    """Check that neither a start nor a later connection ends by anything but an error of ours."""
+    """Check that start-up and later connections succeed or raise an error of ours."""
     etcd = secure_etcd(mutual=True)
 
     @settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -98,17 +98,17 @@ def check_mutations(secure_etcd: Callable[..., Etcd], directory: Path, examples:
     check()
 
 
-def test_changed_content_of_a_file_never_ends_the_process(
+def test_mutated_content_never_ends_the_process(
     secure_etcd: Callable[..., Etcd], directory: Path
 ) -> None:
-    """In a few ways."""
+    """A short version of the next test, with a few mutations."""
     check_mutations(secure_etcd, directory, 2)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-def test_content_changed_in_many_ways_never_ends_the_process(
+def test_mutated_content_never_ends_the_process_in_a_thousand_cases(
     secure_etcd: Callable[..., Etcd], directory: Path
 ) -> None:
-    """In a thousand."""
+    """Each of the files is mutated at random."""
     check_mutations(secure_etcd, directory, 50)

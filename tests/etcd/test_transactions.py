@@ -1,4 +1,4 @@
-"""Transactions and ranges in plain data, against a real etcd."""
+"""Transactions and ranges as plain data, on a real etcd."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ RANGE = (b"svc/", b"svc0")
 
 
 def plain(found: Sequence[KeyValue | None]) -> list[tuple[bytes, bytes, int] | None]:
-    """Return key, value and lease of each."""
+    """Return key, value and lease of each item."""
     return [(each.key, each.value, each.lease) if each else None for each in found]
 
 
 def test_transact_executes_success_when_all_compares_hold(etcd: Etcd, client: Client) -> None:
-    """What the operations replaced is returned, for puts on request."""
+    """The previous items are returned, for puts only on request."""
     lease = etcd.grant(60)
     etcd.put("svc/old", "1", lease)
     etcd.put("svc/gone", "2")
@@ -49,7 +49,7 @@ def test_transact_executes_success_when_all_compares_hold(etcd: Etcd, client: Cl
 def test_transact_executes_failure_when_a_compare_fails(
     etcd: Etcd, client: Client, key: bytes
 ) -> None:
-    """Nothing is written, and the keys are read at the same moment."""
+    """Nothing is written, and the keys are read at the same revision."""
     etcd.put("svc/old", "1")
     fails = Compare(key, None if key == b"svc/absent" else 1)
 
@@ -62,7 +62,7 @@ def test_transact_executes_failure_when_a_compare_fails(
 
 
 def test_look_up_returns_an_item_for_each_key(etcd: Etcd, client: Client) -> None:
-    """In their order; ``None`` where there is none."""
+    """The items are in the order of the keys, with ``None`` for a missing key."""
     etcd.put("svc/b", "2")
     etcd.put("svc/a", "1")
 
@@ -72,7 +72,7 @@ def test_look_up_returns_an_item_for_each_key(etcd: Etcd, client: Client) -> Non
 
 
 def test_ranges_are_read_counted_and_deleted(etcd: Etcd, client: Client) -> None:
-    """Converted in parts, limited, without values, at an earlier revision."""
+    """Ranges can be converted, limited, read without values and counted at an earlier revision."""
     etcd.put("svc/a", "1")
     revision = etcd.revision()
     etcd.put("svc/b", "2")

@@ -1,4 +1,4 @@
-"""A call for the first watch of a client, and one for all others, which don't touch each other."""
+"""Watch streams: one call for a client's first watch, and a shared one for all others."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.server
 
 @contextmanager
 def watching(client: Client, *targets: str) -> Iterator[list[Watcher]]:
-    """Follow *targets*, each of them connected."""
+    """Yield a connected watcher of each of *targets*."""
     with ExitStack() as stack:
         watchers = [stack.enter_context(Watcher(client, target=each)) for each in targets]
         for watcher in watchers:
@@ -36,13 +36,13 @@ def watching(client: Client, *targets: str) -> Iterator[list[Watcher]]:
 
 @contextmanager
 def sharing(client: Client, *targets: str) -> Iterator[list[Watcher]]:
-    """Follow *targets* on the stream that they share, because another one has the call for one."""
+    """Yield watchers of *targets* on a shared stream; another watch uses the dedicated call."""
     with watching(client, targets[0]), watching(client, *targets) as watchers:
         yield watchers
 
 
-def test_a_hundred_watches_share_a_stream_and_its_thread(etcd: Etcd) -> None:
-    """Which ends with the last of them; each is told what is its own."""
+def test_hundred_watches_share_one_stream_and_one_thread(etcd: Etcd) -> None:
+    """Each watch receives its own changes only, and the thread ends with the last watch."""
     targets = [f"svc{n}" for n in range(100)]
     with Relay(etcd.endpoint) as relay, Client([relay.endpoint]) as client:
         with sharing(client, *targets) as watchers:
@@ -55,10 +55,10 @@ def test_a_hundred_watches_share_a_stream_and_its_thread(etcd: Etcd) -> None:
         wait_until(lambda: "etcdnaming-stream" not in names())
 
 
-def test_the_next_one_has_the_call_that_the_first_one_had(
+def test_dedicated_call_is_used_by_the_next_watch_after_the_first_was_closed(
     etcd: Etcd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So does the same one, after a break."""
+    """The same watch also uses it again after a disconnect."""
     alone = count_calls(monkeypatch, Caller, "open_single_request")
     with (
         Relay(etcd.endpoint, only_accepted, passed_on) as relay,
@@ -71,10 +71,10 @@ def test_the_next_one_has_the_call_that_the_first_one_had(
         assert len(alone) == relay.streams == 3
 
 
-def test_a_call_of_its_own_comes_back_after_a_break(
+def test_dedicated_call_is_used_again_by_its_watch_after_a_disconnect(
     etcd: Etcd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever others share meanwhile."""
+    """Other watches of the client share a stream in the meantime."""
     alone, cut = count_calls(monkeypatch, Caller, "open_single_request"), threading.Event()
     with (
         Relay(etcd.endpoint, cut_off_when(cut), passed_on) as relay,
@@ -88,10 +88,10 @@ def test_a_call_of_its_own_comes_back_after_a_break(
         assert (relay.streams, len(alone)) == (3, 2)
 
 
-def test_a_call_for_one_that_delivers_nothing_is_the_last(
+def test_dedicated_call_is_replaced_by_a_stream_when_it_delivers_nothing(
     etcd: Etcd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who knows what is on the way, that it does not carry it; it may carry a stream."""
+    """A proxy may not forward such a call, so the watch continues on a shared stream."""
     monkeypatch.setattr(range_watch_loop, "VERIFY_INTERVAL", 1)
     monkeypatch.setattr(range_watch_loop, "DELIVERY_TIMEOUT", 2)
     alone = count_calls(monkeypatch, Caller, "open_single_request")
@@ -107,17 +107,17 @@ def test_a_call_for_one_that_delivers_nothing_is_the_last(
 
 
 @pytest.mark.parametrize("revision", [0, 2])
-def test_a_proxy_that_does_not_carry_a_call_for_one_is_given_a_stream(
+def test_dedicated_call_is_replaced_by_a_stream_when_a_proxy_does_not_support_it(
     own_etcd: Callable[..., Etcd], grpc_proxy: Callable[..., Proxy], revision: int
 ) -> None:
-    """Immediately and silently."""
+    """The watch changes to a stream immediately, and no disconnect is reported."""
     etcd = own_etcd()
     put(etcd, e1="1")
     with (
         Client([grpc_proxy(etcd).endpoint]) as client,
         Watcher(client, revision=revision) as watcher,
     ):
-        watcher.wait_until_connected()  # or the change may be part of the first set
+        watcher.wait_until_connected()  # or the first batch may include the change
         put(etcd, e2="2")
         watcher.wait_for_addresses(e1="1", e2="2")
         assert watcher.connections == [True]
@@ -126,7 +126,7 @@ def test_a_proxy_that_does_not_carry_a_call_for_one_is_given_a_stream(
 def test_many_watches_share_a_stream_through_the_proxy(
     etcd: Etcd, grpc_proxy: Callable[..., Proxy]
 ) -> None:
-    """Which numbers them as it likes, and puts equal ones together."""
+    """The proxy assigns watch IDs of its own, and combines watches of the same range."""
     targets = [f"svc{n}" for n in range(10)] * 3
     with Client([grpc_proxy(etcd).endpoint]) as client, sharing(client, *targets) as watchers:
         wait_until(lambda: names().count("etcdnaming-stream") == 1)
@@ -138,10 +138,10 @@ def test_many_watches_share_a_stream_through_the_proxy(
 
 
 @pytest.mark.parametrize("through_a_proxy", [False, True])
-def test_a_watch_that_is_closed_ends_on_etcd_too(
+def test_closed_watch_is_cancelled_in_etcd(
     own_etcd: Callable[..., Etcd], grpc_proxy: Callable[..., Proxy], through_a_proxy: bool
 ) -> None:
-    """The others go on."""
+    """The other watches continue."""
     etcd = own_etcd()
     endpoint = grpc_proxy(etcd).endpoint if through_a_proxy else etcd.endpoint
     with Client([endpoint]) as client, watching(client, "svc") as [stays]:
@@ -154,8 +154,8 @@ def test_a_watch_that_is_closed_ends_on_etcd_too(
         assert stays.connections == [True]
 
 
-def test_a_watch_that_is_refused_takes_no_other_along(auth_etcd: Callable[..., Etcd]) -> None:
-    """Nor does it keep others from beginning."""
+def test_refused_watch_does_not_affect_other_watches(auth_etcd: Callable[..., Etcd]) -> None:
+    """Existing watches continue, and new ones can be created."""
     etcd = auth_etcd()
     name, _, password = READER.partition(":")
     with (
@@ -172,17 +172,17 @@ def test_a_watch_that_is_refused_takes_no_other_along(auth_etcd: Callable[..., E
         assert allowed.connections == [True]
 
 
-def test_a_watch_begins_although_the_token_of_the_stream_has_expired(
+def test_watch_begins_when_the_token_of_the_stream_has_expired(
     auth_etcd: Callable[..., Etcd],
 ) -> None:
-    """It has another stream, with a new one; what stands is not asked again who it is."""
+    """The new watch uses another stream with a new token, and the existing watch continues."""
     etcd = auth_etcd("--auth-token-ttl=1")
     name, _, password = READER.partition(":")
     with (
         Client([etcd.endpoint], user=name, password=password) as client,
         sharing(client, "svc") as [stands],
     ):
-        time.sleep(3)  # so long that it has expired
+        time.sleep(3)  # long enough for the token to expire
         with watching(client, "svc/deeper") as [later]:
             etcd.put("svc/deeper/e1", stored("1"))
             for watcher in (stands, later):
@@ -190,8 +190,8 @@ def test_a_watch_begins_although_the_token_of_the_stream_has_expired(
         assert stands.connections == [True]
 
 
-def test_a_compacted_watch_takes_no_other_along(own_etcd: Callable[..., Etcd]) -> None:
-    """It is ended by etcd, who then goes on with the others."""
+def test_compacted_watch_does_not_affect_other_watches(own_etcd: Callable[..., Etcd]) -> None:
+    """etcd cancels that watch and continues with the others."""
     etcd = own_etcd()
     with Client([etcd.endpoint]) as client, sharing(client, "svc") as [stays]:
         put(etcd, e1="1", e2="2")
@@ -203,10 +203,10 @@ def test_a_compacted_watch_takes_no_other_along(own_etcd: Callable[..., Etcd]) -
         assert stays.connections == [True]
 
 
-def test_one_that_is_silent_is_left_and_the_others_stay(
+def test_silent_watch_is_moved_to_another_stream_and_others_stay(
     etcd: Etcd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The one is asked for again, on another stream."""
+    """Only the watch without its changes is created again."""
     monkeypatch.setattr(range_watch_loop, "VERIFY_INTERVAL", 1)
     monkeypatch.setattr(range_watch_loop, "DELIVERY_TIMEOUT", 2)
 
@@ -228,10 +228,10 @@ def test_one_that_is_silent_is_left_and_the_others_stay(
         assert relay.streams == 3
 
 
-def test_a_flood_is_kept_while_we_look_at_all(
+def test_watch_keeps_all_changes_while_it_verifies_a_large_range(
     etcd: Etcd, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The more there is to look at, the longer that takes, and the more is kept meanwhile."""
+    """The larger the range is, the longer its check takes, and the more changes are buffered."""
     monkeypatch.setattr(watch_substream, "DEFAULT_MAX_BYTES", 1000)
     monkeypatch.setattr(range_watch_loop, "VERIFY_INTERVAL", 0.5)
     begun = count_calls(monkeypatch, WatchSubstream, "first")
@@ -249,10 +249,10 @@ def test_a_flood_is_kept_while_we_look_at_all(
     etcd.empty()
 
 
-def test_who_is_slow_holds_up_nobody_and_misses_nothing(
+def test_slow_watch_delays_no_other_watch_and_misses_nothing(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is dropped and resumes where it was; that is no loss of the connection."""
+    """It is cancelled and resumed at its revision, which is not reported as a disconnect."""
     monkeypatch.setattr(watch_substream, "DEFAULT_MAX_BYTES", 1000)
     begun = count_calls(monkeypatch, WatchSubstream, "first")
     states: list[bool] = []
@@ -273,10 +273,10 @@ def test_who_is_slow_holds_up_nobody_and_misses_nothing(
         assert len(begun) > 2
 
 
-def test_a_transaction_is_kept_whole_however_large(
+def test_watch_receives_a_transaction_larger_than_its_buffer(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It comes in parts: who could not keep them all would ask for them again and again."""
+    """It comes in fragments, and dropping some of them would request it again forever."""
     monkeypatch.setattr(watch_substream, "DEFAULT_MAX_BYTES", 1000)
     metadata = "x" * 40_000
     manager = EndpointManager(client, "svc")
@@ -289,7 +289,7 @@ def test_a_transaction_is_kept_whole_however_large(
 
 
 def watches_of(etcd: Etcd) -> float:
-    """Return how many watches *etcd* has, by its own count."""
+    """Return the number of watches that *etcd* counts."""
     with urlopen(f"http://{etcd.endpoint}/metrics", timeout=10) as page:
         lines = page.read().decode().splitlines()
     name = "etcd_debugging_mvcc_watcher_total "
@@ -297,12 +297,12 @@ def watches_of(etcd: Etcd) -> float:
 
 
 def revision_of(manager: EndpointManager) -> int:
-    """Return the present one."""
+    """Return the current revision."""
     return manager.list().header.revision
 
 
 def count_calls(monkeypatch: pytest.MonkeyPatch, kind: type, name: str) -> list[None]:
-    """Let the list that is returned grow with every call of a method."""
+    """Return a list that grows with every call of a method."""
     calls: list[None] = []
     method = getattr(kind, name)
 
@@ -315,5 +315,5 @@ def count_calls(monkeypatch: pytest.MonkeyPatch, kind: type, name: str) -> list[
 
 
 def names() -> list[str]:
-    """Return the names of the threads there are."""
+    """Return the names of all running threads."""
     return [thread.name for thread in threading.enumerate()]

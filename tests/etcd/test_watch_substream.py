@@ -1,4 +1,4 @@
-"""The answers of one watch: who hears them, and in which order."""
+"""WatchSubstream: in which order and in which thread the answers of one watch are delivered."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from etcdnaming.etcd.watch_substream import WatchSubstream
 
 
 class Carrier:
-    """Carries nothing."""
+    """A stream that sends nothing."""
 
     member = "127.0.0.1:1"
 
     def create_time_left(self) -> float:
-        """There is some."""
+        """Return a time that is not over."""
         return 5
 
     def leave(self) -> None:
@@ -31,23 +31,25 @@ class Carrier:
 
 @pytest.fixture
 def owner() -> Iterator[ThreadPoolExecutor]:
-    """The thread that takes."""
+    """The thread that takes answers."""
     with ThreadPoolExecutor(1) as executor:
         yield executor
 
 
 def answer(number: int) -> rpc.WatchResponse:
-    """Return one that can be told from others."""
+    """Return an answer that *number* identifies."""
     return rpc.WatchResponse(watch_id=number)
 
 
 def is_heard(stream: WatchSubstream) -> bool:
-    """Return whether a consumer waits for answers."""
+    """Return whether a consumer is waiting for answers."""
     return vars(stream)["_handler"] is not None
 
 
-def test_whoever_waits_hears_in_the_thread_of_who_puts(owner: ThreadPoolExecutor) -> None:
-    """And answers that it refuses are taken later, with all that follow, in order."""
+def test_substream_calls_a_waiting_consumer_in_the_thread_that_puts(
+    owner: ThreadPoolExecutor,
+) -> None:
+    """An answer that the consumer refuses is taken later, followed by the others in order."""
     stream = WatchSubstream(Carrier(), rpc.WatchCreateRequest())
     heard: list[tuple[int, int]] = []
 
@@ -55,7 +57,7 @@ def test_whoever_waits_hears_in_the_thread_of_who_puts(owner: ThreadPoolExecutor
         heard.append((response.watch_id, threading.get_ident()))
         return response.watch_id != 3
 
-    stream.put(answer(0))  # before anybody waits
+    stream.put(answer(0))  # before a consumer waits
     assert stream.take(0, hear) == answer(0)
     taken = owner.submit(stream.take, 10, hear)
     wait_until(lambda: is_heard(stream))
@@ -66,8 +68,8 @@ def test_whoever_waits_hears_in_the_thread_of_who_puts(owner: ThreadPoolExecutor
     assert heard == [(number, threading.get_ident()) for number in (1, 2, 3)]
 
 
-def test_what_goes_wrong_while_hearing_is_the_owners(owner: ThreadPoolExecutor) -> None:
-    """The carrier goes on with the others."""
+def test_substream_consumer_error_is_raised_in_take(owner: ThreadPoolExecutor) -> None:
+    """The thread that puts answers is not affected."""
     stream = WatchSubstream(Carrier(), rpc.WatchCreateRequest())
 
     def hear(response: rpc.WatchResponse) -> bool:

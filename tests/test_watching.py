@@ -1,4 +1,4 @@
-"""A watch on an etcd that is well: first all there is, then every change, in order."""
+"""A watch of a healthy etcd: all existing endpoints first, then every change in order."""
 
 from __future__ import annotations
 
@@ -28,27 +28,29 @@ WRITE_FAST = str(Path(__file__).parent / "harness" / "write_fast.py")
 
 @pytest.fixture
 def manager(client: Client) -> EndpointManager:
-    """The endpoints of ``svc``."""
+    """The manager of ``svc``."""
     return EndpointManager(client, "svc")
 
 
 @pytest.fixture
 def watcher(etcd: Etcd, client: Client) -> Iterator[Watcher]:
-    """A watch that has seen that ``svc`` is empty."""
+    """A watcher that has received the first batch of the empty ``svc``."""
     with Watcher(client) as watcher:
         yield watcher.wait_until(lambda watcher: watcher.batches)
 
 
 @pytest.mark.server
-def test_an_empty_target_is_told_with_its_revision(etcd: Etcd, manager: EndpointManager) -> None:
-    """Silence would not say whether there is nothing, or nothing is known."""
+def test_watch_of_an_empty_target_delivers_an_empty_first_batch(
+    etcd: Etcd, manager: EndpointManager
+) -> None:
+    """The batch shows that the target is empty, and at which revision."""
     with manager.watch() as watch:
         assert watch.get(TIMEOUT) == ChangeBatch(etcd.revision(), [], [], first=True)
 
 
 @pytest.mark.server
-def test_first_comes_all_there_is(etcd: Etcd, manager: EndpointManager) -> None:
-    """In key order, as `list` has it, with lease and metadata."""
+def test_watch_delivers_all_existing_endpoints_first(etcd: Etcd, manager: EndpointManager) -> None:
+    """They are in key order, as in a listing, with lease and metadata."""
     lease = etcd.grant(600)
     etcd.put("svc/e2", '{"Addr":"2","Metadata":{"zone":"a"}}', lease)
     put(etcd, e1="1")
@@ -70,8 +72,8 @@ def test_first_comes_all_there_is(etcd: Etcd, manager: EndpointManager) -> None:
 
 
 @pytest.mark.server
-def test_every_change_is_told_in_order(etcd: Etcd, watcher: Watcher) -> None:
-    """Each with the revision it was made at."""
+def test_watch_delivers_every_change_in_order(etcd: Etcd, watcher: Watcher) -> None:
+    """Each change has the revision at which it was made."""
     begin = etcd.revision()
     for addr in "123":
         put(etcd, e1=addr)
@@ -89,10 +91,10 @@ def test_every_change_is_told_in_order(etcd: Etcd, watcher: Watcher) -> None:
 
 
 @pytest.mark.server
-def test_nothing_is_missed_between_the_first_set_and_the_changes(
+def test_watch_misses_no_change_between_the_first_batch_and_later_ones(
     etcd: Etcd, client: Client, manager: EndpointManager
 ) -> None:
-    """Watches begin while others write without a pause."""
+    """Watches start while another thread writes without a pause."""
     etcd.put_all({b"svc/%d" % n: stored("1").encode() for n in range(1500)})
     done = threading.Event()
 
@@ -114,8 +116,10 @@ def test_nothing_is_missed_between_the_first_set_and_the_changes(
 
 
 @pytest.mark.server
-def test_a_transaction_arrives_together(manager: EndpointManager, watcher: Watcher) -> None:
-    """A load balancer never sees half of a change."""
+def test_watch_delivers_a_transaction_in_one_batch(
+    manager: EndpointManager, watcher: Watcher
+) -> None:
+    """A load balancer never sees only a part of the changes."""
     manager.update([Update.add(f"svc/{n:03}", Endpoint("1")) for n in range(128)])
     manager.update(
         [Update.delete(f"svc/{n:03}") for n in range(64)]
@@ -127,8 +131,8 @@ def test_a_transaction_arrives_together(manager: EndpointManager, watcher: Watch
 
 
 @pytest.mark.server
-def test_a_delete_says_what_went_away(etcd: Etcd, watcher: Watcher) -> None:
-    """Go's watch leaves the address out."""
+def test_watch_delivers_the_previous_endpoint_with_a_delete(etcd: Etcd, watcher: Watcher) -> None:
+    """Go's watch does not include the deleted address."""
     lease = etcd.grant(600)
     etcd.put("svc/e1", '{"Addr":"1","Metadata":"hi"}', lease)
     revision = etcd.entry("svc/e1").mod_revision
@@ -142,8 +146,10 @@ def test_a_delete_says_what_went_away(etcd: Etcd, watcher: Watcher) -> None:
 
 
 @pytest.mark.server
-def test_a_put_that_changes_nothing_but_the_lease_says_so(etcd: Etcd, watcher: Watcher) -> None:
-    """What was there before equals what is there now."""
+def test_watch_delivers_puts_that_change_only_the_lease_or_nothing(
+    etcd: Etcd, watcher: Watcher
+) -> None:
+    """The endpoint and the previous one are equal."""
     lease = etcd.grant(600)
     put(etcd, e1="1")
     put(etcd, e1="1")
@@ -157,8 +163,10 @@ def test_a_put_that_changes_nothing_but_the_lease_says_so(etcd: Etcd, watcher: W
 
 
 @pytest.mark.server
-def test_a_value_that_cant_be_read_takes_its_endpoint_away(etcd: Etcd, watcher: Watcher) -> None:
-    """And is named; what follows it is told all the same."""
+def test_watch_deletes_an_endpoint_when_its_value_becomes_invalid(
+    etcd: Etcd, watcher: Watcher
+) -> None:
+    """The invalid value is reported, and later changes are delivered."""
     put(etcd, e1="1")
     etcd.put("svc/e1", "10.0.0.1:80")
     etcd.put("svc/e1", "worse")
@@ -176,8 +184,10 @@ def test_a_value_that_cant_be_read_takes_its_endpoint_away(etcd: Etcd, watcher: 
 
 
 @pytest.mark.server
-def test_a_repaired_value_is_a_new_endpoint(etcd: Etcd, client: Client) -> None:
-    """One that was bad from the first, and one that was bad and went away."""
+def test_watch_adds_an_endpoint_when_its_invalid_value_is_repaired(
+    etcd: Etcd, client: Client
+) -> None:
+    """One value was invalid from the beginning and is repaired, another one is deleted."""
     etcd.put("svc/e1", "bad")
     etcd.put("svc/e2", "bad")
     with Watcher(client) as watcher:
@@ -192,8 +202,8 @@ def test_a_repaired_value_is_a_new_endpoint(etcd: Etcd, client: Client) -> None:
 
 
 @pytest.mark.server
-def test_keys_that_are_not_utf8_are_told(etcd: Etcd, watcher: Watcher) -> None:
-    """As lone surrogates, like names of files."""
+def test_watch_delivers_keys_that_are_not_utf8(etcd: Etcd, watcher: Watcher) -> None:
+    """Other bytes become lone surrogates, as in file names."""
     etcd.put(b"svc/\xff", stored("1"))
     etcd.delete(b"svc/\xff")
     watcher.wait_until(lambda watcher: len(watcher.changes) == 2)
@@ -204,8 +214,8 @@ def test_keys_that_are_not_utf8_are_told(etcd: Etcd, watcher: Watcher) -> None:
 
 
 @pytest.mark.server
-def test_foo_never_sees_foo_other(etcd: Etcd, watcher: Watcher) -> None:
-    """Nor its own name as a key."""
+def test_watch_delivers_no_keys_of_other_targets(etcd: Etcd, watcher: Watcher) -> None:
+    """Neither a longer name nor the name of the target itself is a key of the target."""
     for key in ("svc", "svc_other/e1", "svc0", "sv/e1", "svc-/e1", "svc/e1"):
         etcd.put(key, stored("1"))
     watcher.wait_for_addresses(e1="1")
@@ -214,15 +224,15 @@ def test_foo_never_sees_foo_other(etcd: Etcd, watcher: Watcher) -> None:
 
 @pytest.mark.server
 @pytest.mark.parametrize("target", ["", "/"])
-def test_an_empty_target_never_means_everything(client: Client, target: str) -> None:
-    """It is refused before anything is asked."""
+def test_watch_of_an_empty_target_is_refused(client: Client, target: str) -> None:
+    """An empty target must not mean all keys, so the error comes before any request."""
     with pytest.raises(InvalidTargetError):
         Watch(client, target)
 
 
 @pytest.mark.server
-def test_a_revision_begins_with_its_changes(etcd: Etcd, client: Client) -> None:
-    """Without a first set; but what was there before is known."""
+def test_watch_from_a_revision_begins_with_its_changes(etcd: Etcd, client: Client) -> None:
+    """There is no first batch, but the earlier endpoints are known."""
     put(etcd, e1="1")
     put(etcd, e2="2")
     begin = etcd.entry("svc/e2").mod_revision
@@ -240,10 +250,10 @@ def test_a_revision_begins_with_its_changes(etcd: Etcd, client: Client) -> None:
 
 
 @pytest.mark.server
-def test_many_revisions_may_arrive_together(
+def test_watch_delivers_many_revisions_in_few_batches_and_in_order(
     etcd: Etcd, client: Client, manager: EndpointManager
 ) -> None:
-    """In order all the same."""
+    """Changes that are already in etcd arrive together."""
     begin = etcd.revision() + 1
     for n in range(1500):
         manager.add_endpoint("svc/e1", Endpoint(str(n)))
@@ -254,8 +264,8 @@ def test_many_revisions_may_arrive_together(
 
 
 @pytest.mark.server
-def test_a_revision_of_1_is_the_beginning(own_etcd: Callable[..., Etcd]) -> None:
-    """Of an etcd that has forgotten nothing."""
+def test_watch_from_revision_1_delivers_the_whole_history(own_etcd: Callable[..., Etcd]) -> None:
+    """The etcd of this test has not been compacted."""
     etcd = own_etcd()
     with Client([etcd.endpoint]) as client, Watcher(client, revision=1) as early:
         early.wait_until_connected()
@@ -268,8 +278,8 @@ def test_a_revision_of_1_is_the_beginning(own_etcd: Callable[..., Etcd]) -> None
 
 
 @pytest.mark.server
-def test_a_revision_to_come_is_waited_for(etcd: Etcd, client: Client) -> None:
-    """What happens before that is known, but not told."""
+def test_watch_from_a_future_revision_waits_for_it(etcd: Etcd, client: Client) -> None:
+    """Earlier changes are applied to the known endpoints, but not delivered."""
     put(etcd, e1="1")
     begin = etcd.revision() + 4
     with Watcher(client, revision=begin, held={"e2": "2", "e3": "3"}) as watcher:
@@ -285,10 +295,10 @@ def test_a_revision_to_come_is_waited_for(etcd: Etcd, client: Client) -> None:
 
 
 @pytest.mark.server
-def test_a_compacted_revision_is_refused_with_the_one_that_is_not(
+def test_watch_from_a_compacted_revision_fails_with_the_oldest_available_revision(
     own_etcd: Callable[..., Etcd],
 ) -> None:
-    """Which is the oldest that can be requested, as the error says."""
+    """The error contains the oldest revision from which a watch can start."""
     etcd = own_etcd()
     for addr in "12345":
         put(etcd, e1=addr)
@@ -296,7 +306,7 @@ def test_a_compacted_revision_is_refused_with_the_one_that_is_not(
     with Client([etcd.endpoint]) as client:
         for revision in (1, 3):
             watch = Watch(client, "svc", revision=revision)
-            for _ in range(2):  # it does not go silent after the first time
+            for _ in range(2):  # every call of get() fails, not only the first
                 with pytest.raises(CompactedError, match="the compact revision is 4"):
                     watch.get(TIMEOUT)
         with Watcher(client, revision=4) as watcher:
@@ -305,8 +315,8 @@ def test_a_compacted_revision_is_refused_with_the_one_that_is_not(
 
 
 @pytest.mark.server
-def test_the_iterator_ends_when_it_is_closed(etcd: Etcd, manager: EndpointManager) -> None:
-    """And `get` says so, as often as it is asked."""
+def test_watch_iterator_ends_after_close(etcd: Etcd, manager: EndpointManager) -> None:
+    """Every later call of `get` is an error."""
     with manager.watch() as watch:
         assert next(watch).first
     assert list(watch) == []
@@ -318,8 +328,10 @@ def test_the_iterator_ends_when_it_is_closed(etcd: Etcd, manager: EndpointManage
 
 @pytest.mark.server
 @pytest.mark.parametrize("timeout", [0, 0.2])
-def test_get_returns_nothing_in_time(watcher: Watcher, client: Client, timeout: float) -> None:
-    """Although states come in between."""
+def test_watch_get_returns_none_when_nothing_comes_within_the_timeout(
+    watcher: Watcher, client: Client, timeout: float
+) -> None:
+    """A change of the connection state does not end the wait."""
     with EndpointManager(client, "svc").watch() as watch:
         assert watch.get(TIMEOUT)
         start = time.monotonic()
@@ -328,27 +340,27 @@ def test_get_returns_nothing_in_time(watcher: Watcher, client: Client, timeout: 
 
 
 @pytest.mark.server
-def test_closing_ends_at_once_while_nothing_happens(watcher: Watcher) -> None:
-    """From another thread than the one that takes."""
+def test_watch_close_returns_immediately_when_nothing_happens(watcher: Watcher) -> None:
+    """Another thread waits for the next batch at that time."""
     watcher.wait_until_connected().close()
     assert watcher.ended.is_set()
     assert watcher.error is None
 
 
 @pytest.mark.server
-def test_closing_ends_at_once_before_anything_was_read(etcd: Etcd, client: Client) -> None:
-    """Whatever it has come to."""
+def test_watch_close_returns_immediately_while_the_watch_starts(etcd: Etcd, client: Client) -> None:
+    """The watch may be in any step of its start."""
     for n in range(30):
         watcher = Watcher(client)
-        time.sleep(n / 3000)  # somewhere between the dialling and the first event
+        time.sleep(n / 3000)  # somewhere between the connection attempt and the first event
         watcher.close()
 
 
 @pytest.mark.server
-def test_closing_ends_at_once_with_much_that_nobody_took(
+def test_watch_close_returns_immediately_with_many_undelivered_changes(
     etcd: Etcd, client: Client, manager: EndpointManager
 ) -> None:
-    """More than is kept for a slow taker: the threads behind wait for room."""
+    """The queue is full, so the threads behind it wait until it has space."""
     watch = manager.watch()
     assert watch.get(TIMEOUT)
     for n in range(600):
@@ -362,8 +374,10 @@ def test_closing_ends_at_once_with_much_that_nobody_took(
         watch.get()
 
 
-def test_a_slow_taker_misses_nothing(manager: EndpointManager, watcher: Watcher) -> None:
-    """etcd waits, others do not."""
+def test_watch_misses_no_change_when_its_consumer_is_slow(
+    manager: EndpointManager, watcher: Watcher
+) -> None:
+    """etcd buffers the changes, and other watches are not delayed."""
     with manager.watch() as slow:
         assert next(slow).first
         for n in range(1500):
@@ -377,8 +391,10 @@ def test_a_slow_taker_misses_nothing(manager: EndpointManager, watcher: Watcher)
 
 
 @pytest.mark.server
-def test_states_are_told_by_the_thread_that_takes(etcd: Etcd, manager: EndpointManager) -> None:
-    """So that displaying them needs no lock."""
+def test_watch_state_is_reported_in_the_thread_that_calls_get(
+    etcd: Etcd, manager: EndpointManager
+) -> None:
+    """A program can show the states without a lock."""
     threads = list[threading.Thread]()
     with manager.watch(on_state=lambda _: threads.append(threading.current_thread())) as watch:
         while not threads:
@@ -387,8 +403,8 @@ def test_states_are_told_by_the_thread_that_takes(etcd: Etcd, manager: EndpointM
 
 
 @pytest.mark.server
-def test_the_state_names_the_member(etcd: Etcd, watcher: Watcher) -> None:
-    """Once: being connected is no news when one is."""
+def test_watch_state_names_the_member(etcd: Etcd, watcher: Watcher) -> None:
+    """The state is reported once, because later events do not change it."""
     watcher.wait_until_connected()
     put(etcd, e1="1")
     watcher.wait_for_addresses(e1="1")
@@ -397,10 +413,10 @@ def test_the_state_names_the_member(etcd: Etcd, watcher: Watcher) -> None:
 
 
 @pytest.mark.server
-def test_closing_one_watch_leaves_the_others_their_connection(
+def test_watch_close_keeps_the_connection_of_other_watches(
     own_etcd: Callable[..., Etcd],
 ) -> None:
-    """And the client its member."""
+    """The client keeps its member, too."""
     etcd = own_etcd()
     with Client([etcd.endpoint]) as client, Watcher(client) as stays:
         stays.wait_until_connected()
@@ -415,8 +431,8 @@ def test_closing_one_watch_leaves_the_others_their_connection(
 
 
 @pytest.mark.server
-def test_many_watches_leave_nothing_behind(etcd: Etcd, client: Client) -> None:
-    """No thread, no file descriptor."""
+def test_closed_watches_leave_no_threads_and_file_descriptors(etcd: Etcd, client: Client) -> None:
+    """The numbers after many watches are those after the first ones."""
 
     def watch_all() -> None:
         with ExitStack() as stack:
@@ -432,8 +448,10 @@ def test_many_watches_leave_nothing_behind(etcd: Etcd, client: Client) -> None:
 
 
 @pytest.mark.server
-def test_a_channel_of_4_mib_carries_more_than_that(own_etcd: Callable[..., Etcd]) -> None:
-    """What is missed is sent in fragments."""
+def test_watch_receives_more_than_4_mib_when_its_channel_is_limited_to_that(
+    own_etcd: Callable[..., Etcd],
+) -> None:
+    """etcd sends earlier changes in fragments."""
     etcd = own_etcd()
     metadata = "x" * 60_000
     with (
@@ -452,8 +470,10 @@ def test_a_channel_of_4_mib_carries_more_than_that(own_etcd: Callable[..., Etcd]
 
 
 @pytest.mark.server
-def test_a_transaction_that_no_channel_can_carry_is_read(own_etcd: Callable[..., Etcd]) -> None:
-    """128 times 60 kB, at once, through 4 MiB; and the watch goes on."""
+def test_watch_reads_the_range_when_a_transaction_is_too_large_for_its_channel(
+    own_etcd: Callable[..., Etcd],
+) -> None:
+    """The transaction has 128 values of 60 kB, and the watch continues after it."""
     etcd = own_etcd("--max-request-bytes=16000000")
     with (
         grpc.insecure_channel(etcd.endpoint) as channel,
@@ -471,10 +491,10 @@ def test_a_transaction_that_no_channel_can_carry_is_read(own_etcd: Callable[...,
 
 
 @pytest.mark.parametrize("at_once", [pytest.param(1, marks=pytest.mark.long), 10, 50])
-def test_50_000_changes_at_full_speed_are_all_told(
+def test_watch_delivers_all_of_50_000_changes_at_full_speed(
     own_etcd: Callable[..., Etcd], at_once: int
 ) -> None:
-    """Each once, over one connection; benchmarks/watch_flood.py measures how soon."""
+    """Each comes once, over one connection; benchmarks/watch_flood.py measures the delay."""
     etcd, count = own_etcd(), 50_000
     command = [sys.executable, WRITE_FAST, etcd.endpoint, str(count), str(at_once)]
     with Client([etcd.endpoint]) as client, Watcher(client) as watcher:

@@ -1,4 +1,4 @@
-"""Every command gets by without one member of three, and says what became of a write."""
+"""Commands on a cluster with failed members: they succeed, or report the outcome of a write."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from harness import AT_ONCE, Cluster, Etcd, Run
 
-# What a command may take: the dial timeout and the command timeout, and what a busy machine needs.
+# The dial timeout, the command timeout, and a margin for a busy machine.
 MOST = 2.0 + 5.0 + AT_ONCE
 
 COMMANDS = (
@@ -25,13 +25,13 @@ COMMANDS = (
 
 @pytest.mark.parametrize("breaks", ["kill", "freeze"])
 @pytest.mark.parametrize("which", [0, 1, 2])
-def test_every_command_gets_by_without_one_member(
+def test_commands_succeed_when_one_of_three_members_is_down(
     cluster: Cluster, run: Run, breaks: str, which: int
 ) -> None:
-    """Wherever it stands on the list, killed or frozen."""
+    """The member is killed or frozen, at any position of the list."""
     member = cluster.members[which]
     member.kill() if breaks == "kill" else member.freeze()
-    cluster.leader()  # a write while the others still believe in a dead one has no fate
+    cluster.leader()  # writes have an unknown outcome while the others still follow a dead leader
     endpoints = ",".join(each.endpoint for each in cluster.members)
     for command in COMMANDS:
         start = time.monotonic()
@@ -40,10 +40,10 @@ def test_every_command_gets_by_without_one_member(
         assert time.monotonic() - start < MOST, command
 
 
-def test_without_a_majority_a_write_says_that_its_fate_is_unknown(
+def test_write_command_reports_an_unknown_outcome_when_there_is_no_majority(
     cluster: Cluster, run: Run
 ) -> None:
-    """In one line, with an exit code of its own, and in time."""
+    """The error is one line with exit code 1, within the timeouts."""
     asked, *others = cluster.members
     for member in others:
         member.freeze()
@@ -55,8 +55,10 @@ def test_without_a_majority_a_write_says_that_its_fate_is_unknown(
     assert result.err.count("\n") == 1
 
 
-def test_without_a_majority_a_read_is_as_if_there_were_no_etcd(cluster: Cluster, run: Run) -> None:
-    """But what one member knows can be had."""
+def test_read_command_reports_no_connection_when_there_is_no_majority(
+    cluster: Cluster, run: Run
+) -> None:
+    """A serializable read still succeeds, because one member can answer it."""
     asked, *others = cluster.members
     for member in others:
         member.freeze()
@@ -68,10 +70,10 @@ def test_without_a_majority_a_read_is_as_if_there_were_no_etcd(cluster: Cluster,
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_no_etcd_is_one_line_that_names_what_was_tried(
+def test_command_names_all_endpoints_in_one_line_when_none_is_reached(
     own_etcd: Callable[..., Etcd], run: Run, command: tuple[str, ...]
 ) -> None:
-    """Refused by one, unanswered by the other."""
+    """One endpoint refuses the connection, the other does not answer."""
     frozen = own_etcd()
     frozen.freeze()
     endpoints = f"127.0.0.1:1,{frozen.endpoint}"

@@ -1,4 +1,4 @@
-"""A full database: no write that was applied is reported as refused, and deleting works."""
+"""A full database: no applied write is reported as refused, and deletes work."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ONE = b'{"Op":0,"Addr":"1:1","Metadata":null}'
 
 @pytest.fixture
 def full_etcd(own_etcd: Callable[..., Etcd]) -> Etcd:
-    """One that holds svc/e1 and svc/e2, and has no space for more."""
+    """An etcd with svc/e1 and svc/e2, and no space for more."""
     etcd = own_etcd()
     for key in ("svc/e1", "svc/e2"):
         etcd.put(key, ONE)
@@ -30,7 +30,7 @@ def full_etcd(own_etcd: Callable[..., Etcd]) -> Etcd:
 
 
 def fill(etcd: Etcd) -> None:
-    """Start it again with less space than it uses."""
+    """Restart *etcd* with a quota below its current size."""
     etcd.stop()
     etcd.server_flags = ("--quota-backend-bytes=1",)
     etcd.start()
@@ -39,7 +39,7 @@ def fill(etcd: Etcd) -> None:
 
 
 def crossed(etcd: Etcd, write: Callable[[Client, int], object]) -> dict[int, EtcdnamingError]:
-    """Let many clients write until the quota is crossed; return which writes failed, and how."""
+    """Write with many threads until the quota is exceeded, and return the failed writes' errors."""
     failures: dict[int, EtcdnamingError] = {}
     lock = threading.Lock()
 
@@ -68,17 +68,17 @@ def put(client: Client, number: int) -> object:
 
 
 def put_two(client: Client, number: int) -> object:
-    """Store two of 8 KiB, in a transaction that compares."""
+    """Store two endpoints of 8 KiB in a transaction with conditions."""
     large = Endpoint("x" * (1 << 13))
     updates = [Update.add(f"svc/{number}", large), Update.add(f"svc/{number}.2", large)]
     return EndpointManager(client, "svc").update(updates)
 
 
 @pytest.mark.parametrize("write", [put, put_two])
-def test_write_that_crosses_the_quota_is_never_reported_as_refused_when_it_was_applied(
+def test_write_that_exceeds_the_quota_is_never_reported_as_refused_when_it_was_applied(
     own_etcd: Callable[..., Etcd], write: Callable[[Client, int], object]
 ) -> None:
-    """etcd checks the quota again after it has applied a write, with the same words."""
+    """etcd checks the quota again after it has applied a write, and returns the same error."""
     etcd = own_etcd(f"--quota-backend-bytes={QUOTA}")
 
     failures = crossed(etcd, write)
@@ -87,12 +87,12 @@ def test_write_that_crosses_the_quota_is_never_reported_as_refused_when_it_was_a
     applied = [exc for number, exc in failures.items() if b"svc/%d" % number in there]
     assert failures
     assert all(isinstance(exc, OutcomeUnknownError) for exc in applied)
-    # How many are applied is a matter of luck, and no answer says which.
+    # How many are applied depends on timing, and no answer says which.
     assert {type(exc) for exc in failures.values()} == {NoSpaceError}
 
 
-def test_grant_is_not_reported_as_refused_when_there_is_no_space(full_etcd: Etcd) -> None:
-    """etcd checks the quota after it has granted a lease, too."""
+def test_grant_has_an_unknown_outcome_when_there_is_no_space(full_etcd: Etcd) -> None:
+    """etcd checks the quota also after it has granted a lease."""
     with (
         Client([full_etcd.endpoint]) as client,
         pytest.raises(NoSpaceError, match="may have been applied"),
@@ -100,10 +100,10 @@ def test_grant_is_not_reported_as_refused_when_there_is_no_space(full_etcd: Etcd
         client.lease_grant(60)
 
 
-def test_registration_reports_that_there_is_no_space_for_a_lost_lease(
+def test_registration_reports_no_space_when_its_lease_is_lost(
     own_etcd: Callable[..., Etcd],
 ) -> None:
-    """It lasts until an operator makes space, unlike other unknown outcomes."""
+    """Unlike other unknown outcomes, the error lasts until an operator makes space."""
     etcd = own_etcd()
     events: list[RegistrationEvent] = []
     with (
@@ -126,10 +126,10 @@ def test_registration_reports_that_there_is_no_space_for_a_lost_lease(
         ("txn-update", "--add", "svc/e3=1:1", "--del", "svc/e1"),
     ],
 )
-def test_command_says_that_its_write_may_have_been_applied_when_there_is_no_space(
+def test_write_command_reports_an_unknown_outcome_when_there_is_no_space(
     full_etcd: Etcd, run: Run, args: Sequence[str]
 ) -> None:
-    """In one line, with exit code 1 and nothing on stdout."""
+    """The error is one line with exit code 1 and an empty stdout."""
     for options in ([], ["-w", "json"]):
         result = run("--endpoints", full_etcd.endpoint, *options, *args)
         assert (result.status, result.out) == (1, "")
@@ -143,7 +143,7 @@ def test_command_says_that_its_write_may_have_been_applied_when_there_is_no_spac
 def test_delete_of_one_key_works_when_there_is_no_space(
     full_etcd: Etcd, run: Run, options: Sequence[str]
 ) -> None:
-    """As that of etcdctl, whose DeleteRange no etcd refuses for lack of space."""
+    """Like etcdctl, the command uses DeleteRange, which etcd accepts without free space."""
     result = run("--endpoints", full_etcd.endpoint, "del", "svc/e1", *options)
 
     assert (result.status, result.err) == (0, "")
@@ -151,8 +151,8 @@ def test_delete_of_one_key_works_when_there_is_no_space(
     assert [*full_etcd.get("svc/")] == [b"svc/e2"]
 
 
-def test_delete_from_a_file_works_when_there_is_no_space(full_etcd: Etcd, run: Run) -> None:
-    """An add before the delete of the same key is folded away."""
+def test_delete_in_a_file_works_when_there_is_no_space(full_etcd: Etcd, run: Run) -> None:
+    """An earlier add of the same key in the file is dropped."""
     updates = "add svc/e1 1:1\ndel svc/e1\n"
     result = run("--endpoints", full_etcd.endpoint, "txn-update", "-", input=updates)
 
@@ -161,7 +161,7 @@ def test_delete_from_a_file_works_when_there_is_no_space(full_etcd: Etcd, run: R
 
 
 def test_delete_of_all_works_when_there_is_no_space(full_etcd: Etcd, run: Run) -> None:
-    """It was a DeleteRange from the beginning."""
+    """The command always uses DeleteRange."""
     result = run("--endpoints", full_etcd.endpoint, "del", "--all", "svc/", "--yes")
 
     assert (result.status, result.out) == (0, "2\n")

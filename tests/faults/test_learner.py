@@ -1,4 +1,4 @@
-"""A learner, a member that does not vote yet: it answers, and serves nothing."""
+"""A learner, which is a member without a vote: it answers, but serves no requests."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def voter(own_etcd: Callable[..., Etcd]) -> Etcd:
 
 @pytest.fixture
 def learner(voter: Etcd) -> Iterator[Learner]:
-    """The other member."""
+    """The member without a vote."""
     with closing(Learner(voter)) as learner:
         learner.start()
         yield learner
 
 
 def reason(learner: Learner) -> str:
-    """Return why nothing happens when only *learner* is asked."""
+    """Return the error of a client that can reach only *learner*."""
     return (
         f"{learner.endpoint}: this member is a learner, which serves no requests: "
         "promote it, or use the endpoint of a voting member"
@@ -44,7 +44,7 @@ def reason(learner: Learner) -> str:
 def test_call_uses_another_member_when_the_first_is_a_learner(
     voter: Etcd, learner: Learner
 ) -> None:
-    """Reads and writes."""
+    """Reads and writes go to the voting member."""
     with Client([learner.endpoint, voter.endpoint]) as client:
         manager = EndpointManager(client, "svc")
         manager.add_endpoint("svc/e1", Endpoint("1.2.3.4:80"))
@@ -54,7 +54,7 @@ def test_call_uses_another_member_when_the_first_is_a_learner(
 def test_call_fails_after_the_dial_timeout_when_only_a_learner_is_reached(
     learner: Learner,
 ) -> None:
-    """A learner that is reached is no better than an endpoint that is not."""
+    """A learner counts like an endpoint that can't be reached."""
     with Client([learner.endpoint], dial_timeout=0.5, command_timeout=60) as client:
         manager = EndpointManager(client, "svc")
         for call in (
@@ -67,26 +67,30 @@ def test_call_fails_after_the_dial_timeout_when_only_a_learner_is_reached(
             assert str(refused.value) == reason(learner)
 
 
-def test_watch_says_why_when_only_a_learner_is_reached(spawn: Spawn, learner: Learner) -> None:
-    """And follows the target when the learner has become a voting member."""
+def test_watch_reports_the_reason_when_only_a_learner_is_reached(
+    spawn: Spawn, learner: Learner
+) -> None:
+    """It continues when the learner becomes a voting member."""
     process = spawn("watch", "svc", "--endpoints", learner.endpoint, *SOON)
     process.wait_for_err(f"Warning: not connected yet: {reason(learner)}\n", timeout=30)
     promote(learner)
     process.wait_for_err(f"connected to {learner.endpoint}\n", timeout=30)
 
 
-def test_wait_says_why_when_only_a_learner_is_reached(spawn: Spawn, learner: Learner) -> None:
-    """And ends when the learner has become a voting member."""
+def test_wait_reports_the_reason_when_only_a_learner_is_reached(
+    spawn: Spawn, learner: Learner
+) -> None:
+    """It succeeds when the learner becomes a voting member."""
     process = spawn("wait", "svc", "--max=0", "--endpoints", learner.endpoint, *SOON)
     process.wait_for_err(f"Warning: not connected yet: {reason(learner)}\n", timeout=30)
     promote(learner)
     assert process.finish(timeout=40).status == 0
 
 
-def test_wait_says_why_when_its_time_is_over_and_only_a_learner_is_reached(
+def test_wait_reports_the_reason_at_its_timeout_when_only_a_learner_is_reached(
     learner: Learner,
 ) -> None:
-    """In its last line."""
+    """The reason is in the last line of stderr."""
     result = Run(learner.endpoint)("wait", "svc", "--timeout=5s", *SOON)
     assert result.status == 124
     assert result.err.splitlines()[-1] == (
@@ -94,10 +98,10 @@ def test_wait_says_why_when_its_time_is_over_and_only_a_learner_is_reached(
     )
 
 
-def test_lease_register_says_why_when_only_a_learner_is_reached(
+def test_lease_register_reports_the_reason_when_only_a_learner_is_reached(
     spawn: Spawn, voter: Etcd, learner: Learner
 ) -> None:
-    """And registers when the learner has become a voting member."""
+    """It registers when the learner becomes a voting member."""
     process = spawn(*REGISTER, "--endpoints", learner.endpoint, *SOON, "--", "cat")
     process.wait_for_err(f"Warning: {reason(learner)}\n", timeout=30)
     promote(learner)
@@ -107,12 +111,12 @@ def test_lease_register_says_why_when_only_a_learner_is_reached(
 
 
 def promote(learner: Learner) -> None:
-    """Let *learner* vote, as soon as it has all that the voter has."""
+    """Promote *learner* as soon as it has received all data of the voting member."""
     wait_until(lambda: is_promoted(learner), timeout=30)
 
 
 def is_promoted(learner: Learner) -> bool:
-    """Return whether *learner* votes from now on."""
+    """Try to promote *learner*, and return whether this succeeded."""
     members = learner.voter.ctl_json("member", "list")["members"]
     member = next(f"{each['ID']:x}" for each in members if each.get("isLearner"))
     with suppress(EtcdctlError):

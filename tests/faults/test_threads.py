@@ -1,4 +1,4 @@
-"""Background threads outlive every error: what they own is registered, watched, followed again."""
+"""Background threads continue after every error: registrations, watches and channels recover."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ HERE, THERE = Endpoint("10.0.0.1:80"), Endpoint("10.0.0.2:80")
 
 
 class Crowded:
-    """The program of `harness.crowded`."""
+    """A running `harness.crowded` program."""
 
     def __init__(self, etcd: Etcd) -> None:
         self._process = subprocess.Popen(
@@ -45,7 +45,7 @@ class Crowded:
         )
 
     def __call__(self, command: str = "look") -> Any:
-        """Return what it finds after *command*."""
+        """Run *command* in the program, and return its answer."""
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(f"{command}\n")
@@ -53,21 +53,21 @@ class Crowded:
         return json.loads(self._process.stdout.readline())
 
     def end(self) -> int:
-        """Let it end; return its exit code."""
+        """End the program, and return its exit code."""
         self._process.communicate(timeout=30)
         return self._process.returncode
 
     def close(self) -> None:
-        """Kill it, if it still runs."""
+        """Kill the program if it still runs."""
         self._process.kill()
         self._process.communicate()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit counts threads on Linux")
-def test_full_process_table_loses_no_registration_watch_or_channel(
+def test_registration_watch_and_channel_recover_from_a_full_process_table(
     own_etcd: Callable[..., Etcd],
 ) -> None:
-    """While etcd restarts no thread can be started, so nothing can connect to it."""
+    """No thread can be started while etcd restarts, so no connection can be made."""
     etcd = own_etcd()
     with closing(Crowded(etcd)) as program:
         wait_until(lambda: program()["endpoints"] == ["10.0.0.1:80"])
@@ -99,10 +99,10 @@ def test_full_process_table_loses_no_registration_watch_or_channel(
         (etcd_client.Client, "lease_grant"),
     ],
 )
-def test_registration_goes_on_after_an_unforeseen_error(
+def test_registration_continues_after_an_unexpected_error(
     etcd: Etcd, client: Client, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
 ) -> None:
-    """It registers, heals, and leaves nothing behind."""
+    """It registers, restores a deleted key, and leaves no lease behind."""
     events = EventLog()
     with failing(monkeypatch, owner, name):
         held = Registration(client, {KEY: HERE}, on_state=events)
@@ -119,10 +119,10 @@ def test_registration_goes_on_after_an_unforeseen_error(
 
 
 @pytest.mark.parametrize("name", ["add", "read", "check"])
-def test_watch_goes_on_after_an_unforeseen_error(
+def test_watch_continues_after_an_unexpected_error(
     etcd: Etcd, client: Client, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """No change is missed, and its reader sees no error."""
+    """No change is missed, and the consumer gets no error."""
     put(etcd, e1="1")
     with failing(monkeypatch, known_keys.KnownKeys, name, times=1), Watcher(client) as watcher:
         watcher.wait_until_connected()
@@ -134,10 +134,10 @@ def test_watch_goes_on_after_an_unforeseen_error(
 @pytest.mark.parametrize(
     ("owner", "name"), [(known_set.KnownSet, "apply"), (current.Current, "_replace")]
 )
-def test_channel_follows_its_target_after_an_unforeseen_error(
+def test_channel_follows_its_target_after_an_unexpected_error(
     etcd: Etcd, client: Client, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
 ) -> None:
-    """It does not stay with the endpoints it had."""
+    """The channel does not keep its old endpoints."""
     monkeypatch.setattr(following, "RETRY", 0.1)
     etcd.put(KEY, stored(HERE.addr))
     with insecure_channel("svc", client) as channel:
@@ -148,10 +148,10 @@ def test_channel_follows_its_target_after_an_unforeseen_error(
 
 
 @in_loop
-async def test_asyncio_channel_follows_its_target_after_an_unforeseen_error(
+async def test_asyncio_channel_follows_its_target_after_an_unexpected_error(
     etcd: Etcd, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its task is no better than a thread."""
+    """The task of an asyncio channel continues like a thread."""
     etcd.put(KEY, stored(HERE.addr))
     async with etcdnaming.aio.insecure_channel("svc", client) as channel:
         await endpoints_of(channel, HERE)
@@ -161,6 +161,6 @@ async def test_asyncio_channel_follows_its_target_after_an_unforeseen_error(
 
 
 async def endpoints_of(channel: Informed, *endpoints: Endpoint) -> None:
-    """Return when *channel* has these."""
+    """Wait until *channel* has exactly *endpoints*."""
     while channel.endpoints != endpoints:  # noqa: ASYNC110 - it has no event
         await asyncio.sleep(0.01)

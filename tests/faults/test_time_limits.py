@@ -1,4 +1,4 @@
-"""A command ends within dial and command timeout together, however many calls of etcd it makes."""
+"""A command ends within its dial and command timeouts together, however many calls it makes."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def proxy(etcd: Etcd) -> Iterator[HostileProxy]:
         (["list", "svc", "-w", "table"], "Range", "LeaseTimeToLive"),
     ],
 )
-def test_second_call_of_a_command_has_the_time_that_the_first_has_left(
+def test_second_call_of_a_command_has_the_time_that_the_first_one_left(
     *, etcd: Etcd, run: Run, proxy: HostileProxy, args: Sequence[str], first: str, second: str
 ) -> None:
-    """Read from the deadline that etcd receives with a call, which no busy machine makes longer."""
+    """The test reads the deadline sent with the call, which a busy machine can't extend."""
     etcd.put("svc/e1", '{"Addr":"1:1"}', etcd.grant(600))
     proxy.delays[first] = DELAY
 
@@ -52,8 +52,10 @@ def test_second_call_of_a_command_has_the_time_that_the_first_has_left(
 
 
 @pytest.mark.long
-def test_each_batch_has_the_time_of_a_command(run: Run, etcd: Etcd, proxy: HostileProxy) -> None:
-    """Five batches of 2 s each are more than the 6 s that each of them has."""
+def test_each_batch_has_the_time_limit_of_a_command(
+    run: Run, etcd: Etcd, proxy: HostileProxy
+) -> None:
+    """Five batches take 2 s each, which together exceeds the 6 s that each of them has."""
     proxy.delays["Txn"] = 2.0
     updates = [{"op": "add", "key": f"svc/e{each}", "addr": "1:1"} for each in range(5)]
 
@@ -67,8 +69,8 @@ def test_each_batch_has_the_time_of_a_command(run: Run, etcd: Etcd, proxy: Hosti
     assert len(etcd.get("svc/")) == 5
 
 
-def test_write_for_which_no_time_is_left_is_not_sent(etcd: Etcd, client: Client) -> None:
-    """And is not reported as one that may have been applied."""
+def test_write_is_not_sent_when_no_time_is_left(etcd: Etcd, client: Client) -> None:
+    """The error does not say that it may have been applied."""
     manager = EndpointManager(client, "svc")
     manager.list()  # connects
     with within(client.timeout) as deadline:

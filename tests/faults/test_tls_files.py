@@ -1,4 +1,4 @@
-"""A running process whose certificate, key or CA is broken when it has to connect again."""
+"""A running process when its certificate, key or CA file is broken while it reconnects."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CMD = ("--", "sh", "-c", "echo $$; exec sleep 600")
 
 
 class Broken(NamedTuple):
-    """What a rotation may leave in a file for a moment (``None``: no file), and its report."""
+    """An invalid content of a file during a rotation (``None``: no file), and its error."""
 
     setting: str
     content: bytes | None
@@ -52,22 +52,22 @@ BROKEN = [
 
 
 class Secure(NamedTuple):
-    """An etcd that speaks TLS only, and the files of a client that it lets in."""
+    """An etcd that requires TLS, and the files of a client that it accepts."""
 
     etcd: Etcd
     certificates: Certificates
 
     @property
     def files(self) -> dict[str, str]:
-        """Their names, by their settings."""
+        """Return the names of the files by setting."""
         pair = self.certificates.client
-        # The server reads its own.
+        # The server reads ca.pem itself, so the client gets a copy.
         cacert = self.certificates.ca.with_name("client-ca.pem")
         return {"cacert": str(cacert), "cert": str(pair.cert), "key": str(pair.key)}
 
     @property
     def options(self) -> list[str]:
-        """What the command line takes."""
+        """Return the options for the command line."""
         files = (f"--{setting}={name}" for setting, name in self.files.items())
         return [f"--endpoints=https://{self.etcd.endpoint}", *files]
 
@@ -88,7 +88,7 @@ class Secure(NamedTuple):
         else:
             file.write_bytes(what.content)
         self.etcd.kill()
-        self.etcd.launch()  # whether it is ready is asked with these files
+        self.etcd.launch()  # its health check would use the broken files
         try:
             yield f"{file}: {what.reason}"
         finally:
@@ -98,17 +98,17 @@ class Secure(NamedTuple):
 
 @pytest.fixture
 def secure(secure_etcd: Callable[..., Etcd], certificates: Certificates) -> Secure:
-    """With certificates on both sides."""
+    """An etcd that requires client certificates."""
     found = Secure(secure_etcd(mutual=True), certificates)
     Path(found.files["cacert"]).write_bytes(certificates.ca.read_bytes())
     return found
 
 
 @pytest.mark.parametrize("what", BROKEN, ids=str)
-def test_lease_register_survives_a_broken_file_and_names_it(
+def test_lease_register_continues_and_names_the_file_when_a_tls_file_is_broken(
     spawn: Spawn, secure: Secure, what: Broken
 ) -> None:
-    """CMD, too; and everything is registered again when the file is good again."""
+    """CMD keeps running, and all endpoints are registered again when the file is valid again."""
     process = spawn(*REGISTER, *secure.options, "--ttl", str(TTL), *CMD)
     process.wait_for_out("\n")
     process.wait_for_err("OK\n")
@@ -124,10 +124,10 @@ def test_lease_register_survives_a_broken_file_and_names_it(
 
 
 @pytest.mark.parametrize("what", BROKEN, ids=str)
-def test_watch_survives_a_broken_file_and_names_it(
+def test_watch_continues_and_names_the_file_when_a_tls_file_is_broken(
     spawn: Spawn, secure: Secure, what: Broken
 ) -> None:
-    """It reports the file once, and misses nothing."""
+    """The error is reported once, and no change is missed."""
     put(secure.etcd, e1="1:1")
     watch = spawn("watch", "svc", *secure.options)
     watch.wait_for_out("svc/e1")
@@ -141,8 +141,8 @@ def test_watch_survives_a_broken_file_and_names_it(
     assert "reconnected to" in told.err
 
 
-def test_client_of_a_program_survives_a_broken_file(secure: Secure) -> None:
-    """Each of its parts: calls fail with the name of the file, all else goes on afterwards."""
+def test_client_names_a_broken_file_and_recovers_when_it_is_valid_again(secure: Secure) -> None:
+    """Calls fail with the name of the file, and the watch and the registration recover."""
     told = EventLog()
     with (
         Client([f"https://{secure.etcd.endpoint}"], **secure.files) as client,  # type: ignore[arg-type]
@@ -163,10 +163,10 @@ def test_client_of_a_program_survives_a_broken_file(secure: Secure) -> None:
         assert len(EndpointManager(client, "svc").list().endpoints) == 2
 
 
-def test_password_file_that_is_empty_for_a_moment_is_named(
+def test_watch_names_a_password_file_when_it_is_empty(
     spawn: Spawn, auth_etcd: Callable[..., Etcd], tmp_path: Path
 ) -> None:
-    """By a watch that has to log in again, and goes on when the password is there."""
+    """The watch has to log in again, and continues when the file contains the password."""
     etcd, file = auth_etcd(), tmp_path / "password"
     file.write_text("reader-secret\n")
     login = ("--user", "reader", "--password-file", str(file))
@@ -174,7 +174,7 @@ def test_password_file_that_is_empty_for_a_moment_is_named(
     put(etcd, e1="1:1")
     watch.wait_for_out("svc/e1")
     file.write_text("")
-    # The same again, but the token is void from now on.
+    # The password stays the same, but the change makes the token invalid.
     etcd.ctl("user", "passwd", "--interactive=false", "reader", input="reader-secret\n")
     etcd.kill()
     etcd.start()

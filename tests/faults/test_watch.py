@@ -1,4 +1,4 @@
-"""A watch whose etcd goes away and comes back: nothing is missed, nothing told twice."""
+"""A watch when connections to etcd fail and come back: no change is missed or delivered twice."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def black_hole() -> Iterator[str]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A follower checks its stream every second, and waits two seconds for what is missing."""
+    """Verify streams every second, and wait two seconds for missing events."""
     monkeypatch.setattr(range_watch_loop, "VERIFY_INTERVAL", 1)
     monkeypatch.setattr(range_watch_loop, "DELIVERY_TIMEOUT", 2)
     monkeypatch.setattr(watch_stream, "CREATE_TIMEOUT", 2)
@@ -51,10 +51,10 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.server
 @pytest.mark.parametrize("end", [Etcd.kill, Etcd.stop], ids=["kill", "stop"])
-def test_a_restart_costs_no_change(
+def test_watch_misses_no_change_when_etcd_restarts(
     own_etcd: Callable[..., Etcd], end: Callable[[Etcd], None]
 ) -> None:
-    """One line says that the connection is lost, one that it is found."""
+    """One state reports the lost connection, another one the new connection."""
     etcd = own_etcd()
     put(etcd, e1="1")
     with Client([etcd.endpoint]) as client, Watcher(client) as watcher:
@@ -76,8 +76,10 @@ def test_a_restart_costs_no_change(
 
 
 @pytest.mark.server
-def test_a_watch_may_begin_before_etcd_does(own_etcd: Callable[..., Etcd]) -> None:
-    """The reason is reported, and then the full set."""
+def test_watch_delivers_the_first_batch_when_etcd_starts_after_it(
+    own_etcd: Callable[..., Etcd],
+) -> None:
+    """The reason is reported first, and then all endpoints come."""
     etcd = own_etcd()
     put(etcd, e1="1")
     etcd.kill()
@@ -92,8 +94,8 @@ def test_a_watch_may_begin_before_etcd_does(own_etcd: Callable[..., Etcd]) -> No
 
 @pytest.mark.server
 @pytest.mark.parametrize("excuse", ["etcdserver: leader changed", "etcdserver: too many requests"])
-def test_a_watch_may_begin_while_etcd_is_unwell(etcd: Etcd, excuse: str) -> None:
-    """What passes is no reason to end."""
+def test_watch_keeps_trying_while_etcd_returns_temporary_errors(etcd: Etcd, excuse: str) -> None:
+    """A temporary error does not end the watch."""
     put(etcd, e1="1")
     with (
         Relay(etcd.endpoint) as relay,
@@ -107,15 +109,15 @@ def test_a_watch_may_begin_while_etcd_is_unwell(etcd: Etcd, excuse: str) -> None
 
 
 @pytest.mark.server
-def test_what_is_no_etcd_ends_it_at_once() -> None:
-    """A wrong port does not become right."""
+def test_watch_fails_immediately_when_the_server_is_not_etcd() -> None:
+    """A retry would not help when the port is wrong."""
     with some_other_server() as endpoint, Client([endpoint]) as client, Watcher(client) as watcher:
         assert isinstance(watcher.wait_for_error(), RefusedError)
 
 
 @contextmanager
 def some_other_server() -> Iterator[str]:
-    """Some gRPC server, without a service."""
+    """Run a gRPC server without services, and yield its endpoint."""
     server = grpc.server(ThreadPoolExecutor(1))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
@@ -124,10 +126,10 @@ def some_other_server() -> Iterator[str]:
 
 
 @pytest.mark.server
-def test_new_certificates_are_used_when_etcd_comes_back(
+def test_watch_uses_new_certificates_when_it_reconnects(
     secure_etcd: Callable[..., Etcd], certificates: Certificates
 ) -> None:
-    """Files are read again for the new connection, another authority's included."""
+    """The files are read again, even if another CA signed the new certificates."""
     etcd = secure_etcd(mutual=True)
     with (
         Client(
@@ -148,10 +150,10 @@ def test_new_certificates_are_used_when_etcd_comes_back(
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_channel_without_keepalive_is_not_believed_in_for_ever(
+def test_watch_detects_a_frozen_etcd_on_a_channel_without_keepalive(
     own_etcd: Callable[..., Etcd],
 ) -> None:
-    """On a passed-in channel a frozen etcd is found too, by the read that is made then."""
+    """On a channel that the caller provides, the periodic check of the stream detects it."""
     etcd = own_etcd()
     with (
         grpc.insecure_channel(etcd.endpoint) as channel,
@@ -166,15 +168,15 @@ def test_a_channel_without_keepalive_is_not_believed_in_for_ever(
         watcher.wait_for_addresses(e1="1")
 
 
-def test_an_etcd_that_is_away_costs_next_to_nothing(own_etcd: Callable[..., Etcd]) -> None:
-    """Less than a twentieth of a core, and one line."""
+def test_watch_uses_little_cpu_time_while_etcd_is_down(own_etcd: Callable[..., Etcd]) -> None:
+    """The limit is 5% of a core, with one report of the lost connection."""
     etcd = own_etcd()
     with Client([etcd.endpoint]) as client, Watcher(client) as watcher:
         watcher.wait_until_connected()
         etcd.kill()
         watcher.wait_until(lambda watcher: not watcher.connected)
         start, used = time.monotonic(), time.process_time()
-        time.sleep(4)  # what is measured
+        time.sleep(4)  # the CPU time of this period is measured
         share = (time.process_time() - used) / (time.monotonic() - start)
         etcd.start()
         watcher.wait_until_connected()
@@ -183,10 +185,10 @@ def test_an_etcd_that_is_away_costs_next_to_nothing(own_etcd: Callable[..., Etcd
 
 
 @pytest.mark.parametrize("where", ["refused", "black hole", "frozen", "frozen later"])
-def test_closing_ends_at_once_where_nobody_answers(
+def test_watch_close_returns_immediately_when_etcd_does_not_answer(
     own_etcd: Callable[..., Etcd], black_hole: str, where: str
 ) -> None:
-    """Whatever it waits for; and its threads end with the client."""
+    """It may wait for a connection or an answer, and its threads end with the client."""
     etcd = own_etcd()
     endpoint = {"refused": NOWHERE, "black hole": black_hole}.get(where, etcd.endpoint)
     threads = threading.active_count()
@@ -197,14 +199,14 @@ def test_closing_ends_at_once_where_nobody_answers(
         if where == "frozen later":
             watcher.wait_until_connected()
             etcd.freeze()
-        time.sleep(0.5)  # somewhere in an attempt
+        time.sleep(0.5)  # somewhere during a connection attempt
         watcher.close()
         assert watcher.ended.is_set()
     wait_until(lambda: threading.active_count() <= threads)
 
 
-def test_closing_ends_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However long it would last."""
+def test_watch_close_interrupts_a_pause_between_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pause would last ten minutes."""
     pauses = note_pauses(monkeypatch, 600)
     threads = threading.active_count()
     with Client([NOWHERE], dial_timeout=0.1) as client:
@@ -215,7 +217,7 @@ def test_closing_ends_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def note_pauses(monkeypatch: pytest.MonkeyPatch, seconds: float) -> list[float]:
-    """Return a list that gets the limit of every pause; each pause lasts *seconds*."""
+    """Let each pause last *seconds*, and return a list that grows by the limit of each pause."""
     limits: list[float] = []
 
     def uniform(_: float, limit: float) -> float:
@@ -227,13 +229,13 @@ def note_pauses(monkeypatch: pytest.MonkeyPatch, seconds: float) -> list[float]:
 
 
 @pytest.mark.server
-def test_closing_the_client_ends_its_watches(etcd: Etcd) -> None:
-    """It could never be resumed."""
+def test_watch_fails_when_its_client_was_closed_and_its_stream_breaks(etcd: Etcd) -> None:
+    """A watch of a closed client can't be resumed."""
     cut = threading.Event()
     with Relay(etcd.endpoint, cut_off_when(cut)) as relay:
         with Client([relay.endpoint]) as client:
             watcher = Watcher(client).wait_until_connected()
-        assert not watcher.ended.is_set()  # what is under way may still end well
+        assert not watcher.ended.is_set()  # the stream continues as long as its connection
         cut.set()
         assert isinstance(watcher.wait_for_error(), ClientClosedError)
 
@@ -247,10 +249,10 @@ def test_closing_the_client_ends_its_watches(etcd: Etcd) -> None:
         pytest.param(refused("etcdserver: too many requests", 0), id="refused by etcd"),
     ],
 )
-def test_a_stream_that_fails_again_and_again_makes_no_hot_loop(
+def test_watch_backs_off_when_its_stream_fails_repeatedly(
     etcd: Etcd, treatment: Callable[[Answers], Answers], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The pauses grow; and when it is well again, nothing was missed."""
+    """The pauses increase, and no change is missed when the streams work again."""
     monkeypatch.setattr(range_watch_loop, "MAX_WATCH_PAUSE", 1)
     with (
         Relay(etcd.endpoint, treatment) as relay,
@@ -258,7 +260,7 @@ def test_a_stream_that_fails_again_and_again_makes_no_hot_loop(
         Watcher(client) as watcher,
     ):
         watcher.wait_until(lambda watcher: watcher.states)
-        time.sleep(3)  # what is counted
+        time.sleep(3)  # the streams of this period are counted
         wait_until(lambda: relay.streams > 2)
         assert relay.streams < 25
         put(etcd, e1="1")
@@ -273,10 +275,10 @@ def test_a_stream_that_fails_again_and_again_makes_no_hot_loop(
         ]
 
 
-def test_the_first_break_after_a_steady_stream_costs_no_pause(
+def test_watch_reconnects_without_a_pause_when_a_stable_stream_breaks(
     etcd: Etcd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever was before: the pauses begin again."""
+    """Earlier failures no longer count after a stable stream."""
     pauses = note_pauses(monkeypatch, 0.01)
     monkeypatch.setattr(backoff, "STABLE_AFTER", 0.2)
     cut = threading.Event()
@@ -296,8 +298,8 @@ def test_the_first_break_after_a_steady_stream_costs_no_pause(
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_stream_that_is_silent_is_left_when_there_is_something_to_tell(etcd: Etcd) -> None:
-    """No earlier: a quiet target is no reason to doubt."""
+def test_watch_leaves_a_silent_stream_when_a_change_is_missing(etcd: Etcd) -> None:
+    """It stays with the stream as long as the target does not change."""
     with (
         Relay(etcd.endpoint, silent, passed_on) as relay,
         Client([relay.endpoint]) as client,
@@ -316,8 +318,8 @@ def test_a_stream_that_is_silent_is_left_when_there_is_something_to_tell(etcd: E
 
 @pytest.mark.server
 @pytest.mark.usefixtures("impatient")
-def test_what_no_stream_delivers_is_read(etcd: Etcd) -> None:
-    """The second one that keeps something back is not followed by a third, but by a look."""
+def test_watch_reads_the_range_when_no_stream_delivers_its_changes(etcd: Etcd) -> None:
+    """After a second incomplete stream, the watch reads the endpoints and opens no third one."""
     with (
         Relay(etcd.endpoint, silent) as relay,
         Client([relay.endpoint]) as client,
@@ -327,7 +329,7 @@ def test_what_no_stream_delivers_is_read(etcd: Etcd) -> None:
         for streams, addr in (2, "1"), (3, "2"):
             put(etcd, e1=addr)
             watcher.wait_for_addresses(e1=addr)
-            assert relay.streams in {streams, streams + 1}  # the next one may have begun
+            assert relay.streams in {streams, streams + 1}  # the next stream may have started
             assert watcher.batches[-1].resync
         put(etcd, e2="1")
         watcher.wait_for_addresses(e1="2", e2="1")
@@ -336,8 +338,8 @@ def test_what_no_stream_delivers_is_read(etcd: Etcd) -> None:
 
 @pytest.mark.server
 @pytest.mark.usefixtures("impatient")
-def test_a_stream_that_never_begins_is_left(etcd: Etcd) -> None:
-    """etcd has the time it needs to accept, and no more."""
+def test_watch_leaves_a_stream_that_is_not_accepted_in_time(etcd: Etcd) -> None:
+    """etcd has a limited time to accept a watch."""
     with (
         Relay(etcd.endpoint, unheard, passed_on) as relay,
         Client([relay.endpoint]) as client,
@@ -348,8 +350,8 @@ def test_a_stream_that_never_begins_is_left(etcd: Etcd) -> None:
         assert "does not begin" in watcher.states[0][1].detail
 
 
-def test_a_response_that_came_in_part_is_told_once(etcd: Etcd) -> None:
-    """Fragments are told when the last of them is there, which here comes with another stream."""
+def test_watch_delivers_a_response_once_when_its_first_part_came_twice(etcd: Etcd) -> None:
+    """Fragments are delivered when the last one is received, which comes on another stream here."""
     revision = etcd.revision() + 1
     metadata = "x" * 60_000
     for n in range(60):
@@ -372,8 +374,10 @@ def test_a_response_that_came_in_part_is_told_once(etcd: Etcd) -> None:
 
 
 @pytest.mark.parametrize("fragment", [True, False], ids=["fragments", "responses"])
-def test_a_revision_that_comes_in_parts_is_told_whole(etcd: Etcd, fragment: bool) -> None:
-    """Each of its changes once; in one batch, if etcd says that more of it is to come."""
+def test_watch_delivers_each_change_once_when_a_revision_comes_in_parts(
+    etcd: Etcd, fragment: bool
+) -> None:
+    """Marked fragments are delivered in one batch."""
     keys = [f"svc/{n}" for n in range(4)]
 
     def in_parts(answers: Answers) -> Answers:
@@ -381,7 +385,7 @@ def test_a_revision_that_comes_in_parts_is_told_whole(etcd: Etcd, fragment: bool
             for event in answer.events[:-1]:
                 yield rpc.WatchResponse(events=[event], fragment=fragment)
             yield rpc.WatchResponse(created=answer.created, events=answer.events[-1:])
-            yield rpc.WatchResponse(events=answer.events)  # as a proxy that says it again
+            yield rpc.WatchResponse(events=answer.events)  # a proxy may repeat events
 
     with (
         Relay(etcd.endpoint, in_parts) as relay,
@@ -408,8 +412,8 @@ def test_a_revision_that_comes_in_parts_is_told_whole(etcd: Etcd, fragment: bool
 
 
 @pytest.mark.server
-def test_what_was_told_before_is_not_told_again(etcd: Etcd) -> None:
-    """Even if a stream begins too early."""
+def test_watch_delivers_no_change_of_an_earlier_revision(etcd: Etcd) -> None:
+    """The stream begins with an event that is older than the first batch."""
 
     def with_the_past(answers: Answers) -> Answers:
         yield next(answers)
@@ -434,10 +438,10 @@ def test_what_was_told_before_is_not_told_again(etcd: Etcd) -> None:
     "times",
     [100, pytest.param(3000, marks=[pytest.mark.long, pytest.mark.timeout(400)])],
 )
-def test_reconnecting_again_and_again_leaves_nothing_behind(
+def test_watch_leaves_nothing_behind_when_it_reconnects_many_times(
     etcd: Etcd, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
-    """No thread, no file descriptor, no memory."""
+    """The numbers of threads and file descriptors and the memory do not grow."""
     monkeypatch.setattr(range_watch_loop, "MAX_WATCH_PAUSE", 0.01)
     cut = threading.Event()
     breaks = [only_accepted] * 100
@@ -449,7 +453,7 @@ def test_reconnecting_again_and_again_leaves_nothing_behind(
         Watcher(client),
     ):
         wait_until(lambda: relay.streams == 101, 60)
-        time.sleep(1)  # connections that were left take a moment to end
+        time.sleep(1)  # closed connections take a moment to end
         threads, files, memory = threading.active_count(), descriptors(), resident()
         cut.set()
         wait_until(lambda: relay.streams == times + 102, max(60, times / 10))
@@ -457,8 +461,8 @@ def test_reconnecting_again_and_again_leaves_nothing_behind(
         assert resident() - memory < 3 << 20
 
 
-def test_to_watch_again_and_again_leaves_nothing_behind(etcd: Etcd) -> None:
-    """Closed when it is followed, on its way, or at once, for one client and with it."""
+def test_closed_watches_leave_no_file_descriptors_and_memory(etcd: Etcd) -> None:
+    """A watch is closed immediately, while it starts, or once it has delivered a batch."""
     with Client([etcd.endpoint]) as client:
         manager = EndpointManager(client, "svc")
         watched(manager, 30)
@@ -469,11 +473,11 @@ def test_to_watch_again_and_again_leaves_nothing_behind(etcd: Etcd) -> None:
     for _ in range(60):
         with Client([etcd.endpoint]) as client:
             watched(EndpointManager(client, "svc"), 3)
-    wait_until(lambda: descriptors() <= files + 10)  # gRPC takes its time
+    wait_until(lambda: descriptors() <= files + 10)  # gRPC closes connections with a delay
 
 
 def watched(manager: EndpointManager, times: int) -> None:
-    """Watch it so often."""
+    """Start and close a watch *times* times."""
     for n in range(times):
         with manager.watch() as watch:
             watch.get((None, 0.005, 0)[n % 3])
@@ -481,8 +485,8 @@ def watched(manager: EndpointManager, times: int) -> None:
 
 @pytest.mark.server
 @pytest.mark.long
-def test_a_frozen_etcd_is_told_and_costs_no_change(own_etcd: Callable[..., Etcd]) -> None:
-    """For 20 s its connections stay open and it says nothing."""
+def test_watch_misses_no_change_when_etcd_is_frozen(own_etcd: Callable[..., Etcd]) -> None:
+    """Its connections stay open for 20 s, but it does not answer."""
     etcd = own_etcd()
     with Client([etcd.endpoint]) as client, Watcher(client) as watcher:
         watcher.wait_until_connected()
@@ -512,10 +516,10 @@ def test_a_frozen_etcd_is_told_and_costs_no_change(own_etcd: Callable[..., Etcd]
         pytest.param(Etcd.freeze, id="freeze", marks=pytest.mark.long),
     ],
 )
-def test_another_member_takes_over_within_15_s(
+def test_watch_moves_to_another_member_within_15_s(
     cluster: Cluster, end: Callable[[Etcd], None], leads: bool
 ) -> None:
-    """When the one that delivers dies, or stands still."""
+    """The member that sends the events is killed or frozen."""
     leader, [first, second] = cluster.leader(), cluster.followers()
     mine, others = (leader, [first, second]) if leads else (first, [second, leader])
     with (
@@ -539,8 +543,8 @@ def test_another_member_takes_over_within_15_s(
 
 @pytest.mark.server
 @pytest.mark.long
-def test_a_cluster_that_has_no_leader_comes_back(cluster: Cluster) -> None:
-    """Also for a watch that begins while there is none."""
+def test_watch_reconnects_when_a_cluster_has_a_leader_again(cluster: Cluster) -> None:
+    """A watch that starts without a leader connects, too."""
     mine, *others = cluster.members
     with Client([mine.endpoint]) as client, Watcher(client) as watcher:
         watcher.wait_until_connected()

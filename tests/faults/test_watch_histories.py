@@ -1,4 +1,4 @@
-"""A watch of an etcd that has forgotten what it told, or never knew it."""
+"""A watch of an etcd that was compacted, or wiped and filled again."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Asleep = tuple[Etcd, WatchingProcess]
 
 @pytest.fixture
 def asleep(own_etcd: Callable[..., Etcd]) -> Iterator[Asleep]:
-    """An etcd with three endpoints, and a watcher that knows them and is stopped."""
+    """An etcd with three endpoints, and a stopped process that has received them."""
     etcd = own_etcd()
     put(etcd, e1="1", e2="2", e3="3")
     with WatchingProcess(etcd.endpoint) as watching:
@@ -36,7 +36,7 @@ def asleep(own_etcd: Callable[..., Etcd]) -> Iterator[Asleep]:
 
 
 def change_three(etcd: Etcd) -> None:
-    """Make one change of each kind, and some more that leave no trace."""
+    """Add, change and delete an endpoint, and make changes that later ones hide."""
     put(etcd, e2="4", e4="4", gone="5")
     etcd.delete("svc/e1")
     etcd.delete("svc/gone")
@@ -44,8 +44,8 @@ def change_three(etcd: Etcd) -> None:
 
 
 @pytest.mark.server
-def test_who_slept_is_told_every_change(asleep: Asleep) -> None:
-    """As long as etcd has them all, as if it had been running."""
+def test_stopped_watch_receives_every_change_when_it_continues(asleep: Asleep) -> None:
+    """etcd was restarted, but has kept the whole history."""
     etcd, watching = asleep
     change_three(etcd)
     etcd.kill()
@@ -64,10 +64,10 @@ def test_who_slept_is_told_every_change(asleep: Asleep) -> None:
 
 
 @pytest.mark.server
-def test_who_slept_through_a_compaction_is_told_the_differences(asleep: Asleep) -> None:
-    """Exactly those, marked as such, what is gone first; then what happens."""
+def test_stopped_watch_receives_the_differences_when_etcd_was_compacted(asleep: Asleep) -> None:
+    """The differences are marked as a resync, with deletions first, and later changes follow."""
     etcd, watching = asleep
-    etcd.kill()  # or it would send them to the socket of the stopped watcher
+    etcd.kill()  # so that it can't send the changes to the socket of the stopped process
     etcd.start()
     change_three(etcd)
     etcd.ctl("compact", str(etcd.revision()))
@@ -85,8 +85,8 @@ def test_who_slept_through_a_compaction_is_told_the_differences(asleep: Asleep) 
 
 @pytest.mark.server
 @pytest.mark.parametrize("writes", [0, 20], ids=["younger", "older"])
-def test_who_slept_while_etcd_was_wiped_is_told_what_is_gone(asleep: Asleep, writes: int) -> None:
-    """And then the new: also when the new cluster has been written past the old one's revision."""
+def test_stopped_watch_receives_deletions_when_etcd_was_wiped(asleep: Asleep, writes: int) -> None:
+    """The new endpoints follow, also if the new etcd is already at a higher revision."""
     etcd, watching = asleep
     before = etcd.revision()
     etcd.wipe()
@@ -106,10 +106,10 @@ def test_who_slept_while_etcd_was_wiped_is_told_what_is_gone(asleep: Asleep, wri
 
 
 @pytest.mark.server
-def test_a_wiped_etcd_that_was_filled_in_the_same_way_is_another_one(
+def test_watch_detects_a_wiped_etcd_with_the_same_keys_and_revisions(
     own_etcd: Callable[..., Etcd],
 ) -> None:
-    """As when all services start again, at other addresses: same keys, same revisions."""
+    """Services that all start again may register the same keys, at other addresses."""
     etcd = own_etcd()
     etcd.put("svc/e1", stored("1"), etcd.grant(600))
     cut = threading.Event()
@@ -128,8 +128,10 @@ def test_a_wiped_etcd_that_was_filled_in_the_same_way_is_another_one(
 
 
 @pytest.mark.server
-def test_a_wipe_between_the_proof_and_the_stream_is_seen(own_etcd: Callable[..., Etcd]) -> None:
-    """What was proved before the stream began may be wrong when it does."""
+def test_watch_detects_a_wipe_between_its_check_and_its_new_stream(
+    own_etcd: Callable[..., Etcd],
+) -> None:
+    """The check before the stream may be outdated when the stream begins."""
     etcd = own_etcd()
     put(etcd, e1="1", e2="2")
     cut = threading.Event()
@@ -154,8 +156,10 @@ def test_a_wipe_between_the_proof_and_the_stream_is_seen(own_etcd: Callable[...,
 
 
 @pytest.mark.server
-def test_a_compaction_while_cut_off_is_told_as_differences(own_etcd: Callable[..., Etcd]) -> None:
-    """Without a disconnect, and with the revision of the read."""
+def test_watch_delivers_the_differences_when_etcd_was_compacted_meanwhile(
+    own_etcd: Callable[..., Etcd],
+) -> None:
+    """They have the revision of the read, and no disconnect is reported."""
     etcd = own_etcd()
     put(etcd, e1="1", e2="2", e3="3")
     cut = threading.Event()
@@ -177,8 +181,10 @@ def test_a_compaction_while_cut_off_is_told_as_differences(own_etcd: Callable[..
 
 
 @pytest.mark.server
-def test_a_compaction_that_hides_nothing_is_not_told(own_etcd: Callable[..., Etcd]) -> None:
-    """Others have written; the first revision asked for is no hindrance."""
+def test_watch_delivers_no_resync_when_a_compaction_hides_no_change(
+    own_etcd: Callable[..., Etcd],
+) -> None:
+    """Only keys of other targets were changed before the compacted revision."""
     etcd = own_etcd()
     cut = threading.Event()
     with (
@@ -198,10 +204,10 @@ def test_a_compaction_that_hides_nothing_is_not_told(own_etcd: Callable[..., Etc
 
 
 @pytest.mark.server
-def test_differences_are_not_told_before_the_revision_asked_for(
+def test_watch_from_a_future_revision_delivers_no_earlier_differences(
     own_etcd: Callable[..., Etcd],
 ) -> None:
-    """Which is yet to come; but they count."""
+    """They are applied to the known endpoints only."""
     etcd = own_etcd()
     put(etcd, e1="1", e2="2")
     cut = threading.Event()
@@ -231,10 +237,10 @@ def test_differences_are_not_told_before_the_revision_asked_for(
         pytest.param(7, "5", "", id="never came"),
     ],
 )
-def test_after_a_wipe_a_watch_from_a_revision_goes_on(
+def test_watch_from_a_revision_continues_after_a_wipe(
     own_etcd: Callable[..., Etcd], revision: int, held: str, told: str
 ) -> None:
-    """The one it began with may never come again."""
+    """The new etcd may never reach the requested revision."""
     etcd = own_etcd()
     for addr in "12345":
         put(etcd, e1=addr)
@@ -256,7 +262,7 @@ def test_after_a_wipe_a_watch_from_a_revision_goes_on(
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The watch reads from etcd every second."""
+    """Let the watch verify its stream every second."""
     monkeypatch.setattr(range_watch_loop, "VERIFY_INTERVAL", 1)
     monkeypatch.setattr(range_watch_loop, "DELIVERY_TIMEOUT", 2)
 
@@ -264,10 +270,10 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.server
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("writes", [0, 20], ids=["younger", "older"])
-def test_a_wipe_behind_a_proxy_is_found(
+def test_watch_detects_a_wipe_behind_a_proxy(
     own_etcd: Callable[..., Etcd], grpc_proxy: Callable[..., Proxy], writes: int
 ) -> None:
-    """The proxy keeps the stream open, silent or with what the new etcd has to tell."""
+    """The proxy keeps the stream, which is silent or delivers events of the new etcd."""
     etcd = own_etcd()
     put(etcd, e1="1", e2="2", e3="3")
     with Client([grpc_proxy(etcd).endpoint]) as client, Watcher(client) as watcher:
@@ -283,10 +289,10 @@ def test_a_wipe_behind_a_proxy_is_found(
 
 @pytest.mark.server
 @pytest.mark.parametrize("writes", [0, 20], ids=["younger", "older"])
-def test_who_slept_while_etcd_was_wiped_behind_a_proxy_is_told_what_is_gone(
+def test_stopped_watch_receives_deletions_when_etcd_was_wiped_behind_a_proxy(
     own_etcd: Callable[..., Etcd], grpc_proxy: Callable[..., Proxy], writes: int
 ) -> None:
-    """Although the proxy keeps the stream and sends events of the new cluster on it."""
+    """The proxy keeps the stream and sends events of the new etcd on it."""
     etcd = own_etcd()
     put(etcd, e1="1", e2="2", e3="3")
     with WatchingProcess(grpc_proxy(etcd).endpoint, idle=1) as watching:
@@ -312,10 +318,10 @@ def test_who_slept_while_etcd_was_wiped_behind_a_proxy_is_told_what_is_gone(
 
 @pytest.mark.server
 @pytest.mark.usefixtures("impatient")
-def test_a_wipe_behind_a_proxy_is_found_while_it_tells_much(
+def test_watch_detects_a_wipe_behind_a_proxy_while_it_receives_many_events(
     own_etcd: Callable[..., Etcd], grpc_proxy: Callable[..., Proxy]
 ) -> None:
-    """A stream that is never silent may come from another history all the same."""
+    """A stream that is never silent may still come from another history."""
     etcd = own_etcd()
     put(etcd, e1="1", e2="2", e3="3")
     with Client([grpc_proxy(etcd).endpoint]) as client, Watcher(client) as watcher:
@@ -327,7 +333,7 @@ def test_a_wipe_behind_a_proxy_is_found_while_it_tells_much(
 
 @contextmanager
 def writing(etcd: Etcd) -> Iterator[None]:
-    """Change svc/e2 all the time."""
+    """Change svc/e2 continuously."""
     done = threading.Event()
 
     def write() -> None:
@@ -344,8 +350,10 @@ def writing(etcd: Etcd) -> Iterator[None]:
         thread.join()
 
 
-def test_compaction_all_the_time_makes_no_hot_loop(own_etcd: Callable[..., Etcd]) -> None:
-    """And in the end all is known."""
+def test_watch_backs_off_while_etcd_is_compacted_continuously(
+    own_etcd: Callable[..., Etcd],
+) -> None:
+    """The watch has all endpoints at the end."""
     etcd = own_etcd()
     calm = threading.Event()
     storm = threading.Thread(target=compact_until, args=(calm, etcd.endpoint))
@@ -367,7 +375,7 @@ def test_compaction_all_the_time_makes_no_hot_loop(own_etcd: Callable[..., Etcd]
 
 
 def compact_until(calm: threading.Event, endpoint: str) -> None:
-    """Write, and make etcd forget what was before, hundreds of times a second."""
+    """Write and compact hundreds of times per second until *calm* is set."""
     with closing(HTTPConnection(endpoint)) as connection:
         while not calm.is_set():
             key, value = (b64encode(text.encode()).decode() for text in ("svc/e1", stored("1")))
@@ -376,7 +384,7 @@ def compact_until(calm: threading.Event, endpoint: str) -> None:
 
 
 def post(connection: HTTPConnection, method: str, message: object) -> Any:
-    """Call etcd's JSON gateway."""
+    """Call *method* of etcd's JSON gateway, and return the answer."""
     connection.request("POST", f"/v3/kv/{method}", json.dumps(message))
     return json.load(connection.getresponse())
 
@@ -389,10 +397,10 @@ def post(connection: HTTPConnection, method: str, message: object) -> Any:
         pytest.param(("--snapshot-count=50",), id="snapshot", marks=pytest.mark.long),
     ],
 )
-def test_resuming_on_a_member_that_lags_tells_nothing_false(
+def test_watch_resumes_correctly_on_a_member_that_lags_behind(
     programs: Programs, flags: tuple[str, ...]
 ) -> None:
-    """One that stood still while the others went far ahead, and learns it all while we listen."""
+    """The member was frozen during many writes, and catches up while the watch uses it."""
     with closing(Cluster(programs, *flags)) as cluster:
         cluster.start()
         put(cluster, e1="1", e2="2")
@@ -403,7 +411,7 @@ def test_resuming_on_a_member_that_lags_tells_nothing_false(
             watcher.wait_until_connected()
             assert watcher.states[-1][1].detail == other.endpoint
             lagging.freeze()
-            for n in range(200):  # more than the frozen one's sockets hold, to be told at once
+            for n in range(200):  # more than fits into the socket buffers of the frozen member
                 long = stored(f"{n:0600}").encode()
                 leader.put_all({b"svc/%d" % each: long for each in range(128)})
             leader.delete("svc/e1")

@@ -1,4 +1,4 @@
-"""A watch while everything breaks, at random: what it tells is what happened."""
+"""A watch during random faults: the delivered changes agree with etcd's history."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ Trouble: TypeAlias = Callable[[random.Random], None]
 
 @pytest.fixture
 def seed(monkeypatch: pytest.MonkeyPatch) -> int:
-    """Printed when the test fails; ``WATCH_SEED`` makes it the same again."""
-    monkeypatch.setattr(range_watch_loop, "MAX_WATCH_PAUSE", 1)  # more happens in the same time
+    """The printed seed of the random faults; ``WATCH_SEED`` sets it."""
+    monkeypatch.setattr(range_watch_loop, "MAX_WATCH_PAUSE", 1)  # for more events per second
     seed = int(os.environ.get("WATCH_SEED") or random.randrange(1 << 32))
     print(f"WATCH_SEED={seed}")  # noqa: T201 - pytest shows it where it matters
     return seed
 
 
 def killed(etcd: Etcd) -> Trouble:
-    """Return what kills *etcd* and starts it again after a while."""
+    """Return a fault that kills *etcd* and starts it again after a moment."""
     return partial(_away, etcd, etcd.kill)
 
 
 def away(etcd: Etcd) -> Trouble:
-    """Return what ends *etcd* without the loss of an acknowledged write, and starts it again."""
+    """Return a fault that restarts *etcd* without the loss of an acknowledged write."""
     version = etcd.ctl_json("endpoint", "status")[0]["Status"]["version"]
-    # These may lose an acknowledged write when they are killed (etcd-io/etcd#13766): three in 150
-    # kills under load.
+    # These releases may lose an acknowledged write when they are killed (etcd-io/etcd#13766), as 3
+    # of 150 kills under load did.
     loses = version in {"3.5.0", "3.5.1", "3.5.2"}
     return partial(_away, etcd, etcd.stop if loses else etcd.kill)
 
@@ -57,7 +57,7 @@ def _away(etcd: Etcd, end: Callable[[], None], chance: random.Random) -> None:
 
 
 def frozen(etcd: Etcd) -> Trouble:
-    """Return what lets *etcd* stand still for a while."""
+    """Return a fault that freezes *etcd* for a moment."""
 
     def trouble(chance: random.Random) -> None:
         etcd.freeze()
@@ -68,7 +68,7 @@ def frozen(etcd: Etcd) -> Trouble:
 
 
 def compacted(etcd: Etcdctl) -> Trouble:
-    """Return what makes *etcd* forget what it can."""
+    """Return a fault that compacts *etcd* at the current revision."""
 
     def trouble(_: random.Random) -> None:
         etcd.ctl("compact", str(etcd.revision()))
@@ -77,7 +77,7 @@ def compacted(etcd: Etcdctl) -> Trouble:
 
 
 def killed_and_compacted(etcd: Etcd) -> Trouble:
-    """Return a fault that hides changes from a watcher that is slow to come back."""
+    """Return a fault that hides changes from a watch that reconnects late."""
 
     def trouble(chance: random.Random) -> None:
         etcd.kill()
@@ -90,7 +90,7 @@ def killed_and_compacted(etcd: Etcd) -> Trouble:
 
 
 def wiped(etcd: Etcd) -> Trouble:
-    """Return what begins another history, perhaps one that is ahead at once."""
+    """Return a fault that begins a new history, sometimes at a higher revision."""
 
     def trouble(chance: random.Random) -> None:
         etcd.wipe()
@@ -101,13 +101,13 @@ def wiped(etcd: Etcd) -> Trouble:
 
 
 def spoiled(etcd: Etcdctl) -> Trouble:
-    """Return what stores a value that is no endpoint."""
+    """Return a fault that stores an invalid value."""
     return lambda chance: etcd.put(f"svc/k{chance.randrange(8)}", "bad")
 
 
 @contextmanager
 def changing(endpoints: Sequence[str], chance: random.Random) -> Iterator[None]:
-    """Change a few keys all the time, one or several at once; what fails, fails."""
+    """Change one or several keys at a time until the block ends, and ignore errors."""
     done = threading.Event()
 
     def change() -> None:
@@ -135,7 +135,7 @@ def _update(chance: random.Random, addr: str) -> Update:
 
 
 def events_of(etcd: Etcdctl) -> list[tuple[Operation, str, int]]:
-    """Return all events of ``svc`` as etcdctl is told them."""
+    """Return all events of ``svc`` that etcdctl receives."""
     last = etcd.ctl_json("put", "svc/end", stored("0"))["header"]["revision"]
     command = [str(etcd.programs.etcdctl), f"--endpoints={etcd.endpoints}"]
     watch = [*command, "watch", "--prefix", "svc/", "--rev=1", "-w", "json"]
@@ -155,7 +155,7 @@ def events_of(etcd: Etcdctl) -> list[tuple[Operation, str, int]]:
 
 
 def go_through(troubles: Sequence[Trouble], times: int, chance: random.Random) -> None:
-    """Make trouble, with a little quiet in between."""
+    """Cause *times* of the faults at random, with short pauses."""
     for _ in range(times):
         chance.choice(troubles)(chance)
         time.sleep(chance.uniform(0, 0.5))
@@ -163,8 +163,10 @@ def go_through(troubles: Sequence[Trouble], times: int, chance: random.Random) -
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("times", [8, pytest.param(80, marks=pytest.mark.long)])
-def test_every_change_is_told_once(own_etcd: Callable[..., Etcd], seed: int, times: int) -> None:
-    """As long as etcd forgets nothing, whatever else it does."""
+def test_random_faults_lose_and_repeat_no_change_when_etcd_keeps_its_history(
+    own_etcd: Callable[..., Etcd], seed: int, times: int
+) -> None:
+    """etcd is killed, stopped and frozen, but never compacted."""
     etcd, chance = own_etcd(), random.Random(seed)
     with Client([etcd.endpoint]) as client, Watcher(client) as watcher:
         watcher.wait_until_connected()
@@ -179,8 +181,10 @@ def test_every_change_is_told_once(own_etcd: Callable[..., Etcd], seed: int, tim
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("times", [12, pytest.param(150, marks=pytest.mark.long)])
-def test_what_is_told_adds_up(own_etcd: Callable[..., Etcd], seed: int, times: int) -> None:
-    """Also when etcd forgets some of it, or everything."""
+def test_random_faults_preserve_the_endpoints_when_etcd_loses_its_history(
+    own_etcd: Callable[..., Etcd], seed: int, times: int
+) -> None:
+    """etcd is also compacted and wiped."""
     etcd, chance = own_etcd(), random.Random(seed)
     troubles = [killed, frozen, compacted, killed_and_compacted, wiped, spoiled]
     with Client([etcd.endpoint]) as client, Watcher(client) as watcher:
@@ -191,8 +195,10 @@ def test_what_is_told_adds_up(own_etcd: Callable[..., Etcd], seed: int, times: i
 
 @pytest.mark.long
 @pytest.mark.timeout(400)
-def test_what_a_cluster_tells_adds_up(cluster: Cluster, seed: int) -> None:
-    """One member after another dies or stands still, perhaps the one that tells."""
+def test_random_faults_of_cluster_members_preserve_the_endpoints(
+    cluster: Cluster, seed: int
+) -> None:
+    """Members are killed and frozen in turn, including the one that sends the events."""
     chance = random.Random(seed)
     members = [member.endpoint for member in cluster.members]
     troubles = [trouble(each) for each in cluster.members for trouble in (killed, frozen)]
@@ -203,7 +209,7 @@ def test_what_a_cluster_tells_adds_up(cluster: Cluster, seed: int) -> None:
 
 
 def check(watcher: Watcher, client: Client, etcd: Etcdctl) -> None:
-    """See that replaying all that was told leads to what is there."""
+    """Check that replaying all delivered changes leads to the current endpoints."""
     etcd.put("svc/end", stored("0"))
     wait_until(lambda: watcher.error or "svc/end" in watcher.replayed)
     assert watcher.error is None

@@ -1,4 +1,4 @@
-"""A watch and etcd's users: an old token is renewed, a missing right is final."""
+"""A watch with authentication: an expired token is renewed, a missing permission is an error."""
 
 from __future__ import annotations
 
@@ -21,20 +21,22 @@ pytestmark = pytest.mark.server
 
 
 def client_of(endpoint: str, user: str) -> Client:
-    """Return a client of *user*, ``name:password``."""
+    """Return a client of *user*, which is ``name:password``."""
     name, _, password = user.partition(":")
     return Client([endpoint], user=name, password=password)
 
 
 @contextmanager
 def watching(endpoint: str, user: str = READER) -> Iterator[Watcher]:
-    """Follow ``svc`` as *user*."""
+    """Yield a connected watcher of ``svc`` with the credentials *user*."""
     with client_of(endpoint, user) as client, Watcher(client) as watcher:
         yield watcher.wait_until_connected()
 
 
-def test_a_restart_that_forgets_all_tokens_costs_no_change(auth_etcd: Callable[..., Etcd]) -> None:
-    """The login is made again."""
+def test_watch_misses_no_change_when_a_restart_makes_all_tokens_invalid(
+    auth_etcd: Callable[..., Etcd],
+) -> None:
+    """The client logs in again."""
     etcd = auth_etcd()
     with watching(etcd.endpoint) as watcher:
         put(etcd, e1="1")
@@ -44,15 +46,15 @@ def test_a_restart_that_forgets_all_tokens_costs_no_change(auth_etcd: Callable[.
         watcher.wait_for_addresses(e1="1", e2="2")
 
 
-def test_a_token_that_expires_ends_nothing(auth_etcd: Callable[..., Etcd]) -> None:
-    """Neither the stream that stands, nor the next one."""
+def test_watch_continues_when_its_token_expires(auth_etcd: Callable[..., Etcd]) -> None:
+    """Neither the current stream nor the next one is refused."""
     etcd = auth_etcd("--auth-token-ttl=1")
     cut = threading.Event()
     with (
         Relay(etcd.endpoint, cut_off_when(cut), passed_on) as relay,
         watching(relay.endpoint) as watcher,
     ):
-        time.sleep(3)  # so long that it has expired
+        time.sleep(3)  # long enough for the token to expire
         put(etcd, e1="1")
         cut.set()
         watcher.wait_for_addresses(e1="1")
@@ -62,10 +64,10 @@ def test_a_token_that_expires_ends_nothing(auth_etcd: Callable[..., Etcd]) -> No
 
 
 @pytest.mark.parametrize("watch_id", [0, -1], ids=["etcd", "proxy"])
-def test_a_refusal_may_mean_an_old_token_but_only_once(
+def test_watch_retries_once_when_its_token_may_be_outdated(
     auth_etcd: Callable[..., Etcd], watch_id: int
 ) -> None:
-    """etcd and its proxy say "created" and "canceled" in one, under whatever id."""
+    """etcd and its proxy refuse a watch by one answer that is both created and canceled."""
     denied = refused(
         "rpc error: code = PermissionDenied desc = etcdserver: permission denied", watch_id
     )
@@ -91,8 +93,10 @@ def test_a_refusal_may_mean_an_old_token_but_only_once(
         pytest.param(None, id="no user"),
     ],
 )
-def test_who_cant_log_in_is_told_at_once(auth_etcd: Callable[..., Etcd], user: str | None) -> None:
-    """No retry would help."""
+def test_watch_fails_immediately_when_the_login_is_refused(
+    auth_etcd: Callable[..., Etcd], user: str | None
+) -> None:
+    """A retry would not help."""
     etcd = auth_etcd()
     client = client_of(etcd.endpoint, user) if user else Client([etcd.endpoint])
     start = time.monotonic()
@@ -101,20 +105,20 @@ def test_who_cant_log_in_is_told_at_once(auth_etcd: Callable[..., Etcd], user: s
     assert time.monotonic() - start < AT_ONCE
 
 
-def test_a_role_that_does_not_cover_the_target_is_told_at_once(
+def test_watch_fails_immediately_when_the_role_does_not_cover_the_target(
     auth_etcd: Callable[..., Etcd],
 ) -> None:
-    """As often as it is asked, and without a state before."""
+    """Every later call fails, too, and no connection state is reported."""
     etcd = auth_etcd()
     with client_of(etcd.endpoint, READER) as client, Watcher(client, target="other") as watcher:
         assert isinstance(watcher.wait_for_error(), PermissionDeniedError)
         assert watcher.states == []
 
 
-def test_a_role_that_is_taken_away_ends_it(
+def test_watch_fails_when_its_permission_is_revoked(
     auth_etcd: Callable[..., Etcd], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """etcd leaves the stream open; the next question tells."""
+    """etcd keeps the stream open, but refuses the next check of the stream."""
     monkeypatch.setattr(range_watch_loop, "VERIFY_INTERVAL", 1)
     etcd = auth_etcd()
     with watching(etcd.endpoint) as watcher:
@@ -122,10 +126,10 @@ def test_a_role_that_is_taken_away_ends_it(
         assert isinstance(watcher.wait_for_error(), PermissionDeniedError)
 
 
-def test_a_password_that_is_changed_ends_nothing(
+def test_watch_continues_when_the_password_is_changed(
     auth_etcd: Callable[..., Etcd], tmp_path: Path
 ) -> None:
-    """The file is read again; until it is right, this is an outage like others."""
+    """The password file is read again; until it is updated, the watch is disconnected."""
     etcd = auth_etcd()
     file = tmp_path / "password"
     name, _, password = READER.partition(":")

@@ -50,7 +50,7 @@ def test_watch_of_an_empty_target_delivers_an_empty_first_batch(
 
 @pytest.mark.server
 def test_watch_delivers_all_existing_endpoints_first(etcd: Etcd, manager: EndpointManager) -> None:
-    """They are in key order, as in a listing, with lease and metadata."""
+    """The endpoints are in key order, as in a listing, with lease and metadata."""
     lease = etcd.grant(600)
     etcd.put("svc/e2", '{"Addr":"2","Metadata":{"zone":"a"}}', lease)
     put(etcd, e1="1")
@@ -360,7 +360,7 @@ def test_watch_close_returns_immediately_while_the_watch_starts(etcd: Etcd, clie
 def test_watch_close_returns_immediately_with_many_undelivered_changes(
     etcd: Etcd, client: Client, manager: EndpointManager
 ) -> None:
-    """The queue is full, so the threads behind it wait until it has space."""
+    """The queue is full, so the background threads wait until it has space."""
     watch = manager.watch()
     assert watch.get(TIMEOUT)
     for n in range(600):
@@ -494,7 +494,7 @@ def test_watch_reads_the_range_when_a_transaction_is_too_large_for_its_channel(
 def test_watch_delivers_all_of_50_000_changes_at_full_speed(
     own_etcd: Callable[..., Etcd], at_once: int
 ) -> None:
-    """Each comes once, over one connection; benchmarks/watch_flood.py measures the delay."""
+    """Each change comes once, over one connection; benchmarks/watch_flood.py measures the delay."""
     etcd, count = own_etcd(), 50_000
     command = [sys.executable, WRITE_FAST, etcd.endpoint, str(count), str(at_once)]
     with Client([etcd.endpoint]) as client, Watcher(client) as watcher:

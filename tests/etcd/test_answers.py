@@ -143,7 +143,7 @@ NOT_APPLIED = [
 @pytest.mark.parametrize("text", NOT_APPLIED)
 @pytest.mark.parametrize("writes", [True, False])
 def test_call_is_repeated_when_it_was_certainly_not_applied(text: str, writes: bool) -> None:
-    """It may go to another member; the error texts stand in for rare failures of etcd."""
+    """The call may go to another member; the error texts stand in for rare failures of etcd."""
     answer = classify(Failure(grpc.StatusCode.UNAVAILABLE, text), "m", writes=writes)
     assert (answer.leave, answer.repeat) == (True, True)
 

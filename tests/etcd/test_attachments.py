@@ -40,7 +40,7 @@ def test_attached_object_is_shared_until_its_last_user_detaches() -> None:
 
 
 def test_attached_object_is_closed_with_its_client() -> None:
-    """It is closed once, and attaching to a closed client is an error."""
+    """The object is closed once, and attaching to a closed client is an error."""
     client = Client()
     shared = client.attach("kind", Shared)
     client.close()

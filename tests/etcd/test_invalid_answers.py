@@ -132,7 +132,7 @@ def test_read_fails_with_the_reason_when_the_answer_is_invalid(
     call: Callable[[Client], object],
     fault: str,
 ) -> None:
-    """It fails immediately, and the client works again as soon as the proxy does."""
+    """The read fails immediately, and the client works again as soon as the proxy does."""
     etcd.put("svc/e1", "{}")
     proxy.changes[method] = change
 
@@ -296,7 +296,7 @@ def test_watch_continues_when_it_is_accepted_twice(
 def test_registered_key_is_restored_when_its_watch_is_accepted_twice(
     etcd: Etcd, proxy: HostileProxy, asked: Client
 ) -> None:
-    """It is restored every time it is deleted."""
+    """The key is restored every time it is deleted."""
     proxy.changes["Watch"] = accept_again
     with Registration(asked, {"svc/e1": ONE}, ttl=10):
         for _ in range(3):
@@ -315,7 +315,7 @@ class Reports(list[tuple[LeaseState, str]]):
 def test_lease_is_silent_when_keepalive_answers_have_an_absurd_ttl(
     proxy: HostileProxy, asked: Client
 ) -> None:
-    """Such an answer does not count, and the keep-alive threads go on until valid answers come."""
+    """An invalid answer renews nothing, and the lease is alive again after the next valid one."""
     lease, reports = asked.lease_grant(2), Reports()
     proxy.changes["LeaseKeepAlive"] = set_field("TTL", HUGE)
     with closing(LeaseKeeper(asked)) as keeper:
@@ -368,7 +368,7 @@ def test_registration_retries_with_backoff_while_answers_are_invalid(
     method: str,
     change: Callable[[Any], None],
 ) -> None:
-    """It makes few calls until then, and registers as soon as answers are valid."""
+    """The registration makes few calls, and succeeds as soon as the answers are valid."""
     proxy.changes[method] = change
     registration = Registration(asked, {"svc/e1": ONE}, ttl=10)
     registration.start(wait=False, strict=False)

@@ -53,7 +53,7 @@ def test_key_watch_reports_every_change_of_its_keys_only(etcd: Etcd, client: Cli
 def test_key_watch_reports_nothing_of_a_key_after_unfollow(
     etcd: Etcd, grpc_proxy: Callable[..., Proxy], through_a_proxy: bool
 ) -> None:
-    """It may be unfollowed before its watch was created, and followed again later."""
+    """A key may be unfollowed before its watch was created, and followed again later."""
     endpoint = grpc_proxy(etcd).endpoint if through_a_proxy else etcd.endpoint
     with Client([endpoint]) as client, watching(client, E1, E2) as (watch, told):
         watch.unfollow(E1)

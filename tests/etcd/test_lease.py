@@ -156,7 +156,7 @@ def test_revoked_lease_is_reported_gone(
 def test_lease_is_reported_gone_when_it_expired_in_a_frozen_etcd(
     own_etcd: Callable[..., Etcd],
 ) -> None:
-    """It is reported silent first, because its state is unknown until etcd answers again."""
+    """The lease is reported silent first, because its state is unknown until etcd answers again."""
     etcd = own_etcd()
     with Client([etcd.endpoint]) as client, kept(client, 2) as (_, told):
         wait_until(lambda: asked(etcd))
@@ -182,7 +182,7 @@ def test_lease_keepalive_moves_to_another_member_when_one_freezes(cluster: Clust
 
 
 def test_lease_keepalive_leaves_a_member_without_a_leader(cluster: Cluster) -> None:
-    """Such a member keeps the stream open, but never answers."""
+    """A member without a leader keeps the stream open, but never answers."""
     first, second, third = cluster.members
     endpoints = [each.endpoint for each in cluster.members]
     with Client(endpoints) as client, kept(client, 3) as (lease, told):
@@ -200,7 +200,7 @@ def test_lease_keepalive_leaves_a_member_without_a_leader(cluster: Cluster) -> N
 
 @pytest.mark.long
 def test_thousand_leases_share_one_stream(own_etcd: Callable[..., Etcd]) -> None:
-    """They need little CPU time."""
+    """A thousand leases need less than a third of a core."""
     etcd = own_etcd()
     with Client([etcd.endpoint]) as client, closing(LeaseKeeper(client)) as keeper:
         told = Told()
@@ -219,7 +219,7 @@ def test_thousand_leases_share_one_stream(own_etcd: Callable[..., Etcd]) -> None
 
 @pytest.mark.server
 def test_forgotten_lease_expires(etcd: Etcd, client: Client) -> None:
-    """It expires after its TTL, and no state is reported."""
+    """The lease expires after its TTL, and no state is reported."""
     told = Told()
     with closing(LeaseKeeper(client)) as keeper:
         lease, other = client.lease_grant(2), client.lease_grant(2)
@@ -280,7 +280,7 @@ def test_repeated_grant_with_the_same_id_returns_the_same_lease(etcd: Etcd, clie
         (_Kept, "ask"),
     ],
 )
-def test_lease_is_kept_alive_after_an_unforeseen_error(
+def test_lease_is_kept_alive_after_an_unexpected_error(
     etcd: Etcd, client: Client, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
 ) -> None:
     """The error may occur in the thread that sends requests or in the one that receives answers."""

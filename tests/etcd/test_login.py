@@ -183,7 +183,7 @@ def test_password_file_is_read_for_every_login(
 def test_given_token_is_sent_unchanged(
     auth_etcd: Callable[..., Etcd],
 ) -> None:
-    """It takes precedence over user and password, and can't be renewed when etcd refuses it."""
+    """A given token overrides user and password, and is not renewed when etcd refuses it."""
     etcd = auth_etcd()
     settings = {
         "auth_jwt_token": "not-a-token",

@@ -49,7 +49,7 @@ def test_client_fails_within_the_dial_timeout_when_no_endpoint_is_reached() -> N
     )
 
 
-def test_client_skips_an_endpoint_that_refuses_without_delay(etcd: Etcd) -> None:
+def test_client_skips_a_refusing_endpoint_without_delay(etcd: Etcd) -> None:
     """Ten such endpoints with a second each would exceed the limit of this test."""
     refusing = [f"127.0.0.{n}:1" for n in range(1, 11)]
     with Client([*refusing, etcd.endpoint], dial_timeout=60) as client:
@@ -57,7 +57,7 @@ def test_client_skips_an_endpoint_that_refuses_without_delay(etcd: Etcd) -> None
 
 
 def test_client_skips_a_silent_endpoint_after_a_second(etcd: Etcd) -> None:
-    """It accepts connections and never answers, like a frozen process."""
+    """The endpoint accepts connections and never answers, like a frozen process."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         name = f"127.0.0.1:{silent.getsockname()[1]}"
         with Client([name, etcd.endpoint], dial_timeout=60) as client:
@@ -97,7 +97,7 @@ def test_new_client_works_when_one_of_three_members_is_down(
 
 @pytest.mark.parametrize("leads", [True, False])
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP])
-def test_connected_client_reads_on_when_its_member_is_down(
+def test_connected_client_continues_reading_when_its_member_is_down(
     cluster: Cluster, sign: signal.Signals, leads: bool
 ) -> None:
     """A frozen member keeps the connection open, but never answers."""
@@ -204,7 +204,7 @@ def test_client_connects_to_a_host_name_an_ipv6_address_and_a_socket(
 
 
 def test_local_address_is_the_one_that_reaches_etcd(etcd: Etcd) -> None:
-    """It completes ``--addr :50051``."""
+    """The address of this machine completes ``--addr :50051``."""
     with Client([etcd.endpoint]) as client:
         assert client.local_address() == "127.0.0.1"
 

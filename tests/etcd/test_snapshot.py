@@ -72,7 +72,7 @@ def test_snapshot_of_six_megabytes_is_read_when_the_channel_takes_four(
 def test_snapshot_of_a_hundred_thousand_values_of_a_kilobyte_is_complete(
     etcd: Etcd, client: Client
 ) -> None:
-    """It contains 100 MB, in the order of the keys, and each key once."""
+    """The snapshot has 100 MB and contains each key once, in order."""
     etcd.put_all({b"svc/%06d" % n: b"x" * 1_000 for n in range(100_000)})
     snapshot = read_snapshot(client, ALL, list)
     assert [kv.key for kv in snapshot.found] == [b"svc/%06d" % n for n in range(100_000)]

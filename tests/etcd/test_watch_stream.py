@@ -252,7 +252,7 @@ def test_watch_keeps_all_changes_while_it_verifies_a_large_range(
 def test_slow_watch_delays_no_other_watch_and_misses_nothing(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is cancelled and resumed at its revision, which is not reported as a disconnect."""
+    """The slow watch is cancelled and resumed at its revision, without a reported disconnect."""
     monkeypatch.setattr(watch_substream, "DEFAULT_MAX_BYTES", 1000)
     begun = count_calls(monkeypatch, WatchSubstream, "first")
     states: list[bool] = []
@@ -276,7 +276,7 @@ def test_slow_watch_delays_no_other_watch_and_misses_nothing(
 def test_watch_receives_a_transaction_larger_than_its_buffer(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It comes in fragments, and dropping some of them would request it again forever."""
+    """The transaction comes in fragments; if some were dropped, it would be requested forever."""
     monkeypatch.setattr(watch_substream, "DEFAULT_MAX_BYTES", 1000)
     metadata = "x" * 40_000
     manager = EndpointManager(client, "svc")

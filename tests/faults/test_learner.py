@@ -70,7 +70,7 @@ def test_call_fails_after_the_dial_timeout_when_only_a_learner_is_reached(
 def test_watch_reports_the_reason_when_only_a_learner_is_reached(
     spawn: Spawn, learner: Learner
 ) -> None:
-    """It continues when the learner becomes a voting member."""
+    """The watch continues when the learner becomes a voting member."""
     process = spawn("watch", "svc", "--endpoints", learner.endpoint, *SOON)
     process.wait_for_err(f"Warning: not connected yet: {reason(learner)}\n", timeout=30)
     promote(learner)
@@ -80,7 +80,7 @@ def test_watch_reports_the_reason_when_only_a_learner_is_reached(
 def test_wait_reports_the_reason_when_only_a_learner_is_reached(
     spawn: Spawn, learner: Learner
 ) -> None:
-    """It succeeds when the learner becomes a voting member."""
+    """The command succeeds when the learner becomes a voting member."""
     process = spawn("wait", "svc", "--max=0", "--endpoints", learner.endpoint, *SOON)
     process.wait_for_err(f"Warning: not connected yet: {reason(learner)}\n", timeout=30)
     promote(learner)
@@ -101,7 +101,7 @@ def test_wait_reports_the_reason_at_its_timeout_when_only_a_learner_is_reached(
 def test_lease_register_reports_the_reason_when_only_a_learner_is_reached(
     spawn: Spawn, voter: Etcd, learner: Learner
 ) -> None:
-    """It registers when the learner becomes a voting member."""
+    """The command registers when the learner becomes a voting member."""
     process = spawn(*REGISTER, "--endpoints", learner.endpoint, *SOON, "--", "cat")
     process.wait_for_err(f"Warning: {reason(learner)}\n", timeout=30)
     promote(learner)

@@ -102,7 +102,7 @@ def test_registration_watch_and_channel_recover_from_a_full_process_table(
 def test_registration_continues_after_an_unexpected_error(
     etcd: Etcd, client: Client, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
 ) -> None:
-    """It registers, restores a deleted key, and leaves no lease behind."""
+    """The registration restores a deleted key, and leaves no lease behind."""
     events = EventLog()
     with failing(monkeypatch, owner, name):
         held = Registration(client, {KEY: HERE}, on_state=events)

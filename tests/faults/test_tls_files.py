@@ -74,10 +74,10 @@ class Secure(NamedTuple):
     @contextmanager
     def broken(self, what: Broken) -> Iterator[str]:
         """
-        Break a file and restart etcd; after the block the file is good again.
+        Break a file and restart etcd; after the block the file is valid again.
 
         Yields:
-            What is to be reported.
+            The error that the process is expected to report.
         """
         file = Path(self.files[what.setting])
         good = file.read_bytes()

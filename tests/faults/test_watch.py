@@ -188,7 +188,7 @@ def test_watch_uses_little_cpu_time_while_etcd_is_down(own_etcd: Callable[..., E
 def test_watch_close_returns_immediately_when_etcd_does_not_answer(
     own_etcd: Callable[..., Etcd], black_hole: str, where: str
 ) -> None:
-    """It may wait for a connection or an answer, and its threads end with the client."""
+    """The watch waits for a connection or an answer, and its threads end with the client."""
     etcd = own_etcd()
     endpoint = {"refused": NOWHERE, "black hole": black_hole}.get(where, etcd.endpoint)
     threads = threading.active_count()
@@ -235,7 +235,7 @@ def test_watch_fails_when_its_client_was_closed_and_its_stream_breaks(etcd: Etcd
     with Relay(etcd.endpoint, cut_off_when(cut)) as relay:
         with Client([relay.endpoint]) as client:
             watcher = Watcher(client).wait_until_connected()
-        assert not watcher.ended.is_set()  # the stream continues as long as its connection
+        assert not watcher.ended.is_set()  # closing the client does not end a running stream
         cut.set()
         assert isinstance(watcher.wait_for_error(), ClientClosedError)
 
@@ -299,7 +299,7 @@ def test_watch_reconnects_without_a_pause_when_a_stable_stream_breaks(
 
 @pytest.mark.usefixtures("impatient")
 def test_watch_leaves_a_silent_stream_when_a_change_is_missing(etcd: Etcd) -> None:
-    """It stays with the stream as long as the target does not change."""
+    """The watch keeps the stream as long as the target does not change."""
     with (
         Relay(etcd.endpoint, silent, passed_on) as relay,
         Client([relay.endpoint]) as client,
@@ -486,7 +486,7 @@ def watched(manager: EndpointManager, times: int) -> None:
 @pytest.mark.server
 @pytest.mark.long
 def test_watch_misses_no_change_when_etcd_is_frozen(own_etcd: Callable[..., Etcd]) -> None:
-    """Its connections stay open for 20 s, but it does not answer."""
+    """etcd keeps its connections open for 20 s, but does not answer."""
     etcd = own_etcd()
     with Client([etcd.endpoint]) as client, Watcher(client) as watcher:
         watcher.wait_until_connected()

@@ -156,10 +156,10 @@ def test_watch_detects_a_wipe_between_its_check_and_its_new_stream(
 
 
 @pytest.mark.server
-def test_watch_delivers_the_differences_when_etcd_was_compacted_meanwhile(
+def test_watch_delivers_the_differences_when_etcd_was_compacted_before_it_reconnects(
     own_etcd: Callable[..., Etcd],
 ) -> None:
-    """They have the revision of the read, and no disconnect is reported."""
+    """The differences have the revision of the read, and no disconnect is reported."""
     etcd = own_etcd()
     put(etcd, e1="1", e2="2", e3="3")
     cut = threading.Event()
@@ -207,7 +207,7 @@ def test_watch_delivers_no_resync_when_a_compaction_hides_no_change(
 def test_watch_from_a_future_revision_delivers_no_earlier_differences(
     own_etcd: Callable[..., Etcd],
 ) -> None:
-    """They are applied to the known endpoints only."""
+    """Differences before that revision only update the known endpoints."""
     etcd = own_etcd()
     put(etcd, e1="1", e2="2")
     cut = threading.Event()

@@ -138,7 +138,7 @@ def _shared_cluster(programs: Programs) -> Iterator[Cluster]:
 
 @pytest.fixture
 def cluster(_shared_cluster: Cluster) -> Cluster:
-    """Return three running members without data, repaired after the previous test."""
+    """Return three running members without data; members that a test has stopped are restarted."""
     _shared_cluster.start()
     _shared_cluster.empty()
     return _shared_cluster

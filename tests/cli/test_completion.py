@@ -85,7 +85,7 @@ def test_completion_takes_no_value_for_a_flag(tab: Tab, filled: Etcd) -> None:
 
 
 def test_completion_offers_formats_and_leaves_files_to_the_shell(tab: Tab) -> None:
-    """The answer for a file is only that the word is one."""
+    """The candidate for a file is the word itself, marked as a file."""
     assert tab("etcdnaming -w j") == ["plain,json"]
     assert tab("etcdnaming --cacert /etc/pa") == ["file,/etc/pa"]
     assert tab("etcdnaming add svc/e1 --metadata-file x") == ["file,x"]
@@ -123,7 +123,7 @@ def test_completion_handles_words_that_bash_splits(tab: Tab, filled: Etcd) -> No
 
 
 def test_completion_omits_keys_that_a_shell_would_expand(tab: Tab, etcd: Etcd) -> None:
-    """Anyone with write permission in etcd could store commands."""
+    """A user with write permission in etcd could store commands."""
     bad = ["$(id)", "a b", "`id`", "*", "a\nb", "a\x1b[31m", "a;b", "'", '"', "\\", "~", "a\xff"]
     etcd.put_all({f"svc/{name}".encode("latin-1"): b"" for name in bad})
     etcd.put("svc/é", "")

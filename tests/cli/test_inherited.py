@@ -29,8 +29,8 @@ OURS = {
 
 
 @wrappers
-def test_command_inherits_descriptors(shell: Shell, wrapper: str) -> None:
-    """Such as a process substitution of the shell, or the socket of a supervisor."""
+def test_command_inherits_the_descriptors_of_the_caller(shell: Shell, wrapper: str) -> None:
+    """The test passes one by a process substitution of the shell, and one by number."""
     words = " ".join(WRAPPERS[wrapper])
     script = f"exec 9> >(cat); etcdnaming {words} -- sh -c 'cat $0; echo to 9 >&9' <(echo given)"
 
@@ -53,7 +53,7 @@ def test_command_inherits_descriptors(shell: Shell, wrapper: str) -> None:
     ],
     ids=str,
 )
-def test_command_inherits_the_environment(
+def test_command_inherits_the_environment_of_the_caller(
     etcd: Etcd, wrapper: str, locale: Mapping[str, str]
 ) -> None:
     """In a C locale, as in containers, Python adds LC_CTYPE to its own environment."""

@@ -222,7 +222,7 @@ def test_list_refuses_wrong_usage(run: Run, args: list[str], message: str) -> No
 
 
 def test_list_escapes_control_characters_from_etcd(run: Run, etcd: Etcd) -> None:
-    """Anyone with write permission in etcd could store escape codes."""
+    """A user with write permission in etcd could store escape codes."""
     etcd.put(b"svc/\x1b[31m\t\xff", json.dumps({"Addr": "\x1b]0;x\x07\n[red]"}))
     etcd.put(b"svc/\x1b\x9b", "\x1b[0m")
 

@@ -39,7 +39,7 @@ def one(etcd: Etcd) -> Etcd:
 def test_global_option_is_accepted_before_and_after_the_command(
     run: Run, one: Etcd, args: list[str]
 ) -> None:
-    """The last value counts, as in etcdctl; a list may be given in parts."""
+    """As in etcdctl, the last value counts; a list may be given in parts."""
     args = [word.replace("HERE", one.endpoint) for word in args]
 
     assert run(*args, env={"ETCDNAMING_ENDPOINTS": NOWHERE}) == Result(0, LINE, "")
@@ -333,8 +333,8 @@ def test_debug_prints_a_traceback_before_the_error(run: Run) -> None:
         ["--auth-jwt-token", "hush-hush"],
     ],
 )
-def test_debug_hides_secrets(run: Run, args: list[str]) -> None:
-    """They appear neither in the settings nor in the error."""
+def test_debug_hides_secrets_in_settings_and_errors(run: Run, args: list[str]) -> None:
+    """They are replaced by "(hidden)"."""
     result = run("--debug", *args, "list", "svc", "--endpoints", NOWHERE, "--dial-timeout=300ms")
 
     assert result.status == 2

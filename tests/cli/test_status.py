@@ -128,8 +128,8 @@ def test_usage_error_is_one_line(run: Run, args: list[str], message: str) -> Non
 
 
 @pytest.mark.parametrize("args", [[], ["--help"], ["-h"], ["--debug"]])
-def test_help_succeeds(run: Run, args: list[str]) -> None:
-    """As in etcdctl, so does a command line without arguments."""
+def test_help_is_printed_with_exit_code_zero(run: Run, args: list[str]) -> None:
+    """As in etcdctl, a command line without a command prints the help, too."""
     result = run(*args)
 
     assert (result.status, result.err) == (0, "")

@@ -217,7 +217,9 @@ SIGNALS = (1 << 31) - 1
 """The signals a program may handle; those above are threads' own, and may come ignored."""
 
 
-def test_handler_inherits_no_descriptors_and_no_signal_handling(spawn: Spawn, etcd: Etcd) -> None:
+def test_handler_inherits_no_internal_descriptors_or_signal_handling(
+    spawn: Spawn, etcd: Etcd
+) -> None:
     """No signal is blocked, ignored or caught, and gRPC's variables are not set."""
     script = "echo $(ls /proc/self/fd); cat /proc/self/status | grep ^Sig; env | grep 'GRPC_[VE]'"
     ours = {"GRPC_ENABLE_FORK_SUPPORT": None}
@@ -394,8 +396,8 @@ def test_handler_may_ignore_its_stdin(spawn: Spawn, etcd: Etcd) -> None:
     assert watch.err == ""
 
 
-def test_handler_environment_omits_values_that_do_not_fit(run: Run, etcd: Etcd) -> None:
-    """Its stdin has them."""
+def test_handler_environment_omits_values_that_are_too_long(run: Run, etcd: Etcd) -> None:
+    """Its stdin has them; a NUL in a key is escaped."""
     value = json.dumps({"Addr": "1:1", "Metadata": "x" * 200_000})
     etcd.put_all({b"svc/\0\xff": value.encode()})
 

@@ -201,7 +201,7 @@ def test_watch_uses_little_cpu_while_etcd_is_down(
 def test_watch_prints_each_missed_change_once_after_sigstop(
     spawn: Spawn, own_etcd: Callable[..., Etcd]
 ) -> None:
-    """The changes were compacted meanwhile."""
+    """The changes are compacted meanwhile, so they may be found by a resync."""
     etcd = own_etcd()
     put(etcd, e1="1", e2="2")
     watch = watching(spawn, etcd)

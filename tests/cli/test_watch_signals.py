@@ -77,7 +77,7 @@ def test_signal_ends_the_command_while_etcd_refuses_connections(
 def test_signal_ends_the_command_while_it_connects(
     spawn: Spawn, silent: socket.socket, args: tuple[str, ...], number: int
 ) -> None:
-    """The attempt has no early timeout."""
+    """The connection timeout is one hour."""
     process = spawn(at(silent), "--dial-timeout=1h", *args)
     with silent.accept()[0]:
         ends_by(process, number)

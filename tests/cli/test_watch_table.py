@@ -215,7 +215,7 @@ def _cpu_ticks(pid: int | None) -> int:
 
 @pytest.mark.parametrize("size", [(24, 200), (24, 80), (10, 60), (6, 40), (6, 12), (3, 20), (1, 8)])
 def test_live_table_fits_the_terminal(watch: Watch, etcd: Etcd, size: tuple[int, int]) -> None:
-    """Each row is one line; columns that do not fit are left out, and keys keep their end."""
+    """Each row is one line; columns that do not fit are omitted, and keys keep their end."""
     for n in range(5):
         etcd.put(f"svc/endpoint{n}", '{"Addr":"10.0.0.1:50051","Metadata":"' + 100 * "m" + '"}')
     picture = watch(size=size)
@@ -283,7 +283,7 @@ def test_live_table_escapes_control_characters_from_etcd(watch: Watch, etcd: Etc
 def test_live_table_has_no_colour_with_no_color(
     watch: Watch, etcd: Etcd, variable: Changes
 ) -> None:
-    """The signs show the same."""
+    """The signs still show which rows have changed."""
     picture = watch(env=variable)
     picture.wait_for("connected to")
     put(etcd, e1="1:1")
@@ -420,7 +420,7 @@ def test_watch_draws_no_live_table_with_a_handler(watch: Watch, etcd: Etcd) -> N
 
 
 def test_live_table_shows_only_changed_rows_with_rev(watch: Watch, etcd: Etcd) -> None:
-    """The number of endpoints is that of all."""
+    """The summary counts all endpoints of the target."""
     put(etcd, e1="1:1", e2="2:2")
     picture = watch(f"--rev={etcd.revision() + 1}")
     picture.wait_for("connected to")

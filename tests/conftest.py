@@ -1,4 +1,4 @@
-"""The fixtures: real etcds, and the ways to call the program. What they give is in `harness`."""
+"""Fixtures: etcd servers, and ways to call the program; their types are in `harness`."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ from hypothesis import HealthCheck, settings
 
 from etcdnaming.etcd import Client
 
-# No deadline for an example, and slow generation is no error: the machine may be busy.
+# Examples have no deadline, and slow generation is not an error: the machine may be busy.
 settings.register_profile(
     "busy", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("busy")
 
-# What tests stand on and what they start: some of it is run, none of it is imported for doctests.
+# Support code and programs that tests start: doctests must not import them.
 collect_ignore_glob = ["harness/*", "process_programs/*"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--tried=FILE``, ``--failed=FILE``: see `harness.tried`, `harness.failed`."""
+    """Add ``--tried=FILE`` and ``--failed=FILE``: see `harness.tried`, `harness.failed`."""
     parser.addoption("--tried", type=Path, help="append to it what was tried against which etcd")
     parser.addoption("--failed", type=Path, help="write to it which tests have failed")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Do what the options say."""
+    """Register the plugins that the options enable."""
     if file := config.getoption("tried"):
         config.pluginmanager.register(Tried(file, Programs.find(os.environ)))
     if (file := config.getoption("failed")) and not hasattr(config, "workerinput"):
@@ -54,15 +54,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def programs() -> Programs:
-    """Which etcd and etcdctl the tests run."""
+    """Return the etcd and etcdctl programs that the tests run."""
     return Programs.find(os.environ)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _clean_environment(programs: Programs) -> Iterator[None]:
-    """The environment may name an etcd and ignore signals: the tests must not depend on it."""
+    """Remove etcd settings and ignored signals from the environment of the tests."""
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_IGN:  # under nohup, and after a shell's "&"
+        # Under nohup, and when a shell started the tests with "&", signals are ignored.
+        if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
     with environment.changed(environment.cleaned()):
         yield
@@ -77,14 +78,14 @@ def _shared_etcd(programs: Programs) -> Iterator[Etcd]:
 
 @pytest.fixture
 def etcd(_shared_etcd: Etcd) -> Etcd:
-    """A running etcd with nothing in it; its revisions go on from test to test."""
+    """Return a running, empty etcd; its revisions are not reset between tests."""
     _shared_etcd.empty()
     return _shared_etcd
 
 
 @pytest.fixture
 def client(etcd: Etcd) -> Iterator[Client]:
-    """A client of ``etcd``, as a program has one."""
+    """Yield a client of ``etcd``."""
     with Client([etcd.endpoint]) as client:
         yield client
 
@@ -97,13 +98,13 @@ def _servers() -> Iterator[Servers]:
 
 @pytest.fixture
 def own_etcd(programs: Programs, _servers: Servers) -> Callable[..., Etcd]:
-    """``own_etcd(*flags)``: a running etcd of this test alone, to kill, freeze, wipe."""
+    """Return ``own_etcd(*flags)``: a running etcd for this test only, which may kill or wipe it."""
     return lambda *flags: _servers.start(Etcd(programs, *flags))
 
 
 @pytest.fixture
 def auth_etcd(programs: Programs, _servers: Servers) -> Callable[..., Etcd]:
-    """``auth_etcd(*flags)``: one that lets in only the users of `harness.auth`."""
+    """Return ``auth_etcd(*flags)``: an etcd with authentication and the users of `harness.auth`."""
 
     def start(*flags: str) -> Etcd:
         etcd = _servers.start(Etcd(programs, *auth.SERVER_FLAGS, *flags))
@@ -115,7 +116,7 @@ def auth_etcd(programs: Programs, _servers: Servers) -> Callable[..., Etcd]:
 
 @pytest.fixture
 def certificates(tmp_path: Path) -> Certificates:
-    """A certificate authority and what it signed, in files that can be replaced."""
+    """Return a certificate authority and certificates in files that the test may replace."""
     return Certificates(tmp_path)
 
 
@@ -123,7 +124,7 @@ def certificates(tmp_path: Path) -> Certificates:
 def secure_etcd(
     programs: Programs, certificates: Certificates, _servers: Servers
 ) -> Callable[..., Etcd]:
-    """``secure_etcd(*flags, mutual=False)``: one that speaks TLS, with *certificates*."""
+    """Return ``secure_etcd(*flags, mutual=False)``: an etcd that uses TLS with *certificates*."""
     return lambda *flags, mutual=False: _servers.start(
         tls.secure_etcd(programs, certificates, *flags, mutual=mutual)
     )
@@ -137,7 +138,7 @@ def _shared_cluster(programs: Programs) -> Iterator[Cluster]:
 
 @pytest.fixture
 def cluster(_shared_cluster: Cluster) -> Cluster:
-    """Three running members with nothing in them, whatever the test before did to them."""
+    """Return three running members without data; members that a test has stopped are restarted."""
     _shared_cluster.start()
     _shared_cluster.empty()
     return _shared_cluster
@@ -145,39 +146,39 @@ def cluster(_shared_cluster: Cluster) -> Cluster:
 
 @pytest.fixture
 def grpc_proxy(_servers: Servers) -> Callable[..., Proxy]:
-    """``grpc_proxy(etcd, *flags)``: a running grpc-proxy in front of *etcd*."""
+    """Return ``grpc_proxy(etcd, *flags)``: a running grpc-proxy in front of *etcd*."""
     return lambda behind, *flags: _servers.start(Proxy(behind, *flags))
 
 
 @pytest.fixture
 def run(etcd: Etcd) -> Run:
-    """The program, called in this process."""
+    """Return a function that calls the program in this process."""
     return Run(etcd.endpoint)
 
 
 @pytest.fixture
 def spawn(etcd: Etcd) -> Iterator[Spawn]:
-    """The program as a process: for signals, pipes, and its exit."""
+    """Yield a function that starts the program as a process, for signals, pipes and exit codes."""
     with closing(Spawn(etcd.endpoint)) as spawn:
         yield spawn
 
 
 @pytest.fixture
 def terminal(etcd: Etcd) -> Iterator[Terminal]:
-    """The program on a terminal."""
+    """Yield a function that starts the program on a terminal."""
     with closing(Terminal(etcd.endpoint)) as terminal:
         yield terminal
 
 
 @pytest.fixture
 def shell(programs: Programs, etcd: Etcd, tmp_path: Path) -> Shell:
-    """Scripts that call the program and etcdctl."""
+    """Return a function that runs shell scripts with the program and etcdctl in their path."""
     return Shell(programs, etcd.endpoint, tmp_path)
 
 
 @pytest.fixture
 def namespace() -> list[str]:
-    """What to put before a command that is to be PID 1."""
+    """Return a command prefix that runs a command as PID 1."""
     try:
         subprocess.run([*NAMESPACE, "true"], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as exc:
@@ -189,7 +190,7 @@ def namespace() -> list[str]:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show what the servers of a failed test said last."""
+    """Add the last log lines of the servers to the report of a failed test."""
     report = yield
     if report.failed:
         for name, log in _logs(item).items():

@@ -1,4 +1,4 @@
-"""`etcdnaming add`, looked at with etcdctl."""
+"""`etcdnaming add`, verified with etcdctl."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from etcdnaming.etcd import rpc
 LEASE_LINE = re.compile(r"lease ([0-9a-f]{16}) granted with TTL\((\d+)s\)\n")
 
 
-def test_stores_what_go_stores(run: Run, etcd: Etcd) -> None:
-    """To the byte, so that Go services can read it."""
+def test_add_stores_the_same_bytes_as_go(run: Run, etcd: Etcd) -> None:
+    """Services in Go can read the endpoint."""
     warning = "Warning: the address '1.2.3.4' has no port: write 1.2.3.4:PORT\n"
     assert run("add", "foo/bar/svc/e1", "--addr", "1.2.3.4") == Result(0, "OK\n", warning)
     assert etcd.get("foo") == {b"foo/bar/svc/e1": b'{"Op":0,"Addr":"1.2.3.4","Metadata":null}'}
@@ -37,10 +37,10 @@ def test_stores_what_go_stores(run: Run, etcd: Etcd) -> None:
         ("--metadata-json", "null", b"null"),
     ],
 )
-def test_metadata_is_text_or_any_json(
+def test_add_stores_metadata_from_text_or_json(
     run: Run, etcd: Etcd, option: str, value: str, stored: bytes
 ) -> None:
-    """Text as etcd's own guide stores it."""
+    """Text is stored as a JSON string, as in etcd's own guide."""
     assert run("add", "svc/e1", "--addr", "1:2", option, value) == Result(0, "OK\n", "")
     assert etcd.get("") == {b"svc/e1": b'{"Op":0,"Addr":"1:2","Metadata":' + stored + b"}"}
 
@@ -50,7 +50,7 @@ def test_metadata_is_text_or_any_json(
 def test_add_warns_of_metadata_text_that_is_json(
     run: Run, etcd: Etcd, text: str, kind: str, dry_run: tuple[str, ...]
 ) -> None:
-    """It is stored as the text that it is."""
+    """The text is stored as a JSON string."""
     result = run("add", "svc/e1", "--addr", "1:1", "--metadata", text, *dry_run)
 
     warning = f"--metadata stores this JSON {kind} as text; --metadata-json stores the {kind}"
@@ -61,14 +61,14 @@ def test_add_warns_of_metadata_text_that_is_json(
 
 @pytest.mark.parametrize("text", ["zone=a", "{zone}", "[a", "5", "null", '"a"', "{}x", ""])
 def test_add_takes_other_metadata_text_without_a_warning(run: Run, text: str) -> None:
-    """Even if it begins as JSON does."""
+    """Text that only begins like JSON is included."""
     result = run("add", "svc/e1", "--addr", "1:1", "--metadata", text)
 
     assert result == Result(0, "OK\n", "")
 
 
-def test_metadata_may_be_in_a_file_or_on_stdin(run: Run, etcd: Etcd, tmp_path: Path) -> None:
-    """For what is too long, or too secret, for a command line."""
+def test_add_reads_metadata_from_a_file_or_stdin(run: Run, etcd: Etcd, tmp_path: Path) -> None:
+    """Some metadata is too long or too secret for a command line."""
     file = tmp_path / "metadata.json"
     file.write_text('{"zone": "a"}\n')
 
@@ -81,8 +81,8 @@ def test_metadata_may_be_in_a_file_or_on_stdin(run: Run, etcd: Etcd, tmp_path: P
     }
 
 
-def test_error_names_the_file_that_is_not_json(run: Run, etcd: Etcd, tmp_path: Path) -> None:
-    """And stores nothing."""
+def test_add_names_the_file_when_it_is_not_json(run: Run, etcd: Etcd, tmp_path: Path) -> None:
+    """Nothing is stored."""
     file = tmp_path / "metadata.json"
     file.write_text("zone: a")
 
@@ -93,15 +93,15 @@ def test_error_names_the_file_that_is_not_json(run: Run, etcd: Etcd, tmp_path: P
     assert etcd.get("") == {}
 
 
-def test_a_key_that_ends_in_a_slash_gets_the_address(run: Run, etcd: Etcd) -> None:
-    """One name less to invent."""
+def test_add_completes_a_key_that_ends_in_a_slash(run: Run, etcd: Etcd) -> None:
+    """The address becomes the name of the endpoint."""
     run("add", "svc/", "--addr", "10.0.0.1:80")
 
     assert etcd.get("") == {b"svc/10.0.0.1:80": b'{"Op":0,"Addr":"10.0.0.1:80","Metadata":null}'}
 
 
-def test_an_address_with_a_slash_needs_a_whole_key(run: Run, etcd: Etcd) -> None:
-    """It would name another target."""
+def test_add_refuses_to_complete_a_key_from_an_address_with_a_slash(run: Run, etcd: Etcd) -> None:
+    """The key would belong to another target."""
     result = run("add", "svc/", "--addr", "unix:/run/svc.sock")
 
     message = "Error: the address 'unix:/run/svc.sock' has a '/': write the KEY in full\n"
@@ -109,8 +109,8 @@ def test_an_address_with_a_slash_needs_a_whole_key(run: Run, etcd: Etcd) -> None
     assert etcd.get("") == {}
 
 
-def test_a_port_alone_is_refused_where_etcd_is_local(run: Run, etcd: Etcd) -> None:
-    """127.0.0.1 would be published, and other machines could not dial it."""
+def test_add_refuses_a_port_when_etcd_is_reached_by_loopback(run: Run, etcd: Etcd) -> None:
+    """Other machines could not dial 127.0.0.1."""
     result = run("add", "svc/e1", "--addr", ":50051")
 
     assert result == Result(
@@ -130,7 +130,7 @@ def test_a_port_alone_is_refused_where_etcd_is_local(run: Run, etcd: Etcd) -> No
 def test_add_refuses_an_address_that_no_client_can_dial(
     run: Run, etcd: Etcd, addr: str, options: list[str]
 ) -> None:
-    """Before anything is written; no lease is left either."""
+    """Nothing is written before the check, so no lease remains."""
     result = run("add", "svc/e1", "--addr", addr, *options)
 
     assert (result.status, result.out) == (128, "")
@@ -140,7 +140,7 @@ def test_add_refuses_an_address_that_no_client_can_dial(
 
 
 def test_add_stores_an_address_that_no_client_can_dial_with_force(run: Run, etcd: Etcd) -> None:
-    """And says what is wrong with it."""
+    """A warning gives the reason."""
     result = run("add", "svc/e1", "--addr", "http://a:1\x1b[2J", "--force")
 
     warning = r"Warning: the address 'http://a:1\x1b[2J' has a blank or a control character"
@@ -153,14 +153,14 @@ def test_add_stores_an_address_that_no_client_can_dial_with_force(run: Run, etcd
     [("0.0.0.0:80", "0.0.0.0"), ("[::]:80", "[::]")],  # noqa: S104
 )
 def test_add_warns_of_an_address_that_clients_cannot_dial(run: Run, addr: str, host: str) -> None:
-    """It is taken over from a server's configuration again and again."""
+    """Wildcard addresses are often copied from the configuration of a server."""
     warning = f"Warning: {addr}: servers listen on {host}, but clients can't dial it\n"
 
     assert run("add", "svc/e1", "--addr", addr) == Result(0, "OK\n", warning)
 
 
-def test_an_endpoint_stays_on_its_lease(run: Run, etcd: Etcd) -> None:
-    """etcdctl put would make it permanent without a word."""
+def test_add_keeps_the_lease_of_an_existing_endpoint(run: Run, etcd: Etcd) -> None:
+    """etcdctl put would detach it without a warning."""
     lease = etcd.grant(60)
     etcd.put("svc/e1", '{"Addr":"1:1"}', lease)
 
@@ -171,8 +171,8 @@ def test_an_endpoint_stays_on_its_lease(run: Run, etcd: Etcd) -> None:
 
 
 @pytest.mark.parametrize("option", [["--no-lease"], ["--lease", "0"], ["--no-lease=true"]])
-def test_an_endpoint_can_be_taken_off_its_lease(run: Run, etcd: Etcd, option: list[str]) -> None:
-    """If it is given explicitly."""
+def test_add_detaches_from_the_lease_with_no_lease(run: Run, etcd: Etcd, option: list[str]) -> None:
+    """--lease 0 does the same."""
     etcd.put("svc/e1", '{"Addr":"1:1"}', etcd.grant(60))
 
     assert run("add", "svc/e1", "--addr", "1:2", *option) == Result(0, "OK\n", "")
@@ -180,7 +180,7 @@ def test_an_endpoint_can_be_taken_off_its_lease(run: Run, etcd: Etcd, option: li
 
 
 def test_add_attaches_to_the_given_lease(run: Run, etcd: Etcd) -> None:
-    """As etcdctl writes it, in hex."""
+    """The lease ID is hex, as etcdctl prints it."""
     lease = etcd.grant(60)
 
     assert run("add", "svc/e1", "--addr", "1:2", "--lease", f"{lease:x}") == Result(0, "OK\n", "")
@@ -188,7 +188,7 @@ def test_add_attaches_to_the_given_lease(run: Run, etcd: Etcd) -> None:
 
 
 def test_add_fails_when_the_lease_is_unknown(run: Run, etcd: Etcd) -> None:
-    """In etcd's words, and nothing is stored."""
+    """The message is that of etcd, and nothing is stored."""
     result = run("add", "svc/e1", "--addr", "1:2", "--lease", "123")
 
     assert result == Result(1, "", "Error: etcdserver: requested lease not found\n")
@@ -196,8 +196,8 @@ def test_add_fails_when_the_lease_is_unknown(run: Run, etcd: Etcd) -> None:
 
 
 @pytest.mark.parametrize(("ttl", "seconds"), [("60", 60), ("1m30s", 90)])
-def test_grants_a_lease(run: Run, etcd: Etcd, ttl: str, seconds: int) -> None:
-    """And prints its ID, so that it can be kept alive."""
+def test_add_grants_a_lease_with_ttl(run: Run, etcd: Etcd, ttl: str, seconds: int) -> None:
+    """The lease ID is printed, so that the lease can be kept alive."""
     result = run("add", "svc/e1", "--addr", "1:2", "--ttl", ttl)
 
     said = LEASE_LINE.fullmatch(result.err)
@@ -207,22 +207,22 @@ def test_grants_a_lease(run: Run, etcd: Etcd, ttl: str, seconds: int) -> None:
 
 
 def test_add_reports_the_granted_ttl(run: Run) -> None:
-    """etcd has a minimum, and that is when the endpoint will be gone."""
+    """etcd has a minimum TTL, so the lease may last longer than requested."""
     said = LEASE_LINE.fullmatch(run("add", "svc/e1", "--addr", "1:2", "--ttl", "1").err)
 
     assert said
     assert int(said[2]) >= 1
 
 
-def test_an_endpoint_is_gone_with_its_lease(run: Run, etcd: Etcd) -> None:
-    """That is what it is for."""
+def test_endpoint_is_deleted_when_its_lease_expires(run: Run, etcd: Etcd) -> None:
+    """Nothing renews the lease that add grants."""
     run("add", "svc/e1", "--addr", "1:2", "--ttl", "1")
 
     wait_until(lambda: etcd.get("") == {})
 
 
-def test_leaves_no_lease_behind(run: Run, etcd: Etcd) -> None:
-    """When the endpoint could not be stored."""
+def test_add_revokes_the_lease_when_the_endpoint_is_not_stored(run: Run, etcd: Etcd) -> None:
+    """Otherwise the lease would remain until it expires."""
     etcd.put("svc/e1", "{}")
 
     result = run("add", "svc/e1", "--addr", "1:2", "--ttl", "60", "--if-absent")
@@ -232,7 +232,7 @@ def test_leaves_no_lease_behind(run: Run, etcd: Etcd) -> None:
 
 
 def test_add_with_ttl_keeps_the_lease_when_the_outcome_is_unknown(run: Run, etcd: Etcd) -> None:
-    """Revoking it would delete the endpoint that may have been stored."""
+    """Revoking it would delete the endpoint, which may have been stored."""
 
     def spoil(answer: rpc.TxnResponse) -> None:
         del answer.responses[:]
@@ -248,8 +248,8 @@ def test_add_with_ttl_keeps_the_lease_when_the_outcome_is_unknown(run: Run, etcd
     assert error.endswith("the change may have been applied")
 
 
-def test_adds_only_what_is_absent(run: Run, etcd: Etcd) -> None:
-    """With --if-absent the first one wins."""
+def test_add_fails_with_if_absent_when_the_key_exists(run: Run, etcd: Etcd) -> None:
+    """The endpoint that was stored first stays."""
     assert run("add", "svc/e1", "--addr", "1:1", "--if-absent") == Result(0, "OK\n", "")
 
     result = run("add", "svc/e1", "--addr", "1:2", "--if-absent")
@@ -258,8 +258,8 @@ def test_adds_only_what_is_absent(run: Run, etcd: Etcd) -> None:
     assert etcd.get("") == {b"svc/e1": b'{"Op":0,"Addr":"1:1","Metadata":null}'}
 
 
-def test_changes_only_the_revision_that_was_seen(run: Run, etcd: Etcd) -> None:
-    """With --if-mod-rev no concurrent change is lost."""
+def test_add_fails_with_if_mod_rev_when_the_key_has_changed(run: Run, etcd: Etcd) -> None:
+    """No concurrent change is lost."""
     run("add", "svc/e1", "--addr", "1:1")
     seen = etcd.entry("svc/e1").mod_revision
 
@@ -272,8 +272,8 @@ def test_changes_only_the_revision_that_was_seen(run: Run, etcd: Etcd) -> None:
     assert etcd.get("") == {b"svc/e1": b'{"Op":0,"Addr":"1:2","Metadata":null}'}
 
 
-def test_prints_what_was_there(run: Run) -> None:
-    """With --prev-kv."""
+def test_add_prints_the_previous_endpoint_with_prev_kv(run: Run) -> None:
+    """It follows the OK."""
     run("add", "svc/e1", "--addr", "1:1", "--metadata", "old")
 
     result = run("add", "svc/e1", "--addr", "1:2", "--prev-kv")
@@ -296,27 +296,31 @@ def test_prints_what_was_there(run: Run) -> None:
         ),
     ],
 )
-def test_a_key_lies_under_its_target(run: Run, etcd: Etcd, args: list[str], message: str) -> None:
-    """In Go's words, and nothing is sent."""
+def test_add_refuses_a_key_outside_its_target(
+    run: Run, etcd: Etcd, args: list[str], message: str
+) -> None:
+    """The message is that of Go, and nothing is sent."""
     assert run("add", *args, "--addr", "1:2") == Result(128, "", f"Error: {message}\n")
     assert etcd.get("") == {}
 
 
-def test_a_key_may_lie_deep_in_its_target(run: Run, etcd: Etcd) -> None:
-    """If the target is said."""
+def test_add_accepts_a_key_several_levels_below_the_given_target(run: Run, etcd: Etcd) -> None:
+    """The option --target overrides the key's own prefix."""
     assert run("add", "svc/a/e1", "--target", "svc/", "--addr", "1:2").status == 0
     assert list(etcd.get("")) == [b"svc/a/e1"]
 
 
-def test_a_key_may_be_any_bytes(run: Run, etcd: Etcd) -> None:
-    """They reach etcd as the shell hands them over."""
+def test_add_accepts_a_key_of_any_bytes(run: Run, etcd: Etcd) -> None:
+    """The bytes of the command line are sent to etcd unchanged."""
     assert run("add", b"svc/\xff\n", "--addr", "1:2") == Result(0, "OK\n", "")
     assert list(etcd.get("")) == [b"svc/\xff\n"]
 
 
 @pytest.mark.parametrize("options", [["--addr"], ["--addr", "1:2", "--metadata"]])
-def test_all_else_is_utf8(run: Run, etcd: Etcd, options: list[str]) -> None:
-    """It becomes JSON."""
+def test_add_refuses_an_address_or_metadata_that_is_not_utf8(
+    run: Run, etcd: Etcd, options: list[str]
+) -> None:
+    """They are stored as JSON, which has no other encoding."""
     result = run("add", "svc/e1", *options, b"\xff")
 
     message = f"Error: Invalid value for '{options[-1]}': not UTF-8 (see etcdnaming add --help)\n"
@@ -324,8 +328,8 @@ def test_all_else_is_utf8(run: Run, etcd: Etcd, options: list[str]) -> None:
     assert etcd.get("") == {}
 
 
-def test_a_dry_run_changes_nothing(run: Run, etcd: Etcd) -> None:
-    """It prints an update file."""
+def test_add_writes_nothing_in_a_dry_run(run: Run, etcd: Etcd) -> None:
+    """It prints an update file instead."""
     result = run("add", "svc/", "--addr", "1:2", "--metadata", "x", "--if-absent", "--dry-run")
 
     assert result == Result(0, '# if svc/1:2 is absent\nadd svc/1:2 1:2 "x"\n', "")
@@ -333,8 +337,8 @@ def test_a_dry_run_changes_nothing(run: Run, etcd: Etcd) -> None:
 
 
 @pytest.mark.parametrize("format", ["fields", "json", "simple", "table"])
-def test_every_format_prints_what_was_stored(run: Run, etcd: Etcd, format: str) -> None:
-    """etcdctl has no table for put, and finds that out after it has put."""
+def test_add_prints_its_result_in_every_format(run: Run, etcd: Etcd, format: str) -> None:
+    """etcdctl has no table for put, and reports this only after the put."""
     result = run("-w", format, "add", "svc/e1", "--addr", "1:2")
 
     assert (result.status, result.err) == (0, "")
@@ -343,8 +347,8 @@ def test_every_format_prints_what_was_stored(run: Run, etcd: Etcd, format: str) 
 
 
 @pytest.mark.server
-def test_a_reader_can_not_write(auth_etcd: Callable[..., Etcd]) -> None:
-    """Older etcd lets one through who nests transactions."""
+def test_add_fails_when_the_user_may_only_read(auth_etcd: Callable[..., Etcd]) -> None:
+    """Older etcd does not check the permissions of nested transactions."""
     etcd = auth_etcd()
     etcd.put("svc/e1", "{}")
 
@@ -359,8 +363,8 @@ def test_a_reader_can_not_write(auth_etcd: Callable[..., Etcd]) -> None:
 
 
 @pytest.mark.server
-def test_a_role_for_the_prefix_is_enough(auth_etcd: Callable[..., Etcd]) -> None:
-    """Nothing outside of it is looked at."""
+def test_add_needs_permission_only_for_the_prefix(auth_etcd: Callable[..., Etcd]) -> None:
+    """It accesses no key outside of the prefix."""
     etcd = auth_etcd()
 
     result = Run(etcd.endpoint)("--user", WRITER, "add", "svc/e1", "--addr", "1:2", "--ttl", "60")

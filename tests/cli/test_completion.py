@@ -1,4 +1,4 @@
-"""TAB: asked as the shells ask, and in the shells themselves."""
+"""Shell completion: the program called as the shells call it, and the shells themselves."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TRIES = 20
 
 @pytest.fixture
 def filled(etcd: Etcd) -> Etcd:
-    """An etcd with some targets."""
+    """Return an etcd with keys of several targets."""
     etcd.put_all({key.encode(): b"" for key in KEYS})
     return etcd
 
@@ -33,10 +33,10 @@ def filled(etcd: Etcd) -> Etcd:
 @pytest.fixture
 def tab(spawn: Spawn) -> Callable[..., list[str]]:
     """
-    ``tab("etcdnaming list fo")``: what bash is offered for the last word of a line.
+    Return ``tab(line)``: the candidates that bash gets for the last word of *line*.
 
-    Asks again while nothing is offered, `TRIES` times: on a busy machine the time for a completion
-    may not be enough. Where nothing is right, ``tries=1`` is.
+    While there are none, it asks again, up to `TRIES` times: on a busy machine the time for a
+    completion may not be enough. Pass ``tries=1`` where no candidates are expected.
     """
 
     def offers(line: str, env: Changes | None = None, tries: int = TRIES) -> list[str]:
@@ -59,15 +59,15 @@ def tab(spawn: Spawn) -> Callable[..., list[str]]:
 Tab = Callable[..., list[str]]
 
 
-def test_completes_commands(tab: Tab) -> None:
-    """By their names."""
+def test_completion_offers_commands(tab: Tab) -> None:
+    """Their names are matched by prefix."""
     assert tab("etcdnaming a") == ["plain,add"]
     assert tab("etcdnaming txn") == ["plain,txn-update"]
     assert {"plain,add", "plain,del", "plain,list"} < set(tab("etcdnaming "))
 
 
-def test_completes_options(tab: Tab) -> None:
-    """A command's own, and those of all; the opposites of flags are hidden."""
+def test_completion_offers_options(tab: Tab) -> None:
+    """The options of the command and the global ones; the negated forms of flags are hidden."""
     assert tab("etcdnaming list --co") == [
         "plain,--count-only",
         "plain,--consistency",
@@ -78,22 +78,22 @@ def test_completes_options(tab: Tab) -> None:
     assert tab("etcdnaming list --hex", tries=1) == []
 
 
-def test_a_flag_is_not_waiting_for_a_value(tab: Tab, filled: Etcd) -> None:
-    """The next word is a word."""
+def test_completion_takes_no_value_for_a_flag(tab: Tab, filled: Etcd) -> None:
+    """The word after a flag is an argument."""
     assert tab("etcdnaming --debug li") == ["plain,list"]
     assert tab("etcdnaming --debug=false list ba") == ["plain,bar"]
 
 
-def test_completes_formats_and_files(tab: Tab) -> None:
-    """Files are the shell's to find."""
+def test_completion_offers_formats_and_leaves_files_to_the_shell(tab: Tab) -> None:
+    """The candidate for a file is the word itself, marked as a file."""
     assert tab("etcdnaming -w j") == ["plain,json"]
     assert tab("etcdnaming --cacert /etc/pa") == ["file,/etc/pa"]
     assert tab("etcdnaming add svc/e1 --metadata-file x") == ["file,x"]
     assert tab("etcdnaming txn-update x") == ["file,x"]
 
 
-def test_completes_targets(tab: Tab, filled: Etcd) -> None:
-    """Each once, however many keys it has; those right under another one when that is said."""
+def test_completion_offers_each_target_once(tab: Tab, filled: Etcd) -> None:
+    """After a slash only the targets below that prefix are offered."""
     assert tab("etcdnaming list ") == ["plain,bar", "plain,foo/svc", "plain,foo/web"]
     assert tab("etcdnaming list foo/s") == ["plain,foo/svc"]
     assert tab("etcdnaming list foo/web/") == ["plain,foo/web/z"]
@@ -102,16 +102,16 @@ def test_completes_targets(tab: Tab, filled: Etcd) -> None:
     assert tab("etcdnaming list none", tries=1) == []
 
 
-def test_completes_keys(tab: Tab, filled: Etcd) -> None:
-    """Also a second one."""
+def test_completion_offers_keys(tab: Tab, filled: Etcd) -> None:
+    """Commands that take several keys complete each of them."""
     assert tab("etcdnaming del foo/w") == ["plain,foo/web/e1", "plain,foo/web/z/e1"]
     assert tab("etcdnaming del bar/e1 b") == ["plain,bar/e1"]
     assert tab("etcdnaming txn-update --del b") == ["plain,bar/e1"]
     assert tab("etcdnaming txn-update --add x/y=1 --if-exists b") == ["plain,bar/e1"]
 
 
-def test_reads_words_as_bash_cuts_them(tab: Tab, filled: Etcd) -> None:
-    """At every colon and equals sign; what stands before it is kept by bash."""
+def test_completion_handles_words_that_bash_splits(tab: Tab, filled: Etcd) -> None:
+    """bash splits words at colons and equals signs, and keeps the part before them."""
     assert tab("etcdnaming del foo/svc/10.0.0.1 :") == ["plain,80"]
     assert tab("etcdnaming del foo/svc/10.0.0.1 : 8") == ["plain,80"]
     assert tab("etcdnaming del --all = foo/s") == ["plain,foo/svc/"]
@@ -122,8 +122,8 @@ def test_reads_words_as_bash_cuts_them(tab: Tab, filled: Etcd) -> None:
     assert tab(f"etcdnaming --endpoints={filled.endpoint} del b", nowhere) == ["plain,bar/e1"]
 
 
-def test_offers_nothing_a_shell_would_expand(tab: Tab, etcd: Etcd) -> None:
-    """A writer to etcd can write commands."""
+def test_completion_omits_keys_that_a_shell_would_expand(tab: Tab, etcd: Etcd) -> None:
+    """A user with write permission in etcd could store commands."""
     bad = ["$(id)", "a b", "`id`", "*", "a\nb", "a\x1b[31m", "a;b", "'", '"', "\\", "~", "a\xff"]
     etcd.put_all({f"svc/{name}".encode("latin-1"): b"" for name in bad})
     etcd.put("svc/é", "")
@@ -131,8 +131,8 @@ def test_offers_nothing_a_shell_would_expand(tab: Tab, etcd: Etcd) -> None:
     assert tab("etcdnaming del svc/") == ["plain,svc/é"]
 
 
-def test_offers_no_more_than_anybody_reads(tab: Tab, etcd: Etcd) -> None:
-    """And reads no more from etcd."""
+def test_completion_limits_the_number_of_candidates(tab: Tab, etcd: Etcd) -> None:
+    """It reads only that many keys from etcd."""
     etcd.put_all({f"svc/{each:05}".encode(): b"" for each in range(10_000)})
     etcd.put_all({f"t{each:05}/e1".encode(): b"" for each in range(300)})
 
@@ -153,8 +153,8 @@ def test_offers_no_more_than_anybody_reads(tab: Tab, etcd: Etcd) -> None:
         "--frob",
     ],
 )
-def test_is_silent_within_a_second(spawn: Spawn, filled: Etcd, option: str) -> None:
-    """Whatever is wrong: a message would land in the line that is being typed."""
+def test_completion_prints_nothing_when_it_fails(spawn: Spawn, filled: Etcd, option: str) -> None:
+    """An error message would appear in the line that is being typed."""
     words = f"etcdnaming {option} list fo".split(" ")
     start = time.monotonic()
 
@@ -171,16 +171,20 @@ def test_is_silent_within_a_second(spawn: Spawn, filled: Etcd, option: str) -> N
     assert time.monotonic() - start < AT_ONCE
 
 
-def test_is_silent_when_etcd_is_frozen(tab: Tab, own_etcd: Callable[..., Etcd]) -> None:
-    """Connections stay open then, and nothing is answered."""
+def test_completion_prints_nothing_when_etcd_is_frozen(
+    tab: Tab, own_etcd: Callable[..., Etcd]
+) -> None:
+    """The connection stays open, but there is no response."""
     etcd = own_etcd()
     etcd.freeze()
 
     assert tab("etcdnaming list fo", {"ETCDNAMING_ENDPOINTS": etcd.endpoint}, 1) == []
 
 
-def test_uses_the_flags_before_the_word(tab: Tab, auth_etcd: Callable[..., Etcd]) -> None:
-    """User and password among them; without read permission nothing is offered."""
+def test_completion_uses_the_options_of_the_command_line(
+    tab: Tab, auth_etcd: Callable[..., Etcd]
+) -> None:
+    """They include user and password; without read permission there are no candidates."""
     etcd = auth_etcd()
     etcd.put("svc/e1", "")
     etcd.put("other/e1", "")
@@ -193,8 +197,8 @@ def test_uses_the_flags_before_the_word(tab: Tab, auth_etcd: Callable[..., Etcd]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_prints_a_script_for_each_shell(run: Run, shell: str) -> None:
-    """That calls us back."""
+def test_completion_prints_a_script_for_each_shell(run: Run, shell: str) -> None:
+    """The script calls the program to get the candidates."""
     result = run("completion", shell)
 
     assert (result.status, result.err) == (0, "")
@@ -202,8 +206,8 @@ def test_prints_a_script_for_each_shell(run: Run, shell: str) -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_the_script_is_one_for_its_shell(run: Run, shell: str) -> None:
-    """It parses."""
+def test_completion_script_has_valid_syntax(run: Run, shell: str) -> None:
+    """Each shell parses its own script."""
     if not shutil.which(shell) and "CI" not in os.environ:
         pytest.skip(f"no {shell} here")  # a developer may have none; .ci/run brings them
     script = run("completion", shell).out
@@ -214,7 +218,7 @@ def test_the_script_is_one_for_its_shell(run: Run, shell: str) -> None:
 
 
 def test_bash_completes_in_the_middle_of_an_address(filled: Etcd, tmp_path: Path) -> None:
-    """The real one."""
+    """The test runs a real bash."""
     stand_in = tmp_path / "etcdnaming"
     stand_in.write_text(f'#!/bin/sh\nexec {" ".join(command())} "$@"\n')
     stand_in.chmod(0o755)

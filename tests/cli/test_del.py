@@ -1,4 +1,4 @@
-"""`etcdnaming del`, looked at with etcdctl."""
+"""`etcdnaming del`, verified with etcdctl."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ ONE = '{"Op":0,"Addr":"1:1","Metadata":null}'
 
 
 def put(etcd: Etcd, *keys: str) -> None:
-    """Store an endpoint at each of *keys*."""
+    """Store an endpoint under each of *keys*."""
     etcd.put_all({key.encode(): ONE.encode() for key in keys})
 
 
-def test_deletes_one_endpoint(run: Run, etcd: Etcd) -> None:
-    """And none whose name begins alike."""
+def test_del_deletes_only_the_given_key(run: Run, etcd: Etcd) -> None:
+    """Keys that only begin with the same name stay."""
     put(etcd, "svc/e1", "svc/e10", "svc/e1/deeper", "svc")
 
     assert run("del", "svc/e1") == Result(0, "1\n", "")
     assert set(etcd.get("")) == {b"svc", b"svc/e1/deeper", b"svc/e10"}
 
 
-def test_a_missing_endpoint_is_none(run: Run) -> None:
-    """As in etcdctl, that is no failure."""
+def test_del_succeeds_when_the_key_does_not_exist(run: Run) -> None:
+    """etcdctl does the same."""
     assert run("del", "svc/e1") == Result(0, "0\n", "")
 
 
-def test_several_are_one_transaction(run: Run, etcd: Etcd) -> None:
-    """One revision for all."""
+def test_del_deletes_several_keys_in_one_transaction(run: Run, etcd: Etcd) -> None:
+    """The deletions have one revision."""
     put(etcd, "svc/e1", "svc/e2", "svc/e3")
     before = etcd.revision()
 
@@ -40,8 +40,8 @@ def test_several_are_one_transaction(run: Run, etcd: Etcd) -> None:
     assert etcd.revision() == before + 1
 
 
-def test_all_must_exist_or_none_is_deleted(run: Run, etcd: Etcd) -> None:
-    """And those that do not are named."""
+def test_del_with_must_exist_deletes_nothing_when_a_key_is_missing(run: Run, etcd: Etcd) -> None:
+    """The error names the missing keys."""
     put(etcd, "svc/e1")
 
     result = run("del", "svc/e1", "svc/e2", "svc/e3", "--must-exist")
@@ -50,16 +50,16 @@ def test_all_must_exist_or_none_is_deleted(run: Run, etcd: Etcd) -> None:
     assert list(etcd.get("")) == [b"svc/e1"]
 
 
-def test_deletes_those_that_must_exist(run: Run, etcd: Etcd) -> None:
-    """When they do."""
+def test_del_with_must_exist_deletes_the_keys_when_all_exist(run: Run, etcd: Etcd) -> None:
+    """It prints their number."""
     put(etcd, "svc/e1", "svc/e2")
 
     assert run("del", "svc/e1", "svc/e2", "--must-exist") == Result(0, "2\n", "")
     assert etcd.get("") == {}
 
 
-def test_deletes_only_the_revision_that_was_seen(run: Run, etcd: Etcd) -> None:
-    """With --if-mod-rev no concurrent change is lost."""
+def test_del_fails_with_if_mod_rev_when_the_key_has_changed(run: Run, etcd: Etcd) -> None:
+    """No concurrent change is lost."""
     put(etcd, "svc/e1")
     seen = etcd.entry("svc/e1").mod_revision
 
@@ -71,15 +71,15 @@ def test_deletes_only_the_revision_that_was_seen(run: Run, etcd: Etcd) -> None:
     assert right == Result(0, "1\n", "")
 
 
-def test_prints_what_was_there(run: Run, etcd: Etcd) -> None:
-    """With --prev-kv."""
+def test_del_prints_the_deleted_endpoint_with_prev_kv(run: Run, etcd: Etcd) -> None:
+    """It follows the number of deleted keys."""
     put(etcd, "svc/e1")
 
     assert run("del", "svc/e1", "--prev-kv") == Result(0, "1\nsvc/e1\t1:1\tnull\n", "")
 
 
 def test_del_warns_when_the_key_was_attached_to_a_lease(run: Run, etcd: Etcd) -> None:
-    """Its holder does not know that it was deleted on purpose."""
+    """The process that owns the lease may register the key again."""
     lease = etcd.grant(60)
     etcd.put("svc/e1", ONE, lease)
     put(etcd, "svc/e2")
@@ -93,8 +93,8 @@ def test_del_warns_when_the_key_was_attached_to_a_lease(run: Run, etcd: Etcd) ->
     )
 
 
-def test_a_key_is_not_a_target(run: Run, etcd: Etcd) -> None:
-    """Who writes svc/ may mean all of it, and is told how to say so."""
+def test_del_warns_when_a_missing_key_ends_in_a_slash(run: Run, etcd: Etcd) -> None:
+    """The warning names the option that deletes all keys of a target."""
     put(etcd, "svc/e1")
 
     result = run("del", "svc/")
@@ -104,8 +104,8 @@ def test_a_key_is_not_a_target(run: Run, etcd: Etcd) -> None:
     assert list(etcd.get("")) == [b"svc/e1"]
 
 
-def test_a_dry_run_changes_nothing(run: Run, etcd: Etcd) -> None:
-    """It prints an update file."""
+def test_del_deletes_nothing_in_a_dry_run(run: Run, etcd: Etcd) -> None:
+    """It prints an update file instead."""
     put(etcd, "svc/e1")
 
     result = run("del", "svc/e1", "svc/e2", "--must-exist", "--dry-run")
@@ -134,15 +134,15 @@ def test_a_dry_run_changes_nothing(run: Run, etcd: Etcd) -> None:
     ],
 )
 def test_del_refuses_wrong_usage(run: Run, etcd: Etcd, args: list[str], message: str) -> None:
-    """Before anything is deleted."""
+    """Nothing is deleted."""
     put(etcd, "svc/a", "svc/b")
 
     assert run("del", *args) == Result(128, "", f"Error: {message} (see etcdnaming del --help)\n")
     assert set(etcd.get("")) == {b"svc/a", b"svc/b"}
 
 
-def test_more_than_etcd_takes_are_refused(run: Run, etcd: Etcd) -> None:
-    """And the way out is one that this command's user can go."""
+def test_del_refuses_more_keys_than_etcd_accepts_in_a_transaction(run: Run, etcd: Etcd) -> None:
+    """The error names the command that can split them."""
     keys = [f"svc/e{each}" for each in range(129)]
     put(etcd, *keys)
 
@@ -156,8 +156,8 @@ def test_more_than_etcd_takes_are_refused(run: Run, etcd: Etcd) -> None:
     assert len(etcd.get("")) == 129
 
 
-def test_all_of_a_target(run: Run, etcd: Etcd) -> None:
-    """With its deeper targets, and nothing beside it."""
+def test_del_all_deletes_the_keys_of_a_target(run: Run, etcd: Etcd) -> None:
+    """Deeper targets are included, and keys beside the target stay."""
     put(etcd, "svc/e1", "svc/deeper/e1", "svc", "svc_other/e1")
 
     assert run("del", "--all", "svc/", "--yes") == Result(0, "2\n", "")
@@ -165,8 +165,8 @@ def test_all_of_a_target(run: Run, etcd: Etcd) -> None:
 
 
 @pytest.mark.server
-def test_all_of_a_target_warns_once(run: Run, etcd: Etcd) -> None:
-    """However many holders there are."""
+def test_del_all_warns_once_when_several_keys_have_leases(run: Run, etcd: Etcd) -> None:
+    """The warning has the number of those keys."""
     put(etcd, "svc/e1")
     for key in ("svc/e2", "svc/e3"):
         etcd.put(key, ONE, etcd.grant(60))
@@ -177,8 +177,8 @@ def test_all_of_a_target_warns_once(run: Run, etcd: Etcd) -> None:
     assert result == Result(0, "3\n", warning)
 
 
-def test_all_of_a_target_can_be_seen_first(run: Run, etcd: Etcd) -> None:
-    """A dry run asks nothing and deletes nothing."""
+def test_del_all_deletes_nothing_in_a_dry_run(run: Run, etcd: Etcd) -> None:
+    """It does not ask for a confirmation either."""
     put(etcd, "svc/e1", "svc/deeper/e1")
 
     result = run("del", "--all", "svc/", "--dry-run")
@@ -198,10 +198,10 @@ def test_all_of_a_target_can_be_seen_first(run: Run, etcd: Etcd) -> None:
         ),
     ],
 )
-def test_asks_before_it_deletes_all(
+def test_del_all_asks_for_a_confirmation_on_a_terminal(
     terminal: Terminal, etcd: Etcd, keys: list[str], question: str
 ) -> None:
-    """And says what is at stake."""
+    """The question has the number of keys."""
     put(etcd, *keys)
     screen = terminal("-w", "simple", "del", "--all", "svc/")
 
@@ -213,8 +213,10 @@ def test_asks_before_it_deletes_all(
     assert etcd.get("") == {}
 
 
-def test_time_limit_does_not_count_the_time_of_the_answer(terminal: Terminal, etcd: Etcd) -> None:
-    """A person may think longer than etcd may take."""
+def test_del_all_timeouts_exclude_the_wait_for_the_confirmation(
+    terminal: Terminal, etcd: Etcd
+) -> None:
+    """The timeouts are for etcd, not for the user."""
     put(etcd, "svc/e1")
     limits = ("--dial-timeout", "1s", "--command-timeout", "1s")
     screen = terminal("-w", "simple", *limits, "del", "--all", "svc/")
@@ -227,8 +229,10 @@ def test_time_limit_does_not_count_the_time_of_the_answer(terminal: Terminal, et
 
 
 @pytest.mark.parametrize("answer", ["", "n", "yeah"])
-def test_anything_but_yes_is_no(terminal: Terminal, etcd: Etcd, answer: str) -> None:
-    """Silence, for one."""
+def test_del_all_deletes_nothing_unless_it_is_confirmed(
+    terminal: Terminal, etcd: Etcd, answer: str
+) -> None:
+    """An empty answer is a no."""
     put(etcd, "svc/e1")
     screen = terminal("del", "--all", "svc/")
 
@@ -241,8 +245,8 @@ def test_anything_but_yes_is_no(terminal: Terminal, etcd: Etcd, answer: str) -> 
     assert list(etcd.get("")) == [b"svc/e1"]
 
 
-def test_a_ctrl_d_is_no_answer_and_ends_the_line(terminal: Terminal, etcd: Etcd) -> None:
-    """What is said next begins on one of its own."""
+def test_del_all_deletes_nothing_when_ctrl_d_is_pressed(terminal: Terminal, etcd: Etcd) -> None:
+    """The message begins on a new line."""
     put(etcd, "svc/e1")
     screen = terminal("del", "--all", "svc/")
 
@@ -253,8 +257,8 @@ def test_a_ctrl_d_is_no_answer_and_ends_the_line(terminal: Terminal, etcd: Etcd)
 
 
 @pytest.mark.server
-def test_a_reader_can_not_delete(auth_etcd: Callable[..., Etcd]) -> None:
-    """Neither one nor all."""
+def test_del_fails_when_the_user_may_only_read(auth_etcd: Callable[..., Etcd]) -> None:
+    """A single key and --all are refused alike."""
     etcd = auth_etcd()
     etcd.put("svc/e1", ONE)
     run = Run(etcd.endpoint)
@@ -269,8 +273,8 @@ def test_a_reader_can_not_delete(auth_etcd: Callable[..., Etcd]) -> None:
 
 
 @pytest.mark.server
-def test_a_role_for_the_prefix_is_enough(auth_etcd: Callable[..., Etcd]) -> None:
-    """Nothing outside of it is looked at."""
+def test_del_needs_permission_only_for_the_prefix(auth_etcd: Callable[..., Etcd]) -> None:
+    """It accesses no key outside of the prefix."""
     etcd = auth_etcd()
     etcd.put("svc/e1", ONE)
     etcd.put("svc/e2", ONE)

@@ -1,4 +1,4 @@
-"""Files that the command line names: pipes are read once, byte order marks are taken off."""
+"""Files named on the command line: pipes are read once, byte order marks are removed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NONE = Result(0, "0\n", "")
 
 @pytest.fixture
 def fifo(tmp_path: Path) -> Path:
-    """A fifo without a writer."""
+    """Create a fifo that has no writer."""
     path = tmp_path / "fifo"
     os.mkfifo(path)
     return path
@@ -35,10 +35,10 @@ def fifo(tmp_path: Path) -> Path:
         "ETCDNAMING_PASSWORD_FILE=<(echo PASSWORD) etcdnaming COUNT",
     ],
 )
-def test_password_comes_from_what_can_be_read_only_once(
+def test_password_file_may_be_a_pipe(
     shell: Shell, auth_etcd: Callable[..., Etcd], fifo: Path, script: str
 ) -> None:
-    """Named by the flag or by the variable."""
+    """It is given by the option or by the variable."""
     words = {
         "COUNT": f"{COUNT} --endpoints {auth_etcd().endpoint} --user {USER}",
         "PASSWORD": PASSWORD,
@@ -59,10 +59,10 @@ def test_password_comes_from_what_can_be_read_only_once(
         "SSL_CERT_FILE=<(cat CA) etcdnaming COUNT --cert CERT --key KEY",
     ],
 )
-def test_certificates_come_from_what_can_be_read_only_once(
+def test_certificate_files_may_be_pipes(
     shell: Shell, secure_etcd: Callable[..., Etcd], certificates: Certificates, script: str
 ) -> None:
-    """Each of them, or a certificate and its key at once."""
+    """One pipe may hold both the certificate and its key."""
     words = {
         "COUNT": f"{COUNT} --endpoints https://{secure_etcd(mutual=True).endpoint}",
         "CA": str(certificates.ca),
@@ -75,10 +75,10 @@ def test_certificates_come_from_what_can_be_read_only_once(
     assert shell(script) == NONE
 
 
-def test_certificates_from_pipes_are_kept_for_the_next_connection(
+def test_certificates_from_pipes_are_reused_when_the_client_reconnects(
     spawn: Spawn, secure_etcd: Callable[..., Etcd], certificates: Certificates, fifo: Path
 ) -> None:
-    """No process would write them again."""
+    """A pipe can not be read a second time."""
     etcd = secure_etcd()
     watch = spawn("watch", "svc", f"--endpoints=https://{etcd.endpoint}", f"--cacert={fifo}")
     fifo.write_bytes(certificates.ca.read_bytes())
@@ -94,7 +94,7 @@ def test_certificates_from_pipes_are_kept_for_the_next_connection(
 def test_fifo_without_a_writer_fails_within_the_timeouts(
     run: Run, fifo: Path, setting: str
 ) -> None:
-    """etcdctl waits for ever."""
+    """etcdctl waits forever."""
     start = time.monotonic()
     login = ["--user=root"] if setting == "--password-file" else []
     limits = ["--dial-timeout=100ms", "--command-timeout=200ms"]
@@ -105,10 +105,8 @@ def test_fifo_without_a_writer_fails_within_the_timeouts(
     assert time.monotonic() - start < 3
 
 
-def test_metadata_and_updates_come_from_what_can_be_read_only_once(
-    shell: Shell, etcd: Etcd
-) -> None:
-    """As before a pipe."""
+def test_metadata_file_and_update_file_may_be_pipes(shell: Shell, etcd: Etcd) -> None:
+    """Process substitution and /dev/stdin both work."""
     for number, script in enumerate(
         (
             "etcdnaming add svc/e0 --addr 1:1 --metadata-file <(echo 1)",
@@ -120,10 +118,10 @@ def test_metadata_and_updates_come_from_what_can_be_read_only_once(
         assert etcd.entry(f"svc/e{number}").value == b'{"Op":0,"Addr":"1:1","Metadata":1}'
 
 
-def test_byte_order_mark_is_no_part_of_a_file(
+def test_byte_order_mark_is_removed_from_files(
     run: Run, etcd: Etcd, tmp_path: Path, auth_etcd: Callable[..., Etcd]
 ) -> None:
-    """Windows leaves it there."""
+    """Editors on Windows write it."""
     file = tmp_path / "file"
     file.write_bytes(MARK + b"1")
     assert run("add", "svc/e1", "--addr=1:1", f"--metadata-file={file}").status == 0
@@ -137,10 +135,10 @@ def test_byte_order_mark_is_no_part_of_a_file(
     assert Run(auth_etcd().endpoint)(*COUNT.split(), *login) == NONE
 
 
-def test_byte_order_mark_is_no_part_of_a_registrations_file(
+def test_byte_order_mark_is_removed_from_the_file_of_lease_register(
     spawn: Spawn, etcd: Etcd, tmp_path: Path
 ) -> None:
-    """It reads update files, too."""
+    """It has the format of an update file."""
     file = tmp_path / "file"
     file.write_bytes(MARK + b"add svc/e1 1:1 1\n")
     process = spawn("lease-register", "-f", file)
@@ -148,10 +146,10 @@ def test_byte_order_mark_is_no_part_of_a_registrations_file(
     assert etcd.entry("svc/e1").value == b'{"Op":0,"Addr":"1:1","Metadata":1}'
 
 
-def test_byte_order_mark_is_no_part_of_a_certificate(
+def test_byte_order_mark_is_removed_from_certificates(
     secure_etcd: Callable[..., Etcd], certificates: Certificates
 ) -> None:
-    """gRPC would find none in the file."""
+    """gRPC would find no certificate in the file."""
     etcd = secure_etcd(mutual=True)
     cert, key = certificates.client.cert, certificates.client.key
     cacert = certificates.ca.with_name("client-ca.pem")
@@ -166,14 +164,14 @@ def test_byte_order_mark_is_no_part_of_a_certificate(
 @pytest.mark.parametrize("content", [b"", b" \n", b"garbage"])
 @pytest.mark.parametrize("setting", ["cacert", "cert", "key"])
 @pytest.mark.parametrize("name", ["list", "watch", "lease-register"])
-def test_broken_file_is_an_error_at_the_start(
+def test_invalid_certificate_file_is_reported_at_the_start(
     secure_etcd: Callable[..., Etcd],
     certificates: Certificates,
     name: str,
     setting: str,
     content: bytes,
 ) -> None:
-    """As any wrong setting; the variable that names it is in it, and CMD does not start."""
+    """CMD does not start; the error names the variable if the file comes from one."""
     pair, broken = certificates.client, certificates.ca.with_name("broken.pem")
     broken.write_bytes(content)
     files = {"cacert": certificates.ca, "cert": pair.cert, "key": pair.key, setting: broken}
@@ -190,10 +188,10 @@ def test_broken_file_is_an_error_at_the_start(
     assert by_variable.err.startswith(f"Error: ETCDCTL_{setting.upper()}: {broken}: {reason}")
 
 
-def test_empty_ca_file_never_means_the_system_cas(
+def test_empty_ca_file_is_refused(
     secure_etcd: Callable[..., Etcd], certificates: Certificates
 ) -> None:
-    """A rotation that has written half of a file must not widen trust."""
+    """It must not enable the system's CAs, for instance while a rotation is writing the file."""
     etcd, empty = secure_etcd(), certificates.ca.with_name("empty.pem")
     empty.touch()
     trusting = {"SSL_CERT_FILE": str(certificates.ca)}
@@ -205,8 +203,8 @@ def test_empty_ca_file_never_means_the_system_cas(
     )
 
 
-def test_endpoint_list_is_taken_as_by_etcdctl(run: Run, etcd: Etcd) -> None:
-    """However a configuration file has left it."""
+def test_endpoint_list_is_parsed_as_by_etcdctl(run: Run, etcd: Etcd) -> None:
+    """Blanks, quotes and empty elements are common in configuration files."""
     port = etcd.endpoint.rpartition(":")[2]
     for text in (
         f"{etcd.endpoint},",

@@ -1,4 +1,4 @@
-"""``--help``: a sentence, then an example, and the example is what happens."""
+"""``--help``: each page begins with a sentence and an example, and the examples work."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ etcdnaming add foo/bar/svc/e2 --addr 1.2.3.5:80
 etcdnaming add foo/bar/svc/e3 --addr 1.2.3.6:80
 """
 
-# What has to be there for the example of a command.
+# Commands to run before the example of a command.
 BEFORE = {"del": TWO, "list": HERE, "watch": HERE, "wait": OTHERS}
 
-# What they print are numbers that differ from run to run.
+# These print numbers that differ from run to run.
 NUMBERED = ("version", "xds-bridge")
 
-# The command of lease-register's example runs until the endpoint is there for everybody.
+# The command in lease-register's example: it exits once the endpoint is registered.
 SERVER = """#!/bin/sh
 until etcdctl get --print-value-only foo/bar/svc/e1 | grep -q 10.0.0.1; do sleep 0.05; done
 """
 
 
 def help_of(name: str) -> str:
-    """Return the help of a command, or of the program."""
+    """Return the help of a command, or of the program if *name* is empty."""
     command = cli.get_command(CONTEXT, name) if name else cli
     assert command
     assert command.help
@@ -53,7 +53,7 @@ def help_of(name: str) -> str:
 
 
 def examples(name: str) -> list[tuple[str, str]]:
-    """Return each command line in the help of *name*, with what is said to be printed."""
+    """Return each command line in the help of *name*, with the output that the help shows."""
     blocks = [each[2:] for each in help_of(name).split("\n\n") if each.startswith("\b\n")]
     line = re.compile(r"^\$ (.*<<END\n(?:.*\n)*?END|.*)\n", re.MULTILINE)
     found = [part for block in blocks for part in line.split(f"{block}\n")[1:]]
@@ -69,8 +69,8 @@ for args in (["--help"], *([name, "--help"] for name in COMMANDS)):
 """
 
 
-def test_help_has_its_text_when_python_leaves_docstrings_out() -> None:
-    """PYTHONOPTIMIZE=2 is set in images that are to be small."""
+def test_help_is_complete_when_python_omits_docstrings() -> None:
+    """Small container images set PYTHONOPTIMIZE=2."""
     in_full, optimized = (
         subprocess.run(
             [sys.executable, *options, "-c", HELPS], capture_output=True, check=True
@@ -82,7 +82,7 @@ def test_help_has_its_text_when_python_leaves_docstrings_out() -> None:
     assert in_full.count(b"$ etcdnaming") > len(COMMANDS)
 
 
-# Those of completion are for their own shells.
+# The examples of completion have their own tests, as each is for one shell.
 EXAMPLES = [
     (name, *example)
     for name in ["", *COMMANDS]
@@ -92,13 +92,13 @@ EXAMPLES = [
 
 
 def plain(text: str) -> str:
-    """Return *text* with one blank between columns, and without what differs from run to run."""
+    """Return *text* with single blanks between columns and a placeholder for each ID."""
     return re.sub(r"\b[0-9a-f]{16}\b", "ID", re.sub(r"\t| {2,}", " ", text))
 
 
 @pytest.mark.parametrize("name", ["", *COMMANDS])
-def test_help_is_a_sentence_and_an_example(name: str) -> None:
-    """In this order; what remains to be said follows."""
+def test_help_begins_with_a_sentence_and_an_example(name: str) -> None:
+    """More details follow."""
     sentence, example, *_ = help_of(name).split("\n\n")
 
     assert re.fullmatch(r"[A-Z][^.]*\.", sentence)
@@ -106,8 +106,10 @@ def test_help_is_a_sentence_and_an_example(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_help_names_what_all_commands_take_where_they_take_it(run: Run, name: str) -> None:
-    """The sandbox refuses a ``--user``, for one."""
+def test_help_refers_to_the_global_options_when_the_command_accepts_them(
+    run: Run, name: str
+) -> None:
+    """The sandbox, for instance, refuses ``--user``."""
     page = run(name, "--help").out
 
     asks_etcd = name not in ("xds-bootstrap", "sandbox", "completion", "version")
@@ -117,8 +119,8 @@ def test_help_names_what_all_commands_take_where_they_take_it(run: Run, name: st
     )
 
 
-def test_the_examples_of_help_are_real(etcd: Etcd, shell: Shell, tmp_path: Path) -> None:
-    """What is printed begins as it says."""
+def test_help_examples_print_the_output_they_show(etcd: Etcd, shell: Shell, tmp_path: Path) -> None:
+    """Output in the help that ends in "..." is the beginning of the real output."""
     server = tmp_path / "server"
     server.write_text(SERVER)
     server.chmod(0o755)
@@ -138,26 +140,26 @@ def test_the_examples_of_help_are_real(etcd: Etcd, shell: Shell, tmp_path: Path)
 
 
 def ended(watch: str, printed: str) -> str:
-    """Return a script that runs *watch* until it has done what it should, by itself it goes on."""
+    """Return a script that runs the command *watch* until it has printed or written its output."""
     if printed:
         return f"{watch} | head -{len(printed.splitlines())}"
     return f"{watch} & until [ -s endpoints.json ]; do sleep 0.05; done; kill $!"
 
 
 def told(name: str, text: str) -> str:
-    """Return *text* as it is compared."""
+    """Return *text* in the form that is compared."""
     return re.sub(r"\d[\d.]*", "N", plain(text)) if name in NUMBERED else plain(text)
 
 
-def test_the_example_of_completion_makes_bash_complete(shell: Shell) -> None:
-    """When it is pasted."""
+def test_help_example_of_completion_works_in_bash(shell: Shell) -> None:
+    """The test runs the example in bash."""
     (in_bash, _), _ = examples("completion")
 
     assert "-F _etcdnaming etcdnaming" in shell(f"{in_bash}; complete -p etcdnaming").out
 
 
-def test_the_example_of_completion_makes_fish_complete(shell: Shell) -> None:
-    """When it is pasted."""
+def test_help_example_of_completion_works_in_fish(shell: Shell) -> None:
+    """The test runs the example in fish."""
     if not shutil.which("fish") and "CI" not in os.environ:
         pytest.skip("no fish here")  # a developer may have none; .ci/run brings it
     _, (in_fish, _) = examples("completion")
@@ -167,10 +169,10 @@ def test_the_example_of_completion_makes_fish_complete(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize("columns", ["0", None])
-def test_help_is_as_wide_as_in_a_pipe_where_the_size_is_unknown(
+def test_help_is_as_wide_as_in_a_pipe_when_the_terminal_size_is_unknown(
     run: Run, terminal: Terminal, columns: str | None
 ) -> None:
-    """Terminals of docker, expect and serial lines say 0."""
+    """The terminals of docker, expect and serial lines report 0."""
     screen = terminal("list", "--help", size=(0, 0), env={"COLUMNS": columns})
     screen.expect(pexpect.EOF)
 

@@ -1,4 +1,4 @@
-"""What a command that we run inherits: the descriptors and the environment we were given."""
+"""The descriptors and the environment that CMD inherits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WRAPPERS = {
 
 wrappers = pytest.mark.parametrize("wrapper", WRAPPERS)
 
-# Variables that each is documented to change.
+# The variables that each command is documented to change for CMD.
 OURS = {
     "lease-register": ("NOTIFY_SOCKET", "WATCHDOG_"),
     "watch": ("ETCD_WATCH_", "ETCDNAMING_WATCH_"),
@@ -29,8 +29,8 @@ OURS = {
 
 
 @wrappers
-def test_command_inherits_the_descriptors_we_were_given(shell: Shell, wrapper: str) -> None:
-    """As a process substitution of the shell, and the socket or pipe of a supervisor."""
+def test_command_inherits_the_descriptors_of_the_caller(shell: Shell, wrapper: str) -> None:
+    """The test passes one by a process substitution of the shell, and one by number."""
     words = " ".join(WRAPPERS[wrapper])
     script = f"exec 9> >(cat); etcdnaming {words} -- sh -c 'cat $0; echo to 9 >&9' <(echo given)"
 
@@ -53,10 +53,10 @@ def test_command_inherits_the_descriptors_we_were_given(shell: Shell, wrapper: s
     ],
     ids=str,
 )
-def test_command_has_the_environment_we_were_given(
+def test_command_inherits_the_environment_of_the_caller(
     etcd: Etcd, wrapper: str, locale: Mapping[str, str]
 ) -> None:
-    """In a C locale, which containers have, Python adds LC_CTYPE to its own."""
+    """In a C locale, as in containers, Python adds LC_CTYPE to its own environment."""
     base = pointing_at(etcd.endpoint, dict.fromkeys(("LANG", "LC_ALL", "LC_CTYPE")))
     systemd = {"NOTIFY_SOCKET": "@nobody", "WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"}
     env = {**base, **locale, **systemd, "ODD": "\udcff=\n"}

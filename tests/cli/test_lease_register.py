@@ -1,4 +1,4 @@
-"""`etcdnaming lease-register` without CMD: what it registers, what it prints, how it exits."""
+"""`etcdnaming lease-register` without CMD: registration, output and exit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from harness.registering import ADDR, KEY, REGISTER, VALUE, changes, is_empty, k
 def test_lease_register_keeps_the_key_until_it_is_signalled(
     spawn: Spawn, etcd: Etcd, number: int
 ) -> None:
-    """Print what etcdctl prints for leases, and leave nothing in etcd."""
+    """It prints the messages of etcdctl for leases, and leaves nothing in etcd."""
     process = spawn(*REGISTER, "--ttl", "7")
     process.wait_for_out("OK\n")
     entry = etcd.entry(KEY)
@@ -107,7 +107,7 @@ def test_lease_register_prints_each_change_at_once_in_other_formats(
 
 
 def test_lease_register_file_shares_one_lease(spawn: Spawn, etcd: Etcd, tmp_path: Path) -> None:
-    """Text or JSON; OK is printed once, when all endpoints are registered."""
+    """The file is text or JSON; OK is printed once, when all endpoints are registered."""
     file = tmp_path / "endpoints"
     file.write_text('# comment\nadd svc/e1 1:1 {"a":1}\nadd svc/ 2:2\nadd other/e3 3:3\n')
     process = spawn("lease-register", "-f", file)

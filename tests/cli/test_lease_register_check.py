@@ -33,7 +33,7 @@ def wait_for(process: Process, kind: str, times: int = 1) -> None:
 
 
 def test_tcp_check_registers_only_while_the_port_is_open(spawn: Spawn, etcd: Etcd) -> None:
-    """Not before, not after it closed, and again when it opens; the lease stays."""
+    """The endpoint returns when the port opens again, and the lease stays."""
     port = free_port()
     process = spawn(*REGISTER, "--check", f"tcp://127.0.0.1:{port}", *OFTEN, "-w", "json")
     time.sleep(1.5)
@@ -158,7 +158,7 @@ def test_exec_check_is_killed_when_it_does_not_exit(
 def test_exec_check_output_is_discarded_when_it_passes(
     spawn: Spawn, etcd: Etcd, tmp_path: Path
 ) -> None:
-    """Not on the streams of lease-register or CMD, and not on a disk, however much it is."""
+    """It goes neither to the streams of lease-register or CMD nor to a disk."""
     out = tmp_path / "out"
     check = "exec:sh -c 'yes | head -c 1000000; yes | head -c 9 >&2; ls /proc/self/fd > {}'"
     process = spawn(

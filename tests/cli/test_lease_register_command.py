@@ -21,7 +21,7 @@ DIE = "import os, signal, time; time.sleep(0.3); os.write(1, b'%f' % time.time()
 
 
 def test_command_inherits_stdin_stdout_and_stderr(etcd: Etcd) -> None:
-    """Byte for byte; stderr also has the messages of lease-register."""
+    """All bytes are preserved; stderr also has the messages of lease-register."""
     script = r"cat; printf '\0\377out'; printf '\0\377err\n' >&2; ls /proc/self/fd | wc -l"
     cmd = ["sh", "-c", script]
     wrapped = command(*REGISTER, "--endpoints", etcd.endpoint, "--", *cmd)
@@ -41,14 +41,14 @@ def _is_message(line: bytes) -> bool:
 
 
 def test_command_inherits_the_environment(spawn: Spawn, etcd: Etcd) -> None:
-    """Without the variables by which systemd asks for notifications."""
+    """The variables for the notifications of systemd are removed."""
     process = spawn(
         *(*REGISTER, "--", sys.executable, "-c", "import os; print(sorted(os.environ.items()))"),
         env={"NOTIFY_SOCKET": "/nonexistent", "VARIABLE": "\udcff"},
     )
 
     expected = pointing_at(etcd.endpoint, {"VARIABLE": "\udcff"})
-    expected.pop("LC_CTYPE", None)  # which Python sets in a C locale
+    expected.pop("LC_CTYPE", None)  # Python sets it in a C locale
     seen = dict(eval(process.finish().out))  # noqa: S307 - printed by the line above
     seen.pop("LC_CTYPE", None)
     assert seen == expected
@@ -134,7 +134,7 @@ def test_command_is_killed_when_lease_register_is_killed(spawn: Spawn, etcd: Etc
 def test_process_group_is_killed_when_the_command_ends(
     spawn: Spawn, etcd: Etcd, stop: bool
 ) -> None:
-    """Also the processes that ignore SIGTERM."""
+    """Processes that ignore SIGTERM are killed, too."""
     left = "trap '' TERM; sleep 60 & echo $! $$; echo; "
     last = "while :; do sleep 1; done" if stop else "exit 3"
     process = spawn(*REGISTER, "--stop-timeout", "500ms", "--", "bash", "-c", left + last)
@@ -196,7 +196,7 @@ def test_lease_register_goes_on_when_stderr_is_a_broken_pipe(
 
 
 def test_lease_register_handles_signals_when_stderr_is_blocked(etcd: Etcd) -> None:
-    """Such as by a log driver of the container."""
+    """A log driver of the container can block it."""
     process, reader = _run_with_full_stderr(etcd)
     wait_until(lambda: KEY.encode() in etcd.get(KEY))
     etcd.delete(KEY)
@@ -211,7 +211,7 @@ def test_lease_register_handles_signals_when_stderr_is_blocked(etcd: Etcd) -> No
 
 
 def _run_with_full_stderr(etcd: Etcd, *options: str) -> tuple[subprocess.Popen[bytes], int]:
-    """Return a process whose stderr is a full pipe, and the end for reading it."""
+    """Return a process whose stderr is a full pipe, and the read end of the pipe."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     try:
@@ -228,7 +228,7 @@ def _run_with_full_stderr(etcd: Etcd, *options: str) -> tuple[subprocess.Popen[b
 def test_lease_register_with_a_command_refuses_a_port_when_etcd_is_reached_by_loopback(
     spawn: Spawn, etcd: Etcd
 ) -> None:
-    """It is a mistake in usage, so CMD does not run without a registration."""
+    """It is a usage error, so CMD does not run without a registration."""
     process = spawn("lease-register", "svc/", "--addr", ":80", "--", "sleep", "60")
 
     result = process.finish()

@@ -33,7 +33,7 @@ def systemd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[st
 def test_systemd_is_notified_when_registered_and_when_stopping(
     spawn: Spawn, own_etcd: Callable[..., Etcd], systemd: tuple[str, socket.socket]
 ) -> None:
-    """Once each; STOPPING=1 comes before all else of the shutdown."""
+    """Each is sent once; STOPPING=1 is sent before the other steps of the shutdown."""
     etcd, (name, listener) = own_etcd(), systemd
     process = spawn(
         *(
@@ -81,7 +81,7 @@ def test_lease_register_warns_when_the_notify_socket_does_not_work(
 def test_ready_file_exists_only_while_registered_and_healthy(
     spawn: Spawn, etcd: Etcd, tmp_path: Path
 ) -> None:
-    """Not before the registration, not while the check fails, not during the shutdown."""
+    """It does not exist before the registration, while the check fails, or during the shutdown."""
     file, port = tmp_path / "ready", free_port()
     file.touch()  # left by a killed process
     check = ("--check", f"tcp://127.0.0.1:{port}", "--check-interval", "200ms")
@@ -186,7 +186,7 @@ def umask() -> int:
 def test_ready_file_of_another_process_stays_at_exit(
     spawn: Spawn, etcd: Etcd, planted: Path
 ) -> None:
-    """Such as that of the next version under the same name."""
+    """It may belong to the next version, started under the same name."""
     file = planted / "ready"
     process = spawn(*REGISTER, "--ready-file", file)
     wait_until(file.exists)
@@ -216,7 +216,7 @@ def test_ready_file_failure_is_reported_when_a_directory_is_in_its_place(
 def test_watchdog_is_notified_while_lease_register_runs(
     spawn: Spawn, etcd: Etcd, systemd: tuple[str, socket.socket], cmd: tuple[str, ...]
 ) -> None:
-    """Also while etcd is away and the check fails."""
+    """It is notified even if etcd is unreachable or the check fails."""
     name, listener = systemd
     env = {"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "400000"}
     check = ("--check", "tcp://127.0.0.1:1", "--check-timeout", "0")
@@ -288,7 +288,7 @@ def test_ready_file_and_command_wait_until_all_endpoints_are_registered(
 
 
 def test_command_starts_once_registered_with_start_registered(spawn: Spawn, etcd: Etcd) -> None:
-    """By default it starts at once, without etcd too."""
+    """By default it starts at once, even if etcd is unreachable."""
     look = [str(etcd.programs.etcdctl), f"--endpoints={etcd.endpoint}", "get", "--keys-only", KEY]
     process = spawn(*REGISTER, "--start", "registered", "--", *look, env={"ETCDCTL_API": "3"})
     assert process.finish().out.strip() == KEY

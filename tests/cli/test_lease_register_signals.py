@@ -24,7 +24,7 @@ def number(name: str) -> int:
 
 
 def begun(spawn: Spawn, *args: str, ends: str = "SIGTERM") -> Process:
-    """Return a registered process whose command prints all signals and exits by SIG*ends*."""
+    """Return a registered process whose command prints all signals and exits on SIG*ends*."""
     process = spawn(*REGISTER, *args, "--", *print_signals(ends))
     process.wait_for_out("begun")
     process.wait_for_err("OK\n")
@@ -71,7 +71,7 @@ def test_signal_is_not_lost_when_it_arrives_before_the_command_starts(
 def test_endpoint_is_deleted_before_the_command_is_signalled(
     spawn: Spawn, etcd: Etcd, name: str
 ) -> None:
-    """By --drain. The same signal twice at once, as timeout(1) sends it, counts once."""
+    """The drain time is in between; a signal sent twice at once, as by timeout(1), counts once."""
     with Timeline(etcd) as timeline:
         process = begun(spawn, "--drain", f"{DRAIN:g}s", ends=f"SIG{name}")
         sent = time.time()
@@ -102,7 +102,7 @@ def test_second_signal_skips_the_drain(spawn: Spawn, etcd: Etcd) -> None:
 
 
 def test_third_signal_kills_the_command(spawn: Spawn, etcd: Etcd) -> None:
-    """Without waiting for --stop-timeout."""
+    """It does not wait for --stop-timeout."""
     process = begun(spawn, "--drain", "1m", "--stop-timeout", "1m", ends="SIGUSR1")
     process.signal(signal.SIGTERM)
     wait_until(lambda: is_empty(etcd))
@@ -116,7 +116,7 @@ def test_third_signal_kills_the_command(spawn: Spawn, etcd: Etcd) -> None:
 
 
 def test_command_is_killed_after_the_stop_timeout(spawn: Spawn, etcd: Etcd) -> None:
-    """If it ignores the signal."""
+    """The command ignores the signal here."""
     process = begun(spawn, "--stop-timeout", "500ms", ends="SIGUSR1")
     sent = time.time()
     process.signal(signal.SIGTERM)
@@ -155,7 +155,7 @@ def test_drain_is_skipped_when_nothing_was_registered(spawn: Spawn) -> None:
 def test_command_never_starts_when_lease_register_is_signalled_before(
     spawn: Spawn, etcd: Etcd, name: str
 ) -> None:
-    """With --start registered; lease-register dies by that signal."""
+    """The option is --start registered; lease-register dies by that signal."""
     etcd.put(KEY, "{}", etcd.grant(60))
     waiting = ("--start", "registered", "--on-conflict", "wait")
     process = spawn(*REGISTER, *waiting, "--", "echo", "ran")
@@ -169,7 +169,7 @@ def test_command_never_starts_when_lease_register_is_signalled_before(
 
 
 def test_ctrl_c_starts_the_drain(terminal: Terminal, etcd: Etcd) -> None:
-    """As SIGTERM does."""
+    """SIGTERM does the same."""
     with Timeline(etcd) as timeline:
         process = terminal(*REGISTER, "--drain", f"{DRAIN:g}s", "--", *print_signals("SIGINT"))
         process.expect_exact("begun")
@@ -238,7 +238,7 @@ def test_ctrl_c_reaches_the_command_when_there_is_no_drain(terminal: Terminal, e
 
 
 def test_ctrl_c_ends_lease_register_without_a_command(terminal: Terminal, etcd: Etcd) -> None:
-    """With exit code 0."""
+    """The exit code is 0."""
     process = terminal(*REGISTER)
     process.expect_exact("registered")
     process.sendintr()

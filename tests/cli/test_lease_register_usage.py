@@ -76,10 +76,10 @@ def test_lease_register_reports_wrong_usage_in_one_line(
         ([*REGISTER, "--metadata-json", "{x"], 128, "not JSON"),
     ],
 )
-def test_lease_register_reports_what_can_not_work_before_it_starts(
+def test_lease_register_reports_invalid_options_and_commands_before_it_starts(
     run: Run, etcd: Etcd, args: list[str], status: int, words: str
 ) -> None:
-    """With the exit code of each kind of error."""
+    """Each kind of error has its own exit code."""
     result = run(*args)
 
     assert (result.status, result.out) == (status, "")

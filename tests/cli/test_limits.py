@@ -1,4 +1,4 @@
-"""A system that has too little of something: each is one line that says of what."""
+"""Scarce system resources: each is reported in one line that names it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ commands = pytest.mark.parametrize("args", COMMANDS.values(), ids=COMMANDS)
 
 
 def run(etcd: Etcd, *args: str, stdin: int = subprocess.DEVNULL) -> Result:
-    """Run a command line, which asks *etcd*, to its end."""
+    """Run a command line that uses *etcd*, and return its result."""
     done = subprocess.run(
         args,
         env=pointing_at(etcd.endpoint, {}),
@@ -46,7 +46,7 @@ def run(etcd: Etcd, *args: str, stdin: int = subprocess.DEVNULL) -> Result:
 def test_too_few_descriptors_are_reported_when_grpc_would_abort(
     etcd: Etcd, args: tuple[str, ...], limit: int
 ) -> None:
-    """And not as an error of stdout. With fewer Python itself does not start."""
+    """With fewer descriptors than this, Python itself does not start."""
     result = run(etcd, "bash", "-c", f"ulimit -n {limit}; exec {join(command(*args))}")
 
     assert result.err in (FILES, NOT_STARTED)
@@ -54,8 +54,8 @@ def test_too_few_descriptors_are_reported_when_grpc_would_abort(
     assert not etcd.entries("svc/")
 
 
-def test_help_is_shown_when_there_are_hardly_descriptors(etcd: Etcd) -> None:
-    """It needs no more than Python does."""
+def test_help_is_shown_when_there_are_few_descriptors(etcd: Etcd) -> None:
+    """It needs no more than Python itself."""
     result = run(etcd, "bash", "-c", f"ulimit -n 5; exec {join(command('--help'))}")
 
     assert (result.status, result.err) == (0, "")
@@ -67,7 +67,7 @@ def test_help_is_shown_when_there_are_hardly_descriptors(etcd: Etcd) -> None:
 def test_too_few_processes_are_reported_when_grpc_would_hang(
     etcd: Etcd, args: tuple[str, ...], limit: int
 ) -> None:
-    """The limit is that of a user who has no other process, but may read what root may."""
+    """The user has no other process, and may read the files that root may read."""
     may_read = ["--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search"]
     user = ["setpriv", "--reuid", "64321", "--clear-groups", *may_read]
 
@@ -79,7 +79,7 @@ def test_too_few_processes_are_reported_when_grpc_would_hang(
 
 @pytest.fixture
 def without_null(namespace: list[str]) -> list[str]:
-    """What to put before a command for which there is no ``/dev/null``."""
+    """Return a command prefix that hides ``/dev/null`` from the command."""
     script = 'mount -t tmpfs none /dev && mknod /dev/urandom c 1 9 && exec "$@"'
     prefix = ["unshare", "--mount", "sh", "-c", script, "sh"]
     try:
@@ -93,7 +93,7 @@ def without_null(namespace: list[str]) -> list[str]:
 def test_command_line_works_when_there_is_no_dev_null(
     etcd: Etcd, without_null: list[str], closed: str
 ) -> None:
-    """Whatever is closed."""
+    """Any of the standard streams may be closed, too."""
     args = command(*REGISTER, "--start", "registered", "--", "sh", "-c", "exit 5")
     script = f"exec {join([*without_null, *args])} {closed}"
 
@@ -104,8 +104,8 @@ def test_command_line_works_when_there_is_no_dev_null(
     assert said == ([] if "2>" in closed else ["OK"])
 
 
-def test_check_is_not_blamed_when_there_is_no_dev_null(etcd: Etcd, without_null: list[str]) -> None:
-    """It would have it as its stdin."""
+def test_check_reports_dev_null_when_it_is_missing(etcd: Etcd, without_null: list[str]) -> None:
+    """The check's stdin would be /dev/null."""
     check = ("--check", "exec:true", "--check-timeout", "1s")
 
     result = run(etcd, *without_null, *command(*REGISTER, *check))
@@ -114,8 +114,8 @@ def test_check_is_not_blamed_when_there_is_no_dev_null(etcd: Etcd, without_null:
     assert result == (124, "", f"Error: the check did not pass in 1s: {words}\n")
 
 
-def test_stdout_is_blamed_when_the_help_can_not_be_written(shell: Shell) -> None:
-    """And only then: exit code 6."""
+def test_help_reports_stdout_when_it_can_not_be_written(shell: Shell) -> None:
+    """The exit code is 6."""
     full = "Error: stdout: No space left on device\n"
     for args in ("--help", "--version", "", "list --help", "completion bash", "version"):
         assert shell(f"etcdnaming {args} >/dev/full") == (6, "", full), args

@@ -1,4 +1,4 @@
-"""`etcdnaming list`, of what etcdctl has put."""
+"""`etcdnaming list`, with keys that etcdctl has stored."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LINE_2 = "svc/e2\t10.0.0.2:80\tnull\n"
 
 @pytest.fixture
 def two(etcd: Etcd) -> Etcd:
-    """An etcd with two endpoints of `svc`, and others that are not."""
+    """Return an etcd with two endpoints of `svc`, and keys beside it."""
     etcd.put_all(
         {b"svc/e1": E1, b"svc/e2": E2, b"svc": E2, b"svc_other/e1": E2, b"sv": E2, b"svc0": E2}
     )
@@ -28,18 +28,18 @@ def two(etcd: Etcd) -> Etcd:
 
 
 @pytest.mark.parametrize("target", ["svc", "svc/", "etcd:///svc", "etcd://svc", "etcd:///svc/"])
-def test_lists_one_target_only(run: Run, two: Etcd, target: str) -> None:
-    """However it is written; and none whose name begins alike."""
+def test_list_prints_only_the_given_target(run: Run, two: Etcd, target: str) -> None:
+    """All spellings of a target are equal; targets that begin with the same name are not listed."""
     assert run("list", target) == Result(0, LINE_1 + LINE_2, "")
 
 
-def test_nothing_is_an_empty_list(run: Run) -> None:
-    """A target without endpoints is no failure."""
+def test_list_prints_nothing_when_the_target_is_empty(run: Run) -> None:
+    """An empty target is not an error."""
     assert run("list", "svc") == Result(0, "", "")
 
 
-def test_reads_what_go_and_etcdctl_store(run: Run, etcd: Etcd) -> None:
-    """Go takes names in any case, and needs none of them."""
+def test_list_reads_values_as_go_does(run: Run, etcd: Etcd) -> None:
+    """Go ignores the case of member names, and all members are optional."""
     etcd.put("svc/e1", '{"addr": "1:1", "unknown": [1]}')
     etcd.put("svc/e2", "null")
 
@@ -54,13 +54,13 @@ def test_reads_what_go_and_etcdctl_store(run: Run, etcd: Etcd) -> None:
         ("--count-only", "2\n"),
     ],
 )
-def test_lists_a_part(run: Run, two: Etcd, option: str, out: str) -> None:
-    """For scripts that want no more."""
+def test_list_prints_only_the_requested_part(run: Run, two: Etcd, option: str, out: str) -> None:
+    """Keys, addresses or the number of keys."""
     assert run("list", "svc", option) == Result(0, out, "")
 
 
-def test_lists_what_was(run: Run, two: Etcd) -> None:
-    """At a revision of the past."""
+def test_list_reads_a_past_revision_with_rev(run: Run, two: Etcd) -> None:
+    """Later changes do not appear."""
     revision = two.revision()
     two.delete("svc/e1")
 
@@ -69,15 +69,15 @@ def test_lists_what_was(run: Run, two: Etcd) -> None:
 
 
 def test_list_fails_when_the_revision_is_compacted(run: Run, two: Etcd) -> None:
-    """In etcd's words."""
+    """The message is that of etcd."""
     two.ctl("compact", str(two.revision()))
 
     message = "Error: etcdserver: mvcc: required revision has been compacted\n"
     assert run("list", "svc", "--rev", "1") == Result(1, "", message)
 
 
-def test_stops_at_a_limit(run: Run, two: Etcd) -> None:
-    """And JSON says that there are more."""
+def test_list_stops_at_the_limit(run: Run, two: Etcd) -> None:
+    """JSON output has a member that reports that there are more keys."""
     assert run("list", "svc", "--limit", "1") == Result(0, LINE_1, "")
 
     found = run("-w", "json", "list", "svc", "--limit", "1").json()
@@ -85,21 +85,23 @@ def test_stops_at_a_limit(run: Run, two: Etcd) -> None:
 
 
 @pytest.mark.parametrize("option", [[], ["--keys-only"], ["--addrs-only"]])
-def test_one_member_may_be_asked_alone(run: Run, two: Etcd, option: list[str]) -> None:
-    """With --consistency s, which works without a leader."""
+def test_list_reads_from_one_member_with_consistency_s(
+    run: Run, two: Etcd, option: list[str]
+) -> None:
+    """Such reads work without a leader."""
     assert run("list", "svc", "--consistency", "s", *option) == run("list", "svc", *option)
 
 
-def test_names_what_it_can_not_read(run: Run, two: Etcd) -> None:
-    """And goes on: one bad value must not hide the good ones."""
+def test_list_warns_of_an_invalid_value(run: Run, two: Etcd) -> None:
+    """The other endpoints are still printed."""
     two.put("svc/e0", BAD)
 
     warning = "Warning: svc/e0: Addr is not a string\n"
     assert run("list", "svc") == Result(0, LINE_1 + LINE_2, warning)
 
 
-def test_a_bad_value_can_be_an_error(run: Run, two: Etcd) -> None:
-    """With --strict, for who can't go on with half a list."""
+def test_list_fails_with_strict_when_a_value_is_invalid(run: Run, two: Etcd) -> None:
+    """The error names each invalid key."""
     two.put("svc/e0", BAD)
     two.put("svc/e3", "x")
 
@@ -109,8 +111,8 @@ def test_a_bad_value_can_be_an_error(run: Run, two: Etcd) -> None:
     assert re.fullmatch(r"Error: svc/e0: Addr is not a string; svc/e3: .*\n", result.err)
 
 
-def test_good_values_are_no_error(run: Run, two: Etcd) -> None:
-    """With --strict."""
+def test_list_succeeds_with_strict_when_all_values_are_valid(run: Run, two: Etcd) -> None:
+    """The output is the same as without the option."""
     assert run("list", "svc", "--strict") == Result(0, LINE_1 + LINE_2, "")
 
 
@@ -124,22 +126,24 @@ def test_good_values_are_no_error(run: Run, two: Etcd) -> None:
         (["--services", "none/"], "", "none"),
     ],
 )
-def test_emptiness_can_be_an_error(run: Run, args: list[str], out: str, where: str) -> None:
-    """With --fail-if-empty, for deploy scripts."""
+def test_list_fails_with_fail_if_empty_when_there_are_no_endpoints(
+    run: Run, args: list[str], out: str, where: str
+) -> None:
+    """The exit code is 7."""
     message = f"Error: nothing found under {where}/\n"
 
     assert run("list", *args, "--fail-if-empty") == Result(7, out, message)
 
 
-def test_unreadable_values_are_no_endpoints(run: Run, etcd: Etcd) -> None:
-    """No client could dial such an address."""
+def test_list_fails_with_fail_if_empty_when_all_values_are_invalid(run: Run, etcd: Etcd) -> None:
+    """No client could use such a key."""
     etcd.put("svc/e1", BAD)
 
     assert run("list", "svc", "--fail-if-empty").status == 7
 
 
-def test_something_is_not_empty(run: Run, two: Etcd) -> None:
-    """With --fail-if-empty."""
+def test_list_succeeds_with_fail_if_empty_when_there_are_endpoints(run: Run, two: Etcd) -> None:
+    """The output is the same as without the option."""
     assert run("list", "svc", "--fail-if-empty") == Result(0, LINE_1 + LINE_2, "")
 
 
@@ -153,8 +157,10 @@ def test_something_is_not_empty(run: Run, two: Etcd) -> None:
         (["--count-only"], "1\n"),
     ],
 )
-def test_finds_what_no_lease_removes(run: Run, two: Etcd, option: list[str], out: str) -> None:
-    """Left behind by who died without a lease, it stays for ever."""
+def test_list_prints_only_permanent_endpoints_with_no_lease(
+    run: Run, two: Etcd, option: list[str], out: str
+) -> None:
+    """They stay in etcd after their owner has exited."""
     lease = two.grant(60)
     two.put("svc/e1", E1, lease)
     two.put("svc/e3", BAD, lease)
@@ -162,8 +168,8 @@ def test_finds_what_no_lease_removes(run: Run, two: Etcd, option: list[str], out
     assert run("list", "svc", "--no-lease", *option) == Result(0, out, "")
 
 
-def test_finds_services(run: Run, etcd: Etcd) -> None:
-    """Targets and their sizes, of one prefix and of nothing beside it."""
+def test_list_services_prints_targets_and_their_key_counts(run: Run, etcd: Etcd) -> None:
+    """Only targets under the prefix are printed."""
     keys = ["a/x/e1", "a/x/e2", "a/y/deep/e1", "a/e1", "ab/z/e1"]
     etcd.put_all({key.encode(): b"" for key in keys})
 
@@ -211,12 +217,12 @@ def test_finds_services(run: Run, etcd: Etcd) -> None:
     ],
 )
 def test_list_refuses_wrong_usage(run: Run, args: list[str], message: str) -> None:
-    """In one line that says where to read on."""
+    """The message is one line that refers to the help."""
     assert run("list", *args) == Result(128, "", f"Error: {message} (see etcdnaming list --help)\n")
 
 
-def test_keys_and_addresses_can_not_talk_to_the_terminal(run: Run, etcd: Etcd) -> None:
-    """A writer to etcd can write escape codes."""
+def test_list_escapes_control_characters_from_etcd(run: Run, etcd: Etcd) -> None:
+    """A user with write permission in etcd could store escape codes."""
     etcd.put(b"svc/\x1b[31m\t\xff", json.dumps({"Addr": "\x1b]0;x\x07\n[red]"}))
     etcd.put(b"svc/\x1b\x9b", "\x1b[0m")
 
@@ -227,8 +233,8 @@ def test_keys_and_addresses_can_not_talk_to_the_terminal(run: Run, etcd: Etcd) -
     assert result.err.removesuffix("\n").isprintable()
 
 
-def test_the_table_knows_how_long_a_lease_has_left(run: Run, etcd: Etcd) -> None:
-    """An operator wants to see who is about to go."""
+def test_list_table_prints_the_remaining_ttl_of_a_lease(run: Run, etcd: Etcd) -> None:
+    """It shows which endpoints are about to expire."""
     lease = etcd.grant(1000)
     etcd.put("svc/e1", E1, lease)
 
@@ -239,8 +245,8 @@ def test_the_table_knows_how_long_a_lease_has_left(run: Run, etcd: Etcd) -> None
 
 
 @pytest.mark.server
-def test_a_role_for_the_prefix_is_enough(auth_etcd: Callable[..., Etcd]) -> None:
-    """Nothing outside of it is looked at."""
+def test_list_needs_permission_only_for_the_prefix(auth_etcd: Callable[..., Etcd]) -> None:
+    """It accesses no key outside of the prefix."""
     etcd = auth_etcd()
     etcd.put("svc/e1", E1, etcd.grant(60))
     run = Run(etcd.endpoint)
@@ -250,8 +256,8 @@ def test_a_role_for_the_prefix_is_enough(auth_etcd: Callable[..., Etcd]) -> None
     assert run("--user", READER, "list", "--services", "svc/") == Result(0, "svc\t1\n", "")
 
 
-def test_a_large_target_is_listed_whole(run: Run, etcd: Etcd) -> None:
-    """Each endpoint once, in the order of the keys."""
+def test_list_prints_all_endpoints_of_a_large_target(run: Run, etcd: Etcd) -> None:
+    """Each is printed once, in the order of the keys."""
     keys = [f"svc/e{number:05}" for number in range(5_000)]
     etcd.put_all({key.encode(): E2 for key in keys})
 
@@ -262,8 +268,8 @@ def test_a_large_target_is_listed_whole(run: Run, etcd: Etcd) -> None:
 
 @pytest.mark.server
 @pytest.mark.parametrize("format", ["fields", "json"])
-def test_keys_only_prints_leases(run: Run, etcd: Etcd, format: str) -> None:
-    """From 3.7 on etcd tells no lease of a key whose value is not asked for."""
+def test_list_keys_only_prints_leases(run: Run, etcd: Etcd, format: str) -> None:
+    """From 3.7 on, etcd omits the lease of a key whose value is not requested."""
     lease = etcd.grant(600)
     etcd.put("svc/e1", E1, lease)
     shown = {"fields": f'"Lease" : {lease}\n', "json": f'"lease":"{lease:016x}"'}[format]

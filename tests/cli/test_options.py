@@ -1,4 +1,4 @@
-"""The settings: where they may stand, which one counts, and what is said of those that can't be."""
+"""Settings: where they may be given, which one takes precedence, and the errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UNREACHED = re.compile(r"Error: no etcd endpoint reached .*\n")
 
 @pytest.fixture
 def one(etcd: Etcd) -> Etcd:
-    """An etcd with one endpoint of `svc`."""
+    """Return an etcd with one endpoint of `svc`."""
     etcd.put("svc/e1", '{"Addr":"1:1"}')
     return etcd
 
@@ -36,8 +36,10 @@ def one(etcd: Etcd) -> Etcd:
         ["--endpoints", NOWHERE, "--endpoints", "HERE", "list", "svc"],
     ],
 )
-def test_options_stand_before_or_after_the_command(run: Run, one: Etcd, args: list[str]) -> None:
-    """As in etcdctl; the innermost counts, and a list may come in pieces."""
+def test_global_option_is_accepted_before_and_after_the_command(
+    run: Run, one: Etcd, args: list[str]
+) -> None:
+    """As in etcdctl, the last value counts; a list may be given in parts."""
     args = [word.replace("HERE", one.endpoint) for word in args]
 
     assert run(*args, env={"ETCDNAMING_ENDPOINTS": NOWHERE}) == Result(0, LINE, "")
@@ -52,10 +54,10 @@ def test_options_stand_before_or_after_the_command(run: Run, one: Etcd, args: li
         ({"ETCDNAMING_ENDPOINTS": NOWHERE, "ETCDCTL_ENDPOINTS": "HERE"}, False),
     ],
 )
-def test_our_variables_win_over_etcdctls(
+def test_etcdnaming_variable_overrides_the_variable_of_etcdctl(
     run: Run, one: Etcd, env: dict[str, str | None], reached: bool
 ) -> None:
-    """And an empty one says nothing."""
+    """An empty variable counts as not set."""
     env = {name: text and text.replace("HERE", one.endpoint) for name, text in env.items()}
 
     result = run("list", "svc", "--dial-timeout=300ms", env=env)
@@ -64,8 +66,8 @@ def test_our_variables_win_over_etcdctls(
     assert bool(UNREACHED.fullmatch(result.err)) is not reached
 
 
-def test_a_flag_beside_its_variable_is_no_error(run: Run, one: Etcd) -> None:
-    """It is in etcdctl, with a stack trace."""
+def test_option_overrides_its_variable(run: Run, one: Etcd) -> None:
+    """etcdctl fails with a stack trace if both are set."""
     env = {"ETCDCTL_ENDPOINTS": NOWHERE, "ETCDCTL_COMMAND_TIMEOUT": "bad", "ETCDCTL_API": "2"}
 
     result = run("list", "svc", "--endpoints", one.endpoint, "--command-timeout=5s", env=env)
@@ -93,14 +95,14 @@ def test_a_flag_beside_its_variable_is_no_error(run: Run, one: Etcd) -> None:
     ],
 )
 def test_error_names_the_invalid_variable(run: Run, variable: str, text: str, reason: str) -> None:
-    """etcdctl passes over it in silence."""
+    """etcdctl ignores an invalid variable silently."""
     result = run("list", "svc", env={variable: text})
 
     assert result == Result(128, "", f"Error: {variable}: {reason}\n")
 
 
-def test_names_the_variable_with_the_password_file_that_there_is_not(run: Run) -> None:
-    """Only if that is the password that counts."""
+def test_error_names_the_variable_when_its_password_file_does_not_exist(run: Run) -> None:
+    """There is no error if another password takes precedence."""
     env = {"ETCDCTL_USER": "root", "ETCDNAMING_PASSWORD_FILE": "/nowhere"}
 
     message = "ETCDNAMING_PASSWORD_FILE: /nowhere: No such file or directory"
@@ -111,8 +113,8 @@ def test_names_the_variable_with_the_password_file_that_there_is_not(run: Run) -
 @pytest.mark.parametrize(
     "name", ["dial-timeout", "command-timeout", "keepalive-time", "keepalive-timeout"]
 )
-def test_a_time_may_be_for_ever(run: Run, one: Etcd, name: str) -> None:
-    """gRPC can't count that far: it would fail, or never answer."""
+def test_timeout_accepts_the_maximum_duration(run: Run, one: Etcd, name: str) -> None:
+    """gRPC can not represent so long a time: it would fail, or never return."""
     assert run("list", "svc", f"--{name}=2562047h") == Result(0, LINE, "")
 
 
@@ -120,8 +122,8 @@ UNSENDABLE = "only printable ASCII is allowed"
 
 
 @pytest.mark.parametrize("text", ["hush\nhush", "hush\x7f", "hush \xe4", "hush\udcff"])
-def test_token_that_cant_be_sent_is_refused_by_name(run: Run, text: str) -> None:
-    """At once, and without showing it; gRPC fails every call with "Invalid metadata"."""
+def test_invalid_token_is_refused_without_printing_it(run: Run, text: str) -> None:
+    """gRPC would fail every call with "Invalid metadata"."""
     result = run("list", "svc", f"--auth-jwt-token={text}")
     message = f"Invalid value for '--auth-jwt-token': {UNSENDABLE} (see etcdnaming list --help)"
     assert result == Result(128, "", f"Error: {message}\n")
@@ -132,15 +134,15 @@ def test_token_that_cant_be_sent_is_refused_by_name(run: Run, text: str) -> None
 
 @pytest.mark.parametrize("name", ["USER", "PASSWORD"])
 def test_error_does_not_quote_an_invalid_secret(run: Run, name: str) -> None:
-    """Logs are read by many."""
+    """Many people can read logs."""
     result = run("list", "svc", env={f"ETCDCTL_{name}": "hush\udcff"})
 
     assert result == Result(128, "", f"Error: ETCDCTL_{name}: not UTF-8\n")
 
 
 @pytest.mark.parametrize("name", ["cert", "key", "cacert", "password-file"])
-def test_an_empty_file_name_is_refused(run: Run, name: str) -> None:
-    """A shell has made it from a variable that is not set."""
+def test_empty_file_name_is_refused(run: Run, name: str) -> None:
+    """In a shell script it comes from a variable that is not set."""
     result = run("list", "svc", f"--{name}=")
 
     message = f"Invalid value for '--{name}': the file name is empty (see etcdnaming list --help)"
@@ -176,7 +178,7 @@ REFUSED = [
 def test_unsupported_flag_of_etcdctl_is_refused_with_a_reason(
     run: Run, name: str, value: str, reason: str
 ) -> None:
-    """And the way out; in every command, even where it would not matter."""
+    """The error gives an alternative, in every command, even where the option has no effect."""
     expected = Result(128, "", f"Error: --{name}: {reason}\n")
 
     assert run(f"--{name}={value}", "list", "svc") == expected
@@ -187,7 +189,7 @@ def test_unsupported_flag_of_etcdctl_is_refused_with_a_reason(
 def test_unsupported_variable_of_etcdctl_is_refused_with_a_reason(
     run: Run, name: str, value: str, reason: str
 ) -> None:
-    """Before anything is sent."""
+    """Nothing is sent."""
     variable = f"ETCDCTL_{name.replace('-', '_').upper()}"
 
     assert run("list", "svc", env={variable: value}) == Result(
@@ -205,8 +207,10 @@ def test_unsupported_variable_of_etcdctl_is_refused_with_a_reason(
         "--discovery-srv=",
     ],
 )
-def test_what_is_the_default_anyway_is_no_error(run: Run, one: Etcd, flag: str) -> None:
-    """Scripts may spell it out."""
+def test_unsupported_flag_of_etcdctl_is_accepted_when_it_has_the_default_value(
+    run: Run, one: Etcd, flag: str
+) -> None:
+    """Scripts may set the default explicitly."""
     assert run(flag, "list", "svc") == Result(0, LINE, "")
 
 
@@ -225,36 +229,36 @@ def test_what_is_the_default_anyway_is_no_error(run: Run, one: Etcd, flag: str) 
         (["list", "svc", "--debug=False", "--debug=True"], True),
     ],
 )
-def test_a_flag_may_have_a_value_and_never_takes_the_next_word(
+def test_flag_takes_its_value_only_after_an_equals_sign(
     run: Run, one: Etcd, args: list[str], debug: bool
 ) -> None:
-    """As Go's flags; the last one counts."""
+    """Flags in Go behave the same; the last one counts."""
     result = run(*args)
 
     assert (result.status, result.out) == (0, LINE)
     assert result.err.startswith("Debug: ") is debug
 
 
-def test_a_flag_can_switch_off_what_the_environment_switches_on(run: Run, one: Etcd) -> None:
-    """It is nearer to the user."""
+def test_flag_set_to_false_overrides_its_variable(run: Run, one: Etcd) -> None:
+    """The command line takes precedence over the environment."""
     env = {"ETCDCTL_DEBUG": "true"}
 
     assert run("list", "svc", env=env).err.startswith("Debug: ")
     assert run("list", "svc", "--debug=false", env=env) == Result(0, LINE, "")
 
 
-def test_flags_of_commands_may_have_a_value(run: Run, one: Etcd) -> None:
-    """All flags are alike."""
+def test_flag_of_a_command_accepts_a_value(run: Run, one: Etcd) -> None:
+    """Global flags and those of commands behave alike."""
     assert run("list", "svc", "--keys-only=true") == Result(0, "svc/e1\n", "")
     assert run("list", "svc", "--keys-only=false") == Result(0, LINE, "")
 
 
 @pytest.mark.parametrize("args", [["-wjson"], ["-w", "json"], ["-w=json"], ["--write-out=json"]])
 @pytest.mark.parametrize("after", [False, True])
-def test_a_short_option_may_have_an_equals_sign(
+def test_short_option_accepts_an_equals_sign(
     run: Run, one: Etcd, args: list[str], after: bool
 ) -> None:
-    """As etcdctl's users write it."""
+    """Users of etcdctl write it in this way."""
     command = ["list", "svc"]
 
     result = run(*command, *args) if after else run(*args, *command)
@@ -262,16 +266,16 @@ def test_a_short_option_may_have_an_equals_sign(
     assert [each["key"] for each in result.json()["endpoints"]] == ["svc/e1"]
 
 
-def test_a_flag_has_no_other_value(run: Run) -> None:
-    """Than Go's."""
+def test_flag_is_refused_when_its_value_is_invalid(run: Run) -> None:
+    """Only Go's spellings of true and false are valid."""
     result = run("--debug=yes", "list", "svc")
 
     message = "Error: --debug: 'yes' is neither true nor false (see etcdnaming --help)\n"
     assert result == Result(128, "", message)
 
 
-def test_option_with_one_value_may_stand_before_and_after_the_command(run: Run, one: Etcd) -> None:
-    """An alias has one, which a command line overrules; a value may look like the option again."""
+def test_repeated_option_has_its_last_value(run: Run, one: Etcd) -> None:
+    """So a command line can override an alias, and a value may look like the option itself."""
     result = run("-w", "table", "list", "svc", "-w", "simple")
     assert result == Result(0, LINE, "")
 
@@ -281,8 +285,8 @@ def test_option_with_one_value_may_stand_before_and_after_the_command(run: Run, 
     )
 
 
-def test_what_looks_like_a_flag_may_be_a_value(run: Run, etcd: Etcd) -> None:
-    """The word after an option is its own, and after -- there are no options."""
+def test_value_may_look_like_a_flag(run: Run, etcd: Etcd) -> None:
+    """The word after an option is its value, and after -- there are no options."""
     run("add", "svc/e1", "--addr", "--debug=true", "--metadata", "--prev-kv=false", "--force")
     run("add", "--addr=1:1", "--", "svc/--debug=x")
 
@@ -293,7 +297,7 @@ def test_what_looks_like_a_flag_may_be_a_value(run: Run, etcd: Etcd) -> None:
 
 
 def test_debug_prints_the_effective_settings(run: Run, one: Etcd) -> None:
-    """And who says so; it is what one asks at three in the morning."""
+    """Each has its source: the option, the variable or the default."""
     env = {"ETCDCTL_COMMAND_TIMEOUT": "1m30s", "ETCDNAMING_CACERT": None}
 
     lines = run("--debug", "list", "svc", "--dial-timeout", "1s", env=env).err.splitlines()
@@ -310,8 +314,8 @@ def test_debug_prints_the_effective_settings(run: Run, one: Etcd) -> None:
     assert re.fullmatch(r"Debug: \d+\.\d{3} s", lines[-1])
 
 
-def test_debug_shows_where_an_error_comes_from(run: Run) -> None:
-    """Each line marked, and the error itself last, as ever."""
+def test_debug_prints_a_traceback_before_the_error(run: Run) -> None:
+    """The lines of the traceback are marked, and the error is the last line as usual."""
     result = run("--debug", "list", "svc", "--endpoints", NOWHERE, "--dial-timeout", "300ms")
 
     lines = result.err.splitlines()
@@ -329,8 +333,8 @@ def test_debug_shows_where_an_error_comes_from(run: Run) -> None:
         ["--auth-jwt-token", "hush-hush"],
     ],
 )
-def test_no_secret_is_ever_shown(run: Run, args: list[str]) -> None:
-    """Not by --debug, not by an error."""
+def test_debug_hides_secrets_in_settings_and_errors(run: Run, args: list[str]) -> None:
+    """They are replaced by "(hidden)"."""
     result = run("--debug", *args, "list", "svc", "--endpoints", NOWHERE, "--dial-timeout=300ms")
 
     assert result.status == 2
@@ -340,18 +344,18 @@ def test_no_secret_is_ever_shown(run: Run, args: list[str]) -> None:
 
 @pytest.fixture(scope="module")
 def password_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with root's password."""
+    """Return a file with the password of root."""
     file = tmp_path_factory.mktemp("secrets") / "password"
     file.write_text(ROOT.partition(":")[2] + "\n")
     return file
 
 
-def test_name_and_password_may_come_from_different_places(
+def test_user_and_password_may_have_different_sources(
     auth_etcd: Callable[..., Etcd], password_file: Path
 ) -> None:
-    """The nearest counts, and a password goes with the name beside it."""
+    """Each has its own precedence; a password that is given with the user overrides the others."""
     etcd = auth_etcd()
-    etcd.put("other/e1", '{"Addr":"1:1"}')  # which only root may read
+    etcd.put("other/e1", '{"Addr":"1:1"}')  # only root may read it
     run = Run(etcd.endpoint)
     name, _, password = ROOT.partition(":")
     good: list[tuple[list[str], Changes]] = [
@@ -407,17 +411,17 @@ def test_name_and_password_may_come_from_different_places(
         ),
     ],
 )
-def test_settings_that_make_no_client_are_refused(
+def test_invalid_settings_are_refused_before_a_client_is_created(
     run: Run, args: list[str], env: dict[str, str], message: str
 ) -> None:
-    """Before anything is sent."""
+    """Nothing is sent."""
     assert run("list", "svc", *args, env=env) == Result(128, "", f"Error: {message}\n")
 
 
-def test_asks_for_a_password_on_a_terminal(
+def test_password_is_prompted_for_on_a_terminal(
     auth_etcd: Callable[..., Etcd], terminal: Terminal
 ) -> None:
-    """Unseen."""
+    """The echo is off meanwhile."""
     etcd = auth_etcd()
     etcd.put("other/e1", '{"Addr":"1:1"}')
     name, _, password = ROOT.partition(":")
@@ -431,8 +435,8 @@ def test_asks_for_a_password_on_a_terminal(
     assert password not in str(screen.before)
 
 
-def test_a_ctrl_c_at_the_password_gives_the_echo_back(terminal: Terminal) -> None:
-    """Or the shell after us would be blind."""
+def test_password_prompt_restores_the_echo_when_ctrl_c_is_pressed(terminal: Terminal) -> None:
+    """Otherwise the shell would show nothing of what is typed."""
     screen = terminal("list", "svc", "--user", "root")
 
     screen.expect_exact("etcd password for root: ")
@@ -445,8 +449,10 @@ def test_a_ctrl_c_at_the_password_gives_the_echo_back(terminal: Terminal) -> Non
 
 
 @pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
-def test_no_colour_is_no_colour(terminal: Terminal, one: Etcd, variables: Changes) -> None:
-    """Neither in results nor in errors."""
+def test_output_has_no_colour_when_the_environment_disables_it(
+    terminal: Terminal, one: Etcd, variables: Changes
+) -> None:
+    """Neither results nor errors are coloured."""
     screen = terminal("list", "svc", env=variables)
     screen.expect_exact("1 endpoint under svc")
     assert "\x1b[3" not in str(screen.before)

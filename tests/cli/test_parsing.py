@@ -1,4 +1,4 @@
-"""Spans of time: as Go reads them, and bare seconds."""
+"""Durations, TTLs and lease IDs on the command line."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from etcdnaming.cli.parsing import parse_duration, parse_lease, parse_timeout, p
     ],
 )
 def test_duration_has_units_of_go_or_is_bare_seconds(text: str, seconds: float) -> None:
-    """Go and so etcdctl refuse a bare number: it can't mean anything else to them."""
+    """Go, and so etcdctl, refuses a bare number, so it can be read as seconds here."""
     assert parse_duration(text) == pytest.approx(seconds)
 
 
@@ -41,34 +41,34 @@ def test_duration_has_units_of_go_or_is_bare_seconds(text: str, seconds: float) 
     ],
 )
 def test_duration_is_refused_when_it_is_invalid(text: str) -> None:
-    """A number without a unit after one with a unit, for one."""
+    """For example, a number without a unit may not follow one that has a unit."""
     with pytest.raises(ValueError, match=r"is not a duration such as 500ms, 5s or 1m30s$"):
         parse_duration(text)
 
 
 @pytest.mark.parametrize("text", ["2562048h", "9223372037s", "9223372037", f"{'9' * 400}s"])
 def test_duration_is_refused_above_the_maximum_of_go(text: str) -> None:
-    """Nothing here could wait longer either."""
+    """No program could wait longer either."""
     with pytest.raises(ValueError, match=r"is longer than the maximum duration of 292 years$"):
         parse_duration(text)
     assert parse_duration("2562047h") == 2562047 * 3600
 
 
-def test_a_timeout_leaves_time() -> None:
-    """0 would be for ever to some, and never to others."""
+def test_timeout_is_refused_when_it_is_zero() -> None:
+    """In some programs 0 means no timeout, in others an immediate one."""
     with pytest.raises(ValueError, match=r"^a timeout must be more than 0$"):
         parse_timeout("0s")
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("1", 1), ("30", 30), ("1m30s", 90), ("1000ms", 1)])
-def test_a_ttl_may_be_bare_seconds(text: str, seconds: int) -> None:
-    """As etcdctl takes it."""
+def test_ttl_may_be_bare_seconds_or_a_duration(text: str, seconds: int) -> None:
+    """etcdctl accepts only bare seconds."""
     assert parse_ttl(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["0", "0s", "1500ms", "9000000001"])
-def test_a_ttl_is_whole_seconds(text: str) -> None:
-    """And no more than etcd grants."""
+def test_ttl_is_refused_unless_it_is_whole_seconds(text: str) -> None:
+    """It is also limited to the maximum of etcd."""
     with pytest.raises(
         ValueError, match=r"^a TTL is a whole number of seconds from 1 to 9000000000$"
     ):
@@ -76,13 +76,13 @@ def test_a_ttl_is_whole_seconds(text: str) -> None:
 
 
 @pytest.mark.parametrize(("text", "lease"), [("0", 0), ("1f", 31), ("7fffffffffffffff", 2**63 - 1)])
-def test_a_lease_is_hex(text: str, lease: int) -> None:
-    """As etcdctl prints it."""
+def test_lease_id_is_hexadecimal(text: str, lease: int) -> None:
+    """etcdctl prints lease IDs in the same form."""
     assert parse_lease(text) == lease
 
 
 @pytest.mark.parametrize("text", ["", "x", "-1", "0x1f", "1_0", " 1", "8000000000000000", "\u0661"])
-def test_lease_is_refused_when_it_is_invalid(text: str) -> None:
-    """etcd has ids of 63 bits."""
+def test_lease_id_is_refused_when_it_is_invalid(text: str) -> None:
+    """Lease IDs of etcd have 63 bits."""
     with pytest.raises(ValueError, match=r"is not a lease ID \(hex\)"):
         parse_lease(text)

@@ -45,7 +45,7 @@ def test_sandbox_command_uses_its_own_etcd(spawn: Spawn) -> None:
 def test_sandbox_command_never_reaches_another_etcd(
     spawn: Spawn, own_etcd: Callable[..., Etcd], user: str
 ) -> None:
-    """Whatever variables the caller has set."""
+    """The caller's variables for other servers are removed."""
     production = own_etcd()
     production.put("svc/e1", "precious")
     before = production.revision()
@@ -87,26 +87,26 @@ def test_sandbox_command_inherits_the_rest_of_the_environment(spawn: Spawn) -> N
 def test_sandbox_returns_the_exit_code_of_the_command(
     spawn: Spawn, command: list[str], status: int
 ) -> None:
-    """128 + n for signal n."""
+    """It is 128 + n if signal n killed the command."""
     assert spawn("sandbox", *command).finish() == Result(status, "", "")
 
 
 def test_sandbox_exits_with_127_when_the_command_does_not_exist(spawn: Spawn) -> None:
-    """As a shell does."""
+    """Shells do the same."""
     message = "Error: /nowhere/cmd: command not found\n"
 
     assert spawn("sandbox", "/nowhere/cmd").finish() == Result(127, "", message)
 
 
 def test_sandbox_exits_with_126_when_the_command_is_not_executable(spawn: Spawn) -> None:
-    """As a shell does."""
+    """Shells do the same."""
     message = "Error: /etc/passwd: Permission denied\n"
 
     assert spawn("sandbox", "/etc/passwd").finish() == Result(126, "", message)
 
 
-def test_sandbox_passes_options_after_the_command_on(spawn: Spawn) -> None:
-    """With -- and without."""
+def test_sandbox_passes_options_after_the_command_to_it(spawn: Spawn) -> None:
+    """A -- before the command is optional."""
     expected = Result(0, "--debug -w\n", "")
 
     assert spawn("sandbox", "echo", "--debug", "-w").finish() == expected
@@ -137,7 +137,7 @@ def test_sandbox_command_inherits_stdin(spawn: Spawn) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_sandbox_forwards_signals_to_the_command(spawn: Spawn, number: int) -> None:
-    """CMD may clean up."""
+    """The command may clean up."""
     script = "trap 'echo trapped; exit 5' TERM HUP; echo ready; while :; do sleep 0.05; done"
     process = spawn("sandbox", "--", "sh", "-c", script)
     process.wait_for_out("ready")
@@ -151,7 +151,7 @@ def test_sandbox_forwards_signals_to_the_command(spawn: Spawn, number: int) -> N
 def test_sandbox_cleans_up_when_a_signal_arrives_before_the_command_starts(
     spawn: Spawn, number: int, temporary: Path
 ) -> None:
-    """While etcd is starting."""
+    """The etcd server is still starting."""
     process = spawn("sandbox", "sleep", "60")
     wait_until(lambda: list(temporary.iterdir()))
 
@@ -172,7 +172,7 @@ def test_sandbox_etcd_ends_when_the_sandbox_is_killed(spawn: Spawn) -> None:
 
 
 def test_sandbox_command_handles_ctrl_c(terminal: Terminal) -> None:
-    """It need not exit."""
+    """The sandbox runs on until the command exits."""
     script = "trap 'echo trapped' INT; echo ready; sleep 0.2; sleep 0.2; exit 4"
     screen = terminal("sandbox", "--", "sh", "-c", script)
 
@@ -186,7 +186,7 @@ def test_sandbox_command_handles_ctrl_c(terminal: Terminal) -> None:
 
 
 def test_sandbox_starts_the_users_shell_without_a_command(terminal: Terminal) -> None:
-    """With a note about the endpoint and how to exit."""
+    """It prints the endpoint and how to exit."""
     screen = terminal("sandbox", env={"SHELL": "/bin/sh", "PS1": "ready> "})
 
     screen.expect(r"etcd runs at (127\.0\.0\.1:\d+); exit the shell to remove it\r\n")

@@ -1,4 +1,4 @@
-"""What a start may cost: TAB and --help are pressed more often than anything is done."""
+"""Startup time: --help and completion import no heavy modules."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ print(status, *sys.modules, file=sys.stderr)
 
 
 def imported(*args: str, env: Changes | None = None, endpoints: str = "127.0.0.1:1") -> set[str]:
-    """Return what of `HEAVY` a command line imports."""
+    """Return the modules of `HEAVY` that a command line imports."""
     done = subprocess.run(
         [sys.executable, "-c", SHOW, *args],
         env=pointing_at(endpoints, env),
@@ -61,8 +61,8 @@ def imported(*args: str, env: Changes | None = None, endpoints: str = "127.0.0.1
     ],
     ids=" ".join,
 )
-def test_help_and_mistakes_open_no_door(args: list[str]) -> None:
-    """Neither gRPC's nor rich's, nor those that are dear without looking it."""
+def test_help_and_usage_errors_import_no_heavy_module(args: list[str]) -> None:
+    """They need neither gRPC nor rich, nor smaller modules that are slow to import."""
     assert imported(*args) == set()
 
 
@@ -71,8 +71,8 @@ def test_help_and_mistakes_open_no_door(args: list[str]) -> None:
     ["", "li", "list --", "-w ", "-w j", "list --consistency ", "txn-update x", "--cacert x"],
 )
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
-def test_tab_on_our_own_words_opens_no_door(shell: str, line: str) -> None:
-    """Commands, options and files."""
+def test_completion_without_etcd_imports_no_heavy_module(shell: str, line: str) -> None:
+    """Commands, options and file names are completed without etcd."""
     words = ["etcdnaming", *line.split(" ")]
     asked = {
         "_ETCDNAMING_COMPLETE": f"{shell}_complete",
@@ -95,15 +95,15 @@ def test_tab_on_our_own_words_opens_no_door(shell: str, line: str) -> None:
     ids=" ".join,
 )
 def test_rich_is_not_imported_without_a_table(etcd: Etcd, args: list[str]) -> None:
-    """Nor for a fast JSON parser, where nothing is parsed."""
+    """Neither is the fast JSON parser, as nothing is parsed."""
     found = imported(*args, endpoints=etcd.endpoint)
 
     assert {"grpc", "google.protobuf"} <= found
     assert not found & {"rich", "msgspec", "dataclasses", "importlib.metadata"}
 
 
-def test_hardly_a_module_is_loaded_when_a_ctrl_c_would_still_be_a_traceback() -> None:
-    """That is until `main` runs; Python's own start comes before, and that of the installer."""
+def test_main_module_imports_nothing_before_main_runs() -> None:
+    """Until then Ctrl-C prints a traceback."""
     show = "import sys; print(*sys.modules)"
     before, after = (
         set(subprocess.check_output([sys.executable, "-c", code], text=True).split())
@@ -114,7 +114,7 @@ def test_hardly_a_module_is_loaded_when_a_ctrl_c_would_still_be_a_traceback() ->
 
 
 def test_summary_is_the_same_in_the_list_and_in_the_command() -> None:
-    """The list is made without loading any."""
+    """The list of commands is printed without importing any of them."""
     context = cli.make_context("etcdnaming", [], resilient_parsing=True)
     for name, (module, summary) in COMMANDS.items():
         command = cli.get_command(context, name)

@@ -1,4 +1,4 @@
-"""Exit codes: one for each kind of trouble, and one line that says which it is."""
+"""Exit codes: one for each kind of error, and the error in one line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import etcdnaming.cli
 from etcdnaming import errors
 from etcdnaming.cli import failures
 
-# An error that is not here has the code of its base.
+# An error that is not in this table has the code of its base class.
 CODES = {
     "AuthenticationError": 2,
     "CommandNotFoundError": 127,
@@ -40,14 +40,14 @@ CODES = {
 
 
 def kinds() -> Iterator[type[Exception]]:
-    """Yield every error there is."""
+    """Yield all public error classes."""
     for module in (errors, failures):
         for name in module.__all__:
             yield getattr(module, name)
 
 
 def an(kind: type[Exception]) -> Exception:
-    """Return an error of *kind* that says something, whatever it is usually made from."""
+    """Return an error of *kind* with a message, without calling its constructor."""
     error = kind.__new__(kind)
     error.args = ("it\nwent \x1b[31mwrong",)
     return error
@@ -57,7 +57,7 @@ def an(kind: type[Exception]) -> Exception:
 def test_every_error_has_its_code_and_one_line(
     run: Run, monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
 ) -> None:
-    """Whatever it quotes."""
+    """Line ends and escape codes in the message are escaped."""
 
     def fail(_: list[str]) -> int:
         raise an(kind)
@@ -72,7 +72,7 @@ def test_every_error_has_its_code_and_one_line(
 
 
 def test_traceback_has_no_escape_codes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its message may quote what stands in etcd."""
+    """The message of the exception may quote a value from etcd."""
 
     def fail(_: list[str]) -> int:
         raise ZeroDivisionError("\x1b[2J\x9b")
@@ -83,7 +83,7 @@ def test_traceback_has_no_escape_codes(run: Run, monkeypatch: pytest.MonkeyPatch
 
 
 def test_bug_prints_a_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It has to be repaired."""
+    """The traceback is needed for the bug report."""
 
     def fail(_: list[str]) -> int:
         raise ZeroDivisionError
@@ -118,18 +118,18 @@ def test_bug_prints_a_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> No
         ),
     ],
 )
-def test_wrong_usage_is_one_line(run: Run, args: list[str], message: str) -> None:
-    """No page of help, which would push away what is wrong."""
+def test_usage_error_is_one_line(run: Run, args: list[str], message: str) -> None:
+    """A page of help would hide the message."""
     result = run(*args)
 
     assert (result.status, result.out) == (128, "")
-    # Newer clicks quote an option, older ones put a colon before it.
+    # Newer versions of click quote an option, older ones put a colon before it.
     assert re.sub(r"option:? '?--frob'?", "option --frob", result.err) == f"Error: {message}\n"
 
 
 @pytest.mark.parametrize("args", [[], ["--help"], ["-h"], ["--debug"]])
-def test_help_is_no_error(run: Run, args: list[str]) -> None:
-    """Nor is asking for nothing, as in etcdctl."""
+def test_help_is_printed_with_exit_code_zero(run: Run, args: list[str]) -> None:
+    """As in etcdctl, a command line without a command prints the help, too."""
     result = run(*args)
 
     assert (result.status, result.err) == (0, "")
@@ -137,8 +137,10 @@ def test_help_is_no_error(run: Run, args: list[str]) -> None:
 
 
 @pytest.mark.parametrize("format", ["yaml", "TABLE", "protobuf"])
-def test_a_format_is_checked_before_anything_is_sent(run: Run, etcd: Etcd, format: str) -> None:
-    """etcdctl finds out after it has put."""
+def test_unsupported_format_is_refused_before_anything_is_sent(
+    run: Run, etcd: Etcd, format: str
+) -> None:
+    """etcdctl fails only after the put."""
     hint = "; use json for machines" if format == "protobuf" else ""
     message = (
         f"Error: unsupported output format '{format}': %s takes fields, json, simple, table{hint}\n"
@@ -152,13 +154,13 @@ def test_a_format_is_checked_before_anything_is_sent(run: Run, etcd: Etcd, forma
     assert etcd.get("") == {}
 
 
-def test_an_empty_format_is_none(run: Run) -> None:
+def test_empty_format_means_the_default(run: Run) -> None:
     """`-w ""` comes from a variable that is not set."""
     assert run("list", "svc", "-w", "") == Result(0, "", "")
 
 
-def test_names_every_endpoint_it_tried(run: Run) -> None:
-    """In one line, within the dial timeout."""
+def test_connection_error_names_every_endpoint(run: Run) -> None:
+    """It is one line, within the dial timeout."""
     result = run("list", "svc", "--endpoints=127.0.0.1:1,127.0.0.1:2", "--dial-timeout=500ms")
 
     assert (result.status, result.out) == (2, "")
@@ -168,8 +170,8 @@ def test_names_every_endpoint_it_tried(run: Run) -> None:
     )
 
 
-def test_a_wrong_password_fails_at_once(auth_etcd: Callable[..., Etcd]) -> None:
-    """It will not get better."""
+def test_wrong_password_fails_without_a_retry(auth_etcd: Callable[..., Etcd]) -> None:
+    """A retry would not help."""
     etcd = auth_etcd()
 
     result = Run(etcd.endpoint)("list", "svc", "--user", "root:wrong")
@@ -179,7 +181,7 @@ def test_a_wrong_password_fails_at_once(auth_etcd: Callable[..., Etcd]) -> None:
 
 
 def test_missing_user_has_its_own_message(auth_etcd: Callable[..., Etcd]) -> None:
-    """From one who is not allowed."""
+    """It differs from that of a user without the permission."""
     etcd = auth_etcd()
     run = Run(etcd.endpoint)
 
@@ -191,10 +193,10 @@ def test_missing_user_has_its_own_message(auth_etcd: Callable[..., Etcd]) -> Non
     assert reader.err == f"{READER_NEEDS} read permission on the prefix other/\n"
 
 
-def test_each_way_for_tls_to_fail_has_its_own_words(
+def test_each_tls_failure_has_its_own_message(
     secure_etcd: Callable[..., Etcd], certificates: Certificates, etcd: Etcd, spawn: Spawn
 ) -> None:
-    """The operator needs to know which it is; and gRPC's log is not among them."""
+    """The operator sees which it is, and no log lines of gRPC."""
     secure = secure_etcd(mutual=True)
 
     def run(*args: Word) -> Result:

@@ -1,4 +1,4 @@
-"""`etcdnaming txn-update`, looked at with etcdctl."""
+"""`etcdnaming txn-update`, verified with etcdctl."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ SUCCESS = Result(0, "SUCCESS\n", "")
 
 
 def value(addr: str, metadata: str = "null") -> bytes:
-    """Return what is stored for an endpoint."""
+    """Return the stored value of an endpoint."""
     return f'{{"Op":0,"Addr":"{addr}","Metadata":{metadata}}}'.encode()
 
 
-def test_a_file_is_one_transaction(run: Run, etcd: Etcd, tmp_path: Path) -> None:
-    """One revision for all, as all see it."""
+def test_txn_update_applies_a_file_in_one_transaction(run: Run, etcd: Etcd, tmp_path: Path) -> None:
+    """All changes have the same revision."""
     etcd.put("svc/e1", value("1:1"))
     file = tmp_path / "updates"
     file.write_text('# move it\ndel svc/e1\nadd svc/e2 1:2 {"zone":"a"}\nadd web/e1 1:3\n')
@@ -43,16 +43,16 @@ def test_a_file_is_one_transaction(run: Run, etcd: Etcd, tmp_path: Path) -> None
         '{"Op":1,"Key":"svc/e1"}\n{"Op":0,"Key":"svc/e2","Addr":"1:2"}',
     ],
 )
-def test_stdin_is_a_file_too(run: Run, etcd: Etcd, updates: str) -> None:
-    """As lines or as JSON."""
+def test_txn_update_reads_updates_from_stdin(run: Run, etcd: Etcd, updates: str) -> None:
+    """They are lines or JSON."""
     etcd.put("svc/e1", value("1:1"))
 
     assert run("txn-update", "-", input=updates) == SUCCESS
     assert etcd.get("") == {b"svc/e2": value("1:2")}
 
 
-def test_the_example_of_etcds_guide_works(run: Run, etcd: Etcd) -> None:
-    """etcd itself refuses two operations on one key."""
+def test_txn_update_runs_the_example_of_the_etcd_guide(run: Run, etcd: Etcd) -> None:
+    """etcd itself refuses two operations on one key in a transaction."""
     etcd.put("foo/e1", value("1:1"))
 
     assert run("txn-update", "--del", "foo/e1", "--add", "foo/e1=1:2") == SUCCESS
@@ -68,10 +68,10 @@ def test_the_example_of_etcds_guide_works(run: Run, etcd: Etcd) -> None:
         (["-", "--del", "svc/e1"], {}),
     ],
 )
-def test_the_last_word_about_a_key_counts(
+def test_txn_update_applies_the_last_update_of_a_key(
     run: Run, etcd: Etcd, args: list[str], left: dict[bytes, bytes]
 ) -> None:
-    """In the order of the command line, and after the file."""
+    """Options follow the file, in the order of the command line."""
     assert run("txn-update", *args, input="add svc/e1 1:1\n") == SUCCESS
     assert etcd.get("") == left
 
@@ -82,7 +82,7 @@ def test_the_last_word_about_a_key_counts(
 def test_txn_update_refuses_metadata_after_an_address(
     run: Run, etcd: Etcd, addr: str, found: str
 ) -> None:
-    """KEY=ADDR looks as if it could go on; forced, the key ends at the first equals sign."""
+    """With --force, all text after the first equals sign is the address."""
     add = ("txn-update", "--add", "svc/e2=2:2", "--add", f"svc/e1={addr}")
 
     reason = f"has a {found!r}: KEY=ADDR takes no metadata, use a FILE; --force stores it anyway"
@@ -103,7 +103,7 @@ def test_txn_update_refuses_metadata_after_an_address(
 def test_txn_update_names_the_line_of_an_address_that_no_client_can_dial(
     run: Run, etcd: Etcd, bad: str
 ) -> None:
-    """Nothing is written unless it is forced."""
+    """Nothing is written without --force."""
     good = "add svc/e1 1:1" if bad.startswith("add") else bad.replace("http://a", "1")
     text = f"{good}\n{bad}\n"
     reason = "the address 'http://a:1' is a URL: write HOST:PORT"
@@ -116,15 +116,15 @@ def test_txn_update_names_the_line_of_an_address_that_no_client_can_dial(
     assert etcd.get("")[b"svc/e2"] == value("http://a:1")
 
 
-def test_a_key_that_ends_in_a_slash_gets_the_address(run: Run, etcd: Etcd) -> None:
-    """In files as well."""
+def test_txn_update_completes_a_key_that_ends_in_a_slash(run: Run, etcd: Etcd) -> None:
+    """Keys in a file are completed as well."""
     run("txn-update", "-", "--add", "svc/=1:1", input="add svc/ 1:2\n")
 
     assert set(etcd.get("")) == {b"svc/1:1", b"svc/1:2"}
 
 
-def test_endpoints_stay_on_their_leases(run: Run, etcd: Etcd) -> None:
-    """Changed or not, they go with who holds them."""
+def test_txn_update_keeps_the_leases_of_endpoints(run: Run, etcd: Etcd) -> None:
+    """New endpoints are permanent."""
     lease = etcd.grant(60)
     etcd.put("svc/e1", value("1:1"), lease)
     etcd.put("svc/e2", value("1:1"))
@@ -137,7 +137,9 @@ def test_endpoints_stay_on_their_leases(run: Run, etcd: Etcd) -> None:
     }
 
 
-def test_warns_when_a_fold_takes_a_key_off_its_lease(run: Run, etcd: Etcd) -> None:
+def test_txn_update_warns_when_del_and_add_detach_a_key_from_its_lease(
+    run: Run, etcd: Etcd
+) -> None:
     """It was not requested explicitly."""
     lease = etcd.grant(60)
     etcd.put("svc/e1", value("1:1"), lease)
@@ -149,8 +151,8 @@ def test_warns_when_a_fold_takes_a_key_off_its_lease(run: Run, etcd: Etcd) -> No
     assert etcd.lease_of("svc/e1") == 0
 
 
-def test_all_can_hang_on_one_lease(run: Run, etcd: Etcd) -> None:
-    """Which etcdctl has granted."""
+def test_txn_update_attaches_all_endpoints_to_the_given_lease(run: Run, etcd: Etcd) -> None:
+    """The lease was granted by etcdctl."""
     lease = etcd.grant(60)
 
     run("txn-update", "--add", "svc/e1=1:1", "--add", "svc/e2=1:2", "--lease", f"{lease:x}")
@@ -158,8 +160,8 @@ def test_all_can_hang_on_one_lease(run: Run, etcd: Etcd) -> None:
     assert [entry.lease for entry in etcd.entries("")] == [lease, lease]
 
 
-def test_json_may_give_each_its_lease(run: Run, etcd: Etcd) -> None:
-    """As a dry run prints it."""
+def test_txn_update_attaches_an_endpoint_to_the_lease_in_its_json(run: Run, etcd: Etcd) -> None:
+    """A dry run prints the lease in the same form."""
     lease = etcd.grant(60)
     update = {"op": "add", "key": "svc/e1", "addr": "1:1", "lease": f"{lease:x}"}
 
@@ -180,10 +182,10 @@ def test_json_may_give_each_its_lease(run: Run, etcd: Etcd) -> None:
         (["--if-exists", "svc/e1", "--if-exists", "svc/e2"], False),
     ],
 )
-def test_conditions_decide_about_all(
+def test_txn_update_writes_nothing_when_a_condition_is_not_met(
     run: Run, etcd: Etcd, condition: list[str], holds: bool
 ) -> None:
-    """Of keys that need not be written."""
+    """Conditions may be on keys that the transaction does not write."""
     etcd.put("svc/e1", value("1:1"))
     revision = str(etcd.entry("svc/e1").mod_revision)
     condition = [word.replace("REVISION", revision) for word in condition]
@@ -195,7 +197,7 @@ def test_conditions_decide_about_all(
 
 
 def test_txn_update_names_the_failed_conditions(run: Run) -> None:
-    """On stderr: stdout is for scripts."""
+    """They are on stderr, as stdout is for scripts."""
     result = run("txn-update", "--add=svc/e1=1:1", "--if-exists=svc/a", "--if-mod-rev=svc/b=3")
 
     assert result == Result(
@@ -206,8 +208,8 @@ def test_txn_update_names_the_failed_conditions(run: Run) -> None:
     )
 
 
-def test_a_dry_run_can_be_run(run: Run, etcd: Etcd) -> None:
-    """It prints the folded transaction as a file."""
+def test_txn_update_dry_run_prints_a_valid_update_file(run: Run, etcd: Etcd) -> None:
+    """Updates of the same key are merged in it."""
     args = ["--add=svc/e1=1:1", "--add=svc/e1=1:2", "--del=svc/e2", "--if-absent=svc/e1"]
 
     result = run("txn-update", *args, "--dry-run")
@@ -219,12 +221,14 @@ def test_a_dry_run_can_be_run(run: Run, etcd: Etcd) -> None:
 
 
 def many(number: int) -> str:
-    """Return a file of *number* updates."""
+    """Return an update file with *number* updates."""
     return "".join(f"add svc/e{each:04} 1:{each}\n" for each in range(1, number + 1))
 
 
-def test_a_hundred_are_one_revision(run: Run, etcd: Etcd) -> None:
-    """And so are as many as etcd takes."""
+def test_txn_update_applies_as_many_updates_as_etcd_accepts_in_one_transaction(
+    run: Run, etcd: Etcd
+) -> None:
+    """The limit of etcd is 128 by default."""
     before = etcd.revision()
 
     assert run("txn-update", "-", input=many(128)) == SUCCESS
@@ -233,8 +237,10 @@ def test_a_hundred_are_one_revision(run: Run, etcd: Etcd) -> None:
 
 
 @pytest.mark.parametrize("option", [[], ["--dry-run"]])
-def test_more_than_etcd_takes_are_refused(run: Run, etcd: Etcd, option: list[str]) -> None:
-    """Never split unasked; and nothing is written."""
+def test_txn_update_refuses_more_updates_than_etcd_accepts(
+    run: Run, etcd: Etcd, option: list[str]
+) -> None:
+    """They are never split without --batch-size, and nothing is written."""
     result = run("txn-update", "-", *option, input=many(200))
 
     assert result == Result(
@@ -247,8 +253,8 @@ def test_more_than_etcd_takes_are_refused(run: Run, etcd: Etcd, option: list[str
     assert etcd.get("") == {}
 
 
-def test_an_etcd_that_takes_more_is_given_more(own_etcd: Callable[..., Etcd]) -> None:
-    """If both sides are told."""
+def test_txn_update_accepts_more_updates_with_max_txn_ops(own_etcd: Callable[..., Etcd]) -> None:
+    """The limit must be raised both in etcd and on the command line."""
     etcd = own_etcd("--max-txn-ops=300")
 
     result = Run(etcd.endpoint)("txn-update", "-", "--max-txn-ops", "300", input=many(200))
@@ -257,8 +263,8 @@ def test_an_etcd_that_takes_more_is_given_more(own_etcd: Callable[..., Etcd]) ->
     assert len(etcd.get("")) == 200
 
 
-def test_batches_are_not_one_transaction(run: Run, etcd: Etcd) -> None:
-    """But all is written, in as few as it takes."""
+def test_txn_update_splits_updates_into_batches_with_batch_size(run: Run, etcd: Etcd) -> None:
+    """It uses as few transactions as possible."""
     before = etcd.revision()
 
     assert run("txn-update", "-", "--batch-size", "128", input=many(300)) == SUCCESS
@@ -268,7 +274,7 @@ def test_batches_are_not_one_transaction(run: Run, etcd: Etcd) -> None:
 
 @pytest.mark.parametrize("format", ["fields", "json", "simple", "table"])
 def test_txn_update_of_an_empty_file_succeeds(run: Run, format: str) -> None:
-    """The same, in batches or at once."""
+    """The output with --batch-size is the same."""
     at_once = run("txn-update", "-", "-w", format)
 
     assert at_once.status == 0
@@ -277,7 +283,7 @@ def test_txn_update_of_an_empty_file_succeeds(run: Run, format: str) -> None:
 
 
 def test_batch_has_all_updates_of_a_key(run: Run, etcd: Etcd) -> None:
-    """So the last word counts here too, and a lease that is left is told."""
+    """The last update of a key still counts, and a detached lease is reported."""
     lease = etcd.grant(60)
     etcd.put("svc/e1", value("1:1"), lease)
     updates = "del svc/e1\nadd svc/e2 1:1\nadd svc/e1 1:2\ndel svc/e2\n"
@@ -290,7 +296,7 @@ def test_batch_has_all_updates_of_a_key(run: Run, etcd: Etcd) -> None:
 
 
 def test_txn_update_reports_the_written_updates_when_a_batch_fails(run: Run, etcd: Etcd) -> None:
-    """What is written stays written."""
+    """The batches before it stay written."""
     updates = [{"op": "add", "key": f"svc/e{each}", "addr": "1:1"} for each in range(5)]
     updates[3]["lease"] = "123"
 
@@ -304,8 +310,10 @@ def test_txn_update_reports_the_written_updates_when_a_batch_fails(run: Run, etc
     assert set(etcd.get("")) == {b"svc/e0", b"svc/e1"}
 
 
-def test_batch_with_an_unknown_outcome_may_be_among_the_written(run: Run, etcd: Etcd) -> None:
-    """So the number is the least there can be."""
+def test_txn_update_reports_a_minimum_when_the_outcome_of_a_batch_is_unknown(
+    run: Run, etcd: Etcd
+) -> None:
+    """The batch may have been written."""
     answers = 0
 
     def spoil(answer: rpc.TxnResponse) -> None:
@@ -326,10 +334,10 @@ def test_batch_with_an_unknown_outcome_may_be_among_the_written(run: Run, etcd: 
     assert len(etcd.get("")) == 4
 
 
-def test_shows_how_far_the_batches_have_come(
+def test_txn_update_shows_the_progress_of_batches_on_a_terminal(
     terminal: Terminal, etcd: Etcd, tmp_path: Path
 ) -> None:
-    """To who waits at a terminal; and a Ctrl-C leaves that as it was."""
+    """Ctrl-C prints the number of written updates."""
     file = tmp_path / "updates"
     file.write_text(many(20_000))
     screen = terminal("txn-update", file, "--batch-size", "1")
@@ -342,12 +350,12 @@ def test_shows_how_far_the_batches_have_come(
     screen.wait()
 
     assert screen.signalstatus == signal.SIGINT
-    # The one that was under way may have been written or not.
+    # The batch in progress may have been written or not.
     assert len(etcd.get("svc/")) in (said, said + 1)
 
 
-def test_shows_no_bar_in_a_pipe(run: Run) -> None:
-    """A log is no terminal."""
+def test_txn_update_shows_no_progress_in_a_pipe(run: Run) -> None:
+    """A bar would fill a log with escape codes."""
     assert run("txn-update", "-", "--batch-size", "10", input=many(50)).err == ""
 
 
@@ -375,7 +383,7 @@ def test_shows_no_bar_in_a_pipe(run: Run) -> None:
     ],
 )
 def test_txn_update_refuses_wrong_usage(run: Run, args: list[str], message: str) -> None:
-    """Before anything is sent."""
+    """Nothing is sent."""
     expected = f"Error: {message} (see etcdnaming txn-update --help)\n"
 
     assert run("txn-update", *args) == Result(128, "", expected)
@@ -397,13 +405,17 @@ def test_txn_update_refuses_wrong_usage(run: Run, args: list[str], message: str)
         ),
     ],
 )
-def test_every_key_lies_under_its_target(run: Run, args: list[str], message: str) -> None:
-    """Those of conditions too."""
+def test_txn_update_refuses_a_key_outside_its_target(
+    run: Run, args: list[str], message: str
+) -> None:
+    """The keys of conditions are checked, too."""
     assert run("txn-update", *args) == Result(128, "", f"Error: {message}\n")
 
 
-def test_a_bad_line_is_named_and_nothing_sent(run: Run, etcd: Etcd, tmp_path: Path) -> None:
-    """File and line, for who has to mend it."""
+def test_txn_update_names_the_file_and_line_of_an_error(
+    run: Run, etcd: Etcd, tmp_path: Path
+) -> None:
+    """Nothing is sent."""
     file = tmp_path / "updates"
     file.write_text("add svc/e1 1:1\n\n# comment\nadd svc/e2\n")
 
@@ -411,8 +423,8 @@ def test_a_bad_line_is_named_and_nothing_sent(run: Run, etcd: Etcd, tmp_path: Pa
     assert etcd.get("") == {}
 
 
-def test_a_key_of_another_target_is_named_with_its_line(run: Run, etcd: Etcd) -> None:
-    """That is a mistake in the file, too."""
+def test_txn_update_names_the_line_of_a_key_outside_the_target(run: Run, etcd: Etcd) -> None:
+    """It is an error in the file, with the same exit code as others."""
     result = run("txn-update", "-", "--target", "svc", input="add svc/e1 1:1\nadd web/e1 1:1\n")
 
     assert result == Result(
@@ -423,8 +435,8 @@ def test_a_key_of_another_target_is_named_with_its_line(run: Run, etcd: Etcd) ->
     assert etcd.get("") == {}
 
 
-def test_json_has_the_updates(run: Run) -> None:
-    """One object a transaction."""
+def test_txn_update_json_prints_the_updates(run: Run) -> None:
+    """There is one object for each transaction."""
     result = run("-w", "json", "txn-update", "--add=svc/e1=1:1", "--del=svc/e2")
 
     answer = result.json()
@@ -435,8 +447,8 @@ def test_json_has_the_updates(run: Run) -> None:
     ]
 
 
-def test_json_output_is_a_valid_update_file(run: Run, etcd: Etcd) -> None:
-    """Its updates are updates."""
+def test_txn_update_json_output_is_a_valid_update_file(run: Run, etcd: Etcd) -> None:
+    """The member ``updates`` has the format of a file."""
     plan = run("-w", "json", "txn-update", "--dry-run", "--add=svc/e1=1:1", "--del=svc/e2").json()
 
     assert run("txn-update", "-", input=json.dumps(plan["updates"])) == SUCCESS
@@ -444,8 +456,8 @@ def test_json_output_is_a_valid_update_file(run: Run, etcd: Etcd) -> None:
 
 
 @pytest.mark.server
-def test_a_reader_can_not_write(auth_etcd: Callable[..., Etcd]) -> None:
-    """Older etcd lets one through who nests transactions."""
+def test_txn_update_fails_when_the_user_may_only_read(auth_etcd: Callable[..., Etcd]) -> None:
+    """Older etcd does not check the permissions of nested transactions."""
     etcd = auth_etcd()
     etcd.put("svc/e1", value("1:1"))
 
@@ -462,8 +474,8 @@ def test_a_reader_can_not_write(auth_etcd: Callable[..., Etcd]) -> None:
 
 
 @pytest.mark.server
-def test_a_role_for_the_prefix_is_enough(auth_etcd: Callable[..., Etcd]) -> None:
-    """Nothing outside of it is looked at."""
+def test_txn_update_needs_permission_only_for_the_prefix(auth_etcd: Callable[..., Etcd]) -> None:
+    """It accesses no key outside of the prefix."""
     etcd = auth_etcd()
 
     result = Run(etcd.endpoint)(

@@ -10,13 +10,13 @@ from harness import Result, Run
 from etcdnaming import __version__
 
 
-def test_the_option_names_ours(run: Run) -> None:
-    """In one line."""
+def test_version_option_prints_the_version_of_etcdnaming(run: Run) -> None:
+    """The output is one line."""
     assert run("--version") == Result(0, f"etcdnaming {__version__}\n", "")
 
 
-def test_the_command_names_what_we_rest_on_too(run: Run) -> None:
-    """For reports of mistakes."""
+def test_version_command_prints_the_versions_of_dependencies(run: Run) -> None:
+    """Bug reports need them."""
     assert run("version", "-w", "json").json() == {
         "etcdnaming": __version__,
         "python": platform.python_version(),
@@ -24,8 +24,8 @@ def test_the_command_names_what_we_rest_on_too(run: Run) -> None:
     }
 
 
-def test_needs_no_etcd_and_no_settings(run: Run) -> None:
-    """What is wrong with them is not asked for."""
+def test_version_command_ignores_the_settings(run: Run) -> None:
+    """Invalid settings are not reported, and no etcd is needed."""
     env = {"ETCDNAMING_ENDPOINTS": "nonsense", "ETCDCTL_COMMAND_TIMEOUT": "bad"}
 
     assert run("version", env=env).status == 0

@@ -1,4 +1,4 @@
-"""`etcdnaming wait`: what deploy scripts stand on."""
+"""`etcdnaming wait`, which deploy scripts use."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from harness.picture import Picture
 from harness.watcher import put
 
 
-def test_what_is_there_need_not_be_waited_for(run: Run, etcd: Etcd) -> None:
-    """It is printed as list prints it, but for leases and what else may change."""
+def test_wait_returns_at_once_when_the_endpoints_exist(run: Run, etcd: Etcd) -> None:
+    """It prints them as list does."""
     put(etcd, e2="2:2", e1="1:1")
 
     result = run("wait", "svc")
@@ -26,13 +26,13 @@ def test_what_is_there_need_not_be_waited_for(run: Run, etcd: Etcd) -> None:
     assert result.out == run("list", "svc").out
 
 
-def test_it_ends_as_soon_as_all_is_there(spawn: Spawn, etcd: Etcd) -> None:
-    """And not before: all conditions count at the same time."""
+def test_wait_returns_when_all_conditions_are_met(spawn: Spawn, etcd: Etcd) -> None:
+    """All conditions must be met at the same time."""
     put(etcd, e1="1:1")
     wait = spawn("wait", "svc", "--min=2", "--max=3", "--addr=3:3", "--gone=1:1", "-w", "json")
     put(etcd, e2="2:2", e3="3:3")
     etcd.put("svc/bad", "nonsense")
-    wait.wait_for_err("nonsense")  # so far it has seen
+    wait.wait_for_err("nonsense")  # it has received the changes so far
     assert wait.out == ""
     etcd.delete("svc/e1")
     start = time.monotonic()
@@ -67,7 +67,7 @@ def test_it_ends_as_soon_as_all_is_there(spawn: Spawn, etcd: Etcd) -> None:
 def test_wait_names_missing_endpoints_at_timeout(
     run: Run, etcd: Etcd, args: list[str], missing: str
 ) -> None:
-    """When the time is over, and not later."""
+    """The error is printed when the timeout is over, and not later."""
     start = time.monotonic()
 
     result = run("wait", "svc", *args, "--timeout=1500ms")
@@ -86,7 +86,7 @@ def test_wait_names_missing_endpoints_at_timeout(
 def test_wait_names_surplus_endpoints_at_timeout(
     run: Run, etcd: Etcd, args: list[str], missing: str
 ) -> None:
-    """These alone do not ask for an endpoint, so they can wait for a service to be drained."""
+    """--max and --gone alone require no endpoint, so they can wait for a drain."""
     put(etcd, e1="1:1")
 
     assert run("wait", "svc", *args, "--timeout=0").err == f"Error: {missing}\n"
@@ -95,8 +95,8 @@ def test_wait_names_surplus_endpoints_at_timeout(
     assert run("wait", "svc", *args, "--timeout=0") == Result(0, "", "")
 
 
-def test_no_time_means_one_look(run: Run, etcd: Etcd) -> None:
-    """Which is an error of its own if etcd can't be reached."""
+def test_wait_reads_etcd_once_when_the_timeout_is_zero(run: Run, etcd: Etcd) -> None:
+    """An unreachable etcd has its own exit code."""
     assert run("wait", "svc", "--timeout=0") == Result(
         124, "", "Error: 0 of at least 1 endpoints\n"
     )
@@ -111,7 +111,7 @@ def test_no_time_means_one_look(run: Run, etcd: Etcd) -> None:
 
 
 def test_wait_reports_an_unreachable_etcd(run: Run) -> None:
-    """Once when it is missed, and once when the time is over, with its exit code."""
+    """It is reported once while waiting, and in the error at the timeout."""
     result = run(
         *("wait", "svc", "--timeout=2s"), "--endpoints=127.0.0.1:1", "--dial-timeout=300ms"
     )
@@ -124,10 +124,8 @@ def test_wait_reports_an_unreachable_etcd(run: Run) -> None:
     )
 
 
-def test_an_etcd_that_comes_later_is_waited_for(
-    spawn: Spawn, own_etcd: Callable[..., Etcd]
-) -> None:
-    """As services that start together have it."""
+def test_wait_connects_when_etcd_starts_later(spawn: Spawn, own_etcd: Callable[..., Etcd]) -> None:
+    """Services and etcd are often started together."""
     etcd = own_etcd()
     put(etcd, e1="1:1")
     etcd.stop()
@@ -143,7 +141,7 @@ def test_an_etcd_that_comes_later_is_waited_for(
 def test_wait_fails_at_once_without_permission(
     spawn: Spawn, auth_etcd: Callable[..., Etcd]
 ) -> None:
-    """Nor who is not let in."""
+    """The same holds for a wrong password."""
     etcd = auth_etcd()
     where = f"--endpoints={etcd.endpoint}"
 
@@ -169,16 +167,16 @@ def test_wait_fails_at_once_without_permission(
         ([], "Missing argument 'TARGET'"),
     ],
 )
-def test_wrong_usage_is_one_line(run: Run, args: list[str], message: str) -> None:
-    """And nothing else."""
+def test_wait_reports_wrong_usage_in_one_line(run: Run, args: list[str], message: str) -> None:
+    """Nothing else is printed."""
     result = run("wait", *args)
 
     assert (result.status, result.out, result.err.count("\n")) == (128, "", 1)
     assert message in result.err
 
 
-def test_fields_and_tables_are_those_of_list(run: Run, etcd: Etcd) -> None:
-    """As far as they say the same."""
+def test_wait_prints_fields_and_tables_like_list(run: Run, etcd: Etcd) -> None:
+    """The lines that both commands print are equal."""
     put(etcd, e1="1:1")
     revision = etcd.revision()
 
@@ -197,8 +195,8 @@ def test_fields_and_tables_are_those_of_list(run: Run, etcd: Etcd) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT])
-def test_a_signal_ends_it_at_once(spawn: Spawn, etcd: Etcd, number: int) -> None:
-    """Without a word, also while etcd is away."""
+def test_wait_ends_at_once_when_it_is_signalled(spawn: Spawn, etcd: Etcd, number: int) -> None:
+    """No message is printed, also while etcd is unreachable."""
     etcd.put("svc/bad", "nonsense")
     connected = spawn("wait", "svc")
     lost = spawn("wait", "svc", "--endpoints=127.0.0.1:1", "--dial-timeout=300ms")
@@ -212,8 +210,8 @@ def test_a_signal_ends_it_at_once(spawn: Spawn, etcd: Etcd, number: int) -> None
         assert time.monotonic() - start < AT_ONCE
 
 
-def test_a_terminal_sees_what_is_missing(terminal: Terminal, etcd: Etcd) -> None:
-    """In one line that is written over, below what is worth a line, and is gone in the end."""
+def test_wait_shows_the_missing_endpoints_on_a_terminal(terminal: Terminal, etcd: Etcd) -> None:
+    """The status line is below the warnings, and is erased at the end."""
     etcd.put("svc/bad", "nonsense")
     picture = Picture(terminal("wait", "svc", "--min=2", size=(24, 50)))
     picture.wait_for("waiting for svc: 0 of at least 2 endpoints")
@@ -229,7 +227,7 @@ def test_a_terminal_sees_what_is_missing(terminal: Terminal, etcd: Etcd) -> None
 
 
 def test_status_line_is_cut_to_the_width_of_the_terminal(terminal: Terminal) -> None:
-    """Wherever that is: of a second one, something would be left behind."""
+    """A second line could not be erased."""
     picture = Picture(terminal("wait", "svc", "--addr=世世世世世世世世世世", size=(24, 30)))
     picture.wait_for("waiting for svc: 世世世世世 …")
     picture.terminal.sendintr()
@@ -238,8 +236,8 @@ def test_status_line_is_cut_to_the_width_of_the_terminal(terminal: Terminal) -> 
     assert [line.replace("^C", "") for line in picture.lines] == [""]
 
 
-def test_wait_shows_what_is_missing_where_the_size_is_unknown(terminal: Terminal) -> None:
-    """Terminals of docker, expect and serial lines say 0 columns."""
+def test_wait_shows_the_status_line_when_the_terminal_size_is_unknown(terminal: Terminal) -> None:
+    """The terminals of docker, expect and serial lines report 0 columns."""
     picture = Picture(terminal("wait", "svc", size=(0, 0)))
     picture.wait_for("waiting for svc: 0 of at least 1 endpoints")
     picture.terminal.sendintr()
@@ -248,8 +246,8 @@ def test_wait_shows_what_is_missing_where_the_size_is_unknown(terminal: Terminal
     assert [line.replace("^C", "") for line in picture.lines] == [""]
 
 
-def test_a_ctrl_c_leaves_no_half_a_line(terminal: Terminal, etcd: Etcd) -> None:
-    """The prompt stands where the line was."""
+def test_wait_erases_the_status_line_when_ctrl_c_is_pressed(terminal: Terminal, etcd: Etcd) -> None:
+    """The next prompt appears in its place."""
     picture = Picture(terminal("wait", "svc"))
     picture.wait_for("waiting for svc: 0 of at least 1 endpoints")
     picture.terminal.sendintr()
@@ -259,8 +257,8 @@ def test_a_ctrl_c_leaves_no_half_a_line(terminal: Terminal, etcd: Etcd) -> None:
     assert [line.replace("^C", "") for line in picture.lines] == [""]
 
 
-def test_the_example_can_be_pasted(spawn: Spawn, etcd: Etcd) -> None:
-    """It does what the help says."""
+def test_wait_help_example_prints_the_output_it_shows(spawn: Spawn, etcd: Etcd) -> None:
+    """The command is copied from the help."""
     for n in (2, 3):
         etcd.put(f"foo/bar/svc/e{n}", f'{{"Addr":"1.2.3.{n + 3}:80"}}')
     shown = spawn("wait", "--help").finish().out

@@ -1,4 +1,4 @@
-"""`etcdnaming watch`: what is there, then every change, in lines for programs and people."""
+"""`etcdnaming watch`: the existing endpoints, then each change, in every line format."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ NASTY = '{"Addr":"\\u001b[31m1:1","Metadata":"\\u009b\\u202e\\n"}'
 
 
 def objects(process: Process) -> list[Any]:
-    """Return what it has printed so far, parsed."""
+    """Return the objects that the process has printed so far."""
     return [json.loads(line) for line in process.out.splitlines()]
 
 
 def put_at_once(etcd: Etcd, *names: str) -> None:
-    """Store them, each with its name for an address, in one transaction."""
+    """Store endpoints in one transaction; the address of each is its name."""
     puts = "\n".join(f"put svc/{name} {json.dumps(stored(name))}" for name in names)
     etcd.ctl("txn", input=f"\n{puts}\n\n\n")
 
 
-def test_shows_what_is_there_then_what_changes(spawn: Spawn, etcd: Etcd) -> None:
-    """A line each, at once; of what went away too."""
+def test_watch_prints_existing_endpoints_then_each_change(spawn: Spawn, etcd: Etcd) -> None:
+    """Each is one line, printed at once; a deletion shows the deleted endpoint."""
     etcd.put("svc/e2", stored("2:2"))
     etcd.put("svc/e1", '{"Op":0,"Addr":"1:1","Metadata":{"zone":"a"}}')
     etcd.put("svcx/e1", stored("9:9"))
@@ -51,8 +51,8 @@ def test_shows_what_is_there_then_what_changes(spawn: Spawn, etcd: Etcd) -> None
     assert watch.err == ""
 
 
-def test_json_is_an_object_a_line(spawn: Spawn, etcd: Etcd) -> None:
-    """With every member, always: programs need not ask whether one is there."""
+def test_watch_json_prints_one_object_for_each_event(spawn: Spawn, etcd: Etcd) -> None:
+    """Each object has all members, so programs need not check whether they exist."""
     lease = etcd.grant(60)
     etcd.put("svc/e1", stored("1:1"), lease=lease)
     first = etcd.revision()
@@ -86,16 +86,16 @@ def test_json_is_an_object_a_line(spawn: Spawn, etcd: Etcd) -> None:
     ]
 
 
-def test_json_prints_an_empty_first_set(spawn: Spawn, etcd: Etcd) -> None:
-    """Which is something else than not knowing yet."""
+def test_watch_json_prints_synced_when_the_target_is_empty(spawn: Spawn, etcd: Etcd) -> None:
+    """An empty target is not the same as an unknown one."""
     watch = spawn("watch", "svc", "-w", "json")
     watch.wait_for_out("SYNCED")
 
     assert objects(watch) == [{"type": "SYNCED", "revision": etcd.revision(), "count": 0}]
 
 
-def test_json_keeps_keys_that_are_no_text(spawn: Spawn, etcd: Etcd) -> None:
-    """In base64, because JSON has no bytes."""
+def test_watch_json_prints_keys_that_are_not_utf8_in_base64(spawn: Spawn, etcd: Etcd) -> None:
+    """JSON can not represent arbitrary bytes."""
     etcd.put(b"svc/\xff", stored("1:1"))
     watch = spawn("watch", "svc", "-w", "json")
     watch.wait_for_out("SYNCED")
@@ -103,8 +103,8 @@ def test_json_keeps_keys_that_are_no_text(spawn: Spawn, etcd: Etcd) -> None:
     assert (objects(watch)[0]["key"], objects(watch)[0]["key_base64"]) == ("svc/\ufffd", "c3ZjL/8=")
 
 
-def test_fields_are_etcdctls(run: Run, etcd: Etcd) -> None:
-    """To the letter, but for the value and for who answered, which may be several."""
+def test_watch_fields_are_those_of_etcdctl(run: Run, etcd: Etcd) -> None:
+    """Only the value and the header differ, as the responses may come from several members."""
     etcd.put("svc/e1", stored("1:1"), lease=etcd.grant(60))
     revision = etcd.revision()
     etcd.put("svc/e1", stored("2:2"))
@@ -124,8 +124,8 @@ def _etcdctls_fields(etcd: Etcd, revision: int) -> str:
         return re.sub('"(ClusterID|MemberID|RaftTerm|(Prev)?Value)" : .*\n', "", watch.out)
 
 
-def test_a_table_in_a_pipe_is_a_small_one_for_each_batch(spawn: Spawn, etcd: Etcd) -> None:
-    """Nothing is cut, however long it is, and a change says what was there before."""
+def test_watch_prints_a_table_for_each_batch_in_a_pipe(spawn: Spawn, etcd: Etcd) -> None:
+    """Nothing is cut, and a change shows the previous endpoint."""
     long = "x" * 300
     put(etcd, e1="1:1")
     watch = spawn("watch", "svc", "-w", "table")
@@ -156,8 +156,8 @@ def test_a_table_in_a_pipe_is_a_small_one_for_each_batch(spawn: Spawn, etcd: Etc
     )
 
 
-def test_a_value_that_is_no_endpoint_is_named(spawn: Spawn, etcd: Etcd) -> None:
-    """On stderr and in JSON; where it takes the place of an endpoint, that is gone."""
+def test_watch_reports_an_invalid_value(spawn: Spawn, etcd: Etcd) -> None:
+    """It is on stderr and in JSON; if it replaces an endpoint, that one is deleted."""
     put(etcd, e1="1:1")
     etcd.put("svc/e2", "nonsense")
     watch = spawn("watch", "svc", "-w", "json")
@@ -181,8 +181,8 @@ def test_a_value_that_is_no_endpoint_is_named(spawn: Spawn, etcd: Etcd) -> None:
 
 
 @pytest.mark.parametrize("form", ["fields", "json", "simple", "table"])
-def test_nothing_from_etcd_gets_out_raw(run: Run, etcd: Etcd, form: str) -> None:
-    """Neither escape codes nor what else is not printable, on neither stream."""
+def test_watch_escapes_unprintable_characters_from_etcd(run: Run, etcd: Etcd, form: str) -> None:
+    """Both stdout and stderr have no escape codes."""
     revision = etcd.revision() + 1
     etcd.put("svc/\x1b[2J\n", NASTY)
     etcd.put("svc/\x1b[2J\n", "\x1b[2J")
@@ -194,8 +194,8 @@ def test_nothing_from_etcd_gets_out_raw(run: Run, etcd: Etcd, form: str) -> None
     assert result.err.replace("\n", "").isprintable()
 
 
-def test_watch_only_leaves_out_the_first_set(spawn: Spawn, etcd: Etcd) -> None:
-    """And the object that says where it ends."""
+def test_watch_only_omits_the_existing_endpoints(spawn: Spawn, etcd: Etcd) -> None:
+    """The SYNCED object is omitted, too."""
     put(etcd, e1="1:1")
     watch = spawn("watch", "svc", "--watch-only", "--count=1", "-w", "json")
     _put_until_seen(etcd, watch)
@@ -206,14 +206,14 @@ def test_watch_only_leaves_out_the_first_set(spawn: Spawn, etcd: Etcd) -> None:
 
 
 def _put_until_seen(etcd: Etcd, watch: Process) -> None:
-    """Change e1 until it is told, because nothing tells when it begins to be watched."""
+    """Change e1 until a change is printed, as nothing shows when the watch has begun."""
     end = time.monotonic() + TIMEOUT
     while not watch.out and time.monotonic() < end:
         put(etcd, e1="2:2")
 
 
-def test_a_revision_begins_with_its_changes(run: Run, etcd: Etcd) -> None:
-    """As etcdctl's; what was there before is known all the same."""
+def test_watch_starts_at_the_given_revision_with_rev(run: Run, etcd: Etcd) -> None:
+    """As in etcdctl; the previous endpoints are known, too."""
     put(etcd, e1="1:1")
     put(etcd, e1="2:2")
     revision = etcd.revision()
@@ -226,8 +226,8 @@ def test_a_revision_begins_with_its_changes(run: Run, etcd: Etcd) -> None:
     assert lines[0]["prev"]["addr"] == "1:1"
 
 
-def test_a_compacted_revision_is_an_error_of_its_own(run: Run, etcd: Etcd) -> None:
-    """Which says what can still be had."""
+def test_watch_fails_when_the_revision_is_compacted(run: Run, etcd: Etcd) -> None:
+    """The error has the oldest revision that is available."""
     put(etcd, e1="1:1")
     put(etcd, e1="2:2")
     revision = etcd.revision()
@@ -239,8 +239,8 @@ def test_a_compacted_revision_is_an_error_of_its_own(run: Run, etcd: Etcd) -> No
     assert re.fullmatch(rf"Error: .*compacted.* {revision}\n", result.err)
 
 
-def test_a_count_is_exact(run: Run, etcd: Etcd) -> None:
-    """Also in the middle of a transaction."""
+def test_watch_ends_after_exactly_count_changes(run: Run, etcd: Etcd) -> None:
+    """It may end in the middle of a transaction."""
     revision = etcd.revision() + 1
     put_at_once(etcd, "e1", "e2", "e3")
 
@@ -249,8 +249,8 @@ def test_a_count_is_exact(run: Run, etcd: Etcd) -> None:
     assert result == Result(0, "PUT\tsvc/e1\te1\tnull\nPUT\tsvc/e2\te2\tnull\n", "")
 
 
-def test_a_timeout_ends_it(run: Run, etcd: Etcd) -> None:
-    """In time, and it says how far it came."""
+def test_watch_ends_at_the_timeout(run: Run, etcd: Etcd) -> None:
+    """The error has the number of changes so far if there is a --count."""
     put(etcd, e1="1:1")
     start = time.monotonic()
 
@@ -265,8 +265,8 @@ def test_a_timeout_ends_it(run: Run, etcd: Etcd) -> None:
     assert 3.0 <= time.monotonic() - start < 3.0 + AT_ONCE
 
 
-def test_a_timeout_does_not_matter_when_the_count_is_met(run: Run, etcd: Etcd) -> None:
-    """That is success."""
+def test_watch_succeeds_when_the_count_is_reached_before_the_timeout(run: Run, etcd: Etcd) -> None:
+    """It does not wait for the timeout."""
     put(etcd, e1="1:1")
     revision = etcd.revision()
 
@@ -286,24 +286,24 @@ def test_a_timeout_does_not_matter_when_the_count_is_met(run: Run, etcd: Etcd) -
         ([], "Missing argument 'TARGET'"),
     ],
 )
-def test_wrong_usage_is_one_line(run: Run, args: list[str], message: str) -> None:
-    """And nothing else."""
+def test_watch_reports_wrong_usage_in_one_line(run: Run, args: list[str], message: str) -> None:
+    """Nothing else is printed."""
     result = run("watch", *args)
 
     assert (result.status, result.out, result.err.count("\n")) == (128, "", 1)
     assert message in result.err
 
 
-def test_watch_refuses_an_unknown_format_first(run: Run) -> None:
-    """Although no etcd is there."""
+def test_watch_refuses_an_unknown_format_before_it_connects(run: Run) -> None:
+    """There is no etcd here."""
     result = run("watch", "svc", "-w", "yaml", "--endpoints=127.0.0.1:1")
 
     assert (result.status, result.out) == (4, "")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_it_at_once(spawn: Spawn, etcd: Etcd, number: int) -> None:
-    """By that signal and without a word, whether etcd is there or not."""
+def test_watch_ends_at_once_when_it_is_signalled(spawn: Spawn, etcd: Etcd, number: int) -> None:
+    """It is killed by that signal and prints no message, whether etcd is reachable or not."""
     connected = spawn("watch", "svc", "-w", "json")
     lost = spawn("watch", "svc", "--endpoints=127.0.0.1:1", "--dial-timeout=500ms")
     connected.wait_for_out("SYNCED")
@@ -317,8 +317,8 @@ def test_a_signal_ends_it_at_once(spawn: Spawn, etcd: Etcd, number: int) -> None
     assert connected.err == ""
 
 
-def test_watch_ends_when_the_reader_of_its_pipe_is_gone(shell: Shell, etcd: Etcd) -> None:
-    """And not only with the next change, which may come tomorrow."""
+def test_watch_ends_when_the_reader_of_its_pipe_exits(shell: Shell, etcd: Etcd) -> None:
+    """It does not wait for the next change."""
     put(etcd, e1="1:1", e2="2:2")
     start = time.monotonic()
 
@@ -328,8 +328,8 @@ def test_watch_ends_when_the_reader_of_its_pipe_is_gone(shell: Shell, etcd: Etcd
     assert time.monotonic() - start < 2 * AT_ONCE
 
 
-def test_a_full_disk_ends_it(shell: Shell, etcd: Etcd) -> None:
-    """Lines that are lost are not told as if they had been written."""
+def test_watch_fails_when_the_disk_is_full(shell: Shell, etcd: Etcd) -> None:
+    """Lost lines must not be taken for written ones."""
     put(etcd, e1="1:1")
 
     assert shell("etcdnaming watch svc > /dev/full") == (
@@ -339,10 +339,10 @@ def test_a_full_disk_ends_it(shell: Shell, etcd: Etcd) -> None:
     )
 
 
-def test_the_examples_can_be_pasted(
+def test_watch_help_examples_print_the_output_they_show(
     spawn: Spawn, etcd: Etcd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And do what the help says."""
+    """The commands are copied from the help."""
     etcd.put("foo/bar/svc/e1", '{"Op":0,"Addr":"1.2.3.4:80","Metadata":{"zone":"a"}}')
     monkeypatch.chdir(tmp_path)
     shown = spawn("watch", "--help").finish().out

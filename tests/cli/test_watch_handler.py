@@ -1,4 +1,4 @@
-"""`etcdnaming watch TARGET -- CMD`: what a command is told, when it runs, and how it ends."""
+"""`etcdnaming watch TARGET -- CMD`: when the handler runs, its input, and how it ends."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ ENVIRONMENT = ("sh", "-c", "env | grep -a '^ETCD[A-Z]*_WATCH_' | sort; echo .")
 
 class Runs:
     """
-    A command that keeps what it is told in a file, and that can be kept waiting.
+    A handler that appends its stdin to a file, and that can be held.
 
-    While the file *hold* is there, a run that has begun does not end.
+    While the file *hold* exists, a run that has begun does not end.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -41,12 +41,12 @@ class Runs:
         self.command = ("sh", "-c", script)
 
     def told(self) -> list[Any]:
-        """Return what each run had on its stdin."""
+        """Return the object that each run has received on its stdin."""
         written = self._told.read_text() if self._told.exists() else ""
         return [json.loads(line) for line in written.split("\n")[:-1]]
 
     def wait_for(self, number: int) -> list[Any]:
-        """Return what they were told, when there are so many."""
+        """Wait until there were *number* runs, and return the object that each has received."""
         wait_until(lambda: len(self.told()) >= number)
         assert len(self.told()) == number
         return self.told()
@@ -54,19 +54,19 @@ class Runs:
 
 @pytest.fixture
 def runs(tmp_path: Path) -> Runs:
-    """What a command was told."""
+    """Return a handler that records its runs."""
     return Runs(tmp_path)
 
 
 def addresses(told: Any) -> list[tuple[str, str]]:
-    """Return type and address of the changes a run was told."""
+    """Return type and address of the changes that a run has received."""
     return [(event["type"], event["addr"]) for event in told["events"] if "addr" in event]
 
 
-def test_it_runs_for_what_is_there_and_for_each_change(
+def test_handler_runs_for_the_existing_endpoints_and_for_each_change(
     spawn: Spawn, etcd: Etcd, runs: Runs
 ) -> None:
-    """With what happened, as -w json has it, and all that is there."""
+    """Its stdin has the events as in -w json, and all endpoints."""
     put(etcd, e1="1:1")
     watch = spawn("watch", "svc", "-w", "json", "--", *runs.command)
     runs.wait_for(1)
@@ -119,8 +119,10 @@ def test_handler_that_leaves_its_stdin_to_a_daemon_does_not_block_the_watch(
         lives.unlink()
 
 
-def test_handler_that_reads_slowly_is_given_all(spawn: Spawn, etcd: Etcd, tmp_path: Path) -> None:
-    """However much that is, a piece at a time."""
+def test_handler_that_reads_slowly_receives_all_input(
+    spawn: Spawn, etcd: Etcd, tmp_path: Path
+) -> None:
+    """The input is larger than a pipe can hold."""
     told = tmp_path / "told"
     etcd.put("svc/large", json.dumps({"Addr": "1:1", "Metadata": "m" * LARGE}))
     script = f"sleep 0.5; dd bs=1000 of={told}.part 2>/dev/null; mv {told}.part {told}"
@@ -131,8 +133,8 @@ def test_handler_that_reads_slowly_is_given_all(spawn: Spawn, etcd: Etcd, tmp_pa
     assert endpoint["metadata"] == "m" * LARGE
 
 
-def test_it_runs_when_nothing_is_there(spawn: Spawn, etcd: Etcd, runs: Runs) -> None:
-    """A list of backends that is empty has to be written too."""
+def test_handler_runs_when_the_target_is_empty(spawn: Spawn, etcd: Etcd, runs: Runs) -> None:
+    """It may have to write an empty list of backends."""
     spawn("watch", "svc", "--", *runs.command)
     [told] = runs.wait_for(1)
 
@@ -140,8 +142,10 @@ def test_it_runs_when_nothing_is_there(spawn: Spawn, etcd: Etcd, runs: Runs) -> 
     assert [event["type"] for event in told["events"]] == ["SYNCED"]
 
 
-def test_it_does_not_run_for_what_is_not_shown(run: Run, etcd: Etcd, runs: Runs) -> None:
-    """With --rev it begins with a change, and what was there before is known all the same."""
+def test_handler_does_not_run_for_existing_endpoints_with_rev(
+    run: Run, etcd: Etcd, runs: Runs
+) -> None:
+    """The first run is for a change, but it receives all endpoints."""
     put(etcd, e1="1:1")
     put(etcd, e2="2:2")
 
@@ -153,8 +157,8 @@ def test_it_does_not_run_for_what_is_not_shown(run: Run, etcd: Etcd, runs: Runs)
     assert [each["addr"] for each in told["endpoints"]] == ["1:1", "2:2"]
 
 
-def test_the_last_event_is_in_the_environment(run: Run, etcd: Etcd) -> None:
-    """Raw as ours, and of a delete with what went away."""
+def test_handler_environment_has_the_last_event(run: Run, etcd: Etcd) -> None:
+    """The values are not escaped; for a deletion they are those of the deleted endpoint."""
     etcd.put("svc/e1", '{"Addr":"1:1","Metadata":{"a":"x y"}}')
     revision = etcd.revision()
     etcd.delete("svc/e1")
@@ -176,8 +180,8 @@ def test_the_last_event_is_in_the_environment(run: Run, etcd: Etcd) -> None:
     assert 'ETCDNAMING_WATCH_METADATA={"a":"x y"}' in seen(revision + 1)
 
 
-def test_etcdctls_variables_are_etcdctls(run: Run, etcd: Etcd) -> None:
-    """Go's quotes and all, so that a script for etcdctl works."""
+def test_handler_environment_has_the_variables_of_etcdctl(run: Run, etcd: Etcd) -> None:
+    """They are quoted as in Go, so that a script for etcdctl works."""
     key = 'svc/"e1"\n'
     revision = etcd.revision() + 1
     etcd.put(key, '{"Op":0,"Addr":"a\\"b","Metadata":"\\u003c"}')
@@ -197,13 +201,13 @@ def _etcdctls_variables(etcd: Etcd, key: str, revision: int) -> list[str]:
     with closing(Process(theirs, environment)) as watch:
         watch.wait_for_out("\n.\n")
         told, _, _ = watch.out.partition("\n.\n")
-    # etcdctl says with each event where the store is by now.
+    # etcdctl gives the current revision of the store, not that of the event.
     lines = [line for line in told.splitlines() if line.startswith("ETCD_")]
     return [f"ETCD_WATCH_REVISION={revision}" if "REVISION" in line else line for line in lines]
 
 
-def test_no_variable_of_it_is_one_of_an_option() -> None:
-    """A handler that calls etcdnaming again would have it for a setting."""
+def test_handler_environment_sets_no_option_of_etcdnaming() -> None:
+    """Otherwise it would change the settings of an etcdnaming that the handler calls."""
     options = {setting.variable(prefix) for setting in SETTINGS for prefix in PREFIXES}
 
     assert not options & variables("svc", [ChangeBatch(1, [], [], first=True)]).keys()
@@ -213,21 +217,25 @@ SIGNALS = (1 << 31) - 1
 """The signals a program may handle; those above are threads' own, and may come ignored."""
 
 
-def test_it_has_nothing_of_ours(spawn: Spawn, etcd: Etcd) -> None:
-    """Neither files nor signals that are blocked, ignored or caught, nor what is told to gRPC."""
+def test_handler_inherits_no_internal_descriptors_or_signal_handling(
+    spawn: Spawn, etcd: Etcd
+) -> None:
+    """No signal is blocked, ignored or caught, and gRPC's variables are not set."""
     script = "echo $(ls /proc/self/fd); cat /proc/self/status | grep ^Sig; env | grep 'GRPC_[VE]'"
     ours = {"GRPC_ENABLE_FORK_SUPPORT": None}
     watch = spawn("watch", "svc", "--", "sh", "-c", f"{script}; echo .", env=ours)
     watch.wait_for_out(".\n")
 
     fds, _, *masks, end = watch.out.splitlines()
-    assert len(fds.split()) == 4  # the fourth is that of ls
+    assert len(fds.split()) == 4  # the fourth is opened by ls
     assert {mask for mask in masks if int(mask.split()[1], 16) & SIGNALS} == set()
     assert end == "."
 
 
-def test_it_does_not_run_for_nothing(spawn: Spawn, etcd: Etcd, runs: Runs) -> None:
-    """An endpoint that is put again as it was, on another lease even, is no news."""
+def test_handler_does_not_run_when_an_endpoint_is_stored_unchanged(
+    spawn: Spawn, etcd: Etcd, runs: Runs
+) -> None:
+    """A different lease or an invalid value does not run it either."""
     put(etcd, e1="1:1")
     watch = spawn("watch", "svc", "--", *runs.command)
     runs.wait_for(1)
@@ -243,8 +251,8 @@ def test_it_does_not_run_for_nothing(spawn: Spawn, etcd: Etcd, runs: Runs) -> No
     assert [each["version"] for each in told["endpoints"]] == [3, 2]
 
 
-def test_what_comes_while_it_runs_is_one_run(spawn: Spawn, etcd: Etcd, runs: Runs) -> None:
-    """In order; what is shown meanwhile does not wait."""
+def test_changes_during_a_run_are_one_later_run(spawn: Spawn, etcd: Etcd, runs: Runs) -> None:
+    """They are printed at once, and passed to the handler in order."""
     runs.hold.touch()
     watch = spawn("watch", "svc", "--", *runs.command)
     runs.wait_for(1)
@@ -259,8 +267,10 @@ def test_what_comes_while_it_runs_is_one_run(spawn: Spawn, etcd: Etcd, runs: Run
     assert [each["addr"] for each in told["endpoints"]] == ["2:2"]
 
 
-def test_debouncing_waits_for_a_pause(spawn: Spawn, etcd: Etcd, runs: Runs) -> None:
-    """But not for what is there at first."""
+def test_debounce_delays_the_handler_until_changes_pause(
+    spawn: Spawn, etcd: Etcd, runs: Runs
+) -> None:
+    """The run for the existing endpoints is not delayed."""
     spawn("watch", "svc", "--debounce=1h", "--", "echo", "first").wait_for_out("first\n")
     spawn("watch", "svc", "--debounce=2s", "--", *runs.command)
     runs.wait_for(1)
@@ -273,8 +283,8 @@ def test_debouncing_waits_for_a_pause(spawn: Spawn, etcd: Etcd, runs: Runs) -> N
     assert addresses(told) == [("PUT", "1:1"), ("PUT", "2:2"), ("PUT", "3:3")]
 
 
-def test_debouncing_does_not_wait_for_ever(spawn: Spawn, etcd: Etcd, runs: Runs) -> None:
-    """A service that is never quiet has news too: after ten times that."""
+def test_debounce_is_limited_when_changes_never_pause(spawn: Spawn, etcd: Etcd, runs: Runs) -> None:
+    """The limit is ten times the debounce time."""
     spawn("watch", "svc", "--debounce=500ms", "--", *runs.command)
     runs.wait_for(1)
     start, number = time.monotonic(), 0
@@ -285,8 +295,10 @@ def test_debouncing_does_not_wait_for_ever(spawn: Spawn, etcd: Etcd, runs: Runs)
     assert time.monotonic() - start > 5
 
 
-def test_what_waits_is_run_before_the_end(run: Run, etcd: Etcd, runs: Runs) -> None:
-    """Of a count, for one, however long the debouncing."""
+def test_pending_changes_run_the_handler_before_the_watch_ends(
+    run: Run, etcd: Etcd, runs: Runs
+) -> None:
+    """A long debounce time does not delay that run."""
     put(etcd, e1="1:1")
     start = time.monotonic()
 
@@ -305,17 +317,19 @@ def test_what_waits_is_run_before_the_end(run: Run, etcd: Etcd, runs: Runs) -> N
         ("exit 200", 200, "exit code 200"),
     ],
 )
-def test_its_failure_ends_the_watch(
+def test_watch_fails_when_the_handler_fails(
     run: Run, etcd: Etcd, script: str, status: int, outcome: str
 ) -> None:
-    """With its exit code, as a shell would say it."""
+    """It returns the exit code of the handler, or 128 + n for signal n."""
     assert run("watch", "svc", "--", "sh", "-c", script) == Result(
         status, "", f"Error: sh: {outcome}\n"
     )
 
 
-def test_a_failure_can_be_no_more_than_a_warning(spawn: Spawn, etcd: Etcd, runs: Runs) -> None:
-    """And the next change is another try."""
+def test_handler_failure_is_a_warning_with_on_error_continue(
+    spawn: Spawn, etcd: Etcd, runs: Runs
+) -> None:
+    """The next change runs the handler again."""
     *sh, script = runs.command
     watch = spawn("watch", "svc", "--on-error=continue", "--", *sh, f"{script}; exit 3")
     runs.wait_for(1)
@@ -325,8 +339,10 @@ def test_a_failure_can_be_no_more_than_a_warning(spawn: Spawn, etcd: Etcd, runs:
     watch.wait_for_err("Warning: sh: exit code 3\nWarning: sh: exit code 3\n")
 
 
-def test_the_last_run_decides(run: Run, etcd: Etcd) -> None:
-    """Although the count was met."""
+def test_watch_fails_when_the_last_run_fails_after_the_count_is_reached(
+    run: Run, etcd: Etcd
+) -> None:
+    """The exit code is that of the handler."""
     put(etcd, e1="1:1")
 
     args = (f"--rev={etcd.revision()}", "--count=1")
@@ -337,10 +353,10 @@ def test_the_last_run_decides(run: Run, etcd: Etcd) -> None:
     ("name", "status", "message"),
     [("no-such", 127, "no-such: command not found"), ("{}", 126, "{}: it can't be executed")],
 )
-def test_watch_refuses_a_missing_command_at_once(
+def test_watch_refuses_a_missing_handler_before_it_connects(
     run: Run, tmp_path: Path, name: str, status: int, message: str
 ) -> None:
-    """And not with the first change, or when etcd is there."""
+    """It does not wait for etcd or the first change."""
     file = tmp_path / "script"
     file.write_text("echo")
 
@@ -349,8 +365,8 @@ def test_watch_refuses_a_missing_command_at_once(
     assert result == Result(status, "", f"Error: {message.format(file)}\n")
 
 
-def test_a_command_that_goes_away_is_not_found(spawn: Spawn, etcd: Etcd, tmp_path: Path) -> None:
-    """With the exit code that has; or it is only a warning, for it may come back."""
+def test_watch_fails_when_the_handler_is_removed(spawn: Spawn, etcd: Etcd, tmp_path: Path) -> None:
+    """With --on-error continue it is a warning, as the file may return."""
     script = tmp_path / "script"
     script.write_text("#!/bin/sh\necho run\n")
     script.chmod(stat.S_IRWXU)
@@ -369,8 +385,8 @@ def test_a_command_that_goes_away_is_not_found(spawn: Spawn, etcd: Etcd, tmp_pat
     lenient.wait_for_out("2:2\tnull\nrun\n")
 
 
-def test_it_need_not_read(spawn: Spawn, etcd: Etcd) -> None:
-    """However much it is told."""
+def test_handler_may_ignore_its_stdin(spawn: Spawn, etcd: Etcd) -> None:
+    """The input is larger than a pipe can hold."""
     etcd.put_all({f"svc/e{n:05}".encode(): stored(f"{n}").encode() for n in range(5000)})
     watch = spawn("watch", "svc", "-w", "json", "--", "echo", "run")
     watch.wait_for_out("run\n")
@@ -380,8 +396,8 @@ def test_it_need_not_read(spawn: Spawn, etcd: Etcd) -> None:
     assert watch.err == ""
 
 
-def test_nothing_is_too_long_or_too_odd(run: Run, etcd: Etcd) -> None:
-    """What no variable can hold is left out; stdin has it."""
+def test_handler_environment_omits_values_that_are_too_long(run: Run, etcd: Etcd) -> None:
+    """Its stdin has them; a NUL in a key is escaped."""
     value = json.dumps({"Addr": "1:1", "Metadata": "x" * 200_000})
     etcd.put_all({b"svc/\0\xff": value.encode()})
 
@@ -395,8 +411,10 @@ def test_nothing_is_too_long_or_too_odd(run: Run, etcd: Etcd) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_it_too(spawn: Spawn, etcd: Etcd, tmp_path: Path, number: int) -> None:
-    """It gets a SIGTERM, and has a second to end before we do."""
+def test_signal_to_watch_ends_the_handler(
+    spawn: Spawn, etcd: Etcd, tmp_path: Path, number: int
+) -> None:
+    """It gets SIGTERM, and one second to exit before the watch ends."""
     script = (
         f"trap 'echo ended > {tmp_path}/file; exit' TERM; echo run; while :; do sleep 0.05; done"
     )
@@ -409,10 +427,10 @@ def test_a_signal_ends_it_too(spawn: Spawn, etcd: Etcd, tmp_path: Path, number: 
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_us_when_nothing_runs(
+def test_signal_ends_watch_at_once_when_no_handler_runs(
     spawn: Spawn, etcd: Etcd, runs: Runs, number: int
 ) -> None:
-    """At once, and without a word."""
+    """No message is printed."""
     watch = spawn("watch", "svc", "--", *runs.command)
     runs.wait_for(1)
     start = time.monotonic()
@@ -423,7 +441,7 @@ def test_a_signal_ends_us_when_nothing_runs(
 
 
 def test_signal_ends_watch_when_stdout_is_blocked(etcd: Etcd) -> None:
-    """Although we stand in the middle of writing one."""
+    """The watch is in the middle of a write."""
     etcd.put_all({f"svc/e{n:05}".encode(): stored(f"{n}").encode() for n in range(5000)})
     watching = command("watch", "svc", f"--endpoints={etcd.endpoint}", "--", "true")
     with subprocess.Popen(watching, stdout=subprocess.PIPE) as watch:
@@ -432,8 +450,8 @@ def test_signal_ends_watch_when_stdout_is_blocked(etcd: Etcd) -> None:
         assert watch.wait(AT_ONCE) == -signal.SIGTERM
 
 
-def test_it_can_not_keep_us(spawn: Spawn, etcd: Etcd) -> None:
-    """A signal ends us within 2 s, whatever the command makes of it."""
+def test_signal_ends_watch_when_the_handler_ignores_sigterm(spawn: Spawn, etcd: Etcd) -> None:
+    """It takes at most 2 s."""
     watch = spawn(
         "watch", "svc", "--", "sh", "-c", "trap '' TERM; echo run; exec sleep 60 <&- >&- 2>&-"
     )
@@ -445,8 +463,10 @@ def test_it_can_not_keep_us(spawn: Spawn, etcd: Etcd) -> None:
     assert time.monotonic() - start < 2 + AT_ONCE
 
 
-def test_a_ctrl_c_reaches_both(terminal: Terminal, etcd: Etcd, tmp_path: Path) -> None:
-    """Once, from the terminal; the command may take its time over it, up to a second."""
+def test_ctrl_c_reaches_watch_and_handler_once(
+    terminal: Terminal, etcd: Etcd, tmp_path: Path
+) -> None:
+    """The terminal sends it to both; the handler has up to a second to exit."""
     script = (
         f"trap 'echo INT >> {tmp_path}/file; sleep 0.1; exit 1' INT TERM; echo run; sleep 9 & wait"
     )
@@ -461,8 +481,8 @@ def test_a_ctrl_c_reaches_both(terminal: Terminal, etcd: Etcd, tmp_path: Path) -
     assert (tmp_path / "file").read_text() == "INT\n"
 
 
-def test_starting_it_again_and_again_is_safe(spawn: Spawn, etcd: Etcd) -> None:
-    """Beside gRPC's threads, which are busy all the time."""
+def test_handler_can_be_started_many_times_in_a_row(spawn: Spawn, etcd: Etcd) -> None:
+    """The threads of gRPC are busy meanwhile."""
     watch = spawn("watch", "svc", "--", sys.executable, "-S", "-c", "print('run', flush=True)")
     for number in range(100):
         put(etcd, e1=f"{number}:1")

@@ -1,4 +1,4 @@
-"""`etcdnaming watch` while etcd is away: it says so once, goes on, and misses nothing."""
+"""`etcdnaming watch` while etcd is unreachable: it reports that once, and misses no change."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from harness.watcher import put
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return what a process has used so far."""
+    """Return the CPU time that a process has used so far."""
     with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
         user, system = stat.read().rpartition(")")[2].split()[11:13]
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def watching(spawn: Spawn, etcd: Etcd, *args: str) -> Process:
-    """Return a watch of *etcd* that has shown the first set."""
+    """Return a watch of *etcd* that has printed the existing endpoints."""
     watch = spawn("watch", "svc", "-w", "json", f"--endpoints={etcd.endpoint}", *args)
     watch.wait_for_out("SYNCED")
     return watch
 
 
 def told(watch: Process) -> list[tuple[str, str, bool]]:
-    """Return type, address and whether it is a difference, of each change after the first set."""
+    """Return type, address and ``resync`` of each change after SYNCED."""
     lines = [json.loads(line) for line in watch.out.splitlines()]
     synced = next(n for n, line in enumerate(lines) if line["type"] == "SYNCED")
     return [(line["type"], line["addr"], line["resync"]) for line in lines[synced + 1 :]]
 
 
 @pytest.mark.server
-def test_watch_reports_a_restart_and_misses_nothing(
+def test_watch_misses_no_change_when_etcd_restarts(
     spawn: Spawn, own_etcd: Callable[..., Etcd]
 ) -> None:
-    """One line when the connection is lost, one when it is back, in that order."""
+    """It prints one line on the disconnect and one on the reconnect."""
     etcd = own_etcd()
     watch = watching(spawn, etcd)
     etcd.kill()
@@ -52,14 +52,13 @@ def test_watch_reports_a_restart_and_misses_nothing(
     assert told(watch) == [("PUT", "1", False), ("PUT", "2", False)]
     lost, found = watch.err.splitlines()
     assert lost.startswith("Warning: disconnected: ")
-    assert f"{etcd.endpoint}: " in lost  # was called, or could not be: the stream may not be there
+    # The error is that of a call or of a connection, as the stream may not exist yet.
+    assert f"{etcd.endpoint}: " in lost
     assert found == f"reconnected to {etcd.endpoint}"
 
 
-def test_an_etcd_that_comes_later_is_waited_for(
-    spawn: Spawn, own_etcd: Callable[..., Etcd]
-) -> None:
-    """It need not be there first, as services that start together have it."""
+def test_watch_connects_when_etcd_starts_later(spawn: Spawn, own_etcd: Callable[..., Etcd]) -> None:
+    """Services and etcd are often started together."""
     etcd = own_etcd()
     put(etcd, e1="1")
     etcd.stop()
@@ -76,15 +75,15 @@ def test_an_etcd_that_comes_later_is_waited_for(
     )
 
 
-def test_watch_reads_etcd_again_after_compaction(
+def test_watch_resyncs_after_etcd_lost_its_data(
     spawn: Spawn, own_etcd: Callable[..., Etcd]
 ) -> None:
-    """After a wipe, for one: the differences are marked, and stderr says why."""
+    """The differences are marked in JSON, and a message has their number."""
     etcd = own_etcd()
     put(etcd, e1="1")
     watch = watching(spawn, etcd)
     put(etcd, e2="2")
-    watch.wait_for_out('"addr":"2"')  # it is connected
+    watch.wait_for_out('"addr":"2"')  # the watch is connected
     etcd.wipe()
     watch.wait_for_out('"DELETE"')
     watch.wait_for_err("reconnected")
@@ -97,10 +96,10 @@ def test_watch_reads_etcd_again_after_compaction(
 
 
 @pytest.mark.parametrize("option", ["--user=reader:wrong", "--auth-jwt-token=wrong"])
-def test_watch_reports_a_failed_login(
+def test_watch_fails_when_the_login_fails(
     spawn: Spawn, auth_etcd: Callable[..., Etcd], option: str
 ) -> None:
-    """Asking again would not help."""
+    """A retry would not help."""
     etcd = auth_etcd()
 
     result = spawn("watch", "svc", f"--endpoints={etcd.endpoint}", option).finish()
@@ -109,8 +108,10 @@ def test_watch_reports_a_failed_login(
     assert result.err.startswith("Error: ")
 
 
-def test_watch_reports_a_missing_permission(spawn: Spawn, auth_etcd: Callable[..., Etcd]) -> None:
-    """With the exit code of any refusal."""
+def test_watch_fails_when_the_user_has_no_permission(
+    spawn: Spawn, auth_etcd: Callable[..., Etcd]
+) -> None:
+    """The exit code is that of other permission errors."""
     etcd = auth_etcd()
 
     result = spawn("watch", "other", f"--endpoints={etcd.endpoint}", f"--user={READER}").finish()
@@ -122,8 +123,10 @@ def test_watch_reports_a_missing_permission(spawn: Spawn, auth_etcd: Callable[..
     )
 
 
-def test_rights_that_are_taken_away_end_it(spawn: Spawn, auth_etcd: Callable[..., Etcd]) -> None:
-    """At the latest with the next connection, which etcd refuses."""
+def test_watch_fails_when_the_permission_is_revoked(
+    spawn: Spawn, auth_etcd: Callable[..., Etcd]
+) -> None:
+    """etcd refuses the watch at the next connection at the latest."""
     etcd = auth_etcd()
     watch = watching(spawn, etcd, f"--user={READER}")
     etcd.ctl("role", "revoke-permission", "reader", "svc/", "--prefix")
@@ -136,10 +139,10 @@ def test_rights_that_are_taken_away_end_it(spawn: Spawn, auth_etcd: Callable[...
     assert result.err.splitlines()[-1] == (f"{READER_NEEDS} read permission on the prefix svc/")
 
 
-def test_trouble_with_tls_ends_it(
+def test_watch_fails_when_tls_fails(
     spawn: Spawn, secure_etcd: Callable[..., Etcd], certificates: Certificates
 ) -> None:
-    """No waiting heals that."""
+    """A retry would not help."""
     etcd = secure_etcd()
 
     plain = spawn("watch", "svc", f"--endpoints={etcd.endpoint}")
@@ -153,8 +156,8 @@ def test_trouble_with_tls_ends_it(
 
 @pytest.mark.long
 @pytest.mark.server
-def test_a_frozen_etcd_is_noticed(spawn: Spawn, own_etcd: Callable[..., Etcd]) -> None:
-    """Within 15 s, although its connection stays open; afterwards everything is told."""
+def test_watch_detects_a_frozen_etcd(spawn: Spawn, own_etcd: Callable[..., Etcd]) -> None:
+    """It takes up to 15 s, as the connection stays open; no change is missed."""
     etcd = own_etcd()
     put(etcd, e1="1")
     watch = watching(spawn, etcd)
@@ -177,7 +180,7 @@ def test_a_frozen_etcd_is_noticed(spawn: Spawn, own_etcd: Callable[..., Etcd]) -
 def test_watch_uses_little_cpu_while_etcd_is_down(
     spawn: Spawn, own_etcd: Callable[..., Etcd]
 ) -> None:
-    """For a minute: less than 5 % of a core, and one line when it is back."""
+    """It uses less than 5 % of a core, and reconnects with one message."""
     etcd = own_etcd()
     watch = watching(spawn, etcd)
     etcd.kill()
@@ -195,8 +198,10 @@ def test_watch_uses_little_cpu_while_etcd_is_down(
 
 
 @pytest.mark.long
-def test_a_stopped_watch_catches_up(spawn: Spawn, own_etcd: Callable[..., Etcd]) -> None:
-    """What was changed and compacted away while it slept is told once, however it was found."""
+def test_watch_prints_each_missed_change_once_after_sigstop(
+    spawn: Spawn, own_etcd: Callable[..., Etcd]
+) -> None:
+    """The changes are compacted meanwhile, so they may be found by a resync."""
     etcd = own_etcd()
     put(etcd, e1="1", e2="2")
     watch = watching(spawn, etcd)

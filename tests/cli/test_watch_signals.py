@@ -1,4 +1,4 @@
-"""`watch` and `wait` end by a signal at once, wherever it finds them, and say nothing about it."""
+"""Signals to `watch` and `wait`: both end at once, in any state, without a message."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ REFUSED = "--endpoints=127.0.0.1:1"
 
 @pytest.fixture
 def silent() -> Iterator[socket.socket]:
-    """A server that accepts connections and never answers."""
+    """Create a server that accepts connections and never responds."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(TIMEOUT)
         yield server
 
 
 def at(server: socket.socket) -> str:
-    """Return the option that leads there."""
+    """Return the option --endpoints with the address of *server*."""
     return f"--endpoints=127.0.0.1:{server.getsockname()[1]}"
 
 
 def ends_by(process: Process, number: int) -> None:
-    """See *process* end by signal *number*, at once and without another word."""
+    """Send signal *number*; the process must be killed by it at once, without more output."""
     out, err, start = process.out, process.err, time.monotonic()
     process.signal(number)
     assert process.finish() == (-number, out, err)
@@ -46,10 +46,10 @@ def ends_by(process: Process, number: int) -> None:
 
 
 def gives_back(picture: Picture, number: int) -> None:
-    """See it end the same way on a terminal, which is then as it was before."""
+    """Send signal *number* on a terminal; the program must end and restore the terminal."""
     start = time.monotonic()
     if number == signal.SIGINT:
-        picture.terminal.sendintr()  # which the terminal sends to CMD as well
+        picture.terminal.sendintr()  # the terminal sends SIGINT to CMD as well
     else:
         picture.terminal.kill(number)
     picture.finish()
@@ -62,8 +62,10 @@ def gives_back(picture: Picture, number: int) -> None:
 
 @every_command
 @both_signals
-def test_while_etcd_refuses(spawn: Spawn, args: tuple[str, ...], number: int) -> None:
-    """Between two attempts."""
+def test_signal_ends_the_command_while_etcd_refuses_connections(
+    spawn: Spawn, args: tuple[str, ...], number: int
+) -> None:
+    """The command waits for its next attempt."""
     process = spawn(REFUSED, "--dial-timeout=300ms", *args)
     process.wait_for_err("\n")
 
@@ -72,26 +74,26 @@ def test_while_etcd_refuses(spawn: Spawn, args: tuple[str, ...], number: int) ->
 
 @every_command
 @both_signals
-def test_while_etcd_is_dialled(
+def test_signal_ends_the_command_while_it_connects(
     spawn: Spawn, silent: socket.socket, args: tuple[str, ...], number: int
 ) -> None:
-    """In the middle of an attempt that takes long."""
+    """The connection timeout is one hour."""
     process = spawn(at(silent), "--dial-timeout=1h", *args)
     with silent.accept()[0]:
         ends_by(process, number)
 
 
 @every_command
-def test_while_etcd_stands_still(
+def test_signal_ends_the_command_while_etcd_is_frozen(
     spawn: Spawn, own_etcd: Callable[..., Etcd], args: tuple[str, ...]
 ) -> None:
-    """The connection is there, but the other end is dead."""
+    """The connection is open, but there is no response."""
     etcd = own_etcd()
     etcd.put("svc/e1", "nonsense")
     process = spawn(f"--endpoints={etcd.endpoint}", *args)
     process.wait_for_err("\n")
     if "--" in args:
-        process.wait_for_out("\n")  # the command has been told, too
+        process.wait_for_out("\n")  # CMD has run, too
     etcd.freeze()
 
     ends_by(process, signal.SIGINT)
@@ -99,10 +101,10 @@ def test_while_etcd_stands_still(
 
 @every_command
 @both_signals
-def test_on_a_terminal_while_etcd_refuses(
+def test_signal_restores_the_terminal_while_etcd_refuses_connections(
     terminal: Terminal, args: tuple[str, ...], number: int
 ) -> None:
-    """Which has been told why nothing happens."""
+    """The terminal shows the reason of the failure."""
     picture = Picture(terminal(REFUSED, "--dial-timeout=300ms", *args))
     picture.wait_for("connection refused")
 
@@ -110,10 +112,10 @@ def test_on_a_terminal_while_etcd_refuses(
 
 
 @every_command
-def test_on_a_terminal_while_etcd_is_dialled(
+def test_ctrl_c_restores_the_terminal_while_the_command_connects(
     terminal: Terminal, silent: socket.socket, args: tuple[str, ...]
 ) -> None:
-    """Which may show nothing so far."""
+    """The terminal may show nothing so far."""
     picture = Picture(terminal(at(silent), "--dial-timeout=1h", *args))
     with silent.accept()[0]:
         gives_back(picture, signal.SIGINT)
@@ -121,10 +123,12 @@ def test_on_a_terminal_while_etcd_is_dialled(
 
 @pytest.mark.long
 @every_command
-def test_at_any_moment(terminal: Terminal, etcd: Etcd, args: tuple[str, ...]) -> None:
-    """From the first instruction of ours on, while changes are told."""
+def test_signal_restores_the_terminal_at_any_moment(
+    terminal: Terminal, etcd: Etcd, args: tuple[str, ...]
+) -> None:
+    """The signal comes after a random delay, while changes arrive."""
     seed = random.randrange(1 << 32)
-    print(f"{seed=}")  # noqa: T201 - pytest shows it where it matters
+    print(f"{seed=}")  # noqa: T201 - pytest prints it if the test fails
     chance = random.Random(seed)
     for number in range(25):
         picture = Picture(terminal(*args))

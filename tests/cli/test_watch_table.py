@@ -1,4 +1,4 @@
-"""`etcdnaming watch` on a terminal: a table that changes under one's eyes."""
+"""`etcdnaming watch` on a terminal: the live table."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ GREEN, YELLOW, RED = "32", "33", "31"
 
 @pytest.fixture
 def watch(terminal: Terminal) -> Watch:
-    """``watch(*args, size=(lines, columns), env={})``: what is seen of it on a terminal."""
+    """Return ``watch(*args, size=(lines, columns), env={})``, which starts it on a terminal."""
 
     def start(*args: str, size: tuple[int, int] = (24, 100), env: Changes | None = None) -> Picture:
         return Picture(terminal("watch", "svc", *args, size=size, env=env))
@@ -36,17 +36,17 @@ def watch(terminal: Terminal) -> Watch:
 
 
 def row(picture: Picture, key: str) -> str:
-    """Return the line of a key, or nothing."""
+    """Return the line with *key*, or an empty string."""
     return next((line for line in picture.lines if f" {key} " in f"{line} "), "")
 
 
 def style(picture: Picture, key: str) -> str:
-    """Return how the line of a key was drawn."""
+    """Return the style of the line with *key*."""
     return picture.styles[row(picture, key).strip()]
 
 
-def test_shows_what_is_there(watch: Watch, etcd: Etcd) -> None:
-    """With leases, the seconds they have left, and where it comes from."""
+def test_live_table_shows_the_existing_endpoints(watch: Watch, etcd: Etcd) -> None:
+    """It has the leases with their remaining TTLs, and the etcd endpoint."""
     lease = etcd.grant(600)
     etcd.put("svc/e1", '{"Addr":"10.0.0.1:80","Metadata":{"zone":"a"}}', lease=lease)
     put(etcd, e2="10.0.0.2:80")
@@ -65,8 +65,8 @@ def test_shows_what_is_there(watch: Watch, etcd: Etcd) -> None:
     assert not picture.has_cursor
 
 
-def test_live_table_folds_no_row_for_any_columns_variable(watch: Watch, etcd: Etcd) -> None:
-    """A COLUMNS that was exported once is not the width of this terminal."""
+def test_live_table_ignores_the_columns_variable(watch: Watch, etcd: Etcd) -> None:
+    """An exported COLUMNS need not be the width of this terminal."""
     etcd.put("svc/e1", '{"Addr":"10.0.0.1:80","Metadata":{"zone":"a"}}')
     picture = watch(env={"COLUMNS": "40"})
     picture.wait_for("connected to")
@@ -74,15 +74,16 @@ def test_live_table_folds_no_row_for_any_columns_variable(watch: Watch, etcd: Et
     assert row(picture, "svc/e1").endswith('{"zone":"a"}')
 
 
-def test_what_has_changed_stands_out(watch: Watch, etcd: Etcd) -> None:
-    """By a colour and by a sign, with the time, and what is gone too."""
+def test_live_table_marks_changed_rows(watch: Watch, etcd: Etcd) -> None:
+    """They have a colour, a sign and the time of the change; removed rows stay for a while."""
     put(etcd, e1="1:1", e2="2:2", e3="3:3", e4="4:4")
     picture = watch()
     picture.wait_for("4 endpoints")
     assert [style(picture, f"svc/e{n}") for n in (1, 2, 3, 4)] == [""] * 4
     put(etcd, e1="1:2", e3="3:3", e5="5:5")
     etcd.delete("svc/e2")
-    picture.wait_for(f"4 endpoints under svc, revision {etcd.revision()}")  # drawn last
+    # The last line of the table is drawn last.
+    picture.wait_for(f"4 endpoints under svc, revision {etcd.revision()}")
 
     signs = {f"svc/e{n}": row(picture, f"svc/e{n}")[:3] for n in (1, 2, 3, 4, 5)}
     assert signs == {
@@ -98,8 +99,8 @@ def test_what_has_changed_stands_out(watch: Watch, etcd: Etcd) -> None:
 
 
 @pytest.mark.long
-def test_what_has_changed_stands_out_for_a_while_only(watch: Watch, etcd: Etcd) -> None:
-    """Then its time is left, and removed rows are gone; no input is needed."""
+def test_live_table_removes_marks_after_a_while(watch: Watch, etcd: Etcd) -> None:
+    """The time of the change stays, removed rows disappear, and no input is needed."""
     put(etcd, e1="1:1", e2="2:2")
     picture = watch()
     picture.wait_for("2 endpoints")
@@ -112,8 +113,8 @@ def test_what_has_changed_stands_out_for_a_while_only(watch: Watch, etcd: Etcd) 
     assert style(picture, "svc/e1") == ""
 
 
-def test_a_value_that_can_not_be_read_has_a_row(watch: Watch, etcd: Etcd) -> None:
-    """And no line on stderr, which would land in the table."""
+def test_live_table_shows_an_invalid_value_in_a_row(watch: Watch, etcd: Etcd) -> None:
+    """A message on stderr would be drawn into the table."""
     put(etcd, e1="1:1")
     etcd.put("svc/e2", "nonsense")
     picture = watch()
@@ -135,7 +136,7 @@ def test_a_value_that_can_not_be_read_has_a_row(watch: Watch, etcd: Etcd) -> Non
 def test_live_table_shows_whether_it_is_connected(
     watch: Watch, own_etcd: Callable[..., Etcd]
 ) -> None:
-    """In the table, which stays; later it goes on."""
+    """The rows stay during an outage, and are updated after it."""
     etcd = own_etcd()
     put(etcd, e1="1:1")
     picture = watch(f"--endpoints={etcd.endpoint}")
@@ -151,7 +152,7 @@ def test_live_table_shows_whether_it_is_connected(
 
 
 def test_live_table_shows_a_resync(watch: Watch, own_etcd: Callable[..., Etcd]) -> None:
-    """What is shown as removed may have been so for long; the time of it is that of the reading."""
+    """The time shown is that of the resync, as the time of the deletion is unknown."""
     etcd = own_etcd()
     put(etcd, e1="1:1")
     picture = watch(f"--endpoints={etcd.endpoint}")
@@ -161,14 +162,14 @@ def test_live_table_shows_a_resync(watch: Watch, own_etcd: Callable[..., Etcd]) 
     picture.wait_for("0 endpoints under svc, revision 1, resynced at ", "connected to")
 
 
-def test_live_table_shows_what_it_waits_for(watch: Watch) -> None:
-    """Also when there is no etcd yet."""
+def test_live_table_shows_the_connection_error_when_etcd_is_unreachable(watch: Watch) -> None:
+    """There has been no connection so far."""
     picture = watch("--endpoints=127.0.0.1:1", "--dial-timeout=300ms")
     picture.wait_for("waiting for etcd", "not connected since", "connection refused")
 
 
-def test_an_empty_target_is_shown_as_one(watch: Watch, etcd: Etcd) -> None:
-    """Which is not the same as waiting."""
+def test_live_table_shows_that_the_target_is_empty(watch: Watch, etcd: Etcd) -> None:
+    """It differs from the table without a connection."""
     picture = watch()
     picture.wait_for("connected to")
 
@@ -178,8 +179,8 @@ def test_an_empty_target_is_shown_as_one(watch: Watch, etcd: Etcd) -> None:
     ]
 
 
-def test_many_endpoints_show_what_fits(watch: Watch, etcd: Etcd) -> None:
-    """And how many more there are; what changes is among those shown, wherever it is."""
+def test_live_table_shows_changed_rows_when_not_all_fit(watch: Watch, etcd: Etcd) -> None:
+    """It has the number of rows that are not shown."""
     etcd.put_all({f"svc/e{n:05}".encode(): stored(f"{n}").encode() for n in range(10_000)})
     picture = watch(size=(12, 100))
     picture.wait_for("10000 endpoints", "connected to")
@@ -194,8 +195,8 @@ def test_many_endpoints_show_what_fits(watch: Watch, etcd: Etcd) -> None:
     assert [line.split()[0] for line in picture.lines[1:7]] == [f"svc/e{n:05}" for n in range(6)]
 
 
-def test_a_watch_of_many_that_do_not_change_costs_nothing(watch: Watch, etcd: Etcd) -> None:
-    """It draws when something has changed; ten times a second would take a tenth of a core."""
+def test_live_table_uses_little_cpu_when_nothing_changes(watch: Watch, etcd: Etcd) -> None:
+    """Drawing it ten times a second would take a tenth of a core."""
     put(etcd, e1="1:1")
     picture = watch()
     picture.wait_for("connected to")
@@ -213,8 +214,8 @@ def _cpu_ticks(pid: int | None) -> int:
 
 
 @pytest.mark.parametrize("size", [(24, 200), (24, 80), (10, 60), (6, 40), (6, 12), (3, 20), (1, 8)])
-def test_it_fits_any_terminal(watch: Watch, etcd: Etcd, size: tuple[int, int]) -> None:
-    """Rows have one line each; columns that don't fit are left out, the end of keys is kept."""
+def test_live_table_fits_the_terminal(watch: Watch, etcd: Etcd, size: tuple[int, int]) -> None:
+    """Each row is one line; columns that do not fit are omitted, and keys keep their end."""
     for n in range(5):
         etcd.put(f"svc/endpoint{n}", '{"Addr":"10.0.0.1:50051","Metadata":"' + 100 * "m" + '"}')
     picture = watch(size=size)
@@ -225,10 +226,10 @@ def test_it_fits_any_terminal(watch: Watch, etcd: Etcd, size: tuple[int, int]) -
 
 
 @pytest.mark.parametrize("size", [(0, 0), (24, 0), (0, 80)])
-def test_watch_table_takes_80_by_24_where_the_size_is_unknown(
+def test_live_table_takes_80_by_24_when_the_terminal_size_is_unknown(
     watch: Watch, etcd: Etcd, size: tuple[int, int]
 ) -> None:
-    """Terminals of docker, expect and serial lines say 0."""
+    """The terminals of docker, expect and serial lines report 0."""
     put(etcd, e1="10.0.0.1:80", e2="10.0.0.2:80")
     picture = watch(size=size)
     picture.wait_for("svc/e1", "svc/e2", "2 endpoints under svc", "connected to")
@@ -238,8 +239,8 @@ def test_watch_table_takes_80_by_24_where_the_size_is_unknown(
     assert "svc/e1" in "\n".join(picture.lines)
 
 
-def test_another_size_is_another_picture(watch: Watch, etcd: Etcd) -> None:
-    """At once, and with nothing left of the one before."""
+def test_live_table_is_drawn_again_when_the_terminal_is_resized(watch: Watch, etcd: Etcd) -> None:
+    """Nothing of the previous table remains."""
     put(etcd, e1="10.0.0.1:80", e2="10.0.0.2:80", e3="10.0.0.3:80")
     picture = watch(size=(24, 100))
     picture.wait_for("connected to")
@@ -250,23 +251,25 @@ def test_another_size_is_another_picture(watch: Watch, etcd: Etcd) -> None:
     picture.wait_until(lambda: len(picture.lines) == 6)
 
 
-def test_another_size_is_another_picture_of_thousands(watch: Watch, etcd: Etcd) -> None:
-    """As many rows as there is room for, while they change, and never one line too many."""
+def test_live_table_of_many_rows_fits_when_the_terminal_is_resized(
+    watch: Watch, etcd: Etcd
+) -> None:
+    """It fills the terminal exactly, while endpoints change."""
     etcd.put_all({f"svc/e{n:05}".encode(): stored(f"{n}").encode() for n in range(10_000)})
     picture = watch(size=(24, 80))
     picture.wait_for("10000 endpoints", "connected to")
     for number, (lines, columns) in enumerate([(10, 40), (50, 200), (2, 20), (24, 80)]):
         picture.terminal.setwinsize(lines, columns)
         put(etcd, e05000=f"new{number}")
-        picture.wait_until(lambda: len(picture.lines) == lines)  # noqa: B023 - it ends here
+        picture.wait_until(lambda: len(picture.lines) == lines)  # noqa: B023 - called only here
         picture.wait_until(lambda: f"new{number}" in row(picture, "svc/e05000") or lines < 5)  # noqa: B023
         assert all(len(line) < columns for line in picture.lines)
     shown = sum(" svc/e" in line for line in picture.lines)
     assert picture.lines[shown + 1] == f"   and {10_000 - shown} more"
 
 
-def test_nothing_from_etcd_is_an_escape_code(watch: Watch, etcd: Etcd) -> None:
-    """The picture knows ours, and fails for any other."""
+def test_live_table_escapes_control_characters_from_etcd(watch: Watch, etcd: Etcd) -> None:
+    """`Picture` fails on escape codes that the table does not use."""
     etcd.put("svc/\x1b[5m\n", '{"Addr":"\\u001b]0;x\\u0007","Metadata":"\\u009b5m\\u202e"}')
     etcd.put("svc/e2\x1b[5m", "\x1b[5m")
     picture = watch()
@@ -277,8 +280,10 @@ def test_nothing_from_etcd_is_an_escape_code(watch: Watch, etcd: Etcd) -> None:
 
 
 @pytest.mark.parametrize("variable", [{"NO_COLOR": "1"}, {}], ids=["NO_COLOR", "colour"])
-def test_it_can_do_without_colour(watch: Watch, etcd: Etcd, variable: Changes) -> None:
-    """Signs say the same."""
+def test_live_table_has_no_colour_with_no_color(
+    watch: Watch, etcd: Etcd, variable: Changes
+) -> None:
+    """The signs still show which rows have changed."""
     picture = watch(env=variable)
     picture.wait_for("connected to")
     put(etcd, e1="1:1")
@@ -288,8 +293,10 @@ def test_it_can_do_without_colour(watch: Watch, etcd: Etcd, variable: Changes) -
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
-def test_the_terminal_is_given_back(watch: Watch, etcd: Etcd, number: int) -> None:
-    """As it was, with the last picture on it, whatever ends us."""
+def test_live_table_restores_the_terminal_when_it_is_signalled(
+    watch: Watch, etcd: Etcd, number: int
+) -> None:
+    """The last table stays on the screen."""
     put(etcd, e1="1:1")
     picture = watch()
     picture.wait_for("connected to")
@@ -307,8 +314,8 @@ def test_the_terminal_is_given_back(watch: Watch, etcd: Etcd, number: int) -> No
 
 
 @pytest.mark.long
-def test_the_terminal_is_given_back_whenever_it_ends(watch: Watch, etcd: Etcd) -> None:
-    """A signal may come while it is taken, or while we are being told something."""
+def test_live_table_restores_the_terminal_at_any_moment(watch: Watch, etcd: Etcd) -> None:
+    """The signal may arrive while the terminal is being set up."""
     for n in range(40):
         picture = watch()
         picture.wait_until(partial(_is_past, time.monotonic() + 0.1 + n * 0.02))
@@ -324,7 +331,7 @@ def _is_past(end: float) -> bool:
 
 
 def test_error_is_printed_below_the_last_table(watch: Watch, etcd: Etcd) -> None:
-    """On the screen that everything else is on."""
+    """Both are on the normal screen."""
     put(etcd, e1="1:1")
     picture = watch("--timeout=3s")
     picture.finish()
@@ -336,10 +343,10 @@ def test_error_is_printed_below_the_last_table(watch: Watch, etcd: Etcd) -> None
     ]
 
 
-def test_a_shell_can_stop_it(job: Picture, etcd: Etcd) -> None:
-    """By Ctrl-Z, which gives the terminal back; in the foreground, the table is there again."""
+def test_live_table_can_be_stopped_by_ctrl_z(job: Picture, etcd: Etcd) -> None:
+    """The terminal is restored meanwhile, and fg draws the table again."""
     job.wait_for("connected to")
-    for n in (1, 2):  # more than once
+    for n in (1, 2):  # Ctrl-Z works more than once
         job.terminal.sendcontrol("z")
         job.wait_until(partial(_is_stopped, job, n))
         assert not job.is_own
@@ -351,8 +358,8 @@ def test_a_shell_can_stop_it(job: Picture, etcd: Etcd) -> None:
         assert not job.has_cursor
 
 
-def test_a_killed_job_leaves_a_shell_that_echoes(job: Picture) -> None:
-    """And a line of its own for the next prompt."""
+def test_live_table_leaves_the_shell_with_echo_when_ctrl_c_is_pressed(job: Picture) -> None:
+    """The next prompt is on a line of its own."""
     job.wait_for("connected to")
     job.terminal.sendintr()
     job.wait_for("0 endpoints", "\n$")
@@ -366,10 +373,10 @@ def _is_stopped(job: Picture, times: int) -> bool:
 
 @pytest.fixture
 def job(etcd: Etcd, tmp_path: Path) -> Iterator[Picture]:
-    """A watch that was started by an interactive shell."""
+    """Yield a watch that was started by an interactive shell."""
     environment = {"PS1": "$ ", "TERM": "xterm", "HISTFILE": str(tmp_path / "history")}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # as of `Terminal`
+        warnings.simplefilter("ignore", DeprecationWarning)  # as in `Terminal`
         terminal = pexpect.spawn(
             "bash",
             ["--norc", "--noediting", "-i"],
@@ -381,8 +388,8 @@ def job(etcd: Etcd, tmp_path: Path) -> Iterator[Picture]:
     terminal.close(force=True)
 
 
-def test_ctrl_z_is_harmless_without_job_control(watch: Watch, etcd: Etcd) -> None:
-    """The system does not stop us there, so we have to be there again."""
+def test_live_table_continues_after_ctrl_z_without_job_control(watch: Watch, etcd: Etcd) -> None:
+    """The kernel does not stop the process, so the table is drawn again."""
     picture = watch()
     picture.wait_for("connected to")
     picture.terminal.sendcontrol("z")
@@ -392,8 +399,8 @@ def test_ctrl_z_is_harmless_without_job_control(watch: Watch, etcd: Etcd) -> Non
     assert picture.is_own
 
 
-def test_where_nothing_can_be_drawn_over_there_are_lines(watch: Watch, etcd: Etcd) -> None:
-    """As in a pipe."""
+def test_watch_prints_lines_on_a_dumb_terminal(watch: Watch, etcd: Etcd) -> None:
+    """The output is that of a pipe."""
     put(etcd, e1="1:1")
     picture = watch(env={"TERM": "dumb"})
     picture.wait_for("1 endpoint under svc")
@@ -403,8 +410,8 @@ def test_where_nothing_can_be_drawn_over_there_are_lines(watch: Watch, etcd: Etc
     assert not picture.is_own
 
 
-def test_a_command_has_the_terminal_to_itself(watch: Watch, etcd: Etcd) -> None:
-    """What it prints would not survive in a table that is drawn over."""
+def test_watch_draws_no_live_table_with_a_handler(watch: Watch, etcd: Etcd) -> None:
+    """The output of the handler would be overwritten."""
     put(etcd, e1="1:1")
     picture = watch("--", "echo", "it runs")
     picture.wait_for("1 endpoint under svc", "it runs")
@@ -412,8 +419,8 @@ def test_a_command_has_the_terminal_to_itself(watch: Watch, etcd: Etcd) -> None:
     assert not picture.is_own
 
 
-def test_watch_only_shows_what_changes(watch: Watch, etcd: Etcd) -> None:
-    """In the table, too; the number is that of all."""
+def test_live_table_shows_only_changed_rows_with_rev(watch: Watch, etcd: Etcd) -> None:
+    """The summary counts all endpoints of the target."""
     put(etcd, e1="1:1", e2="2:2")
     picture = watch(f"--rev={etcd.revision() + 1}")
     picture.wait_for("connected to")

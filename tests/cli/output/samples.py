@@ -1,4 +1,4 @@
-"""Things to print, and where to."""
+"""Sample results for the printers, and functions that capture what is printed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ HEADER = Header(cluster_id=0xCDF8, member_id=0x8E9E, revision=74, raft_term=2)
 
 
 def stored(key: str, addr: str, metadata: JSON = None, lease: int = 0) -> StoredEndpoint:
-    """Return an endpoint that was changed once since it was created."""
+    """Return a stored endpoint that was changed once after its creation."""
     return StoredEndpoint(key, Endpoint(addr, metadata), 70, 72, 2, lease)
 
 
@@ -93,7 +93,7 @@ class _Stream(io.TextIOWrapper):
 
 
 def printed(name: str, what: Printing, columns: int | None = None, **environment: str) -> str:
-    """Return what the printer *name* writes; *columns* wide if to a terminal."""
+    """Return what the printer *name* writes; to a terminal if *columns* gives its width."""
     stream = _Stream(terminal=columns is not None)
     with pytest.MonkeyPatch.context() as patch:
         for variable in ("NO_COLOR", "FORCE_COLOR", "TERM"):
@@ -106,7 +106,7 @@ def printed(name: str, what: Printing, columns: int | None = None, **environment
 
 
 def on_terminal(program: str, *, lines: int = 24, columns: int = 80, term: str = "xterm") -> bytes:
-    """Return what a terminal gets to see of a Python *program*, on stdout and stderr."""
+    """Return what the Python *program* writes to a terminal, on stdout and stderr."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", lines, columns, 0, 0))
     environment = {"PATH": os.environ["PATH"], "TERM": term, "PYTHONPATH": str(TESTS)}
@@ -123,6 +123,6 @@ def _everything_from(master: int) -> bytes:
         try:
             while chunk := terminal.read(65536):
                 seen += chunk
-        except OSError:  # how Linux says that the other end is closed
+        except OSError:  # Linux reports an error when the other end is closed
             pass
     return seen.replace(b"\r\n", b"\n")

@@ -1,4 +1,4 @@
-"""etcdctl's ``"Name" : value`` lines."""
+"""The fields format: ``"Name" : value`` lines as etcdctl prints them."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ ADD_E4 = """\
 
 
 def prev(block: str) -> str:
-    """Return the lines of *block* as they say what was there before."""
+    """Return the lines of *block* with the names that the previous value has."""
     return "".join(f'"Prev{line[1:]}\n' for line in block.splitlines())
 
 
@@ -104,11 +104,11 @@ def prev(block: str) -> str:
         ("version", '"etcdnaming" : "1.0"\n"Python" : "3.11.7"\n'),
     ],
 )
-def test_prints(what: str, lines: str) -> None:
-    """Header first, ids in decimal, as etcdctl."""
+def test_fields_format_prints_each_kind_of_result(what: str, lines: str) -> None:
+    """The header comes first, and IDs are decimal as in etcdctl."""
     assert printed("fields", EVERYTHING[what]) == lines
 
 
-def test_says_what_was_there_only_if_asked() -> None:
+def test_fields_format_omits_the_previous_value_unless_requested() -> None:
     """No line begins with Prev."""
     assert '"Prev' not in printed("fields", lambda to: to.added(ADDED, prev_kv=False))

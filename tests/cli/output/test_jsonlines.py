@@ -1,4 +1,4 @@
-"""The format for programs: shapes that never change, values that arrive as they were."""
+"""The JSON format: the shape never changes, and values are preserved."""
 
 from __future__ import annotations
 
@@ -161,15 +161,17 @@ ABSENT = {
         ("version", {"etcdnaming": "1.0", "Python": "3.11.7"}),
     ],
 )
-def test_prints_one_object(what: str, expected: dict[str, Any]) -> None:
-    """In this order, on one line, with every member there whether it has a value or not."""
+def test_json_format_prints_each_kind_of_result_as_one_object(
+    what: str, expected: dict[str, Any]
+) -> None:
+    """The object is on one line and always has all members, in the same order."""
     line = printed("json", EVERYTHING[what])
 
     assert line == json.dumps(expected, separators=(",", ":")) + "\n"
 
 
-def test_prints_an_object_for_each_transaction() -> None:
-    """Batches have revisions of their own; what was there is null unless asked for."""
+def test_json_format_prints_one_object_for_each_transaction() -> None:
+    """Each batch has its own revision; ``prev`` is null unless requested."""
     lines = printed("json", lambda to: to.transaction([RESULT, RESULT]))
 
     first, second = map(json.loads, lines.splitlines())
@@ -188,13 +190,15 @@ def test_prints_an_object_for_each_transaction() -> None:
         ),
     ],
 )
-def test_nothing_is_an_empty_list(what: Printing, members: dict[str, Any]) -> None:
-    """Not a missing member."""
+def test_json_format_prints_an_empty_list_when_there_are_no_elements(
+    what: Printing, members: dict[str, Any]
+) -> None:
+    """The member is not left out."""
     assert members.items() <= json.loads(printed("json", what)).items()
 
 
-def test_metadata_has_the_numbers_of_go() -> None:
-    """And integers of any size keep their digits."""
+def test_json_format_prints_numbers_in_metadata_as_go_does() -> None:
+    """Integers of any size keep all digits."""
     metadata: JSON = {"big": 12345678901234567890123, "float": [1.0, 1e21, 1e-7]}
     listing = Listing(HEADER, "svc", [stored("svc/e", "a", metadata)], [], 1, more=False)
 
@@ -213,16 +217,20 @@ rows = st.lists(
 
 
 @given(rows, st.integers(0, 2**63 - 1))
-def test_many_are_written_as_each_of_them_is(rows: list[tuple[str, str, Any]], lease: int) -> None:
-    """However odd those beside it are."""
+def test_json_format_writes_many_endpoints_as_it_writes_each_one(
+    rows: list[tuple[str, str, Any]], lease: int
+) -> None:
+    """An endpoint with unusual text does not change how the others are written."""
     found = [stored(*row)._replace(lease=lease) for row in rows]
 
     assert "".join(objects.stored_endpoints(found)) == ",".join(map(objects.stored_endpoint, found))
 
 
 @given(st.binary(), st.text(), st.binary(), st.text())
-def test_keys_are_never_mangled(key: bytes, addr: str, value: bytes, reason: str) -> None:
-    """JSON has no bytes: what is not UTF-8 is U+FFFD there, and base64 beside it."""
+def test_json_format_preserves_keys_that_are_not_utf8(
+    key: bytes, addr: str, value: bytes, reason: str
+) -> None:
+    """Invalid UTF-8 is printed as U+FFFD, with the raw key in base64 in a second member."""
     bad = InvalidValue(keys.decode(key), reason, value, 1, 0)
     listing = Listing(HEADER, "svc", [stored(keys.decode(key), addr, addr)], [bad], 2, more=False)
 
@@ -235,8 +243,10 @@ def test_keys_are_never_mangled(key: bytes, addr: str, value: bytes, reason: str
 
 
 @given(st.binary(min_size=1).map(keys.decode), st.text(), st.sampled_from([None, 0, 0x1A]))
-def test_a_plan_can_be_read_back(key: str, addr: str, lease: int | None) -> None:
-    """Its updates are an update file, leases and all."""
+def test_json_format_of_a_dry_run_is_a_valid_update_file(
+    key: str, addr: str, lease: int | None
+) -> None:
+    """The updates keep their leases."""
     updates = (Update.add(key, Endpoint(addr, addr), lease=lease), Update.delete(key))
 
     plan = json.loads(printed("json", lambda to: to.plan(updates, [])))
@@ -245,8 +255,8 @@ def test_a_plan_can_be_read_back(key: str, addr: str, lease: int | None) -> None
     assert updatefile.parse(file, "plan", check=lambda _: None) == updates
 
 
-def test_a_target_that_is_not_utf8_is_not_mangled() -> None:
-    """`list --services` is how one finds it."""
+def test_json_format_preserves_targets_that_are_not_utf8() -> None:
+    """Such targets are found with `list --services`."""
     services = Services(HEADER, "foo", {"foo/\udcff": 1})
 
     found = json.loads(printed("json", lambda to: to.services(services)))

@@ -1,4 +1,4 @@
-"""Lines of a live table."""
+"""The lines of the live table."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ sys.stdout.write(f"imported: {set(sys.modules) - before}")
 
 
 def test_drawing_imports_nothing_after_prepare() -> None:
-    """A signal may keep another thread in an import for good, and with it all who need its lock."""
+    """A signal can stop a thread while it holds an import lock, so a later import could block."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # as of `Terminal`
+        warnings.simplefilter("ignore", DeprecationWarning)  # as in `Terminal`
         terminal = pexpect.spawn(sys.executable, ["-c", SCRIPT], encoding="utf-8", timeout=TIMEOUT)
     assert terminal.read() == "imported: set()"
     terminal.close()

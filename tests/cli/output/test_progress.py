@@ -1,4 +1,4 @@
-"""How far a long transaction has come, for who looks at it."""
+"""The progress bar of a long transaction."""
 
 from __future__ import annotations
 
@@ -25,37 +25,37 @@ print("rich" in sys.modules)
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_terminal_sees_a_bar_that_goes_away(name: str) -> None:
-    """The results follow where it was."""
+def test_progress_bar_is_erased_when_the_work_is_done(name: str) -> None:
+    """The results are printed in its place."""
     seen = on_terminal(WORK.format(name=name))
 
     assert b"3/10" in seen
     assert seen.endswith(ERASED_LINE + b"True\n")
 
 
-def test_bar_is_drawn_where_the_size_is_unknown() -> None:
-    """Terminals of docker, expect and serial lines say 0."""
+def test_progress_bar_is_drawn_when_the_terminal_size_is_unknown() -> None:
+    """The terminals of docker, expect and serial lines report 0."""
     seen = on_terminal(WORK.format(name="json"), lines=0, columns=0)
 
     assert b"3/10" in seen
     assert seen.endswith(ERASED_LINE + b"True\n")
 
 
-def test_a_bar_goes_away_when_the_work_fails() -> None:
-    """The message stands where it was, and the cursor is back."""
+def test_progress_bar_is_erased_when_the_work_fails() -> None:
+    """The error message is printed in its place, and the cursor is visible again."""
     seen = on_terminal(WORK.format(name="json").replace("done(10)", "sys.exit('no more')"))
 
     assert SHOWN_CURSOR in seen
     assert seen.endswith(ERASED_LINE + b"no more\n")
 
 
-def test_a_terminal_that_cannot_draw_sees_nothing() -> None:
-    """It would see every step below the last."""
+def test_progress_bar_is_not_drawn_on_a_dumb_terminal() -> None:
+    """Such a terminal would show each step on a line of its own."""
     assert on_terminal(WORK.format(name="json"), term="dumb") == b"False\n"
 
 
-def test_a_log_sees_nothing() -> None:
-    """And pays nothing."""
+def test_progress_bar_is_not_drawn_when_stderr_is_no_terminal() -> None:
+    """The library that draws it is not imported either."""
     done = subprocess.run(
         [sys.executable, "-c", WORK.format(name="json")],
         env={"PYTHONPATH": str(TESTS), "FORCE_COLOR": "1"},

@@ -1,4 +1,4 @@
-"""The format for pipes: lines that any shell can take apart, and put together again."""
+"""The simple format: lines that shell scripts can split, and parse back."""
 
 from __future__ import annotations
 
@@ -57,19 +57,21 @@ KEYS = st.binary(min_size=1).map(keys.decode) | st.text(min_size=1)
         ("version", ["etcdnaming\t1.0", "Python\t3.11.7"]),
     ],
 )
-def test_prints(what: str, lines: list[str]) -> None:
-    """Nothing but the answer, whole lines."""
+def test_simple_format_prints_each_kind_of_result(what: str, lines: list[str]) -> None:
+    """The output is only the result, in whole lines."""
     assert printed("simple", EVERYTHING[what]) == "".join(f"{line}\n" for line in lines)
 
 
-def test_says_what_was_there_only_if_asked() -> None:
-    """A script compares the whole output with one word."""
+def test_simple_format_omits_the_previous_value_unless_requested() -> None:
+    """A script can compare the whole output with one word."""
     assert printed("simple", lambda to: to.transaction([RESULT, RESULT])) == ("SUCCESS\n")
 
 
 @given(KEYS, KEYS, METADATA)
-def test_a_line_can_be_taken_apart_again(key: str, addr: str, metadata: JSON) -> None:
-    """Whatever is in a key or in an address; and the metadata is JSON as it stands."""
+def test_simple_format_line_can_be_split_into_its_columns(
+    key: str, addr: str, metadata: JSON
+) -> None:
+    """Keys and addresses may have any characters; the metadata is valid JSON."""
     listing = Listing(HEADER, "svc", [stored(key, addr, metadata)], [], 1, more=False)
 
     line = printed("simple", lambda to: to.listing(listing, {}))
@@ -80,8 +82,10 @@ def test_a_line_can_be_taken_apart_again(key: str, addr: str, metadata: JSON) ->
 
 
 @given(KEYS, KEYS, METADATA)
-def test_a_plan_can_be_read_back(key: str, addr: str, metadata: JSON) -> None:
-    """It is an update file."""
+def test_simple_format_of_a_dry_run_is_a_valid_update_file(
+    key: str, addr: str, metadata: JSON
+) -> None:
+    """Parsing it returns the same updates."""
     updates = (Update.add(key, Endpoint(addr, metadata)), Update.delete(key))
 
     plan = printed("simple", lambda to: to.plan(updates, [Condition(key, 0)]))
@@ -89,7 +93,7 @@ def test_a_plan_can_be_read_back(key: str, addr: str, metadata: JSON) -> None:
     assert updatefile.parse(plan.encode(), "plan", check=lambda _: None) == updates
 
 
-def test_a_condition_stays_on_its_line() -> None:
+def test_simple_format_prints_a_condition_on_one_line() -> None:
     """A key with a line end must not become an update."""
     plan = printed("simple", lambda to: to.plan([], [Condition("svc/e1\ndel svc/e2", 0)]))
 

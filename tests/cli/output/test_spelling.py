@@ -1,4 +1,4 @@
-"""What is not printable is spelled out, in every grammar, and never gets out raw."""
+"""Characters that are not printable are escaped in each output format."""
 
 from __future__ import annotations
 
@@ -56,25 +56,25 @@ HOSTILE = [
         ("\ud800", r"\xed\xa0\x80", r'"\ufffd"', '"\N{REPLACEMENT CHARACTER}"'),
     ],
 )
-def test_spells(text: str, simple: str, go: str, of_json: str) -> None:
-    """The Go column is what Go's ``fmt.Sprintf("%q")`` gives for the bytes of the text."""
+def test_text_is_escaped_for_each_format(text: str, simple: str, go: str, of_json: str) -> None:
+    """The column for Go is what Go's ``fmt.Sprintf("%q")`` returns for the bytes of the text."""
     assert (escape(text), quote_go(text), _json(text)) == (simple, go, of_json)
 
 
-def test_messages_keep_their_backslashes() -> None:
-    """They are for people and are not reversed."""
+def test_message_keeps_its_backslashes() -> None:
+    """Messages are read by people, and are never parsed back."""
     assert printable("C:\\svc\n\x1b[2J") == "C:\\svc\\n\\x1b[2J"
 
 
-def test_a_lease_looks_as_in_etcdctl() -> None:
-    """So that one finds it in the output of both."""
+def test_lease_id_is_printed_as_in_etcdctl() -> None:
+    """The same lease can be searched for in the output of both programs."""
     assert [lease_id(0x1A), lease_id(0)] == ["000000000000001a", "0"]
 
 
 @given(st.text())
 @example("".join(map(chr, range(0x3000))))
-def test_json_and_go_mean_the_same_text(text: str) -> None:
-    """Spelled out is not changed; Python reads Go's escapes for text that is UTF-8."""
+def test_escapes_of_json_and_go_decode_to_the_same_text(text: str) -> None:
+    """For valid UTF-8, Python decodes Go's escapes too."""
     assert json.loads(_json(text)) == ast.literal_eval(quote_go(text)) == text
 
 
@@ -83,7 +83,7 @@ def _json(text: str) -> str:
 
 
 def _with(text: str) -> dict[str, Printing]:
-    """Return `EVERYTHING` there is to print, with *text* wherever others decide what it is."""
+    """Return `EVERYTHING` with *text* in each place whose content comes from etcd or the user."""
     endpoint, condition = stored(text, text), Condition(text, 0)
     bad = InvalidValue(text, text, text.encode(errors="replace"), 1, 0)
     updates = (Update.add(text, Endpoint(text)), Update.delete(f"{text}2"))
@@ -108,8 +108,8 @@ def _with(text: str) -> dict[str, Printing]:
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("text", HOSTILE)
 @pytest.mark.parametrize("what", EVERYTHING)
-def test_nothing_hostile_reaches_the_terminal(name: str, text: str, what: str) -> None:
-    """No escape code, no line of its own, nothing invisible; and markup is only text."""
+def test_hostile_text_is_escaped_when_it_is_printed(name: str, text: str, what: str) -> None:
+    """It adds no escape code, line or invisible character, and markup is plain text."""
     shown = printed(name, _with(text)[what], columns=2000, NO_COLOR="1")
     plain = printed(name, _with("harmless")[what], columns=2000, NO_COLOR="1")
 

@@ -1,4 +1,4 @@
-"""The one way out: all of it arrives, or an OSError says that it did not."""
+"""Writing to stdout: all of it is written, or an OSError is raised."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ PRINT = "import sys; from cli.output.samples import *; printer('simple').listing
 
 
 class BareFile:
-    """A file without a buffer, which takes no more than *most* bytes at a time."""
+    """An unbuffered file whose `write` accepts at most *most* bytes."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self.taken: list[bytes] = []
 
     def write(self, data: memoryview) -> int:
-        """Take what it can."""
+        """Record the bytes that are accepted, and return their number."""
         self.taken.append(bytes(data[: self._most]))
         return len(self.taken[-1])
 
 
 class Unbuffered:
-    """What `sys.stdout` is under ``PYTHONUNBUFFERED``: its buffer is the bare file."""
+    """A stand-in for `sys.stdout` under ``PYTHONUNBUFFERED``, whose buffer is the bare file."""
 
     def __init__(self, most: int = sys.maxsize) -> None:
         self.buffer = BareFile(most)
 
 
-def test_writes_all_to_a_file_that_takes_little(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a buffer nothing else retries."""
+def test_write_retries_when_stdout_accepts_only_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a buffer, nothing else retries."""
     monkeypatch.setattr(sys, "stdout", stdout := Unbuffered(most=3))
 
     write(["one\n", "zwö\n"])
@@ -46,8 +46,8 @@ def test_writes_all_to_a_file_that_takes_little(monkeypatch: pytest.MonkeyPatch)
     assert b"".join(stdout.buffer.taken).decode() == "one\nzwö\n"
 
 
-def test_writes_while_more_is_still_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A hundred thousand lines are never in memory all at once, nor written one by one."""
+def test_write_writes_in_batches_when_there_are_many_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lines are neither all in memory at once nor written one by one."""
     monkeypatch.setattr(sys, "stdout", stdout := Unbuffered())
     monkeypatch.setattr("etcdnaming.cli.output.stdout.BATCH", 5_000)
     written_meanwhile: list[int] = []
@@ -64,16 +64,16 @@ def test_writes_while_more_is_still_to_come(monkeypatch: pytest.MonkeyPatch) -> 
     assert written_meanwhile[-1] == 9
 
 
-def test_a_closed_stdout_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Python has no `sys.stdout` then."""
+def test_write_fails_when_stdout_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this case `sys.stdout` is None."""
     monkeypatch.setattr(sys, "stdout", None)
 
     with pytest.raises(OSError, match="closed"):
         write(["lost\n"])
 
 
-def test_a_test_can_capture_it(capfd: pytest.CaptureFixture[str]) -> None:
-    """As it captures all that is printed."""
+def test_write_can_be_captured_by_pytest(capfd: pytest.CaptureFixture[str]) -> None:
+    """The capture has what was written once stdout is flushed."""
     write(["one\n"])
     sys.stdout.flush()
 
@@ -81,16 +81,16 @@ def test_a_test_can_capture_it(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_full_disk_is_an_error(unbuffered: str) -> None:
-    """Now, or when the caller flushes."""
+def test_write_fails_when_the_disk_is_full(unbuffered: str) -> None:
+    """The error is raised by the write, or by the caller's flush."""
     with Path("/dev/full").open("wb") as full:
         done = _python(f"{PRINT}; sys.stdout.flush()", full, PYTHONUNBUFFERED=unbuffered)
 
     assert "OSError: [Errno 28]" in done.stderr
 
 
-def test_writes_utf8_whatever_the_locale() -> None:
-    """Keys and JSON are."""
+def test_write_encodes_as_utf8_in_any_locale() -> None:
+    """Keys and JSON are UTF-8."""
     done = _python(
         "from cli.output.samples import *; printer('json').version({'ü': '世'})",
         subprocess.PIPE,
@@ -101,8 +101,8 @@ def test_writes_utf8_whatever_the_locale() -> None:
 
 
 @pytest.mark.parametrize("name", ["fields", "json", "simple"])
-def test_only_the_table_brings_rich(name: str) -> None:
-    """Nor do the others bring grpc, or what only reading needs."""
+def test_rich_is_not_imported_for_formats_other_than_table(name: str) -> None:
+    """Neither is grpc, nor a module that only parsing needs."""
     done = _python(
         f"import sys; from etcdnaming.cli.output.printers import printer; printer({name!r}); "
         "print({'rich', 'grpc', 'google', 'msgspec', 'asyncio'} & set(sys.modules))",

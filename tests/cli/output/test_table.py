@@ -1,4 +1,4 @@
-"""The format for people: it fits the terminal, and is never cut anywhere else."""
+"""The table format: it fits the terminal, and is not cut where stdout is no terminal."""
 
 from __future__ import annotations
 
@@ -146,13 +146,13 @@ foo/svc/e3  it is not JSON
         ),
     ],
 )
-def test_prints(what: str, lines: str) -> None:
-    """Aligned; what is long stands last; below the rows, what they are all about."""
+def test_table_format_prints_each_kind_of_result(what: str, lines: str) -> None:
+    """Columns are aligned, the longest is the last, and a summary follows the rows."""
     assert printed("table", EVERYTHING[what]) == textwrap.dedent(lines)
 
 
-def test_only_says_how_many_if_there_is_nothing_to_show() -> None:
-    """No header over nothing."""
+def test_table_has_no_header_when_there_are_no_rows() -> None:
+    """Only the summary is printed."""
     empty = Listing(HEADER, "foo/svc", [], [], 0, more=False)
 
     assert printed("table", lambda to: to.listing(empty, {})) == (
@@ -163,8 +163,8 @@ def test_only_says_how_many_if_there_is_nothing_to_show() -> None:
     )
 
 
-def test_a_lease_that_is_gone_is_not_one_that_nobody_asked_for() -> None:
-    """The key may be gone a moment later, too."""
+def test_table_distinguishes_an_expired_lease_from_an_unknown_ttl() -> None:
+    """An expired lease has the TTL "gone"; the key may be deleted a moment later."""
     listing = Listing(HEADER, "foo", [stored("foo/e", "a", None, LEASE)], [], 1, more=False)
 
     assert "7e6e  gone\n" in printed("table", lambda to: to.listing(listing, {LEASE: -1}))
@@ -172,21 +172,21 @@ def test_a_lease_that_is_gone_is_not_one_that_nobody_asked_for() -> None:
     assert "7e6e  -\n" in printed("table", lambda to: to.listing(listing, {}))
 
 
-def test_says_what_was_there_only_if_asked() -> None:
-    """No row begins with it."""
+def test_table_omits_the_previous_value_unless_requested() -> None:
+    """No row begins with "was"."""
     assert "\nwas" not in printed("table", lambda to: to.added(ADDED, prev_kv=False))
 
 
-def test_many_transactions_are_one_table() -> None:
-    """One header for all batches."""
+def test_table_of_many_transactions_has_one_header() -> None:
+    """All batches are in the same table."""
     lines = printed("table", lambda to: to.transaction([RESULT, RESULT])).splitlines()
 
     assert len(lines) == 1 + 8 + 2
     assert lines[-1] == "SUCCESS in 2 transactions, revision 74"
 
 
-def test_why_a_value_can_not_be_read_is_spelled_as_in_the_warning() -> None:
-    """Only what is not printable has an escape: the reason itself is ours."""
+def test_table_escapes_only_unprintable_characters_in_the_reason_of_an_invalid_value() -> None:
+    """The reason is the same text as in the warning; its backslashes stay."""
     bad = InvalidValue("svc/e1", r"found '\"\x1b' and " + "\x1b", b"", 73, 0)
     listing = Listing(HEADER, "svc", [], [bad], count=1, more=False)
 
@@ -254,16 +254,16 @@ WIDE = Listing(
         ),
     ],
 )
-def test_fits_the_terminal(columns: int, lines: str) -> None:
-    """Nothing is cut: long metadata moves beneath its row, and what is still too wide is folded."""
+def test_table_fits_the_width_of_the_terminal(columns: int, lines: str) -> None:
+    """Long metadata moves to a line of its own, and cells that are still too wide are folded."""
     shown = printed("table", lambda to: to.listing(WIDE, {LEASE: 59}), columns, TERM="dumb")
 
     assert [line.rstrip() for line in shown.splitlines()] == textwrap.dedent(lines).splitlines()
 
 
 @pytest.mark.parametrize("columns", range(1, 120, 7))
-def test_nothing_is_lost_on_any_terminal(columns: int) -> None:
-    """However narrow."""
+def test_table_keeps_all_characters_on_a_narrow_terminal(columns: int) -> None:
+    """Nothing is cut at any width."""
     shown = printed("table", lambda to: to.listing(WIDE, {LEASE: 59}), columns, TERM="dumb")
     whole = printed("table", lambda to: to.listing(WIDE, {LEASE: 59}))
 
@@ -271,8 +271,8 @@ def test_nothing_is_lost_on_any_terminal(columns: int) -> None:
 
 
 @pytest.mark.parametrize("columns", [40, 80, 200])
-def test_asks_the_terminal_how_wide_it_is(columns: int) -> None:
-    """A real one."""
+def test_table_takes_its_width_from_the_terminal(columns: int) -> None:
+    """The test uses a pseudo-terminal."""
     seen = on_terminal(
         "from cli.output.test_table import *; from etcdnaming.cli.output.printers import printer; "
         "printer('table').listing(WIDE, {LEASE: 59})",
@@ -285,8 +285,8 @@ def test_asks_the_terminal_how_wide_it_is(columns: int) -> None:
     )
 
 
-def test_is_not_cut_in_a_pipe() -> None:
-    """However long a key, an address, the metadata or the target."""
+def test_table_is_not_cut_when_stdout_is_a_pipe() -> None:
+    """The key, address, metadata and target may have any length."""
     key, addr, metadata, target = "foo/" + "k" * 200, "a" * 300, "m" * 10_000, "t" * 400
     listing = Listing(HEADER, target, [stored(key, addr, metadata)], [], 1, more=False)
 
@@ -314,26 +314,26 @@ PLAIN = printed("table", LISTED)
         (None, {"FORCE_COLOR": "1"}, True),
     ],
 )
-def test_is_coloured_only_where_it_is_wanted(
+def test_table_is_coloured_according_to_terminal_and_environment(
     columns: int | None, environment: dict[str, str], coloured: bool
 ) -> None:
-    """NO_COLOR wins over FORCE_COLOR, and that over what the terminal can do."""
+    """NO_COLOR overrides FORCE_COLOR, which overrides the abilities of the terminal."""
     shown = printed("table", LISTED, columns, **environment)
 
     assert ("\x1b" in shown) == coloured
     assert re.sub(r"\x1b\[[0-9;]*m", "", shown) == PLAIN
 
 
-def test_what_cannot_be_read_stands_out() -> None:
-    """In red, below everything else, where the prompt comes next."""
+def test_table_prints_invalid_values_in_red() -> None:
+    """They are below the valid rows, close to the prompt."""
     shown = printed("table", LISTED, columns=80, TERM="xterm")
 
     assert "\x1b[31mfoo/svc/e3  it is not JSON\x1b[0m" in shown
     assert "\x1b[1;31m1 value can't be read\x1b[0m" in shown
 
 
-def test_ten_thousand_rows_take_no_patience() -> None:
-    """Half a millisecond a row would be five seconds."""
+def test_table_of_ten_thousand_rows_takes_less_than_two_seconds() -> None:
+    """Half a millisecond for each row would take five seconds."""
     many = [stored(f"foo/svc/e{number}", "10.0.0.1:80", {"a": 1}) for number in range(10_000)]
     listing = Listing(HEADER, "foo/svc", many, [], len(many), more=False)
 
@@ -344,8 +344,8 @@ def test_ten_thousand_rows_take_no_patience() -> None:
 
 
 @given(st.lists(st.integers(0, 50), min_size=1), st.integers(-10, 300))
-def test_columns_share_the_room_there_is(natural: list[int], room: int) -> None:
-    """None is wider than it needs to be, and all of the room is used before one is folded."""
+def test_columns_are_fitted_to_the_available_width(natural: list[int], room: int) -> None:
+    """No column is wider than needed, and none is narrowed while there is room."""
     widths = fit(natural, room)
 
     assert all(0 <= width <= wanted for width, wanted in zip(widths, natural, strict=True))

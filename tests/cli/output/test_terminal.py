@@ -1,4 +1,4 @@
-"""How large a terminal is."""
+"""The size of a terminal."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ print(terminal.width(sys.stderr), *terminal.size(2), terminal.width(sys.stdout) 
 def test_terminal_size_is_that_of_its_own_stream(
     lines: int, columns: int, environment: dict[str, str], answer: str
 ) -> None:
-    """0 is unknown, which is 80 by 24; stdout is a pipe here, and has no width."""
+    """A size of 0 is unknown and becomes 80 by 24; stdout is a pipe, whose width is unlimited."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", lines, columns, 0, 0))
     with open(master, "rb"), open(slave, "rb"):

@@ -1,4 +1,4 @@
-"""Addresses that say too little: what becomes of them, and which are refused."""
+"""Incomplete addresses: how they are completed, and which are refused."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from etcdnaming.model import Endpoint, Update
 
 
 def add(key: str, addr: str) -> Update:
-    """Return an update with metadata and a lease."""
+    """Return an update that adds an endpoint with metadata and a lease."""
     return Update.add(key, Endpoint(addr, {"zone": "a"}), lease=7)
 
 
 def no_address() -> str:
-    """Say that the way to etcd must not be looked for."""
+    """Fail the test: this machine's own address must not be looked up."""
     raise AssertionError("not needed")
 
 
@@ -24,10 +24,10 @@ def no_address() -> str:
     ("host", "addr"),
     [("10.0.0.5", "10.0.0.5:50051"), ("2001:db8::1", "[2001:db8::1]:50051")],
 )
-def test_a_port_gets_the_address_that_reaches_etcd(
+def test_port_without_a_host_gets_the_local_address(
     capsys: pytest.CaptureFixture[str], host: str, addr: str
 ) -> None:
-    """And that is said, for it may be the wrong one of several; the key gets it too."""
+    """A message prints the address, in case the machine has several; the key gets it too."""
     assert complete(add("svc/", ":50051"), lambda: host) == add(f"svc/{addr}", addr)
     assert capsys.readouterr() == ("", f":50051 becomes {addr}, this machine's IP towards etcd\n")
 
@@ -35,8 +35,8 @@ def test_a_port_gets_the_address_that_reaches_etcd(
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "127.1.2.3", "169.254.1.1", "::1", "fe80::1%eth0", "FEBF::1", ""]
 )
-def test_an_address_only_we_can_dial_is_not_published(host: str) -> None:
-    """What to write instead is."""
+def test_port_without_a_host_is_refused_when_the_local_address_is_not_public(host: str) -> None:
+    """The error says what to write instead."""
     with pytest.raises(click.UsageError) as caught:
         complete(add("svc/", ":50051"), lambda: host)
 
@@ -73,7 +73,7 @@ def test_omitted_host_is_refused_when_the_local_address_is_unknown() -> None:
     ],
 )
 def test_valid_address_is_unchanged(capsys: pytest.CaptureFixture[str], addr: str) -> None:
-    """Without a word."""
+    """No message is printed."""
     check(add("svc/e1", addr), None)
     assert complete(add("svc/e1", addr), no_address) == add("svc/e1", addr)
     assert capsys.readouterr() == ("", "")
@@ -83,7 +83,7 @@ def test_valid_address_is_unchanged(capsys: pytest.CaptureFixture[str], addr: st
 def test_address_without_a_port_draws_a_warning(
     capsys: pytest.CaptureFixture[str], addr: str
 ) -> None:
-    """etcd's own guide has one."""
+    """It is stored, as etcd's own guide has such an address."""
     check(add("svc/e1", addr), None)
     assert complete(add("svc/e1", addr), no_address) == add("svc/e1", addr)
 
@@ -99,7 +99,7 @@ def test_address_without_a_port_draws_a_warning(
 def test_address_that_no_client_can_dial_is_refused_unless_forced(
     capsys: pytest.CaptureFixture[str], addr: str
 ) -> None:
-    """Forced, the reason is a warning."""
+    """With --force the reason is printed as a warning."""
     with pytest.raises(InvalidEndpointError) as caught:
         check(add("svc/e1", addr), None)
     reason, semicolon, hint = str(caught.value).rpartition("; ")
@@ -112,18 +112,18 @@ def test_address_that_no_client_can_dial_is_refused_unless_forced(
 
 @pytest.mark.parametrize("addr", [":0", ":99999", ":http", ": 80"])
 def test_port_without_a_host_is_checked(addr: str) -> None:
-    """Before this machine's own address is looked for."""
+    """The check comes before the lookup of this machine's own address."""
     with pytest.raises(InvalidEndpointError, match=f"^the address '{addr}' "):
         check(add("svc/e1", addr), None)
 
 
-def test_a_delete_has_nothing_to_settle() -> None:
+def test_delete_is_unchanged_when_updates_are_completed() -> None:
     """It has no address."""
     assert complete(Update.delete("svc/"), no_address) == Update.delete("svc/")
 
 
 @pytest.mark.parametrize("force", [False, True])
 def test_address_is_refused_unless_it_is_utf8(force: bool) -> None:
-    """It can't become JSON."""
+    """It could not be stored as JSON."""
     with pytest.raises(InvalidEndpointError, match=r"^the address is not UTF-8$"):
         check(add("svc/e1", "\udcff"), None, force=force)

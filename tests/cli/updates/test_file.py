@@ -1,4 +1,4 @@
-"""Update files: what is an update, and what is wrong with the others, and where."""
+"""Update files: the syntax, and the errors with their line numbers."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from etcdnaming.model import JSON, Endpoint, Update
 
 
 def parsed(data: bytes | str) -> tuple[Update, ...]:
-    """Return the updates in *data*, without further checks."""
+    """Return the updates in *data*, without checking their keys and addresses."""
     data = data.encode() if isinstance(data, str) else data
     return parse(data, "FILE", check=lambda _: None)
 
 
 def add(key: str, addr: str, metadata: JSON = None, lease: int | None = None) -> Update:
-    """Return an update, shorter."""
+    """Return an update that adds an endpoint."""
     return Update.add(key, Endpoint(addr, metadata), lease=lease)
 
 
@@ -43,19 +43,19 @@ def add(key: str, addr: str, metadata: JSON = None, lease: int | None = None) ->
         ("del svc/\u2028\x85", Update.delete("svc/\u2028\x85")),
     ],
 )
-def test_a_line_is_an_update(line: str, update: Update) -> None:
-    """Two words, or JSON strings, and the rest is JSON."""
+def test_parse_reads_one_update_from_each_line(line: str, update: Update) -> None:
+    """The key and address are words or JSON strings; the rest of the line is JSON."""
     assert parsed(line) == (update,)
 
 
-def test_a_key_may_be_any_bytes() -> None:
-    """As in etcd."""
+def test_parse_accepts_a_key_of_any_bytes() -> None:
+    """Keys in etcd need not be UTF-8."""
     assert parsed(b"del svc/\xff\xfe") == (Update.delete("svc/\udcff\udcfe"),)
 
 
 @pytest.mark.parametrize("data", ["", "\n\n", "# only\n  # comments\r\n", "[]", " [ ] "])
-def test_a_file_may_say_nothing(data: str) -> None:
-    """Then there is nothing to do."""
+def test_parse_returns_no_updates_when_the_file_is_empty(data: str) -> None:
+    """Files with only comments, blank lines or an empty array count as empty."""
     assert parsed(data) == ()
 
 
@@ -77,7 +77,7 @@ def test_a_file_may_say_nothing(data: str) -> None:
     ],
 )
 def test_parse_reports_the_line_of_an_invalid_update(line: str, message: str) -> None:
-    """It must be found among thousands."""
+    """The line must be found in a file of thousands."""
     with pytest.raises(InputError) as caught:
         parsed(f"del svc/e1\n\n# comment\n{line}\ndel svc/e2\n")
 
@@ -85,7 +85,7 @@ def test_parse_reports_the_line_of_an_invalid_update(line: str, message: str) ->
 
 
 def test_parse_reports_the_line_of_a_failed_check() -> None:
-    """Of what the parser can't know."""
+    """The caller passes the check."""
 
     def check(update: Update) -> None:
         if update.key == "svc/e2":
@@ -125,8 +125,8 @@ def test_parse_reports_the_line_of_a_failed_check() -> None:
         ({"op": "add", "key": "a/b", "addr": "1", "lease": "0"}, add("a/b", "1", lease=0)),
     ],
 )
-def test_an_object_is_an_update(members: dict[str, JSON], update: Update) -> None:
-    """In our words, in Go's, and as we print it."""
+def test_parse_reads_one_update_from_each_object(members: dict[str, JSON], update: Update) -> None:
+    """The member names are those of this program's JSON or of Go's."""
     assert parsed(json.dumps(members)) == (update,)
 
 
@@ -143,13 +143,13 @@ DELETES = (Update.delete("svc/1"), Update.delete("svc/2"))
         ' [\n{"op":1,"key":"svc/1"}\n,\n{"op":1,"key":"svc/2"}\n]\n',
     ],
 )
-def test_objects_follow_each_other_or_are_an_array(data: str) -> None:
-    """As jq prints them, with -c and without."""
+def test_parse_accepts_consecutive_objects_and_arrays(data: str) -> None:
+    """These are the formats of jq, with and without -c."""
     assert parsed(data) == DELETES
 
 
-def test_brackets_in_strings_are_no_brackets() -> None:
-    """Nor do quotes end a string that are escaped."""
+def test_parse_ignores_brackets_inside_strings() -> None:
+    """Escaped quotes do not end a string."""
     members = {"op": "add", "key": 'svc/}]"\\', "addr": "[{", "metadata": ['{"', "\\"]}
 
     assert parsed(json.dumps([members, members])) == 2 * (add('svc/}]"\\', "[{", ['{"', "\\"]),)
@@ -184,7 +184,7 @@ def test_brackets_in_strings_are_no_brackets() -> None:
     ],
 )
 def test_parse_reports_the_line_of_an_invalid_object(data: str, message: str) -> None:
-    """By the line on which it begins."""
+    """It is the line on which the object begins."""
     with pytest.raises(InputError) as caught:
         parsed(data)
 
@@ -195,7 +195,7 @@ def test_parse_reports_the_line_of_an_invalid_object(data: str, message: str) ->
 @example(b'[{"')
 @example(b"add \xff \xff \xff")
 @example(b'add "\\ud800" 1')
-def test_any_bytes_are_updates_or_a_mistake(data: bytes) -> None:
-    """Never anything else, whatever is piped in."""
+def test_parse_returns_updates_or_raises_input_error_for_any_bytes(data: bytes) -> None:
+    """No other exception is raised, whatever is piped in."""
     with suppress(InputError):
         assert all(isinstance(update, Update) for update in parsed(data))

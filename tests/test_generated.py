@@ -44,7 +44,7 @@ def test_every_command_has_a_man_page() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
 def test_man_page_has_no_roff_warnings_and_fits_80_columns(page: Path) -> None:
-    """Its first section is NAME, and its last is SEE ALSO."""
+    """The first section of a page is NAME, and its last one is SEE ALSO."""
     done = subprocess.run(
         ["man", "--warnings", "--local-file", page],
         env=pointing_at("", {**cleaned(), "MANWIDTH": "80", "MAN_KEEP_FORMATTING": None}),

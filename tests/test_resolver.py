@@ -310,7 +310,7 @@ def test_call_fails_at_once_when_the_service_has_no_endpoints(
 def test_future_and_stream_wait_for_the_first_endpoint_with_wait_for_ready(
     channel: Channel, manager: EndpointManager, backends: Backends
 ) -> None:
-    """Both are returned immediately, and sent when there is an endpoint."""
+    """The future and the stream are returned at once, and sent when there is an endpoint."""
     told: list[Any] = []
     future = channel.unary_unary(method("Who")).future(b"", timeout=20, wait_for_ready=True)
     future.add_done_callback(told.append)
@@ -354,7 +354,7 @@ def test_blocked_call_is_sent_when_the_first_endpoint_is_added(
 def test_calls_wait_until_the_endpoints_are_known(
     own_etcd: Callable[[], Etcd], backends: Backends
 ) -> None:
-    """They wait up to their deadline, with or without wait_for_ready."""
+    """Calls wait up to their deadline, with or without wait_for_ready."""
     etcd, backend = own_etcd(), backends()
     etcd.put("foo/svc/e1", f'{{"Op":0,"Addr":"{backend.addr}"}}')
     etcd.stop()
@@ -489,7 +489,7 @@ def test_connections_stay_when_only_metadata_change(
     backends: Backends,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """They also stay when a second endpoint has an address that is known already."""
+    """Connections also stay when a second endpoint has an address that is known already."""
     backend = backends()
     add(manager, backend)
     wait_for(channel, backend)
@@ -690,7 +690,7 @@ def test_channel_dials_unix_sockets_when_all_endpoints_are_unix_sockets(
 def test_registered_endpoint_gets_no_calls_when_its_server_has_stopped(
     channel: Channel, manager: EndpointManager, backends: Backends
 ) -> None:
-    """It stays registered; at most the calls in flight on it fail."""
+    """The endpoint stays registered; at most the calls in flight on its server fail."""
     dead, alive = backends(), backends()
     add(manager, dead, alive)
     wait_for(channel, dead, alive)
@@ -702,7 +702,7 @@ def test_registered_endpoint_gets_no_calls_when_its_server_has_stopped(
 def test_killed_server_fails_only_the_calls_in_flight_on_it(
     channel: Channel, manager: EndpointManager, backends: Backends
 ) -> None:
-    """It stays registered, and gets no new calls."""
+    """The server stays registered, and gets no new calls."""
     alive, pipe = backends(), subprocess.PIPE
     command = [sys.executable, str(SERVE), "1"]
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
@@ -817,7 +817,7 @@ def test_channels_of_a_target_share_one_watch_until_the_last_one_ends(client: Cl
 
 
 def test_hundred_targets_of_a_client_use_one_watch_stream(etcd: Etcd, backends: Backends) -> None:
-    """All of them are followed."""
+    """The stream carries the changes of every target."""
     backend = backends()
     names = [f"foo/svc{n}" for n in range(100)]
     with (
@@ -941,7 +941,7 @@ waiting = empty.future(b"", wait_for_ready=True)
 def test_program_exits_silently_while_calls_are_in_flight(
     etcd: Etcd, manager: EndpointManager, backends: Backends
 ) -> None:
-    """It exits soon, with status 0 and nothing on stderr."""
+    """The program exits soon, with status 0 and nothing on stderr."""
     add(manager, backends())
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, etcd.endpoint],
@@ -1000,7 +1000,7 @@ def test_endpoints_are_held_after_etcd_was_wiped(
 def test_endpoint_is_held_when_a_compaction_has_hidden_its_deletion(
     etcd: Etcd, manager: EndpointManager, backends: Backends
 ) -> None:
-    """It was deleted, but that can't be known any more."""
+    """The endpoint was deleted, but after the compaction the client can't know that."""
     staying, leaving = backends(), backends()
     add(manager, staying, leaving)
     cut = threading.Event()
@@ -1057,7 +1057,7 @@ def test_package_imports_grpc_only_when_a_name_needs_it() -> None:
 
 
 def test_dial_target_is_equal_for_equal_sets_of_addresses() -> None:
-    """Neither the order nor the spelling of the addresses matters."""
+    """The order and the spelling of the addresses do not matter."""
     mapped = ipaddress.ip_address("::ffff:10.0.0.2")
     assert dial_target([(mapped, 1)], []) == "ipv4:10.0.0.2:1"
     many = [ipaddress.ip_address(each) for each in ("::2", "10.0.0.2", "::1", "10.0.0.2")]

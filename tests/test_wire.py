@@ -138,14 +138,14 @@ def test_decode_reads_what_encode_wrote(addr: str, metadata: JSON) -> None:
 @thorough
 @given(metadata)
 def test_dumps_fast_path_equals_go_rules(metadata: JSON) -> None:
-    """It does so for all metadata that JSON can express."""
+    """Both give the same text for all metadata that JSON can express."""
     assert wire.dumps(metadata) == dumps_by_go_rules(metadata)
 
 
 @thorough
 @given(values)
 def test_dumps_again_equals_go_rules_for_decoded_values(value: bytes) -> None:
-    """It does so where msgspec does the writing, too."""
+    """Both give the same text where msgspec does the writing, too."""
     try:
         metadata = wire.decode(value).metadata
     except InvalidValueError:
@@ -162,7 +162,7 @@ def test_dumps_again_equals_go_rules_for_generated_metadata(metadata: JSON) -> N
 
 
 def test_dumps_again_writes_nesting_deeper_than_msgspec_allows() -> None:
-    """It falls back to Go's rules."""
+    """Go's rules are used where msgspec fails."""
     read = wire.loads("[" * 9_000 + "]" * 9_000)
     assert wire.dumps_again(read) == dumps_by_go_rules(read)
 
@@ -170,7 +170,7 @@ def test_dumps_again_writes_nesting_deeper_than_msgspec_allows() -> None:
 @thorough
 @given(metadata)
 def test_loads_reads_what_dumps_wrote(metadata: JSON) -> None:
-    """So the output of ``list`` can be passed to ``--metadata-json``."""
+    """Metadata in the output of ``list`` can be passed to ``--metadata-json``."""
     text = wire.dumps(metadata)
     assert wire.dumps(wire.loads(text)) == text
     assert as_go_holds_it(wire.loads(text)) == as_go_holds_it(metadata)
@@ -199,7 +199,7 @@ def test_decode_keeps_all_digits_of_an_integer() -> None:
 
 
 def test_decode_keeps_the_sign_of_minus_zero() -> None:
-    """It is decoded as a float, as in Go."""
+    """The integer -0 is decoded as a float, as in Go."""
     value = b'{"Op":0,"Addr":"web-0","Metadata":{"a":-0}}'
     assert wire.encode(wire.decode(value)) == value
 
@@ -318,7 +318,7 @@ def test_encode_error_states_the_reason(endpoint: Endpoint, reason: str) -> None
     ],
 )
 def test_loads_decodes_by_the_rules_of_stored_values(text: str | bytes, value: JSON) -> None:
-    """It takes any JSON value, as text or bytes."""
+    """Any JSON value is accepted, as text or bytes."""
     assert wire.loads(text) == value
 
 

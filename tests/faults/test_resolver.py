@@ -41,7 +41,7 @@ def backends() -> Iterator[list[Backend]]:
 def test_no_call_fails_while_a_hundred_endpoints_come_and_go(
     client: Client, backends: list[Backend]
 ) -> None:
-    """Each of them is registered for a moment, beside two that stay."""
+    """Each endpoint is registered for a moment, beside two that stay."""
     manager = EndpointManager(client, "svc")
     addrs = [f"127.0.{n}.1:{each.port}" for n in range(5) for each in backends]
     manager.update([Update.add(f"svc/{n}", Endpoint(addrs[n])) for n in (0, 1)])

@@ -65,7 +65,7 @@ def test_child_uses_inherited_objects_and_creates_new_ones_after_a_fork(etcd: Et
 
 
 def test_child_registers_without_changing_the_registration_of_its_parent(etcd: Etcd) -> None:
-    """It uses the inherited client, beside a watch and a channel of its own."""
+    """The child uses the inherited client, beside a watch and a channel of its own."""
     done = subprocess.run(
         [sys.executable, str(HARNESS / "forking_registered.py"), etcd.endpoint],
         env={**os.environ, "GRPC_ENABLE_FORK_SUPPORT": "1"},

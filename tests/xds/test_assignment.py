@@ -117,7 +117,7 @@ def test_each_weight_has_its_own_locality() -> None:
 
 
 def test_each_zone_has_its_own_locality_with_zones_spread() -> None:
-    """All of them have the same priority."""
+    """All localities have the same priority."""
     found = members(("10.0.0.1", 1, "a"), ("10.0.0.2", 1, "b"), ("10.0.0.3", 1, "a"))
 
     assert plain(found, zones="spread") == [
@@ -148,7 +148,7 @@ def test_client_without_endpoints_in_its_zone_gets_all_zones_at_the_first_priori
 
 
 def test_duplicate_address_is_one_endpoint_with_the_largest_weight() -> None:
-    """Its zone is that of the first key; an IPv4-mapped address counts as the same."""
+    """The zone is that of the first key; an IPv4-mapped address counts as the same address."""
     found = members(("10.0.0.1", 1, "a"), ("::ffff:10.0.0.1", 5, "b"), ("10.0.0.1", 2, "c"))
 
     assert plain(found, zones="spread") == [("a/", 0, 5, ["10.0.0.1"])]
@@ -229,7 +229,7 @@ def test_address_is_sent_as_an_ip_literal(addr: str, expected: tuple[str, int]) 
     "addr", ["10.0.0.1", "10.0.0.1:0", "10.0.0.1:65536", "[fe80::1%eth0]:80", "unix:/run/s", ":80"]
 )
 def test_address_that_other_machines_cannot_use_is_refused(addr: str) -> None:
-    """It has no valid port, has a scope, or is a unix socket."""
+    """Such addresses have no valid port, have a scope, or are unix sockets."""
     with pytest.raises(InvalidEndpointError):
         read_place(addr)
 

@@ -17,7 +17,7 @@ def file(run: Run) -> Any:
 
 
 def test_bootstrap_is_the_same_for_most_languages(file: Any) -> None:
-    """It has a locality, because Node fails without one, with an unclear error."""
+    """The file has a locality, because Node fails without one, with an unclear error."""
     assert file("--node-id", "host-1").json() == {
         "xds_servers": [
             {
@@ -60,7 +60,7 @@ def test_bootstrap_authority_uses_the_same_server(file: Any) -> None:
 
 
 def test_bootstrap_strip_option_becomes_a_name_template(file: Any) -> None:
-    """So clients dial names without the prefix."""
+    """Clients then dial names without the prefix."""
     found = file("--strip", "foo/").json()
     assert found["client_default_listener_resource_name_template"] == "foo/%s"
 

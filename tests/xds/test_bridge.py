@@ -97,7 +97,7 @@ def test_bridge_sends_a_change_only_to_streams_that_request_the_name(
 def test_bridge_sends_the_first_change_at_once_and_batches_the_next_ones(
     xds: Xds, service: Service
 ) -> None:
-    """So a rollout of many endpoints leads to few responses."""
+    """A rollout of many endpoints leads to few responses."""
     bridge = xds.bridge("foo", "--settle=3s")
     stream = xds.ads(bridge.address)
     stream.ask(Kind.ASSIGNMENT, "foo/svc")
@@ -116,7 +116,7 @@ def test_bridge_sends_the_first_change_at_once_and_batches_the_next_ones(
 def test_bridge_answers_the_first_request_of_each_type_immediately(
     xds: Xds, bridge: Bridge
 ) -> None:
-    """It does not wait for requests of other types, and answers unknown names, too."""
+    """The bridge does not wait for requests of other types, and answers unknown names, too."""
     stream = xds.ads(bridge.address)
     for kind in Kind:
         stream.ask(kind, "foo/none")
@@ -228,7 +228,7 @@ def test_bridge_ignores_unknown_resource_types_and_logs_them_once(xds: Xds, brid
 def test_bridge_listens_only_after_its_first_read_of_etcd(
     xds_of: Callable[[Etcd], Xds], own_etcd: Callable[..., Etcd]
 ) -> None:
-    """It waits for etcd without a limit, and logs that it waits."""
+    """The bridge waits for etcd without a limit, and logs that it waits."""
     etcd = own_etcd()
     etcd.kill()
     bridge = xds_of(etcd).launch("foo")
@@ -244,7 +244,7 @@ def test_bridge_listens_only_after_its_first_read_of_etcd(
 
 
 def test_bridge_that_waits_for_etcd_exits_at_once_on_a_signal(spawn: Spawn) -> None:
-    """Its exit status is that of the signal."""
+    """The exit status is that of the signal."""
     process = spawn("xds-bridge", "foo", "--endpoints=127.0.0.1:1", "--listen=127.0.0.1:0")
     process.wait_for_err("waiting for etcd", 30)
     process.signal(signal.SIGTERM)
@@ -253,7 +253,7 @@ def test_bridge_that_waits_for_etcd_exits_at_once_on_a_signal(spawn: Spawn) -> N
 
 @pytest.mark.parametrize("option", ["--listen", "--admin"])
 def test_bridge_fails_when_an_address_is_in_use(spawn: Spawn, option: str) -> None:
-    """It then listens on no other address either."""
+    """The bridge then listens on no other address either."""
     free = free_port()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
@@ -265,7 +265,7 @@ def test_bridge_fails_when_an_address_is_in_use(spawn: Spawn, option: str) -> No
 
 
 def test_bridge_listens_on_several_addresses(xds: Xds, tmp_path: Path, service: Service) -> None:
-    """They may include IPv6 and a unix socket."""
+    """The addresses may include IPv6 and a unix socket."""
     service.add("10.0.0.1:80")
     port = free_port()
     unix = f"unix:{tmp_path}/s"
@@ -301,7 +301,7 @@ def test_bridge_listens_on_all_interfaces_without_tls_when_plaintext_is_given(sp
 def test_clients_connect_to_the_bridge_with_tls(
     xds: Xds, service: Service, backends: Backends, certificates: Certificates
 ) -> None:
-    """Their bootstrap file names the CA; a client without TLS fails."""
+    """The bootstrap file names the CA; a client without TLS fails."""
     backend = backends()
     service.add(backend)
     server = certificates.server
@@ -469,7 +469,7 @@ def test_bridge_fails_at_the_start_when_etcd_denies_permission(
 
 
 def test_bridge_drains_its_streams_on_a_signal(xds: Xds) -> None:
-    """It is not ready any more, ends the streams within the drain time, and exits by the signal."""
+    """The bridge is not ready any more, ends its streams in time, and exits by the signal."""
     bridge = xds.bridge("foo", "--drain=3s")
     stream = xds.ads(bridge.address)
     stream.ask(Kind.LISTENER, "foo/svc")
@@ -507,7 +507,7 @@ def test_bridge_exits_at_once_on_a_second_signal(xds: Xds) -> None:
 
 
 def test_bridge_serves_the_grpc_health_protocol(bridge: Bridge) -> None:
-    """It knows the server as a whole and the ADS service, and no other."""
+    """The server as a whole and the ADS service are known, any other service is not."""
     assert check_grpc_health(bridge.address, "", 10) == ""
     assert check_grpc_health(bridge.address, ADS, 10) == ""
     assert "NOT_FOUND" in check_grpc_health(bridge.address, "other", 10)
@@ -554,7 +554,7 @@ def test_pages_show_the_versions_of_streams_and_the_endpoints_of_names(
 def test_metrics_have_the_time_from_a_change_to_its_response(
     xds: Xds, bridge: Bridge, service: Service
 ) -> None:
-    """It begins with etcd's event."""
+    """The time begins with etcd's event."""
     stream = xds.ads(bridge.address)
     stream.ask(Kind.ASSIGNMENT, "foo/svc")
     stream.get()
@@ -640,7 +640,7 @@ def test_log_is_json_lines_with_output_json(xds: Xds, service: Service) -> None:
 def test_log_has_no_changes_and_streams_by_default(
     xds: Xds, bridge: Bridge, service: Service
 ) -> None:
-    """So a busy bridge has a short log."""
+    """A busy bridge has a short log."""
     stream = xds.ads(bridge.address)
     stream.ask(Kind.ASSIGNMENT, "foo/svc")
     stream.get()
@@ -685,5 +685,5 @@ def test_bootstrap_file_is_replaced_atomically(run: Run, tmp_path: Path) -> None
 
 
 def test_python_clients_run_with_the_interpreter_of_the_tests() -> None:
-    """So these tests need no other installation."""
+    """These tests need no other installation."""
     assert PYTHON.command()[0] == sys.executable

@@ -93,7 +93,7 @@ def test_catalog_finds_endpoints_at_any_depth_below_a_target(
 def test_catalog_returns_an_empty_set_for_targets_outside_its_prefixes(
     watched: Callable[..., Watched], put: Callable[..., None]
 ) -> None:
-    """So clients can't find out whether such a key exists."""
+    """Clients can't find out in this way whether a key exists."""
     put("foo/svc/e1", "10.0.0.1:80")
     put("bar/svc/e1", "10.0.0.2:80")
     put("baz/svc/e1", "10.0.0.3:80")
@@ -120,7 +120,7 @@ def test_catalog_reports_a_change_for_every_target_above_the_key(
 def test_catalog_returns_the_same_object_for_an_unchanged_set(
     watched: Callable[..., Watched], put: Callable[..., None]
 ) -> None:
-    """So streams share it, and can compare it at no cost."""
+    """Streams share the object, and can compare it at no cost."""
     put("foo/svc/e1", "10.0.0.1:80", {"version": 1})
     found = watched("foo")
     before = found.catalog.assignment("foo/svc", "foo/svc", View())
@@ -182,7 +182,7 @@ def test_catalog_leaves_out_invalid_endpoints_with_one_notice(
 def test_catalog_follows_an_endpoint_that_becomes_invalid_and_valid_again(
     watched: Callable[..., Watched], put: Callable[..., None], etcd: Etcd
 ) -> None:
-    """It is left out as long as its value is invalid."""
+    """The endpoint is left out as long as its value is invalid."""
     put("foo/svc/e1", "10.0.0.1:80")
     found = watched("foo")
     etcd.put("foo/svc/e1", "nonsense")
@@ -267,7 +267,7 @@ def test_catalog_returns_the_first_set_without_the_dns_after_a_timeout(
 def test_catalog_holds_endpoints_that_a_resync_misses(
     own_etcd: Callable[..., Etcd],
 ) -> None:
-    """They may register again; a deleted endpoint is removed at once."""
+    """A missing endpoint may register again; a deleted endpoint is removed at once."""
     etcd = own_etcd()
     with Client([etcd.endpoint]) as client:
         manager = EndpointManager(client, "foo/svc")

@@ -100,7 +100,7 @@ def test_call_in_flight_to_a_removed_endpoint_completes(
 def test_call_fails_at_once_when_the_last_endpoint_is_removed(
     xds: Xds, bridge: Bridge, language: Language, service: Service, backends: Backends
 ) -> None:
-    """Its status is UNAVAILABLE; calls work again with the next endpoint."""
+    """The status is UNAVAILABLE; calls work again with the next endpoint."""
     first, second = backends(), backends()
     service.add(first)
     caller = xds.call(language, bridge.address, TARGET)
@@ -183,7 +183,7 @@ def test_call_is_retried_when_the_bridge_runs_with_retry(
 def test_draining_endpoint_gets_no_new_calls(
     xds: Xds, bridge: Bridge, language: Language, service: Service, backends: Backends
 ) -> None:
-    """It gets calls again when it no longer drains."""
+    """The endpoint gets calls again when it no longer drains."""
     first, second = backends(), backends()
     service.add(first, second)
     caller = xds.call(language, bridge.address, TARGET)

@@ -66,7 +66,7 @@ def test_bridge_does_not_listen_when_it_restarts_without_etcd(
     language: Language,
     backends: Backends,
 ) -> None:
-    """It would serve empty sets; so clients keep the endpoints they have."""
+    """A bridge that listened would serve empty sets; clients keep the endpoints they have."""
     etcd = own_etcd()
     xds = xds_of(etcd)
     first, second = backends(), backends()
@@ -95,7 +95,7 @@ def test_bridge_does_not_listen_when_it_restarts_without_etcd(
 def test_client_that_starts_before_the_bridge_works_when_the_bridge_starts(
     xds: Xds, language: Language, service: Service, backends: Backends
 ) -> None:
-    """Until then its calls fail or wait."""
+    """The calls of the client fail or wait until then."""
     backend = backends()
     service.add(backend)
     bridge = xds.bridge("foo")
@@ -251,7 +251,7 @@ def test_client_uses_the_other_bridge_of_a_name_when_one_is_killed(
 
 
 def test_bridges_send_the_same_version(xds: Xds, service: Service) -> None:
-    """It is the revision of etcd."""
+    """The version is the revision of etcd."""
     service.add("10.0.0.1:80")
     streams = [xds.ads(xds.bridge("foo").address) for _ in range(2)]
     for stream in streams:

@@ -346,7 +346,7 @@ def test_stream_answers_an_added_name_alone_unless_omission_deletes(
 def test_stream_answers_a_name_that_was_left_and_requested_again(
     stream: Stream, kind: Kind
 ) -> None:
-    """It does so although the resource has not changed."""
+    """The resource is sent although it has not changed."""
     stream.receive(request(kind, "a", "b"), 0)
     assert stream.receive(request(kind, "b", nonce="1"), 0).response is None
     assert stream.subscriptions[kind].sent.keys() == {"b"}
@@ -437,7 +437,7 @@ def test_stream_does_not_resend_changes_to_a_merging_client_with_steady_requests
 
 
 def test_response_has_type_nonce_and_version(stream: Stream) -> None:
-    """They are encoded as the protocol requires."""
+    """The fields are encoded as the protocol requires."""
     receipt = stream.receive(request(Kind.ASSIGNMENT, "a"), 0)
     assert receipt.response
     message = xds.DiscoveryResponse.FromString(receipt.response.encoded())

@@ -1,10 +1,10 @@
 """
-What runs for long costs while it runs: ``lease-register`` and ``watch``, at rest and under change.
+Measure ``lease-register`` and ``watch`` while they run, both idle and under change.
 
     python benchmarks/at_rest.py [MINUTES]
 
-Each of the four has an etcd of its own, which is asked in the end what it was sent. Writes
-``at_rest.md``.
+Each of the four processes has its own etcd, whose metrics show the messages it has received. The
+results are in ``at_rest.md``.
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ class Watched(NamedTuple):
     endpoint: str
 
     def usage(self) -> Usage:
-        """Return what it has used."""
+        """Return the resources that the process has used until now."""
         return usage_of(self.pid)
 
     def sent(self) -> dict[str, int]:
-        """Return what etcd was sent, without what we write ourselves."""
+        """Return the number of messages that etcd has received, without our own writes."""
         return {what: count for what, count in requests(self.endpoint).items() if what != "Txn"}
 
 
@@ -79,7 +79,7 @@ def main(minutes: float = 10) -> None:
 
 
 def started(stack: ExitStack, name: str, *, changing: bool) -> Watched:
-    """Return the process that runs until *stack* is left."""
+    """Start a process that runs until *stack* is closed."""
     etcd = stack.enter_context(Sandbox())
     command = [ours(), *COMMANDS[name]]
     environment = etcd.environment(os.environ)
@@ -92,7 +92,7 @@ def started(stack: ExitStack, name: str, *, changing: bool) -> Watched:
 
 @contextmanager
 def changes(endpoint: str, keys: int) -> Iterator[None]:
-    """Change one of so many *keys* after the other while the block runs."""
+    """Change *keys* keys in turn while the block runs."""
     ended = threading.Event()
     thread = threading.Thread(target=change, args=(endpoint, keys, ended))
     thread.start()
@@ -114,7 +114,7 @@ def change(endpoint: str, keys: int, ended: threading.Event) -> None:
 
 
 def line(watched: Watched, before: Usage, sent_before: dict[str, int]) -> str:
-    """Return the row that tells what was used and sent since *before*."""
+    """Return the row with the resources used and the messages sent since *before*."""
     after = watched.usage()
     used = after.since(before)
     minutes = used.at / 60

@@ -1,9 +1,9 @@
 """
-Many endpoints from a file: ``txn-update --batch-size 128``, and an ``etcdctl put`` for each.
+Measure ``txn-update --batch-size 128`` with many endpoints, against one ``etcdctl put`` for each.
 
     python benchmarks/bulk_add.py [ROUNDS [ENDPOINTS [SAMPLE]]]
 
-Only a SAMPLE of the puts is made in each round, and its time taken times ENDPOINTS / SAMPLE.
+Each round makes only a SAMPLE of the puts, and multiplies their time by ENDPOINTS / SAMPLE.
 """
 
 from __future__ import annotations

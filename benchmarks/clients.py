@@ -1,10 +1,10 @@
 """
-Our library against other clients: one list of many endpoints, and adds one after another.
+Compare our library with other clients: list many endpoints, and add some one after another.
 
     python benchmarks/clients.py [ROUNDS [ENDPOINTS [ADDS]]]        (needs Go)
 
-We are promised against Go's endpoints.Manager only. grpcio alone, which decodes nothing and keeps
-no lease, is the floor for Python, and with the transaction that keeps it the floor for us;
+Only Go's endpoints.Manager has a bound. grpcio alone, which decodes nothing and keeps no lease, is
+the floor for Python; with the transaction that keeps the lease it is the floor for our library.
 python-etcd3 and aetcd are there for comparison.
 """
 
@@ -26,7 +26,7 @@ TXN = "grpcio, the same transaction"
 
 
 class Client(NamedTuple):
-    """A client that runs, and what it is called."""
+    """A running client and its name."""
 
     name: str
     process: Told
@@ -46,7 +46,7 @@ def main(rounds: int = 9, endpoints: int = 100_000, adds: int = 1000) -> int:
 
 
 def commands() -> dict[str, list[str]]:
-    """Return the clients, ours first."""
+    """Return the command of each client, ours first."""
     etcd3 = python_with("etcd3", "etcd3==0.12.0", "protobuf<3.21", "setuptools<81")
     aetcd = python_with("aetcd", "aetcd==1.0.0")
     return {
@@ -60,7 +60,7 @@ def commands() -> dict[str, list[str]]:
 
 
 def listing(rounds: int, endpoints: int, clients: Sequence[Client]) -> int:
-    """Record what *clients* take to list."""
+    """Record how long each of *clients* takes to list the endpoints."""
     ours, *others = each_takes(rounds, "list", clients)
 
     def spelled(took: Took) -> str:
@@ -81,7 +81,7 @@ def listing(rounds: int, endpoints: int, clients: Sequence[Client]) -> int:
 
 
 def adding(rounds: int, adds: int, clients: Sequence[Client]) -> int:
-    """Record how many endpoints a second *clients* add."""
+    """Record how many endpoints per second each of *clients* adds."""
     ours, *others = each_takes(rounds, f"add {adds}", clients)
 
     def spelled(took: Took) -> str:
@@ -104,9 +104,9 @@ def adding(rounds: int, adds: int, clients: Sequence[Client]) -> int:
 
 
 def each_takes(rounds: int, line: str, clients: Sequence[Client]) -> list[Took]:
-    """Return the median of what each takes to do what *line* says."""
+    """Return the median results of each client for the command *line*."""
     for client in clients:
-        client.process(line)  # it connects, and warms up
+        client.process(line)  # connects, and warms up
     took = in_turns(rounds, *(partial(client.process, line) for client in clients))
     return [
         Took(

@@ -1,10 +1,10 @@
 """
-How time and memory grow with the number of endpoints: whole processes, the start among it.
+Measure how time and memory of whole processes grow with the number of endpoints.
 
     python benchmarks/growth.py [ROUNDS [ENDPOINTS...]]        (needs Go)
 
-Writes ``growth.csv``, which `plot.py` draws. A number that is not asked for keeps its rows: a
-million takes long, and is measured once.
+The results are in ``growth.csv``, which `plot.py` draws. Rows of numbers that are not requested are
+kept: a million takes long, and is measured once.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ def endpoints_of(row: Sequence[str]) -> int:
 
 
 def known() -> list[list[str]]:
-    """Return the rows there are."""
+    """Return the existing rows."""
     with RESULTS.open(newline="") as file:
         _head, *rows = csv.reader(file)
     return rows
 
 
 def grown(rounds: int, count: int) -> Iterator[list[str]]:
-    """Yield what each work costs with so many endpoints, one after another on one etcd."""
+    """Yield the cost of each kind of work with *count* endpoints, one after another on one etcd."""
     with tempfile.TemporaryDirectory() as directory, Sandbox() as etcd:
         file = Path(directory, "updates")
         file.write_text("".join(update_lines(count)))
@@ -60,7 +60,7 @@ def grown(rounds: int, count: int) -> Iterator[list[str]]:
 
 
 def works(endpoint: str, count: int, file: Path) -> dict[str, Sequence[str]]:
-    """Return what is done; the first one brings the endpoints."""
+    """Return the command of each kind of work; the first one adds the endpoints."""
     number = str(count)
     return {
         "txn-update --batch-size 128": [ours(), "txn-update", "--batch-size", "128", str(file)],

@@ -1,5 +1,5 @@
 """
-What ``lease-register`` costs while nothing happens, beside grpcio with a channel and one stream.
+Measure an idle ``lease-register``, against grpcio with a channel and one stream.
 
     python benchmarks/idle.py [SECONDS]
 """

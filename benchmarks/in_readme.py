@@ -1,5 +1,5 @@
 """
-Write the rows of results.md that a promise was made for into README.md, without circumstances.
+Copy the rows of results.md that have a bound to README.md, without the circumstances.
 
     python benchmarks/in_readme.py          (``make bench`` does it last)
 """
@@ -29,7 +29,7 @@ def main() -> int:
 
 
 def table() -> str:
-    """Return the table as README.md has it."""
+    """Return the table for README.md."""
     lines = (HERE / "results.md").read_text("utf-8").splitlines()
     rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")][1:]
     promised = [row[:5] for row in rows if row[4] != "nothing"]

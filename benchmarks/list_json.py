@@ -1,5 +1,5 @@
 """
-Many endpoints as JSON: ``etcdnaming list -w json``, and etcdctl with jq to decode the values.
+Measure the output of many endpoints as JSON, against etcdctl with jq to decode the values.
 
     python benchmarks/list_json.py [ROUNDS [ENDPOINTS]]        (needs jq)
 """

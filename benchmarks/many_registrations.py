@@ -1,5 +1,5 @@
 """
-What a thousand registrations in one process take more than one: memory, and keep-alive streams.
+Measure the memory and the keep-alive streams of a thousand registrations in one process.
 
     python benchmarks/many_registrations.py [COUNT]
 """
@@ -16,7 +16,7 @@ from etcdnaming.sandbox import Sandbox
 
 
 class Held(NamedTuple):
-    """What it takes to hold some registrations."""
+    """The resources that some registrations use."""
 
     memory: float
     streams: int
@@ -42,7 +42,7 @@ def main(count: int = 1000) -> int:
 
 
 def held(count: int) -> Held:
-    """Return what *count* registrations take, after two rounds of keep-alive."""
+    """Return the resources that *count* registrations use after two rounds of keep-alive."""
     with Sandbox() as etcd:
         command = [sys.executable, told("hold.py"), etcd.endpoint, str(count)]
         with running(command, ready="registered") as pid:

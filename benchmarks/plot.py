@@ -1,5 +1,5 @@
 """
-Draw what was measured: ``results.svg`` from ``results.md``, ``growth.svg`` from ``growth.csv``.
+Draw the results: ``results.svg`` from ``results.md``, ``growth.svg`` from ``growth.csv``.
 
     python benchmarks/plot.py
 """
@@ -20,14 +20,14 @@ HERE = Path(__file__).parent
 
 
 class Bar(NamedTuple):
-    """A row, and how much of what was promised it needs: up to 1 is well."""
+    """A row, and its value relative to its bound: up to 1 the promise is kept."""
 
     label: str
     used: float
 
 
 class Point(NamedTuple):
-    """What some work cost with so many endpoints."""
+    """The cost of some work with this number of endpoints."""
 
     endpoints: int
     seconds: float
@@ -35,7 +35,7 @@ class Point(NamedTuple):
 
 
 def main() -> None:
-    mpl.rcParams["svg.hashsalt"] = "etcdnaming"  # the same numbers are the same file
+    mpl.rcParams["svg.hashsalt"] = "etcdnaming"  # equal numbers lead to equal files
     mpl.rcParams["font.size"] = 8
     draw_promises(HERE / "results.svg", bars())
     if (HERE / "growth.csv").exists():
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def bars() -> list[Bar]:
-    """Return a bar for each row that something was promised for."""
+    """Return a bar for each row that has a bound."""
     found = []
     for work, _, theirs, measured, promised, _ in rows():
         peer = theirs.partition(":")[0]
@@ -74,7 +74,7 @@ def draw_promises(file: Path, bars: list[Bar]) -> None:
 
 
 def growth() -> dict[str, list[Point]]:
-    """Return the points of each work."""
+    """Return the points of each kind of work."""
     found: dict[str, list[Point]] = defaultdict(list)
     with (HERE / "growth.csv").open() as file:
         for row in csv.DictReader(file):

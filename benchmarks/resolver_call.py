@@ -1,9 +1,10 @@
 """
-What a call by our channel costs, against one by a static channel to the same two servers.
+Measure a call by our channel, against one by a static channel to the same two servers.
 
     python benchmarks/resolver_call.py [ROUNDS [CALLS]]
 
-One call after another, in rounds that take turns; the servers and etcd are other processes.
+Calls are made one after another, and the channels take turns in each round. The servers and etcd
+are separate processes.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ OPTIONS = [("grpc.lb_policy_name", "round_robin"), ("grpc.default_authority", "s
 
 
 def serve() -> None:
-    """Echo on a free port until stdin ends."""
+    """Run an echo server on a free port until stdin is closed."""
     server = grpc.server(ThreadPoolExecutor(4))
     echo: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(
         lambda request, _: request
@@ -51,12 +52,12 @@ def serving() -> Iterator[str]:
 
 
 def compare(name: str, rounds: int, ours: Callable[[], float], static: Callable[[], float]) -> None:
-    """Print the medians of both, and their ratio; each is called in turn and says what it took."""
+    """Print the medians of both, and their ratio; each function returns the seconds of a call."""
     took: dict[Callable[[], float], list[float]] = {ours: [], static: []}
     for number in range(rounds + 1):
         for side in (ours, static) if number % 2 else (static, ours):
             seconds = side()
-            if number:  # the first is for warmth
+            if number:  # the first round is a warm-up
                 took[side].append(seconds)
     us, them = 1e6 * median(took[ours]), 1e6 * median(took[static])
     each = median(a / b for a, b in zip(took[ours], took[static], strict=True))
@@ -65,7 +66,7 @@ def compare(name: str, rounds: int, ours: Callable[[], float], static: Callable[
 
 
 def round_of(channel: grpc.Channel, calls: int) -> Callable[[], float]:
-    """Return what makes *calls* and returns the seconds of one."""
+    """Return a function that makes *calls*, and returns the seconds per call."""
     echo: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(METHOD)
 
     def run() -> float:
@@ -80,7 +81,7 @@ def round_of(channel: grpc.Channel, calls: int) -> Callable[[], float]:
 def aio_round_of(
     loop: asyncio.AbstractEventLoop, channel: grpc.aio.Channel, calls: int
 ) -> Callable[[], float]:
-    """Return the same, in *loop*."""
+    """Return a function that does the same with asyncio, in *loop*."""
     echo: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(METHOD)
 
     async def run() -> float:

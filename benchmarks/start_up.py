@@ -1,10 +1,10 @@
 """
-What a start costs: ``etcdnaming add`` and ``etcdnaming --help`` as whole processes.
+Measure the start: ``etcdnaming add`` and ``etcdnaming --help`` as whole processes.
 
     python benchmarks/start_up.py [ROUNDS]
 
-Against a script that imports what we import and makes one call, ``told/put_once.py``, and against
-``import click``.
+They are compared with a script that imports the same libraries and makes one call,
+``told/put_once.py``, and with ``import click``.
 """
 
 from __future__ import annotations

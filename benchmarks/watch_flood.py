@@ -1,10 +1,10 @@
 """
-How long after the last of 50,000 changes, made at etcd's full speed, a watcher has seen them all.
+Measure when a watcher has seen the last of 50,000 changes that are made at full speed.
 
     python benchmarks/watch_flood.py [ROUNDS [COUNT]]        (needs Go)
 
-A program of Go's changes one endpoint in a transaction, and in another row 50. Our bound is one of
-seconds; Go's watch channel is there for comparison.
+A Go program changes 1 or 50 endpoints in each transaction. The bound is in seconds; Go's watch
+channel is there for comparison.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def main(rounds: int = 3, count: int = 50_000) -> int:
 
 
 def measured(rounds: int, count: int, size: int) -> int:
-    """Record what comes of *count* changes, *size* of them in a transaction."""
+    """Record the results for *count* changes, *size* of them in each transaction."""
     go = go_program("naming")
     with Sandbox() as etcd:
         flood = [str(go), "flood", etcd.endpoint, str(count), str(size)]

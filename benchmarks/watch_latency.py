@@ -1,10 +1,10 @@
 """
-How long it takes from an add until a watcher sees it: ours, Go's watch channel, and grpcio alone.
+Measure the time from an add until a watcher sees it: ours, Go's channel, and grpcio alone.
 
     python benchmarks/watch_latency.py [ROUNDS [COUNT]]        (needs Go)
 
-The same program of Go's adds for all, one endpoint after another. grpcio, of whose answers nothing
-is kept, is the floor for Python.
+The same Go program adds the endpoints for all watchers, one after another. grpcio, which keeps no
+state, is the floor for Python.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def recorded(ours: float, peer: str, theirs: float, bound: Bound) -> int:
 
 
 def median_of(watcher: Watcher, endpoint: str, count: int, add: list[str]) -> float:
-    """Return the milliseconds that half of the changes took no longer than."""
+    """Return the median time from a change until *watcher* sees it, in milliseconds."""
     changes = watcher(endpoint, count, add).changes
     return statistics.median(at - added for added, at in changes) / 1e6
 

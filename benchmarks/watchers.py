@@ -23,14 +23,14 @@ SILENCE = 30.0
 
 
 class Seen(NamedTuple):
-    """When a change was made and seen, in nanoseconds of `time.monotonic_ns`."""
+    """The times when a change was made and when it was seen, as in `time.monotonic_ns`."""
 
     added: int
     at: int
 
 
 class Observed(NamedTuple):
-    """All changes, in the order they came, and what their writer has printed."""
+    """All changes in order, and the output of the program that made them."""
 
     changes: Sequence[Seen]
     said: str
@@ -41,10 +41,10 @@ Watcher = Callable[[str, int, Sequence[str]], Observed]
 
 
 def we_see(endpoint: str, count: int, command: Sequence[str]) -> Observed:
-    """See it through `EndpointManager.watch`."""
+    """Watch with `EndpointManager.watch`."""
     seen: list[Seen] = []
     with Client([endpoint]) as client, EndpointManager(client, "svc").watch() as watch:
-        while watch.get(1):  # until the first set is there, and the stream after it
+        while watch.get(1):  # until the first set has arrived and the stream after it is open
             pass
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
             while len(seen) < count:
@@ -59,19 +59,19 @@ def we_see(endpoint: str, count: int, command: Sequence[str]) -> Observed:
 
 
 def grpcio_sees(endpoint: str, count: int, command: Sequence[str]) -> Observed:
-    """See it in the answers of a stream, of which nothing is kept: the floor for Python."""
+    """Watch with a bare stream that keeps no state: the floor for Python."""
     seen: list[Seen] = []
     requests: SimpleQueue[rpc.WatchRequest | None] = SimpleQueue()
     create = rpc.WatchCreateRequest(key=b"svc/", range_end=b"svc0")
     requests.put(rpc.WatchRequest(create_request=create))
-    with grpc.insecure_channel(endpoint) as channel:  # which ends the stream
+    with grpc.insecure_channel(endpoint) as channel:  # closing it ends the stream
         watch = channel.stream_stream(
             "/etcdserverpb.Watch/Watch",
             request_serializer=rpc.WatchRequest.SerializeToString,
             response_deserializer=rpc.WatchResponse.FromString,
         )
         answers = watch(iter(requests.get, None))
-        next(answers)  # it is created
+        next(answers)  # the watch is created
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
             while len(seen) < count:
                 values = [json.loads(event.kv.value) for event in next(answers).events]
@@ -82,12 +82,12 @@ def grpcio_sees(endpoint: str, count: int, command: Sequence[str]) -> Observed:
 
 
 def go_sees(go: Path) -> Watcher:
-    """Return what sees it through Go's watch channel."""
+    """Return a watcher that uses Go's watch channel."""
 
     def sees(endpoint: str, count: int, command: Sequence[str]) -> Observed:
         watch = [str(go), "watch", endpoint, str(count)]
         with subprocess.Popen(watch, stdout=subprocess.PIPE, text=True) as watcher:
-            _ready = watcher.stdout and watcher.stdout.readline()  # not before
+            _ready = watcher.stdout and watcher.stdout.readline()  # wait until it is ready
             said = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
             lines, _ = watcher.communicate()
         return Observed([Seen(*map(int, line.split())) for line in lines.splitlines()], said)

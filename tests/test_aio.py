@@ -1,4 +1,4 @@
-"""Channels that follow etcd, for asyncio."""
+"""Asyncio channels that follow etcd, tested with real gRPC servers."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from etcdnaming.etcd import Client
 
 @pytest.fixture
 def backends() -> Iterator[Backends]:
-    """``backends()`` starts a server."""
+    """Return a function that starts a gRPC server; all of them end with the test."""
     with closing(Backends()) as backends:
         yield backends
 
 
 @pytest.fixture
 def manager(client: Client) -> EndpointManager:
-    """The endpoints of ``foo/svc``."""
+    """Return the manager of the target ``foo/svc``."""
     return EndpointManager(client, "foo/svc")
 
 
 def update(manager: EndpointManager, *add: Backend, delete: tuple[Backend, ...] = ()) -> None:
-    """Register some and deregister others, in one transaction."""
+    """Register some servers and deregister others, in one transaction."""
     manager.update(
         [Update.add(f"foo/svc/{each.addr}", Endpoint(each.addr)) for each in add]
         + [Update.delete(f"foo/svc/{each.addr}") for each in delete]
@@ -46,7 +46,7 @@ def update(manager: EndpointManager, *add: Backend, delete: tuple[Backend, ...] 
 
 
 async def ask(channel: Channel, times: int, **terms: Any) -> Counter[str]:
-    """Return who answered how often."""
+    """Call ``Who`` so many times, and count the answers by the address of the server."""
     who = channel.unary_unary(method("Who"))
     return Counter([(await who(b"", **{"timeout": 10, **terms})).decode() for _ in range(times)])
 
@@ -67,7 +67,7 @@ async def some(*requests: bytes) -> AsyncIterator[bytes]:
 async def test_channel_leaves_out_addresses_that_grpc_refuses(
     client: Client, manager: EndpointManager, backends: Backends
 ) -> None:
-    """No call fails beside an IPv6 scope that is no interface here, or a port out of range."""
+    """No call fails beside an address with an unknown IPv6 scope or a port out of range."""
     backend = backends()
     hostile = "[fe80::1%nope0]:80", "[fe80::1%25nope0]:80", "[fe80::1%a?b]:80", "1.2.3.4:99999"
     manager.update([Update.add(f"foo/svc/{n}", Endpoint(addr)) for n, addr in enumerate(hostile)])
@@ -78,10 +78,10 @@ async def test_channel_leaves_out_addresses_that_grpc_refuses(
 
 
 @in_loop
-async def test_all_kinds_of_calls_before_and_after_the_first_set(
+async def test_channel_makes_all_kinds_of_calls_before_and_after_the_endpoints_are_known(
     client: Client, manager: EndpointManager, backends: Backends
 ) -> None:
-    """They wait for it."""
+    """Calls that are made before wait for the endpoints."""
     update(manager, backends(), backends())
     async with insecure_channel("etcd:///foo/svc", client) as channel:
         for known in (False, True):
@@ -99,10 +99,10 @@ async def test_all_kinds_of_calls_before_and_after_the_first_set(
 
 
 @in_loop
-async def test_who_writes_and_reads_waits_for_the_first_set_too(
+async def test_stream_without_an_iterator_waits_until_the_endpoints_are_known(
     client: Client, manager: EndpointManager, backends: Backends
 ) -> None:
-    """The other way in which asyncio makes streams: without an iterator."""
+    """Asyncio can also make streams by calling write() and read()."""
     update(manager, backends())
     async with insecure_channel("foo/svc", client) as channel:
         chat = channel.stream_stream(method("Chat"))()
@@ -119,22 +119,22 @@ async def test_who_writes_and_reads_waits_for_the_first_set_too(
 
 
 class Stamp(grpc.aio.UnaryUnaryClientInterceptor):
-    """An interceptor that counts."""
+    """An interceptor that counts calls."""
 
     def __init__(self) -> None:
         self.calls = 0
 
     async def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
-        """Pass it on."""
+        """Count the call and continue it."""
         self.calls += 1
         return await continuation(details, request)
 
 
 @in_loop
-async def test_calls_carry_all_that_grpc_lets_them_carry(
+async def test_calls_use_metadata_compression_retries_and_interceptors(
     client: Client, manager: EndpointManager, backends: Backends
 ) -> None:
-    """Before the first set is known, and after."""
+    """The call works before and after the endpoints are known."""
     update(manager, backends())
     retry = {
         "maxAttempts": 4,
@@ -162,10 +162,10 @@ async def test_calls_carry_all_that_grpc_lets_them_carry(
 
 
 @in_loop
-async def test_an_empty_service_fails_calls_or_lets_them_wait(
+async def test_call_fails_or_waits_when_the_service_has_no_endpoints(
     client: Client, manager: EndpointManager, backends: Backends
 ) -> None:
-    """As they want it."""
+    """A call with wait_for_ready waits, any other call fails at once."""
     async with insecure_channel("foo/svc", client) as channel:
         with pytest.raises(grpc.aio.AioRpcError, match="has no endpoints") as caught:
             await ask(channel, 1)
@@ -182,10 +182,10 @@ async def test_an_empty_service_fails_calls_or_lets_them_wait(
 
 
 @in_loop
-async def test_all_servers_are_replaced_at_once(
+async def test_calls_in_flight_finish_when_all_servers_are_replaced(
     client: Client, manager: EndpointManager, backends: Backends
 ) -> None:
-    """No call fails, and those in flight finish where they are."""
+    """No call fails, and those in flight finish on the old server."""
     old, new = backends(), backends()
     update(manager, old)
     async with insecure_channel("foo/svc", client) as channel:
@@ -201,8 +201,10 @@ async def test_all_servers_are_replaced_at_once(
 
 
 @in_loop
-async def test_round_robin(client: Client, manager: EndpointManager, backends: Backends) -> None:
-    """Half of the calls to each, within 25 %."""
+async def test_round_robin_sends_half_of_the_calls_to_each_server(
+    client: Client, manager: EndpointManager, backends: Backends
+) -> None:
+    """The share may differ by 25 %."""
     both = backends(), backends()
     update(manager, *both)
     async with insecure_channel("foo/svc", client) as channel:
@@ -213,20 +215,20 @@ async def test_round_robin(client: Client, manager: EndpointManager, backends: B
 
 
 @in_loop
-async def test_pick_first_sends_all_calls_to_one(
+async def test_pick_first_sends_all_calls_to_one_server(
     client: Client, manager: EndpointManager, backends: Backends
 ) -> None:
-    """As that of threads."""
+    """The synchronous channel does the same."""
     update(manager, backends(), backends())
     async with insecure_channel("foo/svc", client, policy="pick_first") as channel:
         assert list((await ask(channel, 50)).values()) == [50]
 
 
 @in_loop
-async def test_mutual_tls_with_one_name_for_all(
+async def test_mutual_tls_works_when_all_servers_share_one_name(
     client: Client, manager: EndpointManager, backends: Backends
 ) -> None:
-    """Which is the last part of the target, unless another is given."""
+    """The name is the last part of the target, unless another authority is given."""
     ca = trustme.CA()
     server, ours = ca.issue_cert("svc"), ca.issue_cert("us")
     credentials = grpc.ssl_server_credentials(
@@ -254,8 +256,8 @@ async def test_mutual_tls_with_one_name_for_all(
 
 
 @in_loop
-async def test_errors_of_the_caller_are_raised_at_once(client: Client) -> None:
-    """Not by the first call."""
+async def test_channel_raises_an_error_when_its_arguments_are_invalid(client: Client) -> None:
+    """The error is raised by the constructor, not by the first call."""
     with pytest.raises(InvalidTargetError):
         insecure_channel("etcd:///", client)
     with pytest.raises(InvalidSettingError):
@@ -267,8 +269,8 @@ async def test_errors_of_the_caller_are_raised_at_once(client: Client) -> None:
 
 
 @in_loop
-async def test_permission_denied_fails_every_call(auth_etcd: Callable[[], Etcd]) -> None:
-    """Those that wait for ready, too."""
+async def test_every_call_fails_when_etcd_denies_permission(auth_etcd: Callable[[], Etcd]) -> None:
+    """Calls with wait_for_ready fail, too."""
     user, _, password = READER.partition(":")
     etcd = await asyncio.to_thread(auth_etcd)
     with Client([etcd.endpoint], user=user, password=password) as client:
@@ -280,10 +282,10 @@ async def test_permission_denied_fails_every_call(auth_etcd: Callable[[], Etcd])
 
 
 @in_loop
-async def test_after_a_wipe_endpoints_have_time_to_come_back(
+async def test_endpoints_are_held_after_etcd_was_wiped(
     own_etcd: Callable[[], Etcd], backends: Backends
 ) -> None:
-    """A re-read that misses them is no removal."""
+    """An endpoint that a resync does not find is not removed at once."""
     etcd, staying, leaving = await asyncio.to_thread(own_etcd), backends(), backends()
     with Client([etcd.endpoint]) as client:
         manager = EndpointManager(client, "foo/svc")
@@ -300,10 +302,10 @@ async def test_after_a_wipe_endpoints_have_time_to_come_back(
 
 
 @in_loop
-async def test_a_closed_channel_ends_its_calls(
+async def test_closed_channel_cancels_its_calls_after_the_grace_period(
     client: Client, manager: EndpointManager, backends: Backends
 ) -> None:
-    """Those on sets that are no more, too, and those that wait; but not before their grace."""
+    """Calls on servers that were removed, and calls that wait, end as well."""
     old, new = backends(), backends()
     channel = insecure_channel("foo/svc", client)
     await wait_until(lambda: channel.age is not None)
@@ -324,13 +326,13 @@ async def test_a_closed_channel_ends_its_calls(
 
 
 def is_followed() -> bool:
-    """Say whether any target is followed in this process."""
+    """Return whether this process follows any target."""
     return any(each.name == "etcdnaming-resolver" for each in threading.enumerate())
 
 
 @in_loop
-async def test_a_closed_channel_leaves_nothing_behind(client: Client) -> None:
-    """And calls on it are a mistake."""
+async def test_closed_channel_leaves_no_thread_behind(client: Client) -> None:
+    """A call on it is an error; a channel without references ends, too."""
     channel = insecure_channel("foo/svc", client)
     await channel.close()
     with pytest.raises(grpc.aio.UsageError, match="closed"):
@@ -342,8 +344,8 @@ async def test_a_closed_channel_leaves_nothing_behind(client: Client) -> None:
 
 
 @in_loop
-async def test_a_closed_channel_is_ready_never_more(client: Client) -> None:
-    """Who waits for that is told, as by gRPC."""
+async def test_channel_ready_raises_an_error_when_the_channel_is_closed(client: Client) -> None:
+    """gRPC's own channel does the same."""
     channel = insecure_channel("foo/svc", client)
     waiting = asyncio.create_task(channel.channel_ready())
     await asyncio.sleep(0.1)
@@ -353,10 +355,10 @@ async def test_a_closed_channel_is_ready_never_more(client: Client) -> None:
 
 
 @in_loop
-async def test_a_task_that_waits_can_be_cancelled(
+async def test_waiting_task_or_call_can_be_cancelled(
     client: Client, manager: EndpointManager, backends: Backends
 ) -> None:
-    """So can the call; others go on waiting."""
+    """Other calls continue to wait."""
     async with insecure_channel("foo/svc", client) as channel:
         task, other = (asyncio.create_task(ask(channel, 1, wait_for_ready=True)) for _ in range(2))
         call = channel.unary_unary(method("Who"))(b"", wait_for_ready=True)
@@ -372,10 +374,10 @@ async def test_a_task_that_waits_can_be_cancelled(
         assert backend.calls == {"Who": 1}
 
 
-def test_a_loop_that_has_ended_leaves_nothing_behind(
+def test_loop_that_ends_with_an_open_channel_leaves_no_thread_behind(
     client: Client, manager: EndpointManager, backends: Backends
 ) -> None:
-    """Though its channel was not closed; the next loop has its own."""
+    """The next loop gets its own channel."""
     before = set(threading.enumerate())
     backend = backends()
     update(manager, backend)

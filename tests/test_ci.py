@@ -1,4 +1,4 @@
-"""What `.ci/twice` makes of tests that fail."""
+"""What `.ci/twice` does with tests that fail."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ ENDS = "import pytest\ndef test_ends(): pytest.exit('no reason', returncode=3)\n
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project with an environment of its own."""
+    """Return a project with its own environment."""
     (tmp_path / ".venv").mkdir()
     (tmp_path / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
     (tmp_path / "conftest.py").write_text(CONFTEST)
@@ -53,7 +53,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def twice(project: Path, tests: str, *options: str) -> tuple[int, list[str]]:
-    """Return status and flaky tests of a run."""
+    """Return the exit status of a run and the tests that it reports as flaky."""
     (project / "test_it.py").write_text(tests)
     flaky = project / "flaky"
     done = subprocess.run(
@@ -69,13 +69,13 @@ def twice(project: Path, tests: str, *options: str) -> tuple[int, list[str]]:
     return done.returncode, said
 
 
-def test_tests_that_pass_are_run_once(project: Path) -> None:
-    """There is nothing to say of them."""
+def test_twice_reports_nothing_when_all_tests_pass(project: Path) -> None:
+    """The exit status is 0."""
     assert twice(project, PASSES) == (0, [])
 
 
-def test_a_test_that_fails_once_is_called_flaky(project: Path) -> None:
-    """Whatever is in its name."""
+def test_twice_reports_a_test_that_fails_once_as_flaky(project: Path) -> None:
+    """The name of the test may contain spaces and colons."""
     status, flaky = twice(project, FAILS_ONCE + PASSES)
     assert status == 0
     assert sorted(flaky) == [
@@ -84,20 +84,20 @@ def test_a_test_that_fails_once_is_called_flaky(project: Path) -> None:
     ]
 
 
-def test_a_test_that_fails_twice_is_a_failure(project: Path) -> None:
-    """Beside one that fails once."""
+def test_twice_fails_when_a_test_fails_twice(project: Path) -> None:
+    """A test that fails once in the same run is still reported as flaky."""
     status, flaky = twice(project, FAILS + FAILS_ONCE)
     assert status == 1
     assert len(flaky) == 2
 
 
-def test_a_run_that_ends_early_is_a_failure(project: Path) -> None:
-    """What else would have failed is unknown."""
+def test_twice_fails_when_the_run_ends_early(project: Path) -> None:
+    """The other tests that would have failed are unknown."""
     assert twice(project, FAILS_ONCE + ENDS) == (3, [])
 
 
-def test_a_file_that_cannot_be_read_is_a_failure(project: Path) -> None:
-    """Also where two workers run the others to their end."""
+def test_twice_fails_when_a_test_file_cannot_be_imported(project: Path) -> None:
+    """The other files are still run to their end, also by two workers."""
     (project / "test_other.py").write_text("import nothing_of_this_name\n")
     status, flaky = twice(project, FAILS_ONCE, "-n", "2")
     assert status != 0

@@ -1,4 +1,4 @@
-"""What is written by tools/: it says what the program says today."""
+"""The files that tools/ generates match the program."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ def files(directory: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", ["man", "completions"])
-def test_what_is_generated_is_current(name: str, tmp_path: Path) -> None:
-    """Or `make generate` was forgotten."""
+def test_generated_files_are_current(name: str, tmp_path: Path) -> None:
+    """If not, `make generate` was forgotten."""
     subprocess.run([sys.executable, ROOT / "tools" / f"{name}.py", tmp_path], check=True)
 
     assert files(ROOT / name) == files(tmp_path)
 
 
-def test_every_command_has_a_page() -> None:
-    """And so have the program and the formats."""
+def test_every_command_has_a_man_page() -> None:
+    """The program and the formats have one, too."""
     commands = {f"etcdnaming-{name}.1" for name in COMMANDS}
 
     assert {page.name for page in PAGES} == {*commands, "etcdnaming.1", "etcdnaming-format.7"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
-def test_a_page_reads_well(page: Path) -> None:
-    """Without a warning of roff's, and within 80 columns."""
+def test_man_page_has_no_roff_warnings_and_fits_80_columns(page: Path) -> None:
+    """The first section of a page is NAME, and its last one is SEE ALSO."""
     done = subprocess.run(
         ["man", "--warnings", "--local-file", page],
         env=pointing_at("", {**cleaned(), "MANWIDTH": "80", "MAN_KEEP_FORMATTING": None}),
@@ -60,8 +60,8 @@ def test_a_page_reads_well(page: Path) -> None:
     assert sections[-1] == "SEE ALSO"
 
 
-def test_the_page_of_the_program_names_each_variable() -> None:
-    """Those that can't be had are told as flags."""
+def test_man_page_names_each_environment_variable() -> None:
+    """A setting that can't be a variable is shown as a flag only."""
     page = (ROOT / "man" / "man1" / "etcdnaming.1").read_text()
     for setting in SETTINGS:
         shown = setting.flag.replace("-", r"\-")
@@ -70,8 +70,8 @@ def test_the_page_of_the_program_names_each_variable() -> None:
             assert (setting.variable(prefix) in page) is not bool(setting.refusal)
 
 
-def test_every_exit_code_is_in_the_table() -> None:
-    """Of README.md, which is that of the man page too."""
+def test_readme_table_has_every_exit_code() -> None:
+    """The man page takes its table from README.md."""
     rows = re.findall(r"^\| ([\d, ]+) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
     told = {int(number) for row in rows for number in row.split(",")}
 
@@ -79,12 +79,12 @@ def test_every_exit_code_is_in_the_table() -> None:
 
 
 def written_in(picture: Path) -> list[str]:
-    """Return the texts in an SVG, wherever they stand."""
+    """Return all texts in an SVG file."""
     return re.findall(r"<text[^>]*>(.*?)</text>", picture.read_text())
 
 
-def test_the_pictures_show_what_is_drawn_today(tmp_path: Path) -> None:
-    """Or `make pictures` was forgotten. How they are drawn is rich's, and may change with it."""
+def test_pictures_show_the_current_output(tmp_path: Path) -> None:
+    """If not, `make pictures` was forgotten. Only texts are compared: the drawing is rich's."""
     subprocess.run([sys.executable, ROOT / "tools" / "pictures.py", tmp_path], check=True)
 
     for name in ("list.svg", "watch.svg"):
@@ -93,7 +93,7 @@ def test_the_pictures_show_what_is_drawn_today(tmp_path: Path) -> None:
 
 
 def documents(text: str) -> list[Any]:
-    """Return the JSON objects that stand in *text* one after another; ids and revisions are 0."""
+    """Return the JSON objects in *text*, with all IDs and revisions replaced by 0."""
     decoder = json.JSONDecoder(object_pairs_hook=masked)
     found = []
     while text := text.lstrip():
@@ -104,12 +104,12 @@ def documents(text: str) -> list[Any]:
 
 
 def masked(members: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
-    """Return *members*, in their order, without what differs from run to run."""
+    """Return *members* in their order, with the values that differ between runs replaced by 0."""
     return [(name, 0 if re.search("revision|_id$|raft_term", name) else it) for name, it in members]
 
 
-def test_the_page_on_formats_shows_what_is_printed(run: Run, etcd: Etcd) -> None:
-    """Member for member, and what it shows can be read."""
+def test_format_page_shows_what_the_program_prints(run: Run, etcd: Etcd) -> None:
+    """Every member is compared, and the files it shows can be read by the program."""
     page = (ROOT / "tools" / "format.md").read_text()
     value, file, objects, header, endpoint, invalid, events = re.findall(
         r"^```\n(.*?)^```$", page, re.DOTALL | re.MULTILINE

@@ -1,4 +1,4 @@
-"""What README.md shows is what happens."""
+"""The examples in README.md work as they are shown."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ GO_S_VALUE = b'{"Op":0,"Addr":"1.2.3.4:80","Metadata":null}'
 
 
 def transcripts(language: str) -> list[str]:
-    """Return the blocks of *language*, in order."""
+    """Return the code blocks of *language*, in order."""
     return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 
 
 def commands(transcript: str) -> list[tuple[str, str]]:
-    """Return each command with what it prints; a status that is not 0 stands in brackets."""
+    """Return each command with its output; a status other than 0 is shown in brackets."""
     parts = re.split(r"^\$ (.*)\n", transcript, flags=re.MULTILINE)[1:]
     return list(zip(parts[::2], parts[1::2], strict=True))
 
 
-def test_the_transcripts_are_real(etcd: Etcd, shell: Shell) -> None:
-    """Run one after another on an empty etcd, as a reader would."""
+def test_readme_transcripts_match_the_real_output(etcd: Etcd, shell: Shell) -> None:
+    """The commands are run in order on an empty etcd, as by a reader."""
     shown = [command for block in transcripts("console") for command in commands(block)]
     assert len(shown) > 10
     for command, printed in shown:
@@ -39,8 +39,10 @@ def test_the_transcripts_are_real(etcd: Etcd, shell: Shell) -> None:
         assert (command, result.out) == (command, printed)
 
 
-def test_what_etcdctl_puts_is_what_we_add(etcd: Etcd, shell: Shell) -> None:
-    """Byte for byte; the other commands that are named beside etcdctl's are there."""
+def test_add_stores_the_same_bytes_as_the_etcdctl_command_in_the_readme(
+    etcd: Etcd, shell: Shell
+) -> None:
+    """The other commands in that table exist."""
     table = README.partition("| with etcdctl | with etcdnaming |\n")[2].partition("\n\n")[0]
     rows = re.findall(r"^\| `(etcdctl .*?)`.* \| `(etcdnaming .*?)`", table, re.MULTILINE)
     stored = []
@@ -54,8 +56,8 @@ def test_what_etcdctl_puts_is_what_we_add(etcd: Etcd, shell: Shell) -> None:
     assert {command.split()[1] for _, command in rows} < {*COMMANDS}
 
 
-def test_the_python_for_go_users_runs(etcd: Etcd) -> None:
-    """Line by line, from the right column of the table."""
+def test_readme_table_for_go_users_has_python_that_runs(etcd: Etcd) -> None:
+    """The right column is executed, line by line."""
     table = README.partition("| Go | Python |\n")[2].partition("\n\n")[0]
     lines = re.findall(r"\| `([^`]*)` \|$", table, re.MULTILINE)
     assert len(lines) == len(table.splitlines()) - 1
@@ -70,8 +72,8 @@ def test_the_python_for_go_users_runs(etcd: Etcd) -> None:
     assert known["found"] == {"foo/bar/svc/e1": etcdnaming.Endpoint("1.2.3.4:80")}
 
 
-def test_the_tests_that_hold_the_guarantees_are_there() -> None:
-    """Under the names that the table says."""
+def test_readme_guarantees_name_test_files_that_exist() -> None:
+    """The names are in the table of the section "Guarantees"."""
     table = README.partition("\n## Guarantees\n")[2].partition("\n## ")[0]
     named = re.findall(r"`(tests/[^`]*)`", table)
 
@@ -79,15 +81,15 @@ def test_the_tests_that_hold_the_guarantees_are_there() -> None:
     assert [name for name in named if not (ROOT / name).is_file()] == []
 
 
-def test_the_library_in_ten_lines_runs(etcd: Etcd) -> None:
-    """With the endpoint of the day."""
+def test_readme_example_of_the_library_runs(etcd: Etcd) -> None:
+    """Only the address of etcd is replaced."""
     [program] = transcripts("python")
     exec(compile(program.replace("127.0.0.1:2379", etcd.endpoint), "README.md", "exec"), {})  # noqa: S102 - it is ours
     assert etcd.get("foo/") == {b"foo/bar/svc/e1": b'{"Op":0,"Addr":"1.2.3.5:80","Metadata":null}'}
 
 
-def test_the_table_of_what_was_tried_is_about_what_is_tried() -> None:
-    """Another release of etcd or of Go's client needs a run of the tests."""
+def test_readme_table_of_tested_versions_has_the_versions_that_are_tested() -> None:
+    """A new version of etcd or of Go's client needs a new run of the tests."""
     table = README.partition("<!-- written by tools/tried.py -->\n")[2].partition("<!-- until")[0]
     modules = sorted((Path(__file__).parent / "interop" / "servers").glob("*/go.mod"))
     servers = [re.findall(r"etcd/server/v3 v(\S+)", module.read_text())[0] for module in modules]

@@ -1,4 +1,4 @@
-"""Channels that follow etcd, with real servers behind them."""
+"""Synchronous channels that follow etcd, tested with real gRPC servers."""
 
 from __future__ import annotations
 
@@ -47,68 +47,68 @@ SERVE = Path(__file__).parent / "harness" / "serve.py"
 
 @pytest.fixture
 def backends() -> Iterator[Backends]:
-    """``backends()`` starts a server."""
+    """Return a function that starts a gRPC server; all of them end with the test."""
     with closing(Backends()) as backends:
         yield backends
 
 
 @pytest.fixture
 def manager(client: Client) -> EndpointManager:
-    """The endpoints of ``foo/svc``."""
+    """Return the manager of the target ``foo/svc``."""
     return EndpointManager(client, "foo/svc")
 
 
 @pytest.fixture
 def channel(client: Client) -> Iterator[Channel]:
-    """A channel to ``foo/svc``."""
+    """Return a channel to ``foo/svc``."""
     with insecure_channel("etcd:///foo/svc", client) as channel:
         yield channel
 
 
 def add(manager: EndpointManager, *backends: Backend | str, name: str = "foo/svc") -> None:
-    """Register them, in one transaction; each under its address."""
+    """Register *backends* in one transaction, each under its address."""
     addrs = [each if isinstance(each, str) else each.addr for each in backends]
     manager.update([Update.add(f"{name}/{addr}", Endpoint(addr)) for addr in addrs])
 
 
 def remove(manager: EndpointManager, *backends: Backend) -> None:
-    """Deregister them, in one transaction."""
+    """Deregister *backends* in one transaction."""
     manager.update([Update.delete(f"foo/svc/{each.addr}") for each in backends])
 
 
 def ask(channel: grpc.Channel, times: int = 1, **terms: Any) -> Counter[str]:
-    """Return who answered how often."""
+    """Call ``Who`` so many times, and count the answers by the address of the server."""
     who: Any = channel.unary_unary(method("Who"))
     return Counter(who(b"", **{"timeout": 10, **terms}).decode() for _ in range(times))
 
 
 def why_not(channel: Channel) -> str:
-    """Return what a call fails with."""
+    """Return the text of the error that a call fails with."""
     with pytest.raises(grpc.RpcError) as caught:
         ask(channel)
     return str(caught.value)
 
 
 def wait_for(channel: Channel, *backends: Backend) -> None:
-    """Return when calls go to these, and each of them is connected."""
+    """Return when the channel has exactly these servers and calls reach each of them."""
     wanted = {each.addr for each in backends}
     wait_until(lambda: {each.addr for each in channel.endpoints} == wanted)
     wait_until(lambda: set(ask(channel, 2 * len(wanted))) == wanted)
 
 
-def test_pick_first_sends_all_calls_to_one(
+def test_pick_first_sends_all_calls_to_one_server(
     client: Client, manager: EndpointManager, backends: Backends
 ) -> None:
-    """As Go's test of its resolver has it."""
+    """Go's test of its resolver checks the same."""
     add(manager, backends(), backends())
     with insecure_channel("foo/svc", client, policy="pick_first") as channel:
         assert list(ask(channel, 100).values()) == [100]
 
 
-def test_round_robin_sends_half_to_each(
+def test_round_robin_sends_half_of_the_calls_to_each_server(
     channel: Channel, manager: EndpointManager, backends: Backends
 ) -> None:
-    """Within 25 %, as in Go's test."""
+    """The share may differ by 25 %, as in Go's test."""
     both = backends(), backends()
     add(manager, *both)
     wait_for(channel, *both)
@@ -117,10 +117,10 @@ def test_round_robin_sends_half_to_each(
     assert all(75 <= count <= 125 for count in answers.values())
 
 
-def test_a_longer_name_is_another_service(
+def test_channel_ignores_a_service_whose_name_only_begins_like_its_target(
     client: Client, manager: EndpointManager, backends: Backends
 ) -> None:
-    """``foo/svc`` and ``foo/svc_other``."""
+    """The endpoints of ``foo/svc_other`` are not endpoints of ``foo/svc``."""
     ours, other = backends(), backends()
     add(manager, ours)
     add(EndpointManager(client, "foo/svc_other"), other, name="foo/svc_other")
@@ -129,10 +129,10 @@ def test_a_longer_name_is_another_service(
             assert ask(channel, 20) == {backend.addr: 20}
 
 
-def test_what_is_added_together_arrives_together(
+def test_channel_applies_a_transaction_as_one_change(
     channel: Channel, manager: EndpointManager, backends: Backends
 ) -> None:
-    """A transaction is one change."""
+    """Two endpoints that are added in one transaction appear at the same time."""
     first, second, third = backends(), backends(), backends()
     add(manager, first)
     wait_for(channel, first)
@@ -144,8 +144,10 @@ def test_what_is_added_together_arrives_together(
     wait_for(channel, first, second, third)
 
 
-def test_all_kinds_of_calls(channel: Channel, manager: EndpointManager, backends: Backends) -> None:
-    """With each way to make them."""
+def test_channel_makes_all_kinds_of_calls(
+    channel: Channel, manager: EndpointManager, backends: Backends
+) -> None:
+    """Unary and streaming calls work in each form that gRPC offers."""
     backend = backends()
     add(manager, backend)
     wait_for(channel, backend)
@@ -165,16 +167,16 @@ def test_all_kinds_of_calls(channel: Channel, manager: EndpointManager, backends
     assert list(chat(iter([b"x", b"y"]), timeout=5)) == [b"x", b"y"]
 
 
-# What newer stubs say, and newer gRPC understands.
+# An argument of newer generated stubs, which only newer gRPC accepts.
 _TAKEN = signature(grpc.Channel.unary_unary).parameters
 REGISTERED: Any = {name: True for name in _TAKEN if name == "_registered_method"}
 
 
 class Stub:
-    """As protoc writes one."""
+    """A stub as protoc generates it."""
 
     def __init__(self, channel: Any) -> None:
-        """Constructor."""
+        """Create the callables of the service."""
         self.Echo = channel.unary_unary(
             method("Echo"),
             request_serializer=str.encode,
@@ -189,10 +191,10 @@ class Stub:
         )
 
 
-def test_generated_stubs_take_it_for_a_channel(
+def test_generated_stub_works_after_all_servers_are_replaced(
     channel: Channel, manager: EndpointManager, backends: Backends
 ) -> None:
-    """It is one; the stub goes on when all servers are replaced."""
+    """The channel is a `grpc.Channel`, so a stub needs no change."""
     assert isinstance(channel, grpc.Channel)
     stub = Stub(channel)
     first, second = backends(), backends()
@@ -206,10 +208,10 @@ def test_generated_stubs_take_it_for_a_channel(
         assert backend.calls["Echo"] == backend.calls["Chat"] == 1
 
 
-def test_calls_carry_all_that_grpc_lets_them_carry(
+def test_calls_use_metadata_compression_and_retries(
     client: Client, manager: EndpointManager, backends: Backends
 ) -> None:
-    """Metadata, compression, and retries, which the service config asks for."""
+    """Retries are configured by the service config in the channel options."""
     add(manager, backends())
     config = {
         "methodConfig": [
@@ -238,21 +240,21 @@ def test_calls_carry_all_that_grpc_lets_them_carry(
 
 
 class Stamp(grpc.UnaryUnaryClientInterceptor):
-    """An interceptor that counts."""
+    """An interceptor that counts calls."""
 
     def __init__(self) -> None:
         self.calls = 0
 
     def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
-        """Pass it on."""
+        """Count the call and continue it."""
         self.calls += 1
         return continuation(details, request)
 
 
-def test_interceptors_see_the_calls(
+def test_interceptor_sees_calls_that_succeed_and_calls_that_fail(
     channel: Channel, manager: EndpointManager, backends: Backends
 ) -> None:
-    """Those that can't be sent, too."""
+    """A call that fails because there is no endpoint passes the interceptor, too."""
     stamp = Stamp()
     stamped = grpc.intercept_channel(channel, stamp)
     wait_until(lambda: channel.age is not None)
@@ -267,10 +269,10 @@ def test_interceptors_see_the_calls(
     assert stamp.calls == 3
 
 
-def test_subscribers_hear_of_the_service_not_of_its_channels(
+def test_connectivity_callback_gets_changes_of_the_service_only(
     channel: Channel, manager: EndpointManager, backends: Backends
 ) -> None:
-    """Swaps are not reported; an empty set is."""
+    """A replaced set of connections is not reported; an empty set of endpoints is."""
     first, second = backends(), backends()
     states: list[grpc.ChannelConnectivity] = []
     ready = grpc.channel_ready_future(channel)
@@ -290,8 +292,10 @@ def test_subscribers_hear_of_the_service_not_of_its_channels(
     assert len(states) == told
 
 
-def test_an_empty_service_says_so(channel: Channel, manager: EndpointManager) -> None:
-    """Every kind of call fails at once, in gRPC's shape."""
+def test_call_fails_at_once_when_the_service_has_no_endpoints(
+    channel: Channel, manager: EndpointManager
+) -> None:
+    """Every kind of call fails with gRPC's usual error object."""
     details = "the service foo/svc has no endpoints"
     with pytest.raises(grpc.RpcError) as caught:
         ask(channel)
@@ -303,10 +307,10 @@ def test_an_empty_service_says_so(channel: Channel, manager: EndpointManager) ->
     assert channel.endpoints == ()
 
 
-def test_who_waits_for_ready_waits_for_the_first_endpoint(
+def test_future_and_stream_wait_for_the_first_endpoint_with_wait_for_ready(
     channel: Channel, manager: EndpointManager, backends: Backends
 ) -> None:
-    """Futures and streams are returned at once, and sent when there is an endpoint."""
+    """The future and the stream are returned at once, and sent when there is an endpoint."""
     told: list[Any] = []
     future = channel.unary_unary(method("Who")).future(b"", timeout=20, wait_for_ready=True)
     future.add_done_callback(told.append)
@@ -333,10 +337,10 @@ def test_who_waits_for_ready_waits_for_the_first_endpoint(
     assert backend.calls == {"Who": 1, "Chat": 1}
 
 
-def test_a_blocked_call_goes_when_there_is_somebody(
+def test_blocked_call_is_sent_when_the_first_endpoint_is_added(
     channel: Channel, manager: EndpointManager, backends: Backends
 ) -> None:
-    """And one that is late says what it waited for."""
+    """If its deadline passes before, the error says that there are no endpoints."""
     with pytest.raises(grpc.RpcError, match="has no endpoints") as caught:
         ask(channel, wait_for_ready=True, timeout=0.3)
     assert caught.value.code() is DEADLINE_EXCEEDED
@@ -347,8 +351,10 @@ def test_a_blocked_call_goes_when_there_is_somebody(
     timer.join()
 
 
-def test_calls_wait_for_the_first_set(own_etcd: Callable[[], Etcd], backends: Backends) -> None:
-    """Up to their deadline, whether or not they wait for ready."""
+def test_calls_wait_until_the_endpoints_are_known(
+    own_etcd: Callable[[], Etcd], backends: Backends
+) -> None:
+    """Calls wait up to their deadline, with or without wait_for_ready."""
     etcd, backend = own_etcd(), backends()
     etcd.put("foo/svc/e1", f'{{"Op":0,"Addr":"{backend.addr}"}}')
     etcd.stop()
@@ -363,10 +369,10 @@ def test_calls_wait_for_the_first_set(own_etcd: Callable[[], Etcd], backends: Ba
         assert future.result() == backend.addr.encode()
 
 
-def test_a_new_endpoint_gets_calls_soon_and_a_removed_one_no_more(
+def test_new_endpoint_gets_calls_soon_and_a_removed_one_gets_none(
     channel: Channel, manager: EndpointManager, backends: Backends
 ) -> None:
-    """Under load, without a failed call."""
+    """No call fails under load meanwhile."""
     first = backends()
     add(manager, first)
     wait_for(channel, first)
@@ -382,20 +388,20 @@ def test_a_new_endpoint_gets_calls_soon_and_a_removed_one_no_more(
             wait_until(lambda gone=backend: Endpoint(gone.addr) not in channel.endpoints)  # type: ignore[misc]
             wait_until(lambda gone=backend: is_idle(gone))  # type: ignore[misc]
     assert outcome.errors == []
-    assert sorted(delays)[3] < 1  # 0.05 s when the machine does nothing else
+    assert sorted(delays)[3] < 1  # 0.05 s on an idle machine
 
 
 def is_idle(backend: Backend) -> bool:
-    """Say whether it is called no more; what was sent before may still arrive."""
+    """Return whether *backend* gets no more calls; one that was sent before may still arrive."""
     calls = backend.calls.total()
     time.sleep(0.1)
     return backend.calls.total() == calls
 
 
-def test_all_servers_are_replaced_at_once(
+def test_calls_in_flight_finish_when_all_servers_are_replaced(
     channel: Channel, manager: EndpointManager, backends: Backends
 ) -> None:
-    """Calls in flight on the old ones finish, of every kind."""
+    """Calls of every kind finish on the old servers, and new calls go to the new ones."""
     old, new = [backends(), backends()], [backends(), backends()]
     add(manager, *old)
     wait_for(channel, *old)
@@ -420,10 +426,10 @@ def test_all_servers_are_replaced_at_once(
     assert len(list(count)) == 20
 
 
-def test_a_single_threaded_stream_outlives_its_set(
+def test_single_threaded_stream_continues_when_its_server_is_removed(
     client: Client, manager: EndpointManager, backends: Backends
 ) -> None:
-    """Which gRPC itself ties to the life of its channel."""
+    """gRPC cancels such a stream when its channel is freed, so the channel must be kept."""
     old, new = backends(), backends()
     add(manager, old)
     options = [(ChannelOptions.SingleThreadedUnaryStream, 1)]
@@ -437,14 +443,14 @@ def test_a_single_threaded_stream_outlives_its_set(
         assert len(list(count)) == 9
 
 
-def test_a_new_set_is_connected_before_it_is_used(
+def test_new_endpoints_are_connected_before_they_replace_the_old_ones(
     channel: Channel, manager: EndpointManager, backends: Backends
 ) -> None:
-    """As long as that takes no longer than a second."""
+    """The old ones get the calls meanwhile, for at most one second."""
     backend = backends()
     add(manager, backend)
     wait_for(channel, backend)
-    with socket.create_server(("127.0.0.1", 0)) as mute:  # connects, and says nothing
+    with socket.create_server(("127.0.0.1", 0)) as mute:  # accepts connections and sends nothing
         began = time.monotonic()
         manager.update(
             [
@@ -460,10 +466,10 @@ def test_a_new_set_is_connected_before_it_is_used(
     assert last - began > 0.5
 
 
-def test_a_burst_is_one_swap(
+def test_burst_of_changes_is_one_replacement_of_connections(
     client: Client, manager: EndpointManager, backends: Backends, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Or few, if it is longer than the moment we wait for its end."""
+    """A burst that is longer than the settling time may lead to a few replacements."""
     all_of_them = [backends() for _ in range(10)]
     add(manager, all_of_them[0])
     with insecure_channel("foo/svc", client) as channel:
@@ -477,13 +483,13 @@ def test_a_burst_is_one_swap(
     assert len(dialled) <= 2 + took / 0.05
 
 
-def test_a_change_of_metadata_is_no_swap(
+def test_connections_stay_when_only_metadata_change(
     channel: Channel,
     manager: EndpointManager,
     backends: Backends,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Nor is one endpoint more at an address that is known: the connections stay."""
+    """Connections also stay when a second endpoint has an address that is known already."""
     backend = backends()
     add(manager, backend)
     wait_for(channel, backend)
@@ -496,7 +502,7 @@ def test_a_change_of_metadata_is_no_swap(
 
 
 def note_dialling(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Let the list that is returned grow with every set of endpoints that is dialled."""
+    """Return a list that gets the target of every set of endpoints that gRPC dials from now on."""
     dialled: list[str] = []
     dial = grpc.insecure_channel
 
@@ -509,13 +515,13 @@ def note_dialling(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return dialled
 
 
-def test_what_cant_be_dialled_is_left_out(
+def test_endpoint_that_cannot_be_dialled_is_left_out_with_one_warning(
     channel: Channel,
     manager: EndpointManager,
     backends: Backends,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """With one warning each, and the others work."""
+    """The other endpoints get the calls."""
     add(manager, "nonsense", "10.0.0.1", "does-not-exist.invalid:80")
     wait_until(lambda: "no endpoints that can be dialled" in why_not(channel), timeout=30)
     backend = backends()
@@ -556,7 +562,7 @@ def test_channel_leaves_out_every_address_that_grpc_refuses(
     backends: Backends,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """No call fails, whatever is registered beside a server; each address draws one warning."""
+    """No call fails beside such addresses, and each of them is logged as one warning."""
     backend = backends()
     manager.update([Update.add(f"foo/svc/{n}", Endpoint(addr)) for n, addr in enumerate(HOSTILE)])
     add(manager, backend)
@@ -572,10 +578,10 @@ def _is_named(addr: str, caplog: pytest.LogCaptureFixture) -> bool:
     return any(name in message for name in names for message in caplog.messages)
 
 
-def test_channel_dials_a_scoped_address_however_it_is_spelled(
+def test_channel_dials_a_scoped_address_in_any_spelling(
     client: Client, manager: EndpointManager, backends: Backends
 ) -> None:
-    """By name, by number, and with the percent sign as URLs spell it."""
+    """The scope may be a name, a number, or a name after a percent sign encoded as in URLs."""
     backend = backends("[::1]:0")
     number, name = next(each for each in socket.if_nameindex() if each[1].startswith("lo"))
     for n, scope in enumerate((name, f"25{name}", str(number))):
@@ -585,13 +591,13 @@ def test_channel_dials_a_scoped_address_however_it_is_spelled(
             assert ask(channel, wait_for_ready=True) == {backend.addr: 1}
 
 
-def test_channel_uses_a_scope_once_its_interface_exists(
+def test_channel_uses_a_scoped_address_when_its_interface_appears(
     channel: Channel,
     manager: EndpointManager,
     backends: Backends,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """An interface may come up after its address was registered."""
+    """An interface may be created after its address was registered."""
     backend = backends("[::1]:0")
     real, number = socket.if_nametoindex, socket.if_nameindex()[0][0]
     known: dict[str, int] = {}
@@ -613,10 +619,10 @@ while not channel.endpoints:
 """
 
 
-def test_channel_warnings_reach_a_program_that_configures_no_logging(
+def test_channel_warning_is_on_stderr_when_logging_is_not_configured(
     etcd: Etcd, manager: EndpointManager
 ) -> None:
-    """On its stderr, one line each: what stands in etcd is escaped."""
+    """Each warning is one line, in which text from etcd is escaped."""
     etcd.put("svc/bad", json.dumps({"Addr": "a\nError: b\x1b[2J:80"}))
     etcd.put("svc/good", json.dumps({"Addr": "127.0.0.1:1"}))
     done = subprocess.run(
@@ -630,10 +636,10 @@ def test_channel_warnings_reach_a_program_that_configures_no_logging(
     assert line.startswith(r"svc: the endpoint a\nError: b\x1b[2J:80 is left out: ")
 
 
-def test_host_names_and_both_families_mix(
+def test_host_names_and_addresses_of_both_families_can_be_mixed(
     channel: Channel, manager: EndpointManager, backends: Backends
 ) -> None:
-    """Names are looked up here; gRPC would take one name only."""
+    """Names are resolved here, because a gRPC target can hold only one name."""
     named, v4, v6 = backends("127.0.0.1:0"), backends("127.0.0.1:0"), backends("[::1]:0")
     add(manager, f"localhost:{named.port}", v4, v6)
     wait_until(lambda: len(channel.endpoints) == 3)
@@ -641,13 +647,13 @@ def test_host_names_and_both_families_mix(
     wait_until(lambda: set(ask(channel, 12)) == wanted)
 
 
-def test_host_names_are_looked_up_again(
+def test_host_names_are_resolved_again_periodically(
     channel: Channel,
     manager: EndpointManager,
     backends: Backends,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What they were found at stays while the DNS is silent."""
+    """The last addresses are kept while the DNS gives no answer."""
     first = backends("127.0.0.2:0")
     second = backends(f"127.0.0.3:{first.port}")
     known = {"moving.test": "127.0.0.2"}
@@ -672,19 +678,19 @@ def test_host_names_are_looked_up_again(
     assert ask(channel, 5) == {second.addr: 5}
 
 
-def test_unix_sockets(
+def test_channel_dials_unix_sockets_when_all_endpoints_are_unix_sockets(
     channel: Channel, manager: EndpointManager, backends: Backends, tmp_path: Path
 ) -> None:
-    """Where all endpoints are such."""
+    """gRPC can't mix unix sockets and IP addresses in one target."""
     both = [backends(f"unix:{tmp_path}/{name}.sock") for name in ("a", "b c")]
     add(manager, *both)
     wait_for(channel, *both)
 
 
-def test_an_endpoint_that_is_dead_is_skipped(
+def test_registered_endpoint_gets_no_calls_when_its_server_has_stopped(
     channel: Channel, manager: EndpointManager, backends: Backends
 ) -> None:
-    """It is still registered, and at most the calls in flight on it fail."""
+    """The endpoint stays registered; at most the calls in flight on its server fail."""
     dead, alive = backends(), backends()
     add(manager, dead, alive)
     wait_for(channel, dead, alive)
@@ -693,10 +699,10 @@ def test_an_endpoint_that_is_dead_is_skipped(
     assert ask(channel, 100) == {alive.addr: 100}
 
 
-def test_a_server_that_is_killed_fails_only_what_is_in_flight_on_it(
+def test_killed_server_fails_only_the_calls_in_flight_on_it(
     channel: Channel, manager: EndpointManager, backends: Backends
 ) -> None:
-    """It stays registered."""
+    """The server stays registered, and gets no new calls."""
     alive, pipe = backends(), subprocess.PIPE
     command = [sys.executable, str(SERVE), "1"]
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
@@ -714,10 +720,10 @@ def test_a_server_that_is_killed_fails_only_what_is_in_flight_on_it(
     assert len(outcome.errors) <= 4 + 4
 
 
-def test_the_authority_is_the_last_part_of_the_target(
+def test_authority_is_the_last_part_of_the_target_unless_it_is_given(
     client: Client, manager: EndpointManager, backends: Backends
 ) -> None:
-    """Or what is asked for."""
+    """A server whose certificate has another name is refused."""
     authorities: list[str] = []
 
     class Note(grpc.AuthMetadataPlugin):
@@ -742,10 +748,10 @@ def test_the_authority_is_the_last_part_of_the_target(
     assert authorities == ["https://svc/test.Service"]
 
 
-def test_mutual_tls_with_one_name_for_all(
+def test_mutual_tls_works_when_all_servers_share_one_name(
     client: Client, manager: EndpointManager, backends: Backends
 ) -> None:
-    """The servers are on other addresses than their certificate says."""
+    """The name in the certificate is none of the addresses of the servers."""
     ca = trustme.CA()
     server, ours = ca.issue_cert("backend.test"), ca.issue_cert("us")
     credentials = grpc.ssl_server_credentials(
@@ -762,8 +768,8 @@ def test_mutual_tls_with_one_name_for_all(
         wait_for(channel, *both)
 
 
-def test_errors_of_the_caller_are_raised_at_once(client: Client) -> None:
-    """Not by the first call."""
+def test_channel_raises_an_error_when_its_arguments_are_invalid(client: Client) -> None:
+    """The error is raised by the constructor, not by the first call."""
     with pytest.raises(InvalidTargetError):
         insecure_channel("etcd:///", client)
     with pytest.raises(InvalidSettingError):
@@ -774,8 +780,8 @@ def test_errors_of_the_caller_are_raised_at_once(client: Client) -> None:
         insecure_channel("foo", client, options=[("grpc.x", object())])
 
 
-def test_permission_denied_fails_every_call(auth_etcd: Callable[[], Etcd]) -> None:
-    """Those that wait for ready, too."""
+def test_every_call_fails_when_etcd_denies_permission(auth_etcd: Callable[[], Etcd]) -> None:
+    """Calls with wait_for_ready fail, too."""
     user, _, password = READER.partition(":")
     etcd = auth_etcd()
     with (
@@ -789,12 +795,12 @@ def test_permission_denied_fails_every_call(auth_etcd: Callable[[], Etcd]) -> No
 
 
 def followed() -> int:
-    """Return how many targets are followed in this process."""
+    """Return how many targets this process follows."""
     return sum(each.name == "etcdnaming-resolver" for each in threading.enumerate())
 
 
-def test_channels_share_one_watch(client: Client) -> None:
-    """It ends with the last of them, closed or forgotten."""
+def test_channels_of_a_target_share_one_watch_until_the_last_one_ends(client: Client) -> None:
+    """A channel ends when it is closed, or when it and its stubs are freed."""
     before = set(threading.enumerate())
     channels = [insecure_channel("foo/svc", client) for _ in range(5)]
     with insecure_channel("foo/other", client):
@@ -810,8 +816,8 @@ def test_channels_share_one_watch(client: Client) -> None:
     wait_until(lambda: not any(map(_is_ours, set(threading.enumerate()) - before)))
 
 
-def test_a_hundred_targets_of_a_client_are_one_watch_stream(etcd: Etcd, backends: Backends) -> None:
-    """And all of them are followed."""
+def test_hundred_targets_of_a_client_use_one_watch_stream(etcd: Etcd, backends: Backends) -> None:
+    """The stream carries the changes of every target."""
     backend = backends()
     names = [f"foo/svc{n}" for n in range(100)]
     with (
@@ -832,10 +838,10 @@ def _is_ours(thread: threading.Thread) -> bool:
     return thread.name.startswith("etcdnaming-")
 
 
-def test_a_closed_channel_ends_its_calls(
+def test_closed_channel_cancels_its_calls(
     channel: Channel, manager: EndpointManager, backends: Backends
 ) -> None:
-    """Those on sets that are no more, too; new ones are a mistake."""
+    """Calls on servers that were removed end, too, and a new call raises ValueError."""
     waiting = channel.unary_unary(method("Who")).future(b"", wait_for_ready=True)
     old, new = backends(), backends()
     add(manager, old)
@@ -854,8 +860,8 @@ def test_a_closed_channel_ends_its_calls(
         ask(channel)
 
 
-def test_a_call_that_waits_is_cancelled_when_the_channel_is_closed(channel: Channel) -> None:
-    """Like one that is under way; one that comes later is a mistake."""
+def test_waiting_call_is_cancelled_when_the_channel_is_closed(channel: Channel) -> None:
+    """A call that is made after that raises ValueError."""
     who = channel.unary_unary(method("Who"))
     ended: list[grpc.RpcError] = []
 
@@ -883,10 +889,10 @@ def _is_in(thread: threading.Thread, function: Callable[..., Any]) -> bool:
     return any(each.f_code is function.__code__ for each, _ in walk_stack(frame))
 
 
-def test_what_cant_be_sent_fails_as_if_it_had_not_waited(
+def test_waiting_call_fails_as_usual_when_its_request_cannot_be_serialized(
     channel: Channel, manager: EndpointManager, backends: Backends
 ) -> None:
-    """Of all kinds of calls."""
+    """The error is that of a call which did not wait."""
 
     def fail(_: object) -> bytes:
         raise RuntimeError
@@ -901,10 +907,10 @@ def test_what_cant_be_sent_fails_as_if_it_had_not_waited(
         next(stream)
 
 
-def test_calls_outlive_a_channel_that_is_forgotten(
+def test_calls_finish_when_their_channel_is_no_longer_referenced(
     client: Client, manager: EndpointManager, backends: Backends
 ) -> None:
-    """And nothing outlives them."""
+    """After them, no thread is left."""
     before = set(threading.enumerate())
     add(manager, backends())
     channel = insecure_channel("foo/svc", client)
@@ -932,10 +938,10 @@ waiting = empty.future(b"", wait_for_ready=True)
 """
 
 
-def test_a_program_ends_with_calls_under_way(
+def test_program_exits_silently_while_calls_are_in_flight(
     etcd: Etcd, manager: EndpointManager, backends: Backends
 ) -> None:
-    """Soon, and without a word."""
+    """The program exits soon, with status 0 and nothing on stderr."""
     add(manager, backends())
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, etcd.endpoint],
@@ -947,10 +953,10 @@ def test_a_program_ends_with_calls_under_way(
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_set_in_use_has_metadata_and_an_age(
+def test_channel_reports_its_endpoints_with_metadata_and_their_age(
     own_etcd: Callable[[], Etcd], backends: Backends
 ) -> None:
-    """0 while etcd is there."""
+    """The age is 0 while etcd is connected, and the endpoints stay when it is not."""
     etcd, backend = own_etcd(), backends()
     with Client([etcd.endpoint]) as client, insecure_channel("foo/svc", client) as channel:
         manager = EndpointManager(client, "foo/svc")
@@ -967,10 +973,10 @@ def test_the_set_in_use_has_metadata_and_an_age(
         assert channel.endpoints == (endpoint,)
 
 
-def test_after_a_wipe_endpoints_have_time_to_come_back(
+def test_endpoints_are_held_after_etcd_was_wiped(
     own_etcd: Callable[[], Etcd], backends: Backends
 ) -> None:
-    """A re-read that misses them is no removal; a deletion is one, at once."""
+    """An endpoint that a resync does not find is held; a deleted one is removed immediately."""
     etcd, staying, leaving = own_etcd(), backends(), backends()
     with (
         Client([etcd.endpoint]) as client,
@@ -991,10 +997,10 @@ def test_after_a_wipe_endpoints_have_time_to_come_back(
         wait_until(lambda: not channel.endpoints, AT_ONCE)
 
 
-def test_what_a_compaction_has_hidden_is_held_back(
+def test_endpoint_is_held_when_a_compaction_has_hidden_its_deletion(
     etcd: Etcd, manager: EndpointManager, backends: Backends
 ) -> None:
-    """It was a deletion, but that can't be known any more."""
+    """The endpoint was deleted, but after the compaction the client can't know that."""
     staying, leaving = backends(), backends()
     add(manager, staying, leaving)
     cut = threading.Event()
@@ -1017,10 +1023,10 @@ def test_what_a_compaction_has_hidden_is_held_back(
         assert outcome.errors == []
 
 
-def test_swaps_leave_nothing_behind(
+def test_replaced_connections_leave_no_thread_and_no_descriptor(
     channel: Channel, manager: EndpointManager, backends: Backends
 ) -> None:
-    """No thread and no descriptor."""
+    """Endpoints are added and removed twenty times."""
     first, second = backends(), backends()
     add(manager, first)
     wait_for(channel, first)
@@ -1040,8 +1046,8 @@ def _held() -> tuple[int, int]:
     return descriptors(), len(ours)
 
 
-def test_the_package_alone_brings_no_grpc() -> None:
-    """Its names do, when they are used; and a program with a channel ends when it is done."""
+def test_package_imports_grpc_only_when_a_name_needs_it() -> None:
+    """A program with an open channel exits normally."""
     program = "import sys, etcdnaming; assert 'grpc' not in sys.modules; "
     program += "from etcdnaming import *; c = insecure_channel('a', Client(['127.0.0.1:1']))"
     done = subprocess.run(
@@ -1050,8 +1056,8 @@ def test_the_package_alone_brings_no_grpc() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_equal_sets_have_equal_targets() -> None:
-    """Whatever the order, and however an address is written."""
+def test_dial_target_is_equal_for_equal_sets_of_addresses() -> None:
+    """The order and the spelling of the addresses do not matter."""
     mapped = ipaddress.ip_address("::ffff:10.0.0.2")
     assert dial_target([(mapped, 1)], []) == "ipv4:10.0.0.2:1"
     many = [ipaddress.ip_address(each) for each in ("::2", "10.0.0.2", "::1", "10.0.0.2")]
@@ -1068,8 +1074,8 @@ def _batch(
     return ChangeBatch(1, changes, [], first=first, resync=resync)
 
 
-def test_what_a_reading_misses_is_held_and_what_is_deleted_is_not() -> None:
-    """Until the time is over, or it is back."""
+def test_known_set_holds_endpoints_that_a_resync_misses_until_the_hold_time_ends() -> None:
+    """A deleted endpoint is not held, and one that is back is no longer missing."""
     now = 100.0
     known = KnownSet(30, clock=lambda: now)
     known.apply(_batch("a", "b", "c", first=True))
@@ -1088,8 +1094,8 @@ def test_what_a_reading_misses_is_held_and_what_is_deleted_is_not() -> None:
     assert not known.give_up()
 
 
-def test_a_new_watch_is_a_reading_too() -> None:
-    """Its first batch names no deletions."""
+def test_known_set_holds_endpoints_that_a_new_watch_misses() -> None:
+    """The first batch of a watch names no deletions."""
     known = KnownSet(30, clock=lambda: 0.0)
     known.apply(_batch("a", "b", first=True))
     known.apply(_batch("b", first=True))
@@ -1097,8 +1103,8 @@ def test_a_new_watch_is_a_reading_too() -> None:
     assert known.patience() == 30
 
 
-def test_who_wants_it_never_gives_up_what_is_missing() -> None:
-    """Infinity is a time."""
+def test_known_set_holds_missing_endpoints_forever_when_the_hold_time_is_infinite() -> None:
+    """A deleted endpoint is removed all the same."""
     known = KnownSet(math.inf, clock=lambda: 0.0)
     known.apply(_batch("a", "b", first=True))
     known.apply(_batch(gone=("a",), resync=True))

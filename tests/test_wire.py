@@ -1,4 +1,4 @@
-"""The stored form, compared with what Go's client wrote and read (``tests/data``)."""
+"""The stored form, compared with what Go's client writes and reads (``tests/data``)."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def value_of(vector: Vector) -> bytes:
 
 
 def is_answer(text: str, answer: str | dict[str, str]) -> bool:
-    """Return whether *text* is Go's answer, which may be stored as a hash."""
+    """Return whether *text* equals Go's answer, which may be stored as a hash."""
     if isinstance(answer, str):
         return text == answer
     return hashlib.sha256(text.encode()).hexdigest() == answer["sha256"]
@@ -100,15 +100,15 @@ def test_encode_writes_the_bytes_of_go() -> None:
 
 
 @pytest.mark.parametrize("reader", [wire.decode, decode_by_go_rules])
-def test_decode_accepts_and_refuses_the_values_that_go_does(reader: Reader) -> None:
-    """With the same result, except that integers are floats in Go."""
+def test_decode_accepts_and_refuses_the_same_values_as_go(reader: Reader) -> None:
+    """The result is the same, except that integers are floats in Go."""
     known = vectors("wire_read.jsonl")
     assert len(known) > 900
     assert shown(vector for vector in known if not is_read(vector, reader)) == []
 
 
 def test_decode_all_equals_decode_of_each_value() -> None:
-    """Whatever value stands beside it."""
+    """The other values in the list do not matter."""
     values = [value_of(vector) for vector in vectors("wire_read.jsonl")]
     values = [each for each in values if each.count(b"[") + each.count(b"{") < 100]  # for repr
     for beginning in range(0, len(values), 7):
@@ -137,15 +137,15 @@ def test_decode_reads_what_encode_wrote(addr: str, metadata: JSON) -> None:
 
 @thorough
 @given(metadata)
-def test_dumps_quick_path_equals_go_rules(metadata: JSON) -> None:
-    """For all metadata that JSON has."""
+def test_dumps_fast_path_equals_go_rules(metadata: JSON) -> None:
+    """Both give the same text for all metadata that JSON can express."""
     assert wire.dumps(metadata) == dumps_by_go_rules(metadata)
 
 
 @thorough
 @given(values)
 def test_dumps_again_equals_go_rules_for_decoded_values(value: bytes) -> None:
-    """Also where msgspec does the writing."""
+    """Both give the same text where msgspec does the writing, too."""
     try:
         metadata = wire.decode(value).metadata
     except InvalidValueError:
@@ -156,13 +156,13 @@ def test_dumps_again_equals_go_rules_for_decoded_values(value: bytes) -> None:
 @thorough
 @given(metadata)
 def test_dumps_again_equals_go_rules_for_generated_metadata(metadata: JSON) -> None:
-    """Numbers above all."""
+    """Numbers are where encoders differ most."""
     read = wire.decode(wire.encode(Endpoint("", metadata))).metadata
     assert wire.dumps_again(read) == dumps_by_go_rules(read)
 
 
 def test_dumps_again_writes_nesting_deeper_than_msgspec_allows() -> None:
-    """It falls back to Go's rules."""
+    """Go's rules are used where msgspec fails."""
     read = wire.loads("[" * 9_000 + "]" * 9_000)
     assert wire.dumps_again(read) == dumps_by_go_rules(read)
 
@@ -170,7 +170,7 @@ def test_dumps_again_writes_nesting_deeper_than_msgspec_allows() -> None:
 @thorough
 @given(metadata)
 def test_loads_reads_what_dumps_wrote(metadata: JSON) -> None:
-    """From ``list`` to ``--metadata-json``."""
+    """Metadata in the output of ``list`` can be passed to ``--metadata-json``."""
     text = wire.dumps(metadata)
     assert wire.dumps(wire.loads(text)) == text
     assert as_go_holds_it(wire.loads(text)) == as_go_holds_it(metadata)
@@ -179,33 +179,33 @@ def test_loads_reads_what_dumps_wrote(metadata: JSON) -> None:
 @settings(thorough, max_examples=600)
 @given(values)
 def test_decode_fast_path_equals_go_rules(value: bytes) -> None:
-    """Wherever msgspec would differ from Go, its result is not used."""
+    """Where msgspec may differ from Go, its result is not used."""
     assert outcome(wire.decode, value) == outcome(decode_by_go_rules, value)
 
 
 @pytest.mark.parametrize("digits", [308, 309, 400, 4300, 4301])
 @pytest.mark.parametrize("offset", range(0, 100, 7))
 def test_decode_finds_an_integer_out_of_range_at_any_offset(digits: int, offset: int) -> None:
-    """The fast path samples every hundredth byte only."""
+    """The fast path samples only every hundredth byte."""
     value = b'{"Addr":"%s","Metadata":[%s]}' % (b"a" * offset, b"1" * digits)
     assert outcome(wire.decode, value) == outcome(decode_by_go_rules, value)
 
 
-def test_integers_keep_all_their_digits() -> None:
-    """The one difference from Go, which decodes every number to a float."""
+def test_decode_keeps_all_digits_of_an_integer() -> None:
+    """Go decodes every number to a float; nothing else differs."""
     value = b'{"Op":0,"Addr":"a","Metadata":[9007199254740993,123456789012345678901234567890]}'
     assert wire.decode(value).metadata == [9007199254740993, 123456789012345678901234567890]
     assert wire.encode(wire.decode(value)) == value
 
 
-def test_minus_zero_keeps_its_sign() -> None:
-    """It is decoded as a float, as in Go."""
+def test_decode_keeps_the_sign_of_minus_zero() -> None:
+    """The integer -0 is decoded as a float, as in Go."""
     value = b'{"Op":0,"Addr":"web-0","Metadata":{"a":-0}}'
     assert wire.encode(wire.decode(value)) == value
 
 
 def test_member_names_have_no_letter_with_other_case_folds() -> None:
-    """Go folds some Unicode letters to k and s, and lower() does not; no member name has those."""
+    """Go folds some Unicode letters to k and s, unlike lower(); no member name has k or s."""
     others = (chr(code) for code in range(0x80, sys.maxunicode + 1))
     alike = {other for other in others if other.lower().isascii()}
     assert alike == {"\u212a"}
@@ -240,7 +240,7 @@ def test_member_names_have_no_letter_with_other_case_folds() -> None:
     ],
 )
 def test_decode_error_states_the_reason(value: bytes, reason: str) -> None:
-    """In one short line, which becomes a warning."""
+    """The text is one short line, which is shown as a warning."""
     with pytest.raises(InvalidValueError) as refused:
         wire.decode(value)
     assert str(refused.value) == reason
@@ -269,7 +269,7 @@ class Size(enum.IntEnum):
     ],
 )
 def test_dumps_writes_tuples_mappings_and_enums(value: JSON, text: str) -> None:
-    """Without conversion by the caller."""
+    """The caller need not convert them."""
     assert wire.dumps(value) == text
 
 
@@ -303,7 +303,7 @@ INSIDE_ITSELF[0]["again"] = INSIDE_ITSELF
     ),  # some have an endless repr
 )
 def test_encode_error_states_the_reason(endpoint: Endpoint, reason: str) -> None:
-    """Nothing is stored that Go could not read."""
+    """An endpoint that Go could not read is never stored."""
     with pytest.raises(InvalidEndpointError) as refused:
         wire.encode(endpoint)
     assert str(refused.value) == reason
@@ -318,7 +318,7 @@ def test_encode_error_states_the_reason(endpoint: Endpoint, reason: str) -> None
     ],
 )
 def test_loads_decodes_by_the_rules_of_stored_values(text: str | bytes, value: JSON) -> None:
-    """Any JSON value, as text or bytes."""
+    """Any JSON value is accepted, as text or bytes."""
     assert wire.loads(text) == value
 
 
@@ -337,13 +337,13 @@ def test_loads_decodes_by_the_rules_of_stored_values(text: str | bytes, value: J
     ids=lambda parameter: "" if len(parameter) > 99 else None,
 )
 def test_loads_error_states_the_reason(text: str | bytes, reason: str) -> None:
-    """In one short line, which becomes an error of the command line."""
+    """The text is one short line, which the command line shows as an error."""
     with pytest.raises(InvalidValueError) as refused:
         wire.loads(text)
     assert str(refused.value) == reason
 
 
-def test_msgspec_is_imported_by_the_first_decode_only() -> None:
+def test_wire_imports_msgspec_only_for_the_first_decode() -> None:
     """``etcdnaming add`` starts faster without it."""
     program = (
         "import sys; from etcdnaming import wire; from etcdnaming.model import Endpoint\n"

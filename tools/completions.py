@@ -1,5 +1,5 @@
 """
-Write what makes shells complete our words, as ``etcdnaming completion`` prints it.
+Write the completion scripts of all shells, as ``etcdnaming completion`` prints them.
 
     python tools/completions.py [DIRECTORY]        (completions)
 """
@@ -14,7 +14,7 @@ from etcdnaming.cli.completion.shells import SHELLS, script
 
 ROOT = Path(__file__).parent.parent
 
-# As shells call the files they look for.
+# The names of the files that the shells look for.
 FILES = {"bash": "etcdnaming.bash", "zsh": "_etcdnaming", "fish": "etcdnaming.fish"}
 
 

@@ -1,10 +1,10 @@
 """
-Write the man pages from what the program says of itself.
+Write the man pages from the definitions of the commands.
 
     python tools/man.py [DIRECTORY]        (man)
 
-Commands, options and variables come from the click tree, exit codes from README.md, and what is
-stored, printed and read from format.md beside this file.
+Commands, options and variables come from the click tree, exit codes from README.md, and the stored,
+printed and read formats from format.md in this directory.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def main(directory: Path) -> None:
 
 
 def pages() -> Mapping[str, str]:
-    """Return each page by the name of its file."""
+    """Return the text of each page, by the name of its file."""
     found = {"etcdnaming.1": program(), "etcdnaming-format.7": formats()}
     return found | {f"etcdnaming-{name}.1": of_command(name) for name in COMMANDS}
 
@@ -74,7 +74,7 @@ def program() -> str:
 
 
 def of_command(name: str) -> str:
-    """Return the page of a command."""
+    """Return the page of the command *name*."""
     context = cli.make_context("etcdnaming", [], resilient_parsing=True)
     command: click.Command = import_module(COMMANDS[name][0]).command
     options = [each for each in command.get_params(context) if each not in GLOBAL_OPTIONS]
@@ -109,7 +109,7 @@ def formats() -> str:
 
 
 def exit_statuses() -> Sequence[tuple[str, str]]:
-    """Return what README.md says of each exit code."""
+    """Return each exit code with its meaning, from README.md."""
     table = (ROOT / "README.md").read_text().partition("| exit | |")[2].partition("\n\n")[0]
     return re.findall(r"^\| (\w.*?) \| (.*) \|$", table, re.MULTILINE)
 
@@ -136,7 +136,7 @@ def write_options(page: Page, params: Sequence[click.Parameter]) -> None:
 
 
 def value_of(option: click.Option) -> str:
-    """Return what stands for the value of *option*, as its help has it."""
+    """Return the placeholder for the value of *option*, as in its help."""
     if option.is_flag or option.count:
         return ""
     if isinstance(option.type, click.Choice):
@@ -145,7 +145,7 @@ def value_of(option: click.Option) -> str:
 
 
 def usage(argument: click.Argument) -> str:
-    """Return how *argument* stands in a synopsis."""
+    """Return *argument* as it is shown in a synopsis."""
     if isinstance(argument.type, click.Choice):
         return "|".join(f"`{each}`" for each in argument.type.choices)
     name = argument.metavar or argument.name.upper() + ("..." if argument.nargs < 0 else "")
@@ -153,7 +153,7 @@ def usage(argument: click.Argument) -> str:
 
 
 def names_of(params: Sequence[click.Parameter]) -> Iterator[str]:
-    """Yield what the reader has to fill in."""
+    """Yield the placeholders in capital letters, such as KEY."""
     for each in params:
         yield from re.findall(r"\b[A-Z]+\b", each.metavar or "")
         if isinstance(each, click.Argument):

@@ -1,8 +1,8 @@
 """
 Write etcdnaming/etcd/rpc_pb2.py and etcdnaming/xds/xds_pb2.py, and their types, from the protos.
 
-Run from the top of the tree, in an environment of its own (``make generate``), with a compiler old
-enough that what it writes runs on every protobuf from 3.20.3 on.
+Run it from the top of the tree, in an environment of its own (``make generate``). The compiler in
+that environment is old, so that its output works with every protobuf from 3.20.3 on.
 """
 
 from __future__ import annotations

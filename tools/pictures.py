@@ -1,11 +1,12 @@
 """
-Make the pictures of README.md: `list` and the live table of `watch`, on a throwaway etcd.
+Make the pictures of README.md: `list` and the live table of `watch`, with a throwaway etcd.
 
     python tools/pictures.py [DIRECTORY]        (pictures)
 
-Both are what the program draws on a terminal. What differs from run to run (ids, clock, port, the
-seconds a lease has left) is replaced by something of the same width. How they look is rich's, so
-they are made by hand (``make pictures``); a test compares what stands in them.
+They show what the program draws on a terminal. IDs, times, ports and the remaining seconds of
+leases, which differ between runs, are replaced by text of the same width. The drawing is done by
+rich and may change with its version, so the pictures are made by hand (``make pictures``); a test
+compares only their text.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def listed(environment: Mapping[str, str]) -> str:
 
 
 def watched(environment: Mapping[str, str]) -> str:
-    """Return the live table after one endpoint has changed, one has gone and one has come."""
+    """Return the live table after one endpoint has changed, one was removed and one was added."""
     with on_terminal("watch", environment) as terminal:
         terminal.expect_exact("connected to")
         put(environment, "e2", 2, '{"weight":0,"zone":"b"}')
@@ -94,20 +95,20 @@ def on_terminal(command: str, environment: Mapping[str, str]) -> Iterator[pexpec
 
 
 def picture(file: Path, title: str, drawn: str) -> None:
-    """Write what was *drawn* to *file*."""
+    """Write the text *drawn* on a terminal to *file*, as SVG."""
     text = Text.from_ansi(alike(CLEAR.sub("", drawn)).replace("\r", ""))
-    text.highlight_regex(r"(?m)^ +", "dim")  # some programs drop blanks before a text
+    text.highlight_regex(r"(?m)^ +", "dim")  # some programs drop blanks at the beginning of a text
     with Path(os.devnull).open("w") as nowhere:
         size = {"width": COLUMNS, "height": LINES}
         console = Console(record=True, file=nowhere, force_terminal=True, **size)
         console.print(text)
     svg = console.export_svg(title=title, theme=MONOKAI, unique_id=file.stem)
-    # Where pictures may load nothing, a font from elsewhere would be an error.
+    # Where pictures may load nothing, a remote font would cause an error.
     file.write_text(re.sub(r"\s*@font-face \{.*?\}", "", svg, flags=re.DOTALL))
 
 
 def alike(drawn: str) -> str:
-    """Return *drawn* without what differs from run to run."""
+    """Return *drawn* with fixed values for what differs between runs."""
     for pattern, same in DIFFERENT.items():
         drawn = re.sub(pattern, same, drawn)
     leases = dict.fromkeys(re.findall(r"\b[0-9a-f]{16}\b", drawn))

@@ -1,4 +1,4 @@
-"""Write man pages: a small part of markdown, and the names a page uses, as roff."""
+"""Write man pages: convert a small part of markdown, and the placeholders of a page, to roff."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import re
 import textwrap
 from collections.abc import Iterable
 
-# In roff these are accents or its own; in ASCII as plain as typed, so that they can be pasted.
+# These characters are special in roff. The escapes show the ASCII characters, so that text which is
+# copied from a page works.
 _SPECIAL = str.maketrans(
     {"\\": r"\e", "-": r"\-", "'": r"\(aq", "`": r"\(ga", "^": r"\(ha", "~": r"\(ti"}
 )
@@ -16,10 +17,10 @@ _FENCE = re.compile(r"^```\w*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 class Page:
     """
-    A man page that grows downwards.
+    A man page, to which sections and paragraphs are added.
 
     Args:
-        names: Words that are shown as what the reader has to fill in: KEY, FILE.
+        names: Placeholders that the reader has to replace, such as KEY; they are shown in italics.
     """
 
     def __init__(self, title: str, section: int, version: str, names: Iterable[str] = ()) -> None:
@@ -40,12 +41,12 @@ class Page:
         self._lines += [".PP", *self._filled(text)]
 
     def verbatim(self, text: str) -> None:
-        """Add lines that stay as they are."""
+        """Add lines without any formatting."""
         self._lines += [".PP", ".RS 2", ".nf", *map(_line, text.rstrip().split("\n"))]
         self._lines += [".fi", ".RE"]
 
     def item(self, term: str, text: str) -> None:
-        """Add a *term* and, under it, what it means; a line break in *term* is one of two terms."""
+        """Add a *term* with its description below; a line break in *term* separates two terms."""
         first, *others = term.split("\n")
         self._lines += [".TP", self._marked(first)]
         for other in others:
@@ -53,7 +54,7 @@ class Page:
         self._lines += self._filled(text)
 
     def write(self, text: str) -> None:
-        """Add what is written as markdown: headings, paragraphs, ``- term: text``, fences."""
+        """Add markdown: headings, paragraphs, ``- term: text``, and code fences."""
         for part, block in enumerate(_FENCE.split(text)):
             if part % 2:
                 self.verbatim(block)

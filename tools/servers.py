@@ -1,14 +1,15 @@
 """
-Bring one etcd of the matrix, and print the directory that its ``etcd`` and ``etcdctl`` are in.
+Install one etcd of the matrix, and print the directory of its ``etcd`` and ``etcdctl``.
 
     ETCDNAMING_TEST_ETCD=$(python tools/servers.py 3.6) make test
 
-3.4 is Debian's, unpacked and not installed (needs apt); 3.5, 3.6 and 3.7 are built by Go, each in a
-module of our own (tests/interop/servers) which says the patch release: what etcd's own modules want
-replaced does not matter there. The tests' default, 3.5.1 from a wheel, is not one of them.
+3.4 is unpacked from Debian's packages, without installing them (needs apt). 3.5, 3.6 and 3.7 are
+built with Go, each in a module of this project (tests/interop/servers) that selects the patch
+release; so the replacements in etcd's own modules have no effect. The default of the tests, 3.5.1
+from a wheel, is not one of them.
 
-They are kept in ``~/.cache/etcdnaming-test`` (or below ``$XDG_CACHE_HOME``), and made again when
-the module changes. ``python tools/servers.py`` alone prints the names of all.
+The programs are kept in ``~/.cache/etcdnaming-test`` (or below ``$XDG_CACHE_HOME``), and built
+again when the module changes. ``python tools/servers.py`` without arguments prints all names.
 """
 
 from __future__ import annotations
@@ -39,12 +40,12 @@ def main(args: list[str]) -> None:
 
 
 def names() -> list[str]:
-    """Return what can be asked for, the oldest first."""
+    """Return the names of all etcds of the matrix, the oldest first."""
     return [DEBIAN, *sorted(module.name for module in MODULES.iterdir())]
 
 
 def directory(name: str) -> Path:
-    """Return the directory of the etcd *name*, which is made if it is not there."""
+    """Return the directory of the etcd *name*, which is built if necessary."""
     if name not in names():
         sys.exit(f"no such etcd: {name}; there are {', '.join(names())}")
     if name == DEBIAN:
@@ -55,7 +56,7 @@ def directory(name: str) -> Path:
 
 
 def kept(name: str, make: Callable[[Path], None]) -> Path:
-    """Return the directory *name* of the cache; *make* fills it when it is new."""
+    """Return the directory *name* of the cache; *make* fills it if it does not exist."""
     done = CACHE / name
     if not done.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
@@ -80,7 +81,7 @@ def build(module: Path, into: Path) -> None:
 
 
 def from_debian(into: Path) -> None:
-    """Unpack Debian's packages, so that no service is started."""
+    """Unpack Debian's packages without installing them, so that no service is started."""
     packages = ["etcd-server", "etcd-client"]
     with tempfile.TemporaryDirectory() as download:
         for command in ["update"], ["download", *packages]:

@@ -1,11 +1,12 @@
 """
-Make the table in README.md of what was tried against which etcd.
+Write the table in README.md that shows which clients were tested with which etcd.
 
     pytest --tried=FILE …                 once for each etcd of the matrix
     python tools/tried.py FILE            (``make test-all`` does all of it)
 
-``tests/harness/tried.py`` writes the lines of FILE: the version of etcd, a tab, what it was tried
-with; or ``xds``, a language, and what its clients were seen to do.
+``tests/harness/tried.py`` writes the lines of FILE, with tabs between the columns. A line has the
+version of etcd and the peer that was tested with it; or ``xds``, a language, and what its clients
+do.
 """
 
 from __future__ import annotations

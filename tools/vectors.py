@@ -3,14 +3,14 @@ Ask Go's naming client what it writes and reads, and keep its answers as golden 
 
     python tools/vectors.py [DIRECTORY]        (tests/data; needs Go)
 
-The vectors are JSON lines that hold both what was asked and what Go answered. To add one, append
-a line with the question only, and run this.
+The vectors are JSON lines with a question and Go's answer. To add one, append a line with the
+question only, and run this program.
 
 ``wire_write.jsonl``: an endpoint with ``addr`` and ``metadata`` (a JSON text) is stored as
 ``value``, which is ``unreadable`` if Go itself can't read it again.
 
-``wire_read.jsonl``: what is stored as ``value`` (or ``base64``, if it is no text) is the endpoint
-with ``addr`` and ``metadata`` (a JSON text in which all numbers are floats), or is ``skipped``.
+``wire_read.jsonl``: the stored ``value`` (or ``base64``, if it is no text) is the endpoint with
+``addr`` and ``metadata`` (a JSON text in which all numbers are floats), or is ``skipped``.
 
 A long question is a list of ``[text, times]``, to be repeated and joined. A long answer is kept
 as its SHA-256.
@@ -33,7 +33,7 @@ Line: TypeAlias = dict[str, Any]
 
 
 def main(directory: Path) -> None:
-    """Answer the questions in *directory* anew."""
+    """Replace the answers in *directory* by those of Go."""
     for name, answered in ("wire_write.jsonl", answer_writes), ("wire_read.jsonl", answer_reads):
         file = directory / name
         lines = answered([json.loads(line) for line in file.read_text().splitlines()])
@@ -41,7 +41,7 @@ def main(directory: Path) -> None:
 
 
 def answer_writes(lines: list[Line]) -> list[Line]:
-    """Say how Go writes the endpoint of each line, and whether it can read that."""
+    """Return each line with the value that Go writes, and whether Go can read that again."""
     asked = [{"addr": line["addr"], "metadata": line["metadata"]} for line in lines]
     written = ask_go([line | {"metadata": joined(line["metadata"])} for line in asked])
     return [
@@ -53,7 +53,7 @@ def answer_writes(lines: list[Line]) -> list[Line]:
 
 
 def answer_reads(lines: list[Line]) -> list[Line]:
-    """Say how Go reads the value of each line."""
+    """Return each line with the endpoint that Go reads from the value."""
     asked: list[Line] = [
         {name: line[name] for name in ("value", "base64") if name in line} for line in lines
     ]
@@ -85,7 +85,7 @@ def short(text: str) -> str | Line:
 
 
 def ask_go(questions: list[Line]) -> list[Line]:
-    """Put *questions* to the Go program in tests/interop/go."""
+    """Pass *questions* to the Go program in tests/interop/go."""
     answers = subprocess.run(
         ["go", "run", "./vectors"],
         cwd=ROOT / "tests" / "interop" / "go",

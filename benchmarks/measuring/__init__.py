@@ -1,7 +1,7 @@
 """
-What the benchmarks stand on: contestants take turns on one etcd, and the result is a row.
+Helpers of the benchmarks: contestants take turns on one etcd, and the result is a row.
 
-An etcd is `etcdnaming.sandbox.Sandbox`; other programs are built or installed by `peers`.
+The etcd is an `etcdnaming.sandbox.Sandbox`; `peers` builds or installs the other programs.
 """
 
 from .filling import TARGET, fill, update_lines, updates

@@ -1,4 +1,4 @@
-"""As many endpoints as a benchmark needs, each with metadata as services have it."""
+"""Any number of endpoints, with metadata like those of real services."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BATCH = 128
 
 
 def fill(endpoint: str, count: int) -> None:
-    """Let the etcd at *endpoint* have *count* of them."""
+    """Store *count* endpoints in the etcd at *endpoint*."""
     remaining = updates(count)
     with Client([endpoint]) as client:
         manager = EndpointManager(client, TARGET)
@@ -27,7 +27,7 @@ def fill(endpoint: str, count: int) -> None:
 
 
 def updates(count: int) -> Iterator[Update]:
-    """Yield what makes *count* of them."""
+    """Yield the updates that add *count* endpoints."""
     for n in range(count):
         address = f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}:8080"
         metadata: JSON = {"zone": f"eu-{n % 3}", "weight": n % 100, "version": "1.27.3"}
@@ -35,7 +35,7 @@ def updates(count: int) -> Iterator[Update]:
 
 
 def update_lines(count: int) -> Iterator[str]:
-    """Yield the lines of an update file that makes *count* of them."""
+    """Yield the lines of an update file that adds *count* endpoints."""
     for each in updates(count):
         if each.endpoint:
             yield f"add {each.key} {each.endpoint.addr} {dumps(each.endpoint.metadata)}\n"

@@ -1,4 +1,4 @@
-"""A client in a process of its own, that does what it is told, when it is its turn."""
+"""A client in a separate process that executes commands when it is its turn."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Told", "Took"]
 
 
 class Took(NamedTuple):
-    """What the work on so many endpoints took, in seconds of time and of CPU."""
+    """The duration and the CPU time of the work on *number* endpoints, in seconds."""
 
     number: int
     seconds: float
@@ -20,10 +20,10 @@ class Took(NamedTuple):
 
 class Told:
     """
-    A running client, as Go's ``manager`` or one of ``benchmarks/told``.
+    A running client: Go's ``manager`` or one of ``benchmarks/told``.
 
     Args:
-        command: It takes a line on stdin, and answers with three numbers.
+        command: A program that reads commands from stdin, and answers each with three numbers.
     """
 
     def __init__(self, command: Sequence[str]) -> None:
@@ -34,7 +34,7 @@ class Told:
         self._answers = cast("IO[str]", self._process.stdout)
 
     def __call__(self, line: str) -> Took:
-        """Let it do what *line* says."""
+        """Let the client execute the command *line*."""
         self._orders.write(f"{line}\n")
         answer = self._answers.readline()
         if not answer:

@@ -1,4 +1,4 @@
-"""The programs that we are held against."""
+"""The programs that etcdnaming is compared with."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ GO = Path(__file__).parent.parent / "go"
 
 
 def go_program(name: str) -> Path:
-    """Return the program built from ``benchmarks/go/NAME``; Go knows when it is up to date."""
+    """Build ``benchmarks/go/NAME`` if it has changed, and return the path of the program."""
     program = GO / "bin" / name
     subprocess.run(["go", "build", "-o", program, f"./{name}"], cwd=GO, check=True)
     return program
 
 
 def etcdctl() -> str:
-    """Return the one that came with etcd."""
+    """Return the path of the etcdctl that belongs to the etcd in use."""
     return str(Path(find_etcd()).with_name("etcdctl"))
 
 
 def ours() -> str:
-    """Return our own command, as it is installed beside the Python that runs this."""
+    """Return the path of the etcdnaming command of this Python's environment."""
     return str(Path(sys.executable).with_name("etcdnaming"))
 
 
 def told(name: str) -> str:
-    """Return the program ``benchmarks/told/NAME``."""
+    """Return the path of the program ``benchmarks/told/NAME``."""
     return str(Path(__file__).parent.parent / "told" / name)
 
 
 def python_with(name: str, *requirements: str) -> str:
-    """Return a Python that has *requirements*, in ``.venv-NAME``, where ours can't have them."""
+    """Return a Python that has *requirements*, in ``.venv-NAME``; they conflict with ours."""
     venv = Path(__file__).parents[2] / f".venv-{name}"
     python = venv / "bin" / "python"
     stamp = venv / "installed"

@@ -1,4 +1,4 @@
-"""What a process costs, from its start to its end."""
+"""The cost of a process from its start to its end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Cost", "cost_of", "median"]
 
 
 class Cost(NamedTuple):
-    """Seconds of time, seconds of CPU, and the most memory that a process had, in MiB."""
+    """Seconds of time, seconds of CPU, and the peak memory of a process in MiB."""
 
     seconds: float
     cpu: float
@@ -21,7 +21,7 @@ class Cost(NamedTuple):
 
 
 def cost_of(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Cost:
-    """Run *command*, with those it starts and waits for; its output is thrown away."""
+    """Run *command*, and return its cost, with that of its children; its output is discarded."""
     begun = time.perf_counter()
     process = subprocess.Popen(
         command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
@@ -35,5 +35,5 @@ def cost_of(command: Sequence[str], environment: Mapping[str, str] | None = None
 
 
 def median(costs: Sequence[Cost]) -> Cost:
-    """Return the medians, each by itself."""
+    """Return the median of each of the three numbers."""
     return Cost(*map(statistics.median, zip(*costs, strict=True)))

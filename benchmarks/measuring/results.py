@@ -1,4 +1,4 @@
-"""What was measured, as a row of ``benchmarks/results.md``."""
+"""Results as rows of ``benchmarks/results.md``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RESULTS = Path(__file__).parent.parent / "results.md"
 
 class Bound(NamedTuple):
     """
-    What was promised: *least* to *most*, in *unit*; nothing, where it is there for comparison.
+    The range that was promised: *least* to *most*, in *unit*; "nothing" for a mere comparison.
 
     >>> str(Bound(most=1.5)), Bound(most=1.5).holds(1.2), str(Bound())
     ('at most 1.5 x', True, 'nothing')
@@ -29,7 +29,7 @@ class Bound(NamedTuple):
     unit: str = "x"
 
     def holds(self, value: float) -> bool:
-        """Say whether *value* keeps the promise."""
+        """Return whether *value* keeps the promise."""
         return self.least <= value <= self.most
 
     def __str__(self) -> str:
@@ -39,7 +39,7 @@ class Bound(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What we and others took for some *work*, and the *value* that a *bound* was promised for."""
+    """The results of etcdnaming and of a peer for some *work*; *bound* is the range for *value*."""
 
     work: str
     ours: str
@@ -49,7 +49,7 @@ class Row(NamedTuple):
 
 
 def record(row: Row) -> int:
-    """Print *row*, put it in place of the one before, and return the exit code it is worth."""
+    """Print *row*, replace the previous row of the same work, and return the exit code."""
     met = row.bound.holds(row.value)
     value = f"{row.value:.{2 if row.value >= 0.1 else 4}f} {row.bound.unit}"
     cells = (row.work, row.ours, row.theirs, value if met else f"**{value}**", str(row.bound))
@@ -66,13 +66,13 @@ def record(row: Row) -> int:
 
 
 def rows() -> list[list[str]]:
-    """Return the cells of each row there is."""
+    """Return the cells of all rows."""
     lines = [each for each in RESULTS.read_text().splitlines() if each.startswith("|")]
     return [[cell.strip() for cell in each.strip("|").split("|")] for each in lines[2:]]
 
 
 def _is_about(line: str, row: Row) -> bool:
-    """Tell whether *line* holds the same work, against the same peer."""
+    """Return whether *line* has the same work and the same peer as *row*."""
     return line.startswith(f"| {row.work} |") and f"| {_peer(row.theirs)}" in line
 
 

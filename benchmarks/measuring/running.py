@@ -1,4 +1,4 @@
-"""What a process costs while it runs, as Linux and etcd tell it."""
+"""The cost of a process while it runs, as Linux and etcd report it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Usage(NamedTuple):
     """
     What a process has used until *at*.
 
-    *memory* is what it has now, in MiB; *cpu* is in seconds, those of its threads that there are;
-    *wake_ups* is how often one of them that waited went on.
+    *memory* is the current memory in MiB; *cpu* is the CPU time of the threads that still run, in
+    seconds; *wake_ups* is how often one of these threads continued after it had waited.
     """
 
     at: float
@@ -30,7 +30,7 @@ class Usage(NamedTuple):
     wake_ups: int
 
     def since(self, before: Usage) -> Usage:
-        """Return what was used after *before*, and for how long."""
+        """Return the usage since *before*, and the seconds since then."""
         return Usage(
             self.at - before.at,
             self.memory - before.memory,
@@ -43,7 +43,7 @@ class Usage(NamedTuple):
 def running(
     command: Sequence[str], environment: Mapping[str, str] | None = None, *, ready: str
 ) -> Iterator[int]:
-    """Run *command* while the block runs, which begins when a line of output has *ready* in it."""
+    """Run *command* while the block runs; the block begins after a line of output with *ready*."""
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:
@@ -51,7 +51,7 @@ def running(
         if not any(ready in line for line in lines):
             raise ChildProcessError(f"{command} did not say {ready!r}")
         reader = threading.Thread(target=lambda: deque(lines, maxlen=0))
-        reader.start()  # or it would wait for us when the pipe is full
+        reader.start()  # otherwise the process would block when the pipe is full
         try:
             yield process.pid
         finally:
@@ -60,7 +60,7 @@ def running(
 
 
 def usage_of(pid: int) -> Usage:
-    """Return what the process *pid* has used."""
+    """Return the usage of the process *pid* until now."""
     status = Path(f"/proc/{pid}/status").read_text()
     threads = [each.read_text() for each in Path(f"/proc/{pid}/task").glob("*/status")]
     # In nanoseconds. stat counts in ticks, and a process woken by a timer runs at each tick.
@@ -74,12 +74,12 @@ def usage_of(pid: int) -> Usage:
 
 
 def requests(endpoint: str) -> dict[str, int]:
-    """Return how many messages of each kind the etcd at *endpoint* was sent."""
+    """Return the number of messages of each kind that the etcd at *endpoint* has received."""
     return _metric(endpoint, "grpc_server_msg_received_total")
 
 
 def streams(endpoint: str, method: str) -> int:
-    """Return how many calls of *method* the etcd at *endpoint* was ever sent."""
+    """Return the number of calls of *method* that the etcd at *endpoint* has received."""
     return _metric(endpoint, "grpc_server_started_total").get(method, 0)
 
 

@@ -1,4 +1,4 @@
-"""Contestants that take turns, so that whatever else the machine does is shared fairly."""
+"""Run contestants in turns, so that other load on the machine affects all of them equally."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Measured = TypeVar("Measured")
 
 
 def in_turns(rounds: int, *contestants: Callable[[], Measured]) -> list[list[Measured]]:
-    """Return what each measured in *rounds*, in which now the first, now the last begins."""
+    """Return the measurements of each contestant; the order is reversed after each round."""
     measured: list[list[Measured]] = [[] for _ in contestants]
     order = list(zip(contestants, measured, strict=True))
     for _ in range(rounds):

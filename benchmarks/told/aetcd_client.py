@@ -1,4 +1,4 @@
-"""aetcd, told what to do on stdin; in an environment of its own."""
+"""Execute the commands on stdin with aetcd, in its own environment."""
 
 from __future__ import annotations
 

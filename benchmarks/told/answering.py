@@ -1,4 +1,4 @@
-"""How the programs beside this one are told what to do, and answer: as Go's ``manager`` does."""
+"""The protocol of the programs in this directory; Go's ``manager`` has the same one."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ ADDR = "10.0.0.1:8080"
 
 def answer(list_all: Callable[[], Sized], add: Callable[[int], None]) -> None:
     """
-    Do what each line of stdin says: ``list``, or ``add COUNT``.
+    Execute each command on stdin: ``list``, or ``add COUNT``.
 
-    Each is answered with the number of endpoints, and the nanoseconds of time and of CPU that they
-    took. The process lives on between two lines: starting it is not measured.
+    Each one is answered with the number of endpoints, and the nanoseconds of time and of CPU that
+    the command took. The process lives on between two lines: starting it is not measured.
     """
     for line in sys.stdin:
         what, *count = line.split()

@@ -1,5 +1,5 @@
 """
-grpcio and nothing else, told what to do on stdin: the floor for every client in Python.
+Execute the commands on stdin with grpcio alone: the floor for every client in Python.
 
     python bare.py put|txn ENDPOINT
 
@@ -54,7 +54,7 @@ def main(how: str, endpoint: str) -> None:
 
 
 def keeping_lease(key: bytes) -> rpc.TxnRequest:
-    """Return what `EndpointManager.add_endpoint` sends."""
+    """Return the transaction that `EndpointManager.add_endpoint` sends."""
     return rpc.TxnRequest(
         compare=[requests.is_there(key)],
         success=[requests.put(key, VALUE, keep_lease=True)],

@@ -1,4 +1,4 @@
-"""grpcio with a channel and one stream, and nothing else: the floor for keeping a lease."""
+"""Keep a lease with grpcio alone, with a channel and one stream: the floor for that work."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ lease, stopped = grant(rpc.LeaseGrantRequest(TTL=10)).ID, threading.Event()
 
 
 def asked() -> Iterator[rpc.LeaseKeepAliveRequest]:
-    """Ask at a third of the TTL."""
+    """Yield a request every third of the TTL."""
     while not stopped.wait(10 / 3):
         yield rpc.LeaseKeepAliveRequest(ID=lease)
 

@@ -1,4 +1,4 @@
-"""So many registrations in one process, until its end."""
+"""Keep a number of registrations in one process until it is ended."""
 
 from __future__ import annotations
 

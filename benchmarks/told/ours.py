@@ -1,4 +1,4 @@
-"""Our library, told what to do on stdin: see `answering`."""
+"""Execute the commands on stdin with our library; see `answering`."""
 
 from __future__ import annotations
 

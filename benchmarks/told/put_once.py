@@ -1,7 +1,7 @@
 """
-The least that a script in Python takes to store an endpoint: the floor for ``etcdnaming add``.
+Store an endpoint with as little as a Python script needs: the floor for ``etcdnaming add``.
 
-    python put_once.py ENDPOINT DIRECTORY        (where rpc_pb2.py is: the messages, nothing else)
+    python put_once.py ENDPOINT DIRECTORY        (DIRECTORY has rpc_pb2.py, the messages)
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""python-etcd3 0.12.0, told what to do on stdin; in an environment of its own."""
+"""Execute the commands on stdin with python-etcd3 0.12.0, in its own environment."""
 
 from __future__ import annotations
 

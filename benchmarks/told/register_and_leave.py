@@ -1,4 +1,4 @@
-"""Register so many endpoints on one lease, and leave."""
+"""Register a number of endpoints on one lease, and exit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Watch a target until so many changes were seen, which another program makes meanwhile."""
+"""Watch a target until the changes that another program makes have all been seen."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def main(endpoint: str, count: int, flood: str) -> None:
     seen = 0
     with Client([endpoint]) as client, EndpointManager(client, "svc").watch() as watch:
         next(watch)  # the first set, however long it takes
-        while watch.get(1):  # until the stream after it is there
+        while watch.get(1):  # until the stream after it is open
             pass
         with subprocess.Popen([flood, "flood", endpoint, str(count), "1"]):
             while seen < count:

@@ -1,4 +1,4 @@
-"""Channels while endpoints and etcd itself come and go: no call may fail."""
+"""Channels under load while endpoints, and etcd itself, come and go: no call may fail."""
 
 from __future__ import annotations
 
@@ -33,13 +33,15 @@ SERVE = Path(__file__).parent.parent / "harness" / "serve.py"
 
 @pytest.fixture
 def backends() -> Iterator[list[Backend]]:
-    """Servers to be found, by hundreds of addresses: they listen on all of 127/8."""
+    """Start servers that listen on all of 127/8, so that each has hundreds of addresses."""
     with closing(Backends()) as backends:
         yield [backends("0.0.0.0:0") for _ in range(SERVERS)]
 
 
-def test_a_hundred_endpoints_come_and_go(client: Client, backends: list[Backend]) -> None:
-    """Each of them for a moment, beside two that stay."""
+def test_no_call_fails_while_a_hundred_endpoints_come_and_go(
+    client: Client, backends: list[Backend]
+) -> None:
+    """Each endpoint is registered for a moment, beside two that stay."""
     manager = EndpointManager(client, "svc")
     addrs = [f"127.0.{n}.1:{each.port}" for n in range(5) for each in backends]
     manager.update([Update.add(f"svc/{n}", Endpoint(addrs[n])) for n in (0, 1)])
@@ -55,8 +57,8 @@ def test_a_hundred_endpoints_come_and_go(client: Client, backends: list[Backend]
     assert outcome.streams >= 40
 
 
-def test_a_new_endpoint_has_its_first_call_soon(client: Client, backends: list[Backend]) -> None:
-    """After the etcd write, in the median: 0.04 s when the machine does nothing else."""
+def test_new_endpoint_gets_its_first_call_soon(client: Client, backends: list[Backend]) -> None:
+    """The median delay after the write to etcd is 0.04 s on an idle machine."""
     manager = EndpointManager(client, "svc")
     manager.add_endpoint("svc/0", Endpoint(f"127.0.0.1:{backends[0].port}"))
     delays = []
@@ -73,8 +75,10 @@ def test_a_new_endpoint_has_its_first_call_soon(client: Client, backends: list[B
     assert median(delays) < 0.5
 
 
-def test_the_outages_hurt_nobody(own_etcd: Callable[[], Etcd], backends: list[Backend]) -> None:
-    """etcd is down for a minute, frozen, compacted, and wiped; the registrars come back."""
+def test_no_call_fails_while_etcd_is_down_frozen_compacted_or_wiped(
+    own_etcd: Callable[[], Etcd], backends: list[Backend]
+) -> None:
+    """The registrations of the endpoints recover after the wipe."""
     etcd = own_etcd()
 
     def wait_for_etcd() -> None:
@@ -114,7 +118,7 @@ def test_the_outages_hurt_nobody(own_etcd: Callable[[], Etcd], backends: list[Ba
 
 @contextmanager
 def registered(etcd: Etcd, backends: list[Backend]) -> Iterator[None]:
-    """Keep them registered, each by itself; leases that outlive what is done to etcd."""
+    """Keep *backends* registered, each by its own client, with leases longer than the outages."""
     with ExitStack() as stack:
         for backend in backends:
             client = stack.enter_context(Client([etcd.endpoint]))
@@ -125,7 +129,7 @@ def registered(etcd: Etcd, backends: list[Backend]) -> Iterator[None]:
 
 
 class Twin:
-    """A channel of asyncio under load, in a loop and a thread of its own, while the block runs."""
+    """An asyncio channel under load, in its own loop and thread, while the block runs."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -152,10 +156,10 @@ class Twin:
             await self._stop.wait()
 
 
-def test_a_role_that_is_taken_away_takes_no_endpoints_away(
+def test_channel_keeps_its_endpoints_when_its_role_is_revoked(
     auth_etcd: Callable[[], Etcd], backends: list[Backend], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is told; and once the role is back, what is new is seen."""
+    """A warning is logged, and new endpoints are used when the role is granted again."""
     etcd = auth_etcd()
     user, _, password = READER.partition(":")
     old, new = (f"127.0.0.1:{each.port}" for each in backends[:2])
@@ -181,8 +185,10 @@ def test_a_role_that_is_taken_away_takes_no_endpoints_away(
 
 
 @in_loop
-async def test_endpoints_of_asyncio_come_and_go(client: Client, backends: list[Backend]) -> None:
-    """As those of threads."""
+async def test_no_call_of_asyncio_fails_while_endpoints_come_and_go(
+    client: Client, backends: list[Backend]
+) -> None:
+    """The synchronous channel has the same test."""
     manager = EndpointManager(client, "svc")
     addrs = [f"127.0.{n}.1:{each.port}" for n in range(3) for each in backends]
     await asyncio.to_thread(manager.add_endpoint, "svc/0", Endpoint(addrs[0]))
@@ -199,8 +205,10 @@ async def test_endpoints_of_asyncio_come_and_go(client: Client, backends: list[B
     assert outcome.streams >= 20
 
 
-def test_a_thousand_endpoints(client: Client) -> None:
-    """A change costs no more than some times what gRPC takes by itself to dial so many."""
+def test_change_among_a_thousand_endpoints_costs_at_most_three_times_the_dialling(
+    client: Client,
+) -> None:
+    """gRPC alone, dialling as many addresses, is the measure for the CPU time."""
     pipe = subprocess.PIPE
     command = [sys.executable, str(SERVE), str(SERVERS)]
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as servers:
@@ -230,7 +238,7 @@ def test_a_thousand_endpoints(client: Client) -> None:
 
 
 def cost_of_dialling(addrs: Sequence[str]) -> float:
-    """Return the seconds of a core that gRPC takes to be connected to *addrs*, and no more."""
+    """Return the CPU seconds that gRPC alone needs to connect to *addrs*."""
     began = time.process_time()
     options = [("grpc.lb_policy_name", "round_robin"), ("grpc.default_authority", "svc")]
     with grpc.insecure_channel(f"ipv4:{','.join(addrs)}", options) as channel:
@@ -241,8 +249,10 @@ def cost_of_dialling(addrs: Sequence[str]) -> float:
     return time.process_time() - began
 
 
-def test_two_thousand_swaps_leave_nothing_behind(client: Client, backends: list[Backend]) -> None:
-    """No memory, no descriptor, no thread."""
+def test_two_thousand_replacements_leak_no_memory_descriptor_or_thread(
+    client: Client, backends: list[Backend]
+) -> None:
+    """Each replacement connects a new set of endpoints."""
     manager = EndpointManager(client, "svc")
     manager.add_endpoint("svc/0", Endpoint(f"127.0.0.1:{backends[0].port}"))
     with insecure_channel("svc", client) as channel:
@@ -263,10 +273,10 @@ def test_two_thousand_swaps_leave_nothing_behind(client: Client, backends: list[
 
 
 @in_loop
-async def test_swaps_of_asyncio_leave_nothing_behind(
+async def test_replacements_of_asyncio_leak_no_memory_descriptor_or_thread(
     client: Client, backends: list[Backend]
 ) -> None:
-    """As those of threads."""
+    """The synchronous channel has the same test."""
     manager = EndpointManager(client, "svc")
     await asyncio.to_thread(manager.add_endpoint, "svc/0", Endpoint(_addr(backends[0])))
     async with aio.insecure_channel("svc", client) as channel:

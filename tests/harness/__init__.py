@@ -1,4 +1,4 @@
-"""What the tests stand on: real etcds, and the ways to call the program."""
+"""Helpers of the tests: real etcds, broken networks, and ways to run the program."""
 
 from .auth import READER, ROOT, WRITER
 from .cli import Result, Run

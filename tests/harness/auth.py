@@ -1,4 +1,4 @@
-"""Users, and what they may do."""
+"""The users of the tests, and their permissions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from .etcd import Etcd
 
 __all__ = ["READER", "READER_NEEDS", "ROOT", "SERVER_FLAGS", "WRITER", "add_users"]
 
-# As --user takes them.
+# USER:PASSWORD, the form of --user.
 ROOT = "root:root-secret"
 WRITER = "writer:writer-secret"
 READER = "reader:reader-secret"
@@ -15,16 +15,16 @@ READER_NEEDS = "Error: etcdserver: permission denied: user 'reader' needs"
 """The error of the command line for the reader; permission and keys follow."""
 
 
-# Passwords are hashed at the lowest price: a login is what is tested, not its safety.
+# The cheapest password hash: the tests check logins, not how safe the passwords are.
 SERVER_FLAGS = ("--auth-token=simple", "--bcrypt-cost=4")
 
 
 def add_users(etcd: Etcd) -> None:
     """
-    Let `ROOT`, `WRITER` and `READER` into *etcd*, which is running, and from now on only those.
+    Add the users to the running *etcd*, and enable its authentication.
 
-    The writer has ``readwrite`` on the prefix ``svc/``, the reader ``read``; nothing else is
-    allowed to them. `Etcdctl.ctl` is root.
+    `WRITER` has ``readwrite`` and `READER` has ``read`` permission on the prefix ``svc/``, and no
+    other permissions. From now on `Etcdctl.ctl` logs in as `ROOT`.
     """
     for user, permission in ((WRITER, "readwrite"), (READER, "read")):
         name = user.partition(":")[0]

@@ -1,4 +1,4 @@
-"""gRPC servers to be found: they say who they are, and count the calls they get."""
+"""gRPC servers for channels: they return their address, and count the calls they get."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def method(name: str) -> str:
 
 class Backend:
     """
-    A server on a free port of *host*, or on a unix socket. Its threads count in `calls`.
+    A server on a free port of *host*, or on a unix socket; `calls` counts the calls by method.
 
-    ``Who`` returns its address, ``Slow`` too, after the seconds of the request; ``Echo`` what it
-    got, ``Metadata`` what that came with; ``Flaky`` fails twice, then returns the number of times.
-    ``Count`` responds as often as it is asked to, every so many seconds; ``Sum`` returns the number
-    of requests, ``Chat`` each of them.
+    ``Who`` returns the server's address; ``Slow`` does so after the seconds in the request.
+    ``Echo`` returns the request, ``Metadata`` its metadata. ``Flaky`` fails twice, and then returns
+    the number of calls. ``Count`` sends as many responses as requested, with a pause in seconds
+    between them. ``Sum`` returns the number of requests, ``Chat`` every request.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Backend:
         self._server.start()
 
     def stop(self, grace: float | None = None) -> None:
-        """End it; what it is doing it may finish within *grace* seconds."""
+        """Stop the server; calls in flight may finish within *grace* seconds."""
         self._server.stop(grace).wait()
 
     def _handlers(self) -> dict[str, Any]:
@@ -109,7 +109,7 @@ class Backend:
 
 
 class Backends:
-    """The servers of a test, which end with it."""
+    """The servers of a test."""
 
     def __init__(self) -> None:
         self._started: list[Backend] = []
@@ -117,12 +117,12 @@ class Backends:
     def __call__(
         self, host: str = "127.0.0.1:0", credentials: grpc.ServerCredentials | None = None
     ) -> Backend:
-        """Start one."""
+        """Start a server."""
         backend = Backend(host, credentials)
         self._started.append(backend)
         return backend
 
     def close(self) -> None:
-        """End them all."""
+        """Stop all servers."""
         for backend in self._started:
             backend.stop()

@@ -1,4 +1,4 @@
-"""Dial, call and close, in several threads: ``churn.py TIMES TARGET=ANSWER ...``."""
+"""Dial, call and close channels in several threads: ``churn.py TIMES TARGET=ANSWER ...``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ THREADS = 8
 
 
 def main() -> None:
-    """Print what came of it, and how long the longest took."""
+    """Print the results of the calls, and the seconds of the slowest one."""
     times = int(sys.argv[1])
     wanted = [word.split("=") for word in sys.argv[2:]]
     found: Counter[str] = Counter()
@@ -43,7 +43,7 @@ def main() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    print(json.dumps({"found": found, "longest": longest[0]}))  # noqa: T201 - for the test
+    print(json.dumps({"found": found, "longest": longest[0]}))  # noqa: T201 - the test reads it
 
 
 if __name__ == "__main__":

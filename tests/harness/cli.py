@@ -1,4 +1,4 @@
-"""Call the program as a shell would, but in this process: it takes a tenth of the time."""
+"""Run the program as a shell would, but in this process, which takes a tenth of the time."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ Word = str | bytes | os.PathLike[str]
 
 
 class Result(NamedTuple):
-    """What a shell sees of a command. Bytes that are not UTF-8 are lone surrogates."""
+    """The result of a command, as a shell gets it. Bytes that are not UTF-8 are lone surrogates."""
 
     status: int
     out: str
     err: str
 
     def json(self) -> Any:
-        """Return stdout parsed."""
+        """Return the parsed stdout."""
         return json.loads(self.out)
 
 
 class Run:
-    """Calls of the program, which ask *endpoints* unless told otherwise."""
+    """Runs the program in this process, with *endpoints* as the default of ``--endpoints``."""
 
     def __init__(self, endpoints: str) -> None:
         self._endpoints = endpoints
@@ -44,11 +44,11 @@ class Run:
         Run ``etcdnaming ARGS`` to its end.
 
         Args:
-            args: As the shell would hand them over.
+            args: The arguments, as a shell would pass them.
 
             env: Variables to set, or with ``None`` to remove, for this call.
 
-            input: What is on stdin, which is a file.
+            input: The contents of stdin, which is a file.
         """
         from etcdnaming.cli import main  # here, so that other tests need no command line
 
@@ -65,7 +65,7 @@ class Run:
 
 @contextmanager
 def _standard_streams(stdin: IO[bytes], out: IO[bytes], err: IO[bytes]) -> Iterator[None]:
-    """Put files under the descriptors, which C code writes to, and Python's streams upon them."""
+    """Replace the standard descriptors, which C code uses, and Python's standard streams."""
     with ExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         for descriptor, (name, file, mode, errors) in enumerate(
@@ -85,7 +85,7 @@ def _standard_streams(stdin: IO[bytes], out: IO[bytes], err: IO[bytes]) -> Itera
 
 @contextmanager
 def _signals_given_back() -> Iterator[None]:
-    """Undo what `lease-register` does to a process that it usually has to itself."""
+    """Restore the signal handlers that `lease-register` replaces."""
     before = {number: signal.getsignal(number) for number in signal.valid_signals()}
     try:
         yield

@@ -1,4 +1,4 @@
-"""Three members that break, one by one or together."""
+"""A cluster of three members that a test can break one by one or together."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIZE = 3
 
 
 class Cluster(Etcdctl):
-    """A cluster of three; each of *members* can be killed, frozen and started by itself."""
+    """A cluster of three; each of *members* can be killed, frozen and started separately."""
 
     def __init__(self, programs: Programs, *flags: str) -> None:
         self.members = [Etcd(programs) for _ in range(SIZE)]
@@ -26,7 +26,7 @@ class Cluster(Etcdctl):
             member.server_flags = (
                 f"--name={name}",
                 f"--initial-cluster={together}",
-                # A lone member's times are too short where a member must be heard by others.
+                # The election timeouts of a single member are too short for several members.
                 "--heartbeat-interval=50",
                 "--election-timeout=500",
                 *flags,
@@ -34,7 +34,7 @@ class Cluster(Etcdctl):
         super().__init__(programs, ",".join(member.endpoint for member in self.members))
 
     def start(self) -> None:
-        """Start the members that are not running, let frozen ones go on, wait for all."""
+        """Start the stopped members, continue the frozen ones, and wait until all are ready."""
         for member in self.members:
             if member.frozen:
                 member.thaw()
@@ -44,19 +44,19 @@ class Cluster(Etcdctl):
             member.wait_until_ready()
 
     def leader(self) -> Etcd:
-        """Return the member that leads; waits for an election if it must."""
+        """Return the leader; waits for an election if there is none."""
         wait_until(lambda: self._leader() is not None)
         leader = self._leader()
         assert leader
         return leader
 
     def followers(self) -> list[Etcd]:
-        """Return the others that run."""
+        """Return the other running members."""
         leader = self.leader()
         return [member for member in self.members if member.running and member is not leader]
 
     def wipe(self) -> None:
-        """Start all again with nothing in them: another history under the same cluster id."""
+        """Start all members again without data: a new history under the same cluster ID."""
         for member in self.members:
             if member.running:
                 member.kill()
@@ -72,12 +72,12 @@ class Cluster(Etcdctl):
         self.leader().put_all(values)
 
     def close(self) -> None:
-        """End all members, and remove their files."""
+        """Stop all members, and remove their files."""
         for member in self.members:
             member.close()
 
     def last_lines(self) -> str:
-        """Return what each member said last."""
+        """Return the end of the log of each member."""
         return "\n\n".join(member.last_lines() for member in self.members)
 
     def _leader(self) -> Etcd | None:

@@ -1,12 +1,12 @@
 """
-A program at work while no thread can be started: ``python crowded.py ETCD``.
+A running program while no thread can be started: ``python crowded.py ETCD``.
 
-It registers ``svc/e1``, watches ``svc`` and has a channel to it. Commands are lines on stdin, each
-answered by a line of JSON: ``full`` fills the process table, as far as this program is concerned,
-``room`` ends that, and ``look`` only tells what there is.
+It registers ``svc/e1``, watches ``svc`` and has a channel to it. It reads commands from stdin, one
+per line, and answers each with a line of JSON. ``full`` makes the kernel refuse new threads,
+``room`` allows them again, and ``look`` only prints the state.
 
-The limit is the kernel's, RLIMIT_NPROC. It does not hold for root, so root becomes another user
-once everything is imported and at work.
+The limit is RLIMIT_NPROC of the kernel. It does not apply to root, so root changes to another user
+once everything is imported and running.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _start = threading.Thread.start
 
 
 def _counting(self: threading.Thread) -> None:
-    global _failures  # noqa: PLW0603 - it counts
+    global _failures  # noqa: PLW0603 - a counter
     try:
         _start(self)
     except RuntimeError:
@@ -40,19 +40,19 @@ def _counting(self: threading.Thread) -> None:
 
 
 def limit(number: int) -> None:
-    """Let this user have *number* processes and threads."""
+    """Allow this user *number* processes and threads."""
     hard = resource.getrlimit(resource.RLIMIT_NPROC)[1]
     resource.setrlimit(resource.RLIMIT_NPROC, (number, hard))
 
 
 def take(watch: Watch, seen: list[str]) -> None:
-    """Note every key that is added."""
+    """Append every key that is added."""
     for batch in watch:
         seen.extend(each.key for each in batch.changes if each.endpoint)
 
 
 def main(endpoint: str) -> None:
-    """Be at work, and answer."""
+    """Start the watch, the channel and the registration, and answer the commands."""
     seen: list[str] = []
     lost: list[Any] = []
     room = resource.getrlimit(resource.RLIMIT_NPROC)[0]

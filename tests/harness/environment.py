@@ -1,4 +1,4 @@
-"""What the program and etcdctl see of the environment."""
+"""The environment of the program and of etcdctl."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Changes", "changed", "cleaned", "pointing_at"]
 Changes: TypeAlias = Mapping[str, "str | None"]
 """Variables to set, or with ``None`` to remove."""
 
-# What else than ETCD* changes how the program or etcdctl behaves.
+# Variables besides ETCD* that change how the program or etcdctl behaves.
 OTHERS = {
     "CLICOLOR",
     "CLICOLOR_FORCE",
@@ -31,14 +31,14 @@ OTHERS = {
 
 
 def cleaned() -> Changes:
-    """Return what removes the developer's etcd and preferences from `os.environ`."""
+    """Return changes of `os.environ` that remove the developer's etcd and preferences."""
     unwanted = {name for name in os.environ if name.startswith("ETCD")} | OTHERS
     return {**dict.fromkeys(unwanted), "TERM": "xterm-256color"}
 
 
 @contextmanager
 def changed(changes: Changes) -> Iterator[None]:
-    """Make *changes* to `os.environ` while the block runs."""
+    """Apply *changes* to `os.environ` while the block runs."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in changes.items():
             if value is None:
@@ -49,6 +49,6 @@ def changed(changes: Changes) -> Iterator[None]:
 
 
 def pointing_at(endpoints: str, changes: Changes | None) -> dict[str, str]:
-    """Return `os.environ` with *changes*, for a process that asks *endpoints*."""
+    """Return `os.environ` with *changes*, for a process that uses *endpoints*."""
     wanted = {**os.environ, "ETCDNAMING_ENDPOINTS": endpoints, **(changes or {})}
     return {name: value for name, value in wanted.items() if value is not None}

@@ -1,4 +1,4 @@
-"""One member, under control."""
+"""A member of etcd that a test can kill, freeze and wipe."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ __all__ = ["Etcd"]
 
 class Etcd(Etcdctl):
     """
-    An etcd on ports and with data that stay the same from one start to the next.
+    An etcd that keeps its ports and its data from one start to the next.
 
     Args:
-        programs: What to run.
+        programs: The programs to run.
 
         flags: More flags for the server.
 
-        ctl_flags: What etcdctl needs to be let in.
+        ctl_flags: Flags for etcdctl, such as certificates or a user.
     """
 
     def __init__(self, programs: Programs, *flags: str, ctl_flags: tuple[str, ...] = ()) -> None:
@@ -46,12 +46,12 @@ class Etcd(Etcdctl):
 
     @property
     def running(self) -> bool:
-        """Whether there is a process, frozen or not."""
+        """Whether the process exists, frozen or not."""
         return self._server is not None
 
     @property
     def pid(self) -> int:
-        """Of the running server."""
+        """The process ID of the running server."""
         assert self._server, "this etcd is not running"
         return self._server.pid
 
@@ -61,43 +61,43 @@ class Etcd(Etcdctl):
         return self.directory / "data"
 
     def start(self) -> None:
-        """Start it, and return when it answers."""
+        """Start the server, and return when it answers."""
         self.launch()
         self.wait_until_ready()
 
     def launch(self) -> None:
-        """Start it without waiting, as the members of a cluster must be."""
+        """Start the server without waiting: members of a cluster become ready only together."""
         assert not self._server, "this etcd is running"
         command = etcd_command(str(self.programs.etcd), self.directory, self.port, self.peer_port)
         self._server = Server([*command, *self.server_flags], self.directory)
 
     def wait_until_ready(self) -> None:
-        """Return when a read of its data gets an answer."""
+        """Return when the server answers a read of its data."""
         assert self._server, "this etcd is not running"
         self._server.wait_until(partial(listens, self.endpoint), TIMEOUT)
         self.ctl("get", "ready")
 
     def kill(self) -> None:
-        """End it as a power cut would. The data stay."""
+        """End the server as a power failure would. The data stay."""
         self._end(signal.SIGKILL)
 
     def stop(self) -> None:
-        """End it as an administrator would. The data stay."""
+        """Stop the server as an administrator would. The data stay."""
         self._end(signal.SIGTERM)
 
     def freeze(self) -> None:
-        """Let it stand still: connections stay open, nothing is answered."""
+        """Stop the process: connections stay open, but nothing is answered."""
         os.kill(self.pid, signal.SIGSTOP)
         wait_until(self._stands_still)
         self.frozen = True
 
     def thaw(self) -> None:
-        """Let a frozen one go on."""
+        """Continue a frozen process."""
         os.kill(self.pid, signal.SIGCONT)
         self.frozen = False
 
     def wipe(self) -> None:
-        """Start it again with nothing in it: another history under the same cluster id."""
+        """Start the server again without data: a new history under the same cluster ID."""
         if self._server:
             self.kill()
         shutil.rmtree(self.data)
@@ -112,7 +112,7 @@ class Etcd(Etcdctl):
         gateway.put_all(self.endpoint, values)
 
     def close(self) -> None:
-        """End it, and remove all its files."""
+        """Stop the server, and remove all its files."""
         if self._server:
             self._server.close()
             self._server = None
@@ -131,5 +131,5 @@ class Etcd(Etcdctl):
 
     def _stands_still(self) -> bool:
         status = Path(f"/proc/{self.pid}/stat")
-        # After the name, which is in parentheses. Elsewhere than on Linux the signal must do.
+        # The state is after the name, which is in parentheses. Elsewhere the signal alone must do.
         return not status.exists() or status.read_text().rpartition(")")[2].split()[0] == "T"

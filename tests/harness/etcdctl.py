@@ -1,4 +1,4 @@
-"""Look into etcd, and change it, with etcdctl: not with ourselves."""
+"""Read and change etcd with etcdctl, which shares no code with this project."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class EtcdctlError(Exception):
 
 @dataclass(frozen=True)
 class Entry:
-    """A key and all that etcd knows of it. *lease* is 0 for none."""
+    """A key with everything that etcd knows of it; *lease* is 0 if there is none."""
 
     key: bytes
     value: bytes
@@ -32,7 +32,7 @@ class Entry:
 
     @classmethod
     def from_json(cls, kv: Mapping[str, Any]) -> Entry:
-        """Return what ``etcdctl get -w json`` has in ``kvs``."""
+        """Convert an element of ``kvs`` in the output of ``etcdctl get -w json``."""
         return cls(
             b64decode(kv["key"]),
             b64decode(kv.get("value", "")),
@@ -45,14 +45,14 @@ class Entry:
 
 class Etcdctl:
     """
-    Something that etcdctl can ask: one member, a cluster, a proxy.
+    Something that etcdctl can connect to: a member, a cluster, or a proxy.
 
     Args:
-        programs: Brings etcdctl.
+        programs: The programs, of which etcdctl is used.
 
-        endpoints: One or more, separated by commas.
+        endpoints: One or more endpoints, separated by commas.
 
-        flags: What etcdctl needs to be let in, if anything.
+        flags: Flags for etcdctl, such as certificates or a user.
     """
 
     def __init__(self, programs: Programs, endpoints: str, *flags: str) -> None:
@@ -91,13 +91,13 @@ class Etcdctl:
         return json.loads(self.ctl("-w", "json", *args))
 
     def with_flags(self, *flags: str) -> Etcdctl:
-        """Return the same, asked with other *flags*: as another user, for one."""
+        """Return an `Etcdctl` with other *flags*, for another user for example."""
         return Etcdctl(self.programs, self.endpoints, *flags)
 
     def put(self, key: str | bytes, value: str | bytes, lease: int | None = None) -> None:
-        """Store *value* at *key*, on *lease* if one is given."""
+        """Store *value* at *key*, attached to *lease* if one is given."""
         options = [f"--lease={lease:x}"] if lease else []
-        if value:  # by stdin, which takes any byte and any length
+        if value:  # stdin takes any byte and any length
             self.ctl("put", *options, "--", key, input=value)
         else:
             self.ctl("put", *options, "--", key, "")
@@ -112,13 +112,18 @@ class Etcdctl:
         return [Entry.from_json(kv) for kv in found]
 
     def entry(self, key: str | bytes) -> Entry:
-        """Return what is stored at *key*; `KeyError` if nothing is."""
+        """
+        Return the entry at *key*.
+
+        Raises:
+            KeyError: There is no such key.
+        """
         for kv in self.ctl_json("get", "--", key).get("kvs", []):
             return Entry.from_json(kv)
         raise KeyError(key)
 
     def delete(self, key: str | bytes) -> None:
-        """Remove *key*, if it is there."""
+        """Delete *key*, if it exists."""
         self.ctl("del", "--", key)
 
     def revision(self) -> int:
@@ -127,18 +132,23 @@ class Etcdctl:
         return revision
 
     def lease_of(self, key: str | bytes) -> int:
-        """Return the lease *key* hangs on, 0 for none; `KeyError` if there is no such key."""
+        """
+        Return the lease that *key* is attached to, 0 for none.
+
+        Raises:
+            KeyError: There is no such key.
+        """
         return self.entry(key).lease
 
     def grant(self, ttl: int) -> int:
-        """Return the id of a new lease of *ttl* seconds."""
+        """Grant a lease of *ttl* seconds, and return its ID."""
         lease: int = self.ctl_json("lease", "grant", str(ttl))["ID"]
         return lease
 
     def revoke(self, lease: int) -> None:
-        """End *lease*, which removes its keys."""
+        """Revoke *lease*, which deletes its keys."""
         self.ctl("lease", "revoke", f"{lease:x}")
 
     def leases(self) -> list[int]:
-        """Return the ids of all leases."""
+        """Return the IDs of all leases."""
         return [int(line, 16) for line in self.ctl("lease", "list").splitlines()[1:]]

@@ -1,4 +1,4 @@
-"""Write down which tests have failed, for ``.ci/twice``."""
+"""Record which tests have failed, for ``.ci/twice``."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["Failed"]
 
 class Failed:
     """
-    A plugin that writes to *file* the names of the tests that have failed, one per line.
+    A pytest plugin that writes the names of the failed tests to *file*, one per line.
 
-    Nothing is written if the run ended in another way, by an error of pytest's for example: then it
-    is not known what else would have failed.
+    If the run ended in another way, by an error of pytest for example, nothing is written, because
+    it is unknown which other tests would have failed.
     """
 
     def __init__(self, file: Path) -> None:
@@ -22,15 +22,15 @@ class Failed:
         self._names: dict[str, None] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Note a failure of a test, or of what it stands on."""
+        """Record a failure of a test or of one of its fixtures."""
         self._note(report)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Note a file that can't be read."""
+        """Record a file that can't be imported."""
         self._note(report)
 
     def pytest_sessionfinish(self, exitstatus: int) -> None:
-        """Write them down."""
+        """Write the names to the file."""
         if exitstatus == pytest.ExitCode.TESTS_FAILED:
             self._file.write_text("".join(f"{name}\n" for name in self._names))
 

@@ -1,4 +1,4 @@
-"""Unforeseen errors."""
+"""Make methods fail with an unforeseen error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["failing"]
 def failing(
     monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, times: int = 2
 ) -> Iterator[list[MemoryError]]:
-    """Let a method fail so often with an unforeseen error; yield what was raised."""
+    """Make a method fail so many times with an unforeseen error; yield the errors raised."""
     genuine = getattr(owner, name)
     raised: list[MemoryError] = []
 

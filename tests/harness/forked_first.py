@@ -1,7 +1,7 @@
 """
 Fork, then make a client and a channel on both sides: ``python forked_first.py ETCD``.
 
-The status is 0 if ``svc`` answered both.
+The exit status is 0 if ``svc`` answered the calls of both processes.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """
 Fork while a channel is in use: ``python forking.py ETCD``, with GRPC_ENABLE_FORK_SUPPORT=1.
 
-The parent calls and watches ``svc``, and waits until nothing goes on any more. Its child calls by
-the same channel and reads by the same client; then it has both of its own, and registers a second
-endpoint, which both get to see. What they find is printed, a line each; a child that dies is the
-end of it.
+The parent calls and watches ``svc``, and waits until its client is idle. Its child uses the
+inherited channel and client. Then it creates a client and a channel of its own, and registers a
+second endpoint, which both processes find. Each result is printed as a line; if the child dies, the
+parent stops waiting.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ PATIENCE = 40
 
 
 def who(channel: Channel) -> str:
-    """Return who answers."""
+    """Return the answer of the server."""
     call: Any = channel.unary_unary("/test.Service/Who")
     answer: bytes = call(b"", timeout=10)
     return answer.decode()
 
 
 def tell(name: str, **found: object) -> None:
-    """Print it."""
+    """Print a result."""
     sys.stdout.write(json.dumps({"name": name, **found}) + "\n")
     sys.stdout.flush()
 
 
 def be_child(endpoint: str, client: Client, inherited: Channel) -> None:
-    """Call, read, register another endpoint, and follow."""
+    """Call and read with the inherited objects, then with new ones, and register an endpoint."""
     age = inherited.age or 0
     tell("inherited", who=who(inherited), aging=0 < age < (inherited.age or 0))
     grpc.channel_ready_future(inherited).result(10)
@@ -58,13 +58,13 @@ def be_child(endpoint: str, client: Client, inherited: Channel) -> None:
 
 
 def wait_until(predicate: Callable[[], object]) -> None:
-    """Return when it is true."""
+    """Return when *predicate* is true."""
     while not predicate():
         time.sleep(0.01)
 
 
 def fork(endpoint: str, client: Client, channel: Channel) -> int:
-    """Return the child, which is told of by what it prints and by its status."""
+    """Fork, and return the child's process ID in the parent; the child ends in this function."""
     child = os.fork()
     if child:
         return child
@@ -72,19 +72,19 @@ def fork(endpoint: str, client: Client, channel: Channel) -> int:
     try:
         be_child(endpoint, client, channel)
         status = 0
-    except Exception:  # noqa: BLE001 - a child must not go on as if it were the parent
+    except Exception:  # noqa: BLE001 - the child must not continue as if it were the parent
         traceback.print_exc()
     os._exit(status)
 
 
 def has_failed(child: int) -> bool:
-    """Look, and leave it to be waited for."""
+    """Return whether the child has failed, without reaping it."""
     end = os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     return bool(end and end.si_status)
 
 
 def main(endpoint: str) -> None:
-    """Fork."""
+    """Use a client, a watch and a channel before and after the fork."""
     with (
         Client([endpoint]) as client,
         EndpointManager(client, "svc").watch() as watch,
@@ -101,7 +101,7 @@ def main(endpoint: str) -> None:
         tell("status", status=os.waitpid(child, 0)[1])
 
 
-# First of all that is done in the child, where gRPC, too, has things to do.
+# Registered first, so that it runs in the child before gRPC's handlers, which could hang.
 os.register_at_fork(after_in_child=partial(signal.alarm, PATIENCE))
 signal.alarm(PATIENCE)
 main(sys.argv[1])

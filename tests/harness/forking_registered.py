@@ -1,9 +1,9 @@
 """
 Fork while an endpoint is registered: ``python forking_registered.py ETCD``.
 
-The parent has a registration, a watch and a channel, all on one client. Its child finds that these
-are the parent's, and registers another endpoint on the same client, until it ends. What both of
-them find is printed, a line each.
+The parent has a registration, a watch and a channel, all on one client. Its child finds that they
+belong to the parent, and registers another endpoint on the same client, until it exits. Each result
+of both processes is printed as a line.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ PATIENCE = 50
 
 
 def tell(name: str, **found: object) -> None:
-    """Print it."""
+    """Print a result."""
     sys.stdout.write(json.dumps({"name": name, **found}) + "\n")
     sys.stdout.flush()
 
 
 def error_of(call: Callable[[], object]) -> str:
-    """Return the kind of error that *call* ends with."""
+    """Return the name of the error that *call* raises."""
     try:
         call()
     except EtcdnamingError as exc:
@@ -41,7 +41,7 @@ def error_of(call: Callable[[], object]) -> str:
 
 
 def be_child(client: Client, inherited: Registration, watch: Watch) -> None:
-    """Look at what is inherited, then register another endpoint."""
+    """Use the inherited objects, then register another endpoint."""
     tell(
         "inherited",
         registered=inherited.registered,
@@ -62,13 +62,13 @@ def be_child(client: Client, inherited: Registration, watch: Watch) -> None:
 
 
 def wait_until(predicate: Callable[[], object]) -> None:
-    """Return when it is true."""
+    """Return when *predicate* is true."""
     while not predicate():
         time.sleep(0.01)
 
 
 def fork(client: Client, registration: Registration, watch: Watch) -> int:
-    """Return the child."""
+    """Fork, and return the child's process ID in the parent; the child ends in this function."""
     child = os.fork()
     if child:
         return child
@@ -76,13 +76,13 @@ def fork(client: Client, registration: Registration, watch: Watch) -> int:
     try:
         be_child(client, registration, watch)
         status = 0
-    except Exception:  # noqa: BLE001 - a child must not go on as if it were the parent
+    except Exception:  # noqa: BLE001 - the child must not continue as if it were the parent
         traceback.print_exc()
     os._exit(status)
 
 
 def main(endpoint: str) -> None:
-    """Fork."""
+    """Register an endpoint, fork, and check the registration when the child has exited."""
     with (
         Client([endpoint]) as client,
         insecure_channel("svc", client) as channel,

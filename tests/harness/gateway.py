@@ -1,4 +1,4 @@
-"""etcd's JSON gateway: for what would take hundreds of calls of etcdctl."""
+"""etcd's JSON gateway, for work that would take hundreds of runs of etcdctl."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 __all__ = ["empty", "put_all"]
 
-OPERATIONS = 128  # etcd's default for one transaction
+OPERATIONS = 128  # etcd's default limit for one transaction
 
 
 def empty(endpoint: str) -> None:
@@ -24,7 +24,7 @@ def empty(endpoint: str) -> None:
 
 
 def put_all(endpoint: str, values: Mapping[bytes, bytes]) -> None:
-    """Store all of *values*, key by key, 128 in a transaction."""
+    """Store all of *values*, in transactions of 128 keys."""
     puts = iter(
         {"requestPut": {"key": _base64(key), "value": _base64(value)}}
         for key, value in values.items()

@@ -1,4 +1,4 @@
-"""Go's own naming client: the programs in ``tests/interop/go``, built against one version of it."""
+"""Go's own naming client: the programs in ``tests/interop/go``, built with one version of it."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class GoError(Exception):
 
 class GoClient:
     """
-    The programs that stand for Go services; `peer` works on the etcd at *endpoint*.
+    The programs that act as Go services; `peer` uses the etcd at *endpoint*.
 
     Args:
-        programs: Where `build` has put them.
+        programs: The directory in which `build` has put them.
     """
 
     def __init__(self, programs: Path, endpoint: str) -> None:
@@ -40,7 +40,7 @@ class GoClient:
         self._peer = [str(programs / "peer"), endpoint]
 
     def __call__(self, command: str, target: str, *args: str, input: str = "") -> str:
-        """Return what ``peer ETCD COMMAND TARGET ARGS`` prints; what it takes: ``peer/main.go``."""
+        """Return the output of ``peer ETCD COMMAND TARGET ARGS``; see ``peer/main.go``."""
         done = subprocess.run(
             [*self._peer, command, target, *args],
             input=input,
@@ -54,22 +54,22 @@ class GoClient:
         return done.stdout
 
     def list(self, target: str) -> dict[str, Any]:
-        """Return what Go's manager lists: ``{key: {"Addr": …, "Metadata": …}}``."""
+        """Return the list of Go's manager: ``{key: {"Addr": …, "Metadata": …}}``."""
         found: dict[str, Any] = json.loads(self("list", target))
         return found
 
     def start(self, command: str, target: str, *args: str) -> Process:
-        """Start what goes on until its stdin ends."""
+        """Start a command that runs until its stdin is closed."""
         return Process([*self._peer, command, target, *args], os.environ)
 
 
 def has_go() -> bool:
-    """Return whether there is a Go to build with."""
+    """Return whether Go is installed."""
     return shutil.which("go") is not None
 
 
 def build(version: str) -> Path:
-    """Return where the programs are, built against *version* of the client if they were not."""
+    """Build the programs with *version* of the client if necessary, and return their directory."""
     into = SOURCES / "build" / version
     command = ["go", "build", f"-modfile={MODULES[version].name}", "-o", f"{into}/", "./..."]
     subprocess.run(command, cwd=SOURCES, check=True)

@@ -12,8 +12,8 @@ __all__ = ["NOT_SERVING", "SERVING", "HealthServer"]
 
 SERVING, NOT_SERVING = 1, 2
 
-# A HealthCheckRequest has one string and a HealthCheckResponse one number, each with the tag 1. So
-# they are encoded as these two messages of Google.
+# A HealthCheckRequest has one string and a HealthCheckResponse one number, each with the tag 1.
+# Two well-known messages of protobuf have the same encoding.
 REQUEST, RESPONSE = StringValue.FromString, Int32Value.SerializeToString
 
 

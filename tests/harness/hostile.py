@@ -1,4 +1,4 @@
-"""A proxy in front of etcd that gives answers no etcd gives."""
+"""A proxy in front of etcd that gives answers which no etcd gives."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _STREAMS = {"Watch", "LeaseKeepAlive"}
 
 class HostileProxy:
     """
-    Passes calls on to the etcd at *endpoint*, and its answers back, changed on the way.
+    Passes calls on to the etcd at *endpoint*, and changes the answers.
 
-    Requests may have *max_request* bytes, -1 is any number. All attributes have the last part of a
-    method as their key, ``LeaseGrant``.
+    Requests may have at most *max_request* bytes; -1 means any number. The keys of all attributes
+    are the last parts of method names, such as ``LeaseGrant``.
 
-    `changes` are functions that change an answer in place, `headers` are sent before the answers,
-    `delays` are the seconds that an answer is kept back after etcd has given it. `remaining` lists
-    the seconds that each call had left when it arrived.
+    `changes` are functions that change an answer in place. `headers` are sent before the answers.
+    `delays` are the seconds for which an answer is kept back after etcd has given it. `remaining`
+    lists the seconds that each call had left when it arrived.
     """
 
     def __init__(self, endpoint: str, max_request: int = -1) -> None:
@@ -58,7 +58,7 @@ class HostileProxy:
         self._behind.close()
 
     def call(self, method: str, request: bytes, context: grpc.ServicerContext) -> bytes:
-        """Pass on one request, which etcd has handled before anything goes wrong."""
+        """Pass on one request; etcd has handled it before the answer is changed."""
         name = method.rpartition("/")[2]
         self.remaining[name].append(context.time_remaining())
         try:
@@ -119,7 +119,7 @@ def _cancel(call: grpc.Call) -> None:
 def _until_canceled(requests: Iterator[bytes]) -> Iterator[bytes]:
     try:
         yield from requests
-    except grpc.RpcError:  # with this gRPC reports that the caller has gone away
+    except grpc.RpcError:  # gRPC reports in this way that the caller has gone away
         return
 
 

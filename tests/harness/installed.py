@@ -1,4 +1,4 @@
-"""The program as a stranger has it: in an environment of its own, found by its place on PATH."""
+"""The installed program, in an environment of its own, found through PATH."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ __all__ = ["Installed", "succeed"]
 
 
 def succeed(*command: str | Path, env: Mapping[str, str] | None = None) -> str:
-    """Run *command*, which must not fail, and return what it prints."""
+    """Run *command*, which must succeed, and return its output."""
     return subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 class Installed:
     """
-    Runs what is installed in *prefix*; it asks *endpoints* unless told otherwise.
+    Runs the program installed in *prefix*, with *endpoints* as its default.
 
     Args:
         prefix: An environment, with its bin/ and its share/.
@@ -31,7 +31,7 @@ class Installed:
         self._endpoints = endpoints
 
     def environment(self, changes: Changes | None = None) -> dict[str, str]:
-        """Return the environment in which *prefix* comes before all else."""
+        """Return an environment in which the programs of *prefix* are found first."""
         ours = {
             "PATH": f"{self.prefix}/bin:{os.environ['PATH']}",
             "XDG_DATA_DIRS": f"{self.prefix}/share:/usr/local/share:/usr/share",
@@ -39,10 +39,10 @@ class Installed:
         return pointing_at(self._endpoints, {**ours, **(changes or {})})
 
     def __call__(self, *args: str, env: Changes | None = None, timeout: float = 30) -> Result:
-        """Run a command to its end, with nothing on its stdin."""
+        """Run a command to its end, with an empty stdin."""
         environment = self.environment(env)
         done = subprocess.run(
-            ["env", *args],  # which looks for it where this PATH says
+            ["env", *args],  # so that the command is found on this PATH
             env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -1,4 +1,4 @@
-"""A member that does not vote yet."""
+"""A member of a cluster that does not vote yet."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Learner"]
 
 
 class Learner(Etcd):
-    """Joins the lone member *voter*, and serves no requests until it is promoted."""
+    """A learner beside the single member *voter*; it serves no requests until it is promoted."""
 
     def __init__(self, voter: Etcd) -> None:
         super().__init__(voter.programs)
@@ -23,13 +23,13 @@ class Learner(Etcd):
         self.server_flags = (
             f"--initial-cluster={together}",
             "--initial-cluster-state=existing",
-            # The voter's times, as it is the leader.
+            # The same election timeouts as those of the voter, which is the leader.
             "--heartbeat-interval=10",
             "--election-timeout=50",
         )
 
     def launch(self) -> None:
-        """Join, and start; a cluster that has not decided its version takes no member."""
+        """Join the cluster and start; possible once the cluster has decided on its version."""
         wait_until(self._can_join)
         self.voter.ctl(
             *("member", "add", self.directory.name, "--learner"),
@@ -38,7 +38,7 @@ class Learner(Etcd):
         super().launch()
 
     def wait_until_ready(self) -> None:
-        """Return when it knows that it is a learner."""
+        """Return when the member has the role of a learner."""
         assert self._server, "this etcd is not running"
         self._server.wait_until(self._is_learner, TIMEOUT)
 

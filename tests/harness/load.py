@@ -1,4 +1,4 @@
-"""Calls upon calls while something happens, and what went wrong with them."""
+"""Constant load on a channel, and the errors of the calls that failed."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ STREAM = b"20 0.1"
 
 
 class Outcome:
-    """How many calls there were, and the errors of those that failed."""
+    """The number of calls, and the errors of those that failed."""
 
     def __init__(self) -> None:
         self.errors: list[str] = []
         self.calls = self.streams = 0
 
     def note(self, number: int = 1, wanted: int = 1) -> None:
-        """Note a call that had *number* responses."""
+        """Count a call that had *number* responses."""
         if number != wanted:
             self.errors.append(f"{number} responses")
         self.calls += wanted == 1
         self.streams += wanted > 1
 
     def note_failure(self, exc: grpc.RpcError) -> None:
-        """Note a call that failed."""
+        """Record a call that failed."""
         self.errors.append(f"{time.strftime('%H:%M:%S')} {exc.code()} {exc.details()}")
 
 
 @contextmanager
 def load(channel: grpc.Channel, unary: int = 2, streams: int = 0) -> Iterator[Outcome]:
-    """Call all the time, in so many threads, while the block runs."""
+    """Call continuously in so many threads while the block runs."""
     outcome, stop = Outcome(), threading.Event()
     echo: Any = channel.unary_unary(method("Echo"))
     count: Any = channel.unary_stream(method("Count"))
@@ -77,7 +77,7 @@ def load(channel: grpc.Channel, unary: int = 2, streams: int = 0) -> Iterator[Ou
 async def aio_load(
     channel: grpc.aio.Channel, unary: int = 2, streams: int = 0
 ) -> AsyncIterator[Outcome]:
-    """Do the same in so many tasks."""
+    """Call continuously in so many tasks while the block runs."""
     outcome, stop = Outcome(), asyncio.Event()
     echo: Any = channel.unary_unary(method("Echo"))
     count: Any = channel.unary_stream(method("Count"))
@@ -107,7 +107,7 @@ async def aio_load(
 
 
 def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Run *test* in a loop of its own; pytest's deadline is its."""
+    """Run *test* in an event loop of its own, with pytest's deadline."""
 
     @wraps(test)
     def run(*args: Any, **named: Any) -> None:

@@ -1,4 +1,4 @@
-"""A server that knows nothing but logins, and what became of them."""
+"""A server that handles only logins."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["LoginServer", "begun", "busy", "token"]
 
 
 def begun(etcd: Etcd) -> int:
-    """Return how many logins *etcd* was asked for, whatever became of them."""
+    """Return how many logins *etcd* was asked for, whatever their results."""
     return int(metric(etcd, "grpc_server_started_total", "Authenticate"))
 
 
@@ -29,15 +29,15 @@ def busy(context: grpc.ServicerContext) -> str:
 
 
 def token(text: str) -> Callable[[grpc.ServicerContext], str]:
-    """Return what answers a login with the token *text*."""
+    """Return a function that answers a login with the token *text*."""
     return lambda _: text
 
 
 class LoginServer:
     """
-    Answers each login with what *answer* returns, once `released` is set.
+    Answers each login with the result of *answer*, once `released` is set.
 
-    `begun` counts logins; `given_up` those whose client was gone before they were answered.
+    `begun` counts logins; `given_up` counts those whose client was gone before the answer.
     """
 
     def __init__(self, answer: Callable[[grpc.ServicerContext], str]) -> None:

@@ -1,4 +1,4 @@
-"""What an etcd has counted of its calls."""
+"""The metrics of an etcd."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["metric"]
 
 
 def metric(etcd: Etcd, name: str, method: str) -> float:
-    """Return what *etcd* has counted under *name* for the gRPC *method*."""
+    """Return the value of the counter *name* of *etcd* for the gRPC *method*."""
     opener = build_opener(ProxyHandler({}))
     with opener.open(f"http://{etcd.endpoint}/metrics", timeout=30) as page:
         lines = page.read().decode().splitlines()

@@ -1,4 +1,4 @@
-"""What a person sees on a terminal: as much of one as our programs make use of."""
+"""A terminal emulator that understands the escape codes our programs use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PARTS = re.compile(r"\x1b\[(\??[0-9;]*)([A-Za-z])|(\r)|(\n)|([^\x1b\r\n]+)")
 
 
 class _Sheet:
-    """Lines, and where the next text goes."""
+    """Lines of text, and the position of the cursor."""
 
     def __init__(self) -> None:
         self.lines = [""]
@@ -47,7 +47,7 @@ class _Sheet:
 
 
 class Picture:
-    """What the program on *terminal* has drawn. An escape code that is unknown fails the test."""
+    """The screen of the program on *terminal*. An unknown escape code fails the test."""
 
     def __init__(self, terminal: pexpect.spawn[str]) -> None:
         self.terminal = terminal
@@ -60,27 +60,27 @@ class Picture:
 
     @property
     def is_own(self) -> bool:
-        """Whether the program has a screen of its own now."""
+        """Whether the program uses the alternate screen now."""
         return self._sheet is self._own
 
     @property
     def lines(self) -> list[str]:
-        """What can be read, without blanks at the ends."""
+        """The lines on the screen, without blanks at the ends."""
         return [line.rstrip() for line in self._sheet.lines]
 
     def wait_for(self, *texts: str, timeout: float = TIMEOUT) -> None:
-        """Return when all *texts* can be read at the same time; fail the test after that."""
+        """Wait until all *texts* are on the screen; fail the test after the timeout."""
         self.wait_until(lambda: all(text in "\n".join(self.lines) for text in texts), timeout)
 
     def wait_until(self, predicate: Callable[[], bool], timeout: float = TIMEOUT) -> None:
-        """Return when that is true of what is drawn; fail the test after *timeout* seconds."""
+        """Wait until the condition holds for the screen; fail the test after *timeout* seconds."""
         end = time.monotonic() + timeout
         while not predicate():
             assert time.monotonic() < end, "\n".join(self.lines)
             self._read()
 
     def finish(self) -> None:
-        """Read all up to the end of the program."""
+        """Read all output up to the exit of the program."""
         while self._read():
             pass
         self.terminal.wait()

@@ -1,4 +1,4 @@
-"""Ports for servers that may be away for a while, and have to find theirs free when they return."""
+"""Ports for servers that stop for a while and need the same port when they start again."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from etcdnaming.sandbox import free_port as _free_port
 
 __all__ = ["free_port"]
 
-# Of pytest-xdist, which sets neither if there is one process only. A worker that replaces a dead
-# one has a number beyond the count.
+# Set by pytest-xdist if there are several processes. The number of a worker that replaces a dead
+# one exceeds the count.
 WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % WORKERS
 
 
 def free_port() -> int:
-    """Return an unused port of 127.0.0.1, which no other worker of this run is given."""
+    """Return an unused port of 127.0.0.1 that no other worker of this run gets."""
     while (port := _free_port()) % WORKERS != WORKER:
         pass
     return port

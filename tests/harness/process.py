@@ -75,12 +75,12 @@ class Process:
 
     @property
     def out(self) -> str:
-        """What it has printed on stdout so far."""
+        """The stdout so far."""
         return self._out.text()
 
     @property
     def err(self) -> str:
-        """What it has printed on stderr so far."""
+        """The stderr so far."""
         return self._err.text()
 
     def wait_for_out(self, text: str, timeout: float = TIMEOUT) -> None:
@@ -92,7 +92,7 @@ class Process:
         self._wait_for(self._err, text, timeout)
 
     def signal(self, number: int) -> None:
-        """Send it a signal."""
+        """Send a signal to the process."""
         self._process.send_signal(number)
 
     def finish(self, timeout: float = TIMEOUT) -> Result:
@@ -105,7 +105,7 @@ class Process:
         return Result(status, self._out.all(), self._err.all())
 
     def close(self) -> None:
-        """Kill it and its process group, if it still runs."""
+        """Kill the process and its process group, if it still runs."""
         if self._process.poll() is None:
             os.killpg(self.pid, signal.SIGKILL)
         self.finish()

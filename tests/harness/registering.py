@@ -1,4 +1,4 @@
-"""Start `etcdnaming lease-register`, and read what it prints."""
+"""Start `etcdnaming lease-register`, and read its output."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ while True:
 
 
 def print_signals(*ends: str) -> list[str]:
-    """Return a command that prints the signals it gets and when; those in *ends* end it."""
+    """Return a command that prints each signal it gets and the time; those in *ends* end it."""
     return [sys.executable, "-I", "-S", "-c", PRINT_SIGNALS, *ends]
 
 
 def signal_times(process: Process) -> dict[str, float]:
-    """Return when the command of `print_signals` got each signal."""
+    """Return the times at which the command of `print_signals` got its signals."""
     words = (line.split() for line in process.out.splitlines())
     return {name: float(at) for name, at in words}
 

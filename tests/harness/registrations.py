@@ -1,4 +1,4 @@
-"""What tests check about registrations."""
+"""Helpers for tests of registrations."""
 
 from __future__ import annotations
 

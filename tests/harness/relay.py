@@ -1,4 +1,4 @@
-"""Something between a client and etcd, whose watches go wrong when a test wants them to."""
+"""A relay between a client and etcd, whose watches fail when a test wants them to."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ Answers = Iterator[rpc.WatchResponse]
 
 
 def passed_on(answers: Answers) -> Answers:
-    """As etcd answers."""
+    """Pass all answers on unchanged."""
     return answers
 
 
 def only_accepted(answers: Answers) -> Answers:
-    """The watch is accepted and then broken."""
+    """Accept the watch, then end the stream."""
     yield next(answers)
 
 
 def silent(answers: Answers) -> Answers:
-    """The watch is accepted and then forgotten, as by a grpc-proxy that has lost its own."""
+    """Accept the watch and then send nothing, like a grpc-proxy that has lost its own watch."""
     yield next(answers)
     for _ in answers:
         pass
 
 
 def cut_off_when(event: threading.Event) -> Callable[[Answers], Answers]:
-    """Return what accepts the watch, tells nothing, and ends it with *event*."""
+    """Return a treatment that accepts the watch, sends nothing, and ends it on *event*."""
 
     def treatment(answers: Answers) -> Answers:
         yield next(answers)
@@ -57,18 +57,18 @@ def cut_off_when(event: threading.Event) -> Callable[[Answers], Answers]:
 
 
 def unheard(answers: Answers) -> Answers:
-    """The watch is neither accepted nor refused."""
+    """Neither accept nor refuse the watch."""
     for _ in answers:
         yield from ()
 
 
 def broken(answers: Answers) -> Answers:
-    """It ends before anything is said."""
+    """End the stream before any answer."""
     return iter(())
 
 
 def refused(reason: str, watch_id: int = -1) -> Callable[[Answers], Answers]:
-    """Return what etcd and its proxy say to a watch they don't want."""
+    """Return a treatment that refuses the watch as etcd or its proxy does."""
     return lambda _: iter(
         [rpc.WatchResponse(created=True, canceled=True, watch_id=watch_id, cancel_reason=reason)]
     )
@@ -78,9 +78,9 @@ class Relay:
     """
     Passes calls on to the etcd at *endpoint*, and its answers back.
 
-    `streams` counts the streams of watches, `ended` those that are over. `watch_ids` are the ids
-    that were requested. Each stream goes through the next of `treatments`, the last of which stays.
-    All other calls are answered with `excuse`, if it is set.
+    `streams` counts the watch streams, `ended` those that have ended. `watch_ids` are the IDs that
+    were requested. Each stream gets the next one of `treatments`; the last one stays. If `excuse`
+    is set, all other calls fail with it.
     """
 
     def __init__(self, endpoint: str, *treatments: Callable[[Answers], Answers]) -> None:
@@ -120,7 +120,7 @@ class Relay:
     def watch(
         self, method: str, requests: Iterator[bytes], context: grpc.ServicerContext
     ) -> Answers:
-        """Pass on a stream, treated."""
+        """Pass on a stream, with its treatment."""
         self.streams += 1
         treatment = self.treatments[0]
         if len(self.treatments) > 1:

@@ -1,4 +1,4 @@
-"""What this process has of the system."""
+"""The resources that this process uses."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ __all__ = ["connections", "descriptors", "resident"]
 
 
 def descriptors() -> int:
-    """Return how many files and sockets it has open."""
+    """Return the number of open files and sockets of this process."""
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def resident() -> int:
-    """Return how many bytes of memory it has."""
+    """Return the resident memory of this process, in bytes."""
     return 4096 * int(Path("/proc/self/statm").read_text("ascii").split()[1])
 
 
 def connections(port: int) -> int:
-    """Return how many established connections this process has to *port* of this machine."""
-    # gRPC dials IPv4, too, from a socket of IPv6.
+    """Return the number of established connections of this process to *port* of this machine."""
+    # gRPC uses IPv6 sockets for IPv4 addresses, too.
     lines = [
         line.split()
         for table in ("/proc/net/tcp", "/proc/net/tcp6")

@@ -1,7 +1,7 @@
 """
-Servers in a process of their own, whose time is not ours: ``python serve.py NUMBER``.
+Servers in a separate process, so that their CPU time is not counted: ``python serve.py NUMBER``.
 
-They listen on all of 127/8, on the ports that are printed, until stdin ends.
+They listen on all of 127/8 and print their ports, and stop when stdin is closed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The servers that a test has for itself."""
+"""The servers of one test."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ LINES = 20
 
 @runtime_checkable
 class HasLog(Protocol):
-    """What has something to say when a test fails."""
+    """A server with a log, which is shown when a test fails."""
 
     def last_lines(self) -> str:
-        """Return what it said last."""
+        """Return the end of its log."""
 
 
 class _Server(HasLog, Protocol):
@@ -29,29 +29,29 @@ ServerT = TypeVar("ServerT", bound=_Server)
 
 
 class Servers:
-    """They are ended in reverse order, with the test."""
+    """The servers of a test, stopped in reverse order at its end."""
 
     def __init__(self) -> None:
         self._started: list[_Server] = []
 
     def start(self, server: ServerT) -> ServerT:
-        """Start *server*, which is ours from now on, and return it."""
+        """Start *server*, stop it at the end, and return it."""
         self._started.append(server)
         server.start()
         return server
 
     def last_lines(self) -> str:
-        """Return what each of them said last."""
+        """Return the end of the log of each server."""
         return "\n\n".join(server.last_lines() for server in self._started)
 
     def close(self) -> None:
-        """End them all."""
+        """Stop all servers."""
         while self._started:
             self._started.pop().close()
 
 
 def last_lines(directory: Path) -> str:
-    """Return what the server with this directory said last."""
+    """Return the end of the log of the server with this directory."""
     log = directory / "log"
     return (
         "\n".join(log.read_text("utf-8", "replace").splitlines()[-LINES:]) if log.exists() else ""

@@ -1,4 +1,4 @@
-"""The program in a shell script: pipes, redirections, limits, and etcdctl beside it."""
+"""Run the program in shell scripts, with pipes, redirections, limits, and etcdctl beside it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["Shell"]
 
 class Shell:
     """
-    Runs scripts in which ``etcdnaming`` is the program, and both it and etcdctl ask *endpoints*.
+    Runs scripts in which ``etcdnaming`` and etcdctl have *endpoints* as their default.
 
     Args:
-        directory: For a stand-in of the installed command.
+        directory: Place for a script that acts as the installed command.
     """
 
     def __init__(self, programs: Programs, endpoints: str, directory: Path) -> None:
@@ -31,7 +31,7 @@ class Shell:
         stand_in.chmod(0o755)
 
     def __call__(self, script: str, *, env: Changes | None = None, timeout: float = 60) -> Result:
-        """Run *script* to its end in bash, with nothing on its stdin."""
+        """Run *script* to its end in bash, with an empty stdin."""
         ours = {"ETCDCTL_API": "3", "ETCDCTL_ENDPOINTS": self._endpoints, "PATH": self._path}
         done = subprocess.run(
             ["bash", "-c", script],

@@ -1,4 +1,4 @@
-"""A client of an etcd that has much to do."""
+"""A client whose reads are slow, as with an overloaded etcd."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ __all__ = ["SlowClient"]
 
 
 class SlowClient(Client):
-    """Is answered after a *pause*, in seconds."""
+    """A client that waits *pause* seconds before each read."""
 
     pause = 0.0
 
     def range(self, request: rpc.RangeRequest) -> rpc.RangeResponse:
-        """Read, but later."""
+        """Read after the pause."""
         time.sleep(self.pause)
         return super().range(request)

@@ -14,8 +14,8 @@ from .waiting import TIMEOUT
 
 __all__ = ["Terminal"]
 
-# pexpect forks, and a fork beside gRPC's threads usually crashes in gRPC's fork handlers. gRPC
-# reads the variable once, when it is imported, which is later.
+# pexpect forks, and a fork in a process with gRPC's threads usually crashes in gRPC's fork
+# handlers. gRPC reads this variable when it is imported, which is later.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 

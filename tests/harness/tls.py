@@ -1,4 +1,4 @@
-"""Certificates as files, and an etcd that wants them."""
+"""Certificates as files, and an etcd that uses them."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ class Certificates:
         _issue(_authority(self.other_ca), self.other_client, "client")
 
     def issue(self, pair: Pair, *names: str, days: tuple[int, int] = (-1, 1)) -> None:
-        """Replace *pair* by one that ``ca`` signed, valid in these days from now."""
+        """Replace *pair* by one that ``ca`` signed; *days*: its first and last day, from now."""
         _issue(self._authority, pair, *names, days=days)
 
 
 def secure_etcd(
     programs: Programs, certificates: Certificates, *flags: str, mutual: bool = False
 ) -> Etcd:
-    """Return an etcd that speaks TLS only, and if *mutual* only to its CA's clients."""
+    """Return an etcd with TLS; if *mutual*, clients need a certificate of its CA."""
     server, client = certificates.server, certificates.client
     etcd = Etcd(
         programs,
@@ -63,7 +63,7 @@ def secure_etcd(
             f"--cert={client.cert}",
             f"--key={client.key}",
             "--insecure-transport=false",
-            "--insecure-skip-tls-verify",  # so that it can be looked into whatever its name is
+            "--insecure-skip-tls-verify",  # the certificate may have any name
         ),
     )
     etcd.server_flags = (

@@ -1,4 +1,4 @@
-"""Write down what was tried against which etcd; ``tools/tried.py`` makes a table of it."""
+"""Record what was tested with which etcd; ``tools/tried.py`` makes a table of it."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ NO_PARAMETERS = SimpleNamespace(params={})
 
 class Tried:
     """
-    A plugin that appends a line to *file* for each peer that a test of this run passed with.
+    A pytest plugin that appends a line to *file* for each peer whose tests have passed.
 
-    The peers are named by the marker ``against``; tests marked ``server`` are tried by ourselves.
-    Tests with a parameter *language* say what its clients do: such lines begin with ``xds``.
+    The marker ``against`` names the peer. Tests marked ``server`` have this project as their peer.
+    Tests with a parameter *language* record how its xDS clients behave; such lines begin with
+    ``xds``.
     """
 
     def __init__(self, file: Path, programs: Programs) -> None:
@@ -36,7 +37,7 @@ class Tried:
     def pytest_runtest_makereport(
         self, item: pytest.Item
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Note who took part in a test that has passed."""
+        """Record the peers of a test that has passed."""
         report = yield
         if report.when == "call" and report.passed:
             self._peers |= {mark.args[0] for mark in item.iter_markers("against")}
@@ -48,7 +49,7 @@ class Tried:
         return report
 
     def pytest_sessionfinish(self) -> None:
-        """Write it down, below what other runs have."""
+        """Append the records to the file."""
         version = _version(self._programs.etcd)
         self._file.parent.mkdir(parents=True, exist_ok=True)
         with self._file.open("a", encoding="utf-8") as file:
@@ -57,7 +58,7 @@ class Tried:
 
 
 def _version(etcd: Path) -> str:
-    """Return what ``etcd --version`` says."""
+    """Return the version that ``etcd --version`` prints."""
     said = subprocess.run([etcd, "--version"], capture_output=True, check=True, text=True).stdout
     [version] = re.findall(r"^etcd Version: (\S+)$", said, re.MULTILINE)
     return str(version)

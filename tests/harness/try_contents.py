@@ -1,9 +1,10 @@
 """
 Use contents from stdin as certificate or key: ``try_contents.py ENDPOINT DIR``.
 
-DIR has ``ca.pem``, ``client.pem`` and ``client.key``, which *ENDPOINT* lets in. Each line on stdin
-is the name of one of them and a content, hex: it is put into that file for a new client, and for
-one that was made before and connects then. Both outcomes are one line on stdout.
+DIR has ``ca.pem``, ``client.pem`` and ``client.key``, which *ENDPOINT* accepts. Each line on stdin
+is the name of one of these files and a content in hex. It is written to that file, and used by a
+new client and by one that was created before and connects then. Both results are printed as one
+line.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def outcome(used: Client) -> str:
 
 
 def begun(endpoint: str, directory: Path) -> str:
-    """Return the outcome of a client that is made now."""
+    """Return the outcome of a client that is created now."""
     try:
         with client(endpoint, directory) as new:
             return outcome(new)
@@ -45,7 +46,7 @@ def begun(endpoint: str, directory: Path) -> str:
 
 
 def main(endpoint: str, directory: Path) -> None:
-    """Try each, and put the good content back."""
+    """Try each content, and restore the good one after it."""
     for line in sys.stdin:
         name, content = line.split(" ")
         file = directory / name

@@ -1,4 +1,4 @@
-"""A shell that is typed into."""
+"""An interactive shell, controlled by keystrokes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Typed"]
 
 _PROMPT = "ready> "
 _PLAIN = {"TERM": "dumb", "PS1": _PROMPT, "PROMPT": _PROMPT, "HISTFILE": "/dev/null"}
-# Ctrl-G prints the line as the shell has it, however it has drawn it.
+# Ctrl-G prints the edited line as the shell stores it, however it is displayed.
 _SHOW = {
     "bash": """bind -x '"\\C-g": printf "<%s>" "$READLINE_LINE"'""",
     "zsh": """show() { print -rn "<$BUFFER>" }; zle -N show; bindkey "^g" show""",
@@ -23,7 +23,7 @@ _SHOW = {
 
 class Typed:
     """
-    The shell that *command* starts, on a terminal.
+    The interactive shell *command*, on a terminal.
 
     Args:
         env: Its whole environment.
@@ -68,5 +68,5 @@ class Typed:
         return str(self._shell.match[1])
 
     def close(self) -> None:
-        """Hang up."""
+        """Hang up the terminal."""
         self._shell.close(force=True)

@@ -1,4 +1,4 @@
-"""Wait for what can't be waited for in a better way."""
+"""Wait for conditions that have no event."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def wait_until(predicate: Callable[[], object], timeout: float = TIMEOUT) -> Non
 
 
 def listens(endpoint: str) -> bool:
-    """Return whether anybody listens on *endpoint*, ``HOST:PORT``."""
+    """Return whether a server listens on *endpoint*, ``HOST:PORT``."""
     host, _, port = endpoint.rpartition(":")
     with socket.socket() as probe:
         return probe.connect_ex((host, int(port))) == 0

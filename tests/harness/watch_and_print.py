@@ -1,7 +1,7 @@
 """
-Follow the target ``svc`` and print what is told, a line each: run by `watching_process`.
+Follow the target ``svc`` and print each change as a line: run by `watching_process`.
 
-Arguments: endpoints, separated by commas, and the seconds of silence before etcd is asked.
+Arguments: endpoints, separated by commas, and the seconds of silence after which etcd is asked.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from etcdnaming.model import Change, WatchState
 
 
 def line(change: Change, *, resync: bool) -> str:
-    """Return what is said of *change*, the address that went away included."""
+    """Return the line for *change*; for a delete it has the address that was removed."""
     there = change.endpoint or (change.previous and change.previous.endpoint)
     addr = there.addr if there else "?"
     return f"{change.op.name} {change.key} {addr}{' resync' if resync else ''}"
 
 
 def say(text: str) -> None:
-    """Print it at once."""
-    print(text, flush=True)  # noqa: T201 - that is what it is for
+    """Print *text* immediately."""
+    print(text, flush=True)  # noqa: T201 - the parent reads it
 
 
 def say_state(state: WatchState) -> None:
@@ -31,7 +31,7 @@ def say_state(state: WatchState) -> None:
 
 
 def main(endpoints: str, idle: str) -> None:
-    """Do it, for ever."""
+    """Print all changes, without end."""
     range_watch_loop.VERIFY_INTERVAL = float(idle)
     with Client(endpoints.split(",")) as client:
         for batch in EndpointManager(client, "svc").watch(on_state=say_state):

@@ -1,4 +1,4 @@
-"""Listen to a watch as a program would, and check that what it tells fits together."""
+"""Consume a watch as a program would, and check that its changes are consistent."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ __all__ = ["Watcher", "brief", "put", "stored"]
 
 
 def stored(addr: str) -> str:
-    """Return what is stored for an endpoint at *addr*."""
+    """Return the stored value of an endpoint at *addr*."""
     return f'{{"Op":0,"Addr":"{addr}","Metadata":null}}'
 
 
 def put(etcd: Etcdctl, **addresses: str) -> None:
-    """Store them: ``e1="1"`` is the address 1 at the key svc/e1."""
+    """Store endpoints: ``e1="1"`` is the address 1 at the key svc/e1."""
     for name, addr in addresses.items():
         etcd.put(f"svc/{name}", stored(addr))
 
 
 def brief(change: Change) -> tuple[str, str, str]:
-    """Return what is said of the address: ``("ADD", key, addr)``, or what went away."""
+    """Return a change as ``("ADD", key, addr)``; for a delete, with the removed address."""
     if change.endpoint is None:
         assert change.previous
         return change.op.name, change.key, change.previous.endpoint.addr
@@ -39,12 +39,12 @@ def brief(change: Change) -> tuple[str, str, str]:
 
 class Watcher:
     """
-    A thread that takes batch after batch of *target*, and replays them.
+    A thread that receives the batches of *target*, and replays them.
 
     Args:
-        revision: Where the watch begins.
+        revision: The revision at which the watch begins.
 
-        held: What was there before that, named as for `put`.
+        held: The endpoints that existed before that, named as for `put`.
     """
 
     def __init__(
@@ -77,28 +77,28 @@ class Watcher:
 
     @property
     def told(self) -> list[tuple[str, str, str]]:
-        """The same, in brief."""
+        """The same changes, as returned by `brief`."""
         return [brief(change) for change in self.changes]
 
     @property
     def invalid(self) -> list[InvalidValue]:
-        """All values that could not be read."""
+        """All values that could not be decoded."""
         return [each for batch in self.batches for each in batch.invalid]
 
     @property
     def connections(self) -> list[bool]:
-        """The states, in brief."""
+        """All states, in short form."""
         return [state.connected for _, state in self.states]
 
     @property
     def connected(self) -> bool:
-        """The last of them."""
+        """The last state."""
         return bool(self.states) and self.states[-1][1].connected
 
     def wait_until(
         self, predicate: Callable[[Watcher], object], timeout: float = TIMEOUT
     ) -> Watcher:
-        """Return as soon as *predicate* holds of this; fail after *timeout* seconds."""
+        """Return as soon as *predicate* holds for this watcher; fail after *timeout* seconds."""
         with self._changed:
             in_time = self._changed.wait_for(lambda: self.error or predicate(self), timeout)
         if self.error and not predicate(self):
@@ -111,7 +111,7 @@ class Watcher:
         return self.wait_until(lambda watcher: watcher.connected, timeout)
 
     def wait_for_error(self, timeout: float = TIMEOUT) -> EtcdnamingError | AssertionError:
-        """Return what ended it."""
+        """Return the error that ended the watch."""
         assert self.ended.wait(timeout), f"it goes on: {self}"
         assert self.error, f"it ended without an error: {self}"
         return self.error
@@ -122,7 +122,7 @@ class Watcher:
         return self.wait_until(lambda watcher: watcher.replayed == wanted, timeout)
 
     def close(self, timeout: float = AT_ONCE) -> None:
-        """Close the watch from this thread, and see the other one end."""
+        """Close the watch from this thread, and wait for the end of the other thread."""
         self.watch.close()
         self._thread.join(timeout)
         assert not self._thread.is_alive(), f"it did not end in {timeout:g} s"
@@ -169,7 +169,7 @@ class Watcher:
     def _replay(self, batch: ChangeBatch) -> None:
         first = batch.changes[0].revision if batch.changes else batch.revision
         if batch.resync:
-            self._told.clear()  # perhaps another history, whose revisions begin again
+            self._told.clear()  # maybe a new history, whose revisions begin again
         else:
             assert first >= self._revision, f"back in time: {batch}"
         revisions = [each.revision for each in batch.changes]

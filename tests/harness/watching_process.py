@@ -1,4 +1,4 @@
-"""A watch in a process of its own, which can be stopped as a laptop is when its lid is closed."""
+"""A watch in a separate process, which can be stopped like a laptop whose lid is closed."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class WatchingProcess:
     """
     A process that follows ``svc`` at *endpoints*.
 
-    What it is told is read as ``ADD svc/e1 1`` or ``DELETE svc/e1 1``, with `` resync`` after it
-    if it was, ``first`` after the first set, ``connected`` and ``disconnected``.
+    It prints ``ADD svc/e1 1`` or ``DELETE svc/e1 1`` for a change, with `` resync`` after it for a
+    resync, ``first`` after the first set, and ``connected`` or ``disconnected``.
 
     Args:
-        idle: Seconds of silence before it asks etcd.
+        idle: Seconds of silence after which it asks etcd.
     """
 
     def __init__(self, endpoints: str, *, idle: float = 30) -> None:
@@ -45,15 +45,15 @@ class WatchingProcess:
         self._process.close()
 
     def stop(self) -> None:
-        """Let it stand still."""
+        """Stop the process with SIGSTOP."""
         self._process.signal(signal.SIGSTOP)
 
     def go_on(self) -> None:
-        """Let it go on."""
+        """Continue the process."""
         self._process.signal(signal.SIGCONT)
 
     def told_until(self, last: str, timeout: float = TIMEOUT) -> list[str]:
-        """Return the lines that are new, up to *last*; states are left out."""
+        """Return the new lines up to *last*, without states."""
         wait_until(lambda: last in self._lines()[self._read :], timeout)
         lines = self._lines()[self._read :]
         new = lines[: lines.index(last) + 1]
@@ -61,7 +61,7 @@ class WatchingProcess:
         return list(_without_states(new))
 
     def states_until(self, last: str, timeout: float = TIMEOUT) -> list[str]:
-        """Return the new states, up to *last* which is one of them."""
+        """Return the new states up to *last*, which is one of them."""
         wait_until(lambda: last in self._lines()[self._read :], timeout)
         lines = self._lines()[self._read :]
         new = lines[: lines.index(last) + 1]

@@ -1,4 +1,4 @@
-"""A wire to a server that one client alone can lose."""
+"""A connection to a server that a test can cut for one client alone."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["Wire"]
 
 class Wire:
     """
-    Passes on what is said to and by *endpoint*, ``HOST:PORT``, until something happens to it.
+    Forwards connections to *endpoint*, ``HOST:PORT``, until a test interrupts them.
 
-    Each piece takes *delay* seconds, in either direction.
+    Each piece of data takes *delay* seconds, in either direction.
 
-    `_changed` guards everything.
+    `_changed` guards all state.
     """
 
     def __init__(self, endpoint: str) -> None:
@@ -37,7 +37,7 @@ class Wire:
         """Break every connection, and refuse new ones."""
         with self._changed:
             if self._listener:
-                # Closing alone does not wake the thread that waits in it.
+                # Closing alone does not wake the thread that is blocked in accept.
                 with contextlib.suppress(OSError):
                     self._listener.shutdown(socket.SHUT_RDWR)
                 self._listener.close()
@@ -47,17 +47,17 @@ class Wire:
                     each.shutdown(socket.SHUT_RDWR)
 
     def hold(self) -> None:
-        """Pass nothing on, in either direction; connections stay open."""
+        """Forward nothing, in either direction; connections stay open."""
         with self._changed:
             self._deaf = self._mute = True
 
     def hold_answers(self) -> None:
-        """Pass on what the client says only."""
+        """Forward only the data of the client."""
         with self._changed:
             self._mute = True
 
     def mend(self) -> None:
-        """Pass on everything again, also what was held."""
+        """Forward everything again, including the data held back."""
         with self._changed:
             self._deaf = self._mute = False
             self._changed.notify_all()
@@ -66,7 +66,7 @@ class Wire:
                 self._start(self._accept, self._listener)
 
     def close(self) -> None:
-        """End it."""
+        """Close the listener and all connections."""
         self.cut()
         with self._changed:
             self._deaf = self._mute = False

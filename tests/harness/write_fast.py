@@ -1,8 +1,8 @@
 """
-Change COUNT endpoints at ENDPOINT as fast as it takes them, AT_ONCE in a transaction.
+Change COUNT endpoints at ENDPOINT as fast as possible, AT_ONCE of them per transaction.
 
-It ends when the last is acknowledged. A separate program, so that it does not slow down the
-process that watches.
+The program ends when the last change is acknowledged. It is separate, so that it does not slow down
+the process that watches.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ KEYS = 1000
 
 
 def main(endpoint: str, count: int, at_once: int) -> None:
-    """Put them under ``svc/``, key after key, with their numbers as addresses."""
+    """Put the endpoints under ``svc/``, in the order of their keys, with numbers as addresses."""
     room = threading.Semaphore(UNDER_WAY)
     with grpc.insecure_channel(endpoint) as channel:
         txn = channel.unary_unary(

@@ -38,14 +38,14 @@ CLIENTS = EXAMPLES / "xds"
 
 
 class Language(NamedTuple):
-    """A language and, where there are several to try, the version of its gRPC."""
+    """A language and, where several are tested, the version of its gRPC."""
 
     name: str
     version: str = ""
 
     @property
     def shown(self) -> str:
-        """What people call it, with the version of its gRPC."""
+        """Its usual name, with the version of its gRPC."""
         if self.name == "go":
             found = re.search(r"google.golang.org/grpc v(\S+)", (CLIENTS / "go/go.mod").read_text())
             return f"Go {found[1] if found else ''}"
@@ -55,17 +55,18 @@ class Language(NamedTuple):
         return f"{self.name.title()} {self.version}".strip()
 
     def command(self) -> list[str]:
-        """Return what runs its client, which is built if it was not."""
+        """Return the command that runs its client, which is built if necessary."""
         with (CLIENTS / f".{self.name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # another worker of the tests may build it, too
+            fcntl.flock(lock, fcntl.LOCK_EX)  # another worker of the tests may be building it, too
             return list(_BUILD[self.name](self.version))
 
 
 class Call(NamedTuple):
     """
-    One call: when it began (seconds since the epoch), how long it took, and what came of it.
+    One call: when it began (seconds since the epoch), its duration, and its result.
 
-    *answer* is who answered; empty if it failed, with *error*.
+    *answer* is the address of the server that answered; if the call failed, it is empty and *error*
+    is set.
     """
 
     at: float
@@ -75,7 +76,7 @@ class Call(NamedTuple):
 
 
 class Caller:
-    """A client in a process of its own, that calls again and again."""
+    """A client in a process of its own that calls repeatedly."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
@@ -93,15 +94,15 @@ class Caller:
 
     @property
     def errors(self) -> list[str]:
-        """What went wrong so far."""
+        """The errors of the calls so far."""
         return [call.error for call in self.calls if call.error]
 
     def answers(self, last: int = 0) -> Counter[str]:
-        """Return who answered how often, among the *last* calls."""
+        """Count the *last* calls by the server that answered."""
         return Counter(call.answer for call in self.calls[-last:])
 
     def wait_for(self, *answers: str, last: int = 0, timeout: float = TIMEOUT) -> None:
-        """Return when the next calls are answered by just these, each of them."""
+        """Return when all of these servers, and no others, answer the next calls."""
         seen, last = len(self.calls), last or 4 * len(answers)
 
         def reached() -> bool:
@@ -115,21 +116,21 @@ class Caller:
             raise AssertionError(f"not {answers}: {tail}, {self._process.err[-2000:]}") from None
 
     def wait_for_calls(self, number: int, timeout: float = TIMEOUT) -> None:
-        """Return after so many more calls."""
+        """Return after *number* more calls."""
         wanted = len(self.calls) + number
         wait_until(lambda: len(self.calls) >= wanted, timeout)
 
     def still_works(self, *answers: str) -> bool:
-        """Say whether all calls so far were answered, by just these."""
+        """Return whether all calls so far were answered, and only by these servers."""
         return {call.answer for call in self.calls} == set(answers) and not self.errors
 
     def finish(self, timeout: float = TIMEOUT) -> list[Call]:
-        """Return all calls when it has made as many as it should."""
+        """Return all calls when the client has made the requested number of them."""
         self._process.finish(timeout)
         return self.calls
 
     def close(self) -> None:
-        """End it."""
+        """Stop the client."""
         self._process.close()
 
 
@@ -149,22 +150,22 @@ class Bridge:
         self.process = self.launch()
 
     def launch(self, *args: str) -> Process:
-        """Start it, and don't wait."""
+        """Start the bridge without waiting."""
         self.process = self._spawn(*self._args, *args)
         return self.process
 
     def start(self, *args: str) -> Bridge:
-        """Start it again, and wait until it listens."""
+        """Start the bridge again, and wait until it listens."""
         self.launch(*args)
         return self.wait()
 
     def wait(self) -> Bridge:
-        """Return when it listens."""
+        """Return when the bridge listens."""
         self.process.wait_for_err("serving ", TIMEOUT)
         return self
 
     def kill(self, number: int) -> None:
-        """End it by a signal."""
+        """End the bridge by a signal."""
         self.process.signal(number)
         self.process.finish(TIMEOUT)
 
@@ -174,7 +175,7 @@ class Bridge:
         return listens(self.address)
 
     def catch_up(self, etcd: Etcdctl) -> None:
-        """Return when it has seen the last change of *etcd*, which was below its prefixes."""
+        """Return when the bridge has the last change of *etcd*, which was below its prefixes."""
         wait_until(lambda: self.json("/names")["revision"] == etcd.revision(), TIMEOUT)
 
     def page(self, path: str, method: str = "GET") -> tuple[int, str]:
@@ -188,13 +189,13 @@ class Bridge:
                 return exc.code, exc.read().decode()
 
     def json(self, path: str) -> Any:
-        """Return what a page says."""
+        """Return the parsed JSON of a page."""
         status, text = self.page(path)
         assert status == 200, text
         return json.loads(text)
 
     def metric(self, name: str) -> float:
-        """Return the value of a series, by its name with labels."""
+        """Return the value of a metric, by its name with labels."""
         for line in self.page("/metrics")[1].splitlines():
             series, _, value = line.rpartition(" ")
             if series == f"etcdnaming_xds_{name}":
@@ -203,7 +204,7 @@ class Bridge:
 
 
 class Xds:
-    """Starts bridges, and clients of them."""
+    """Starts bridges and their clients."""
 
     def __init__(self, spawn: Spawn, directory: Path) -> None:
         self._spawn, self._directory = spawn, directory
@@ -215,7 +216,7 @@ class Xds:
         return Bridge(self._spawn, *args, host=host).wait()
 
     def launch(self, *args: str, host: str = "127.0.0.1") -> Bridge:
-        """Start a bridge."""
+        """Start a bridge without waiting."""
         return Bridge(self._spawn, *args, host=host)
 
     def call(
@@ -229,14 +230,14 @@ class Xds:
         before: Sequence[str] = (),
         **settings: str,
     ) -> Caller:
-        """Start a client that calls *target* for ever; *before* is put before its command."""
+        """Start a client that calls *target* repeatedly; *before* is a prefix of its command."""
         wanted = Bootstrap(server, node_id="test-node", **settings)
         self._files += 1
         file = self._directory / f"xds-{self._files}.json"
         file.write_text(bootstrap(wanted))
         environment = {**os.environ, "GRPC_XDS_BOOTSTRAP": str(file), **(env or {})}
         words = [target, str(interval)]
-        options = ["-method", method("Who"), *args]  # of those given twice the last one counts
+        options = ["-method", method("Who"), *args]  # the last of equal options counts
         ordered = [*options, *words] if language.name == "go" else [*words, *options]
         caller = Caller(Process([*before, *language.command(), *ordered], environment))
         self._stack.callback(caller.close)
@@ -247,12 +248,12 @@ class Xds:
         return self._stack.enter_context(Ads(server, agent, zone))
 
     def close(self) -> None:
-        """End the clients."""
+        """Stop the clients."""
         self._stack.close()
 
 
 class Ads:
-    """A bare client: a stream on which a test says what is sent."""
+    """A bare client: an ADS stream on which a test sends the requests."""
 
     def __init__(self, server: str, agent: str, zone: str) -> None:
         self._channel = grpc.insecure_channel(server)
@@ -267,7 +268,7 @@ class Ads:
         threading.Thread(target=self._read, daemon=True).start()
 
     def ask(self, kind: Kind, *names: str, error: str = "", raw: bytes = b"") -> None:
-        """Ask for *names*; that also acknowledges, or with *error* refuses, the last response."""
+        """Request *names*; that also acknowledges the last response, or with *error* refuses it."""
         self._names[kind] = names
         nonce, version = self._nonces.get(kind, ("", ""))
         request = xds.DiscoveryRequest(
@@ -282,7 +283,7 @@ class Ads:
         self._send(raw or request.SerializeToString())
 
     def get(self, timeout: float = TIMEOUT, *, acknowledge: bool = True) -> xds.DiscoveryResponse:
-        """Return the next response, acknowledged."""
+        """Return the next response, and acknowledge it."""
         with self._ready:
             assert self._ready.wait_for(lambda: self._received, timeout), "no response"
             response = self._received.popleft()
@@ -294,11 +295,11 @@ class Ads:
 
     @property
     def waiting(self) -> int:
-        """How many responses were not looked at."""
+        """The number of responses that were not read."""
         return len(self._received)
 
     def close(self) -> None:
-        """End it."""
+        """Close the stream."""
         self._send(None)
         self.call.cancel()
         self._channel.close()
@@ -366,7 +367,7 @@ def _node(version: str) -> Sequence[str]:
 
 
 def _java(version: str) -> Sequence[str]:
-    """It is compiled once, with the oldest version, and run with the jars of any."""
+    """Return the command; it is compiled once, with the oldest version, and runs with any jars."""
     at, maven = CLIENTS / "java", ["mvn", "-B", "-q", f"-Dgrpc={version}"]
     jars = at / "target" / version
     if not (at / "target" / "classes").exists():

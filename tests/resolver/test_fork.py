@@ -1,4 +1,4 @@
-"""A program that forks while it has a client and a channel, as the README says it may."""
+"""A program forks while it has a client and a channel, which the README allows."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 
 @pytest.mark.parametrize("environment", [{}, {"GRPC_ENABLE_FORK_SUPPORT": "1"}])
-def test_who_forks_first_needs_nothing_else(etcd: Etcd, environment: dict[str, str]) -> None:
-    """Whatever gRPC is told."""
+def test_channel_works_in_both_processes_when_the_fork_comes_first(
+    etcd: Etcd, environment: dict[str, str]
+) -> None:
+    """The setting of gRPC's fork support does not matter."""
     with closing(Backends()) as backends:
         etcd.put("svc/1", stored(backends().addr))
         done = subprocess.run(
@@ -35,8 +37,8 @@ def test_who_forks_first_needs_nothing_else(etcd: Etcd, environment: dict[str, s
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_child_uses_what_it_inherits_and_makes_its_own(etcd: Etcd) -> None:
-    """A channel of its parent goes on with what was known, and says how old that is."""
+def test_child_uses_inherited_objects_and_creates_new_ones_after_a_fork(etcd: Etcd) -> None:
+    """An inherited channel keeps its last endpoints, and their age grows."""
     with closing(Backends()) as backends:
         addr = backends().addr
         etcd.put("svc/1", stored(addr))
@@ -62,8 +64,8 @@ def test_a_child_uses_what_it_inherits_and_makes_its_own(etcd: Etcd) -> None:
     }, done.stderr
 
 
-def test_child_registers_and_leaves_its_parents_registration_alone(etcd: Etcd) -> None:
-    """On the client that it inherits, with a watch of its own, and with a channel beside it."""
+def test_child_registers_without_changing_the_registration_of_its_parent(etcd: Etcd) -> None:
+    """The child uses the inherited client, beside a watch and a channel of its own."""
     done = subprocess.run(
         [sys.executable, str(HARNESS / "forking_registered.py"), etcd.endpoint],
         env={**os.environ, "GRPC_ENABLE_FORK_SUPPORT": "1"},

@@ -1,4 +1,4 @@
-"""What the bridge is to those who run it: what it sends, refuses, says, counts and survives."""
+"""The bridge as a process: responses, limits, TLS, permissions, shutdown, pages and logs."""
 
 from __future__ import annotations
 
@@ -38,24 +38,24 @@ pytestmark = pytest.mark.timeout(120)
 
 @pytest.fixture
 def bridge(xds: Xds) -> Bridge:
-    """A bridge of everything below ``foo``."""
+    """Return a bridge that serves everything below ``foo``."""
     return xds.bridge("foo")
 
 
 def code(call: Any) -> grpc.StatusCode:
-    """Return how a stream has ended."""
+    """Wait until a stream has ended, and return its status code."""
     wait_until(lambda: not call.is_active(), 30)
     found: grpc.StatusCode = call.code()
     return found
 
 
-# What is sent, and what is not.
+# What is sent and what is not.
 
 
-def test_change_that_changes_no_set_sends_nothing(
+def test_bridge_sends_nothing_when_a_change_leaves_the_set_as_it_was(
     xds: Xds, bridge: Bridge, service: Service, etcd: Etcd
 ) -> None:
-    """Other metadata, the same value, a lease: the next response is that of the next change."""
+    """Metadata, an equal value or a lease change; the next response is due to the next address."""
     service.add("10.0.0.1:80")
     bridge.catch_up(etcd)
     stream = xds.ads(bridge.address)
@@ -72,10 +72,10 @@ def test_change_that_changes_no_set_sends_nothing(
     assert bridge.metric('responses_total{type="ClusterLoadAssignment"}') == 2
 
 
-def test_change_concerns_only_those_who_ask_for_the_name(
+def test_bridge_sends_a_change_only_to_streams_that_request_the_name(
     xds: Xds, bridge: Bridge, client: Client, service: Service, etcd: Etcd
 ) -> None:
-    """And of their names only that one."""
+    """The response has no other name."""
     others = [Service(client, f"foo/other-{n}") for n in range(3)]
     for each in (*others, service):
         each.add("10.0.0.1:80")
@@ -94,10 +94,10 @@ def test_change_concerns_only_those_who_ask_for_the_name(
     assert addresses(other.get()) == {"foo/other-0": ["10.0.0.1:80", "10.0.0.3:80"]}
 
 
-def test_first_change_goes_out_at_once_and_the_next_ones_together(
+def test_bridge_sends_the_first_change_at_once_and_batches_the_next_ones(
     xds: Xds, service: Service
 ) -> None:
-    """So a rollout of many endpoints is a few responses."""
+    """A rollout of many endpoints leads to few responses."""
     bridge = xds.bridge("foo", "--settle=3s")
     stream = xds.ads(bridge.address)
     stream.ask(Kind.ASSIGNMENT, "foo/svc")
@@ -113,18 +113,20 @@ def test_first_change_goes_out_at_once_and_the_next_ones_together(
     assert time.monotonic() - begun >= 3
 
 
-def test_every_first_request_is_answered_alone(xds: Xds, bridge: Bridge) -> None:
-    """Whatever else a client may still ask for; unknown names, too."""
+def test_bridge_answers_the_first_request_of_each_type_immediately(
+    xds: Xds, bridge: Bridge
+) -> None:
+    """The bridge does not wait for requests of other types, and answers unknown names, too."""
     stream = xds.ads(bridge.address)
     for kind in Kind:
         stream.ask(kind, "foo/none")
         assert len(stream.get().resources) == 1
 
 
-def test_reconnected_client_is_answered_although_it_reports_the_current_version(
+def test_bridge_answers_a_reconnected_client_that_reports_the_current_version(
     xds: Xds, bridge: Bridge
 ) -> None:
-    """A restarted bridge has other contents at the same version."""
+    """A restarted bridge may have other contents at the same version."""
     first = xds.ads(bridge.address)
     first.ask(Kind.CLUSTER, "foo/svc")
     version = first.get().version_info
@@ -137,8 +139,8 @@ def test_reconnected_client_is_answered_although_it_reports_the_current_version(
 # What is refused.
 
 
-def test_streams_beyond_the_limit_are_refused(xds: Xds) -> None:
-    """With a reason, which is logged and counted."""
+def test_bridge_refuses_streams_beyond_max_streams(xds: Xds) -> None:
+    """The reason is logged and counted."""
     bridge = xds.bridge("foo", "--max-streams=1")
     first = xds.ads(bridge.address)
     first.ask(Kind.LISTENER, "foo/svc")
@@ -157,8 +159,8 @@ def test_streams_beyond_the_limit_are_refused(xds: Xds) -> None:
     third.get()
 
 
-def test_too_many_names_end_the_stream(xds: Xds) -> None:
-    """Of one type."""
+def test_bridge_ends_a_stream_that_requests_more_than_max_names(xds: Xds) -> None:
+    """The limit is for the names of one type."""
     bridge = xds.bridge("foo", "--max-names=2")
     stream = xds.ads(bridge.address)
     stream.ask(Kind.CLUSTER, "foo/a", "foo/b")
@@ -169,8 +171,8 @@ def test_too_many_names_end_the_stream(xds: Xds) -> None:
     bridge.process.wait_for_err("more than 2 names of a type on one stream")
 
 
-def test_what_is_no_request_ends_the_stream(xds: Xds, bridge: Bridge) -> None:
-    """And no other one."""
+def test_bridge_ends_a_stream_that_sends_an_invalid_message(xds: Xds, bridge: Bridge) -> None:
+    """Other streams are not affected."""
     good, bad = xds.ads(bridge.address), xds.ads(bridge.address)
     bad.ask(Kind.CLUSTER, raw=b"\xff\xff\xff")
 
@@ -179,8 +181,8 @@ def test_what_is_no_request_ends_the_stream(xds: Xds, bridge: Bridge) -> None:
     good.get()
 
 
-def test_refused_response_is_reported_once(xds: Xds, bridge: Bridge, service: Service) -> None:
-    """With the node and its words; /streams and the metrics know it, too."""
+def test_bridge_logs_a_refused_response_once(xds: Xds, bridge: Bridge, service: Service) -> None:
+    """The log has the node and the client's reason; /streams and the metrics show it, too."""
     stream = xds.ads(bridge.address)
     stream.ask(Kind.ASSIGNMENT, "foo/svc")
     stream.get()
@@ -207,7 +209,7 @@ def test_refused_response_is_reported_once(xds: Xds, bridge: Bridge, service: Se
     )
 
 
-def test_other_types_are_ignored_and_reported_once(xds: Xds, bridge: Bridge) -> None:
+def test_bridge_ignores_unknown_resource_types_and_logs_them_once(xds: Xds, bridge: Bridge) -> None:
     """An empty answer would delete what the client has."""
     from etcdnaming.xds import xds_pb2
 
@@ -220,13 +222,13 @@ def test_other_types_are_ignored_and_reported_once(xds: Xds, bridge: Bridge) -> 
     assert bridge.process.err.count("envoy.Other") == 1
 
 
-# Where it listens.
+# Addresses to listen on.
 
 
-def test_bridge_does_not_listen_before_the_first_reading(
+def test_bridge_listens_only_after_its_first_read_of_etcd(
     xds_of: Callable[[Etcd], Xds], own_etcd: Callable[..., Etcd]
 ) -> None:
-    """It waits for etcd as long as it takes, and says so."""
+    """The bridge waits for etcd without a limit, and logs that it waits."""
     etcd = own_etcd()
     etcd.kill()
     bridge = xds_of(etcd).launch("foo")
@@ -241,8 +243,8 @@ def test_bridge_does_not_listen_before_the_first_reading(
     assert bridge.page("/readyz") == (200, "ready\n")
 
 
-def test_bridge_that_waits_for_etcd_ends_by_a_signal(spawn: Spawn) -> None:
-    """At once."""
+def test_bridge_that_waits_for_etcd_exits_at_once_on_a_signal(spawn: Spawn) -> None:
+    """The exit status is that of the signal."""
     process = spawn("xds-bridge", "foo", "--endpoints=127.0.0.1:1", "--listen=127.0.0.1:0")
     process.wait_for_err("waiting for etcd", 30)
     process.signal(signal.SIGTERM)
@@ -250,8 +252,8 @@ def test_bridge_that_waits_for_etcd_ends_by_a_signal(spawn: Spawn) -> None:
 
 
 @pytest.mark.parametrize("option", ["--listen", "--admin"])
-def test_address_that_is_taken_is_an_error(spawn: Spawn, option: str) -> None:
-    """Nothing else is bound then."""
+def test_bridge_fails_when_an_address_is_in_use(spawn: Spawn, option: str) -> None:
+    """The bridge then listens on no other address either."""
     free = free_port()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
@@ -263,7 +265,7 @@ def test_address_that_is_taken_is_an_error(spawn: Spawn, option: str) -> None:
 
 
 def test_bridge_listens_on_several_addresses(xds: Xds, tmp_path: Path, service: Service) -> None:
-    """IPv6 and a unix socket among them."""
+    """The addresses may include IPv6 and a unix socket."""
     service.add("10.0.0.1:80")
     port = free_port()
     unix = f"unix:{tmp_path}/s"
@@ -274,8 +276,8 @@ def test_bridge_listens_on_several_addresses(xds: Xds, tmp_path: Path, service: 
         assert addresses(stream.get()) == {"foo/svc": ["10.0.0.1:80"]}
 
 
-def test_free_port_can_be_asked_for(spawn: Spawn) -> None:
-    """It is in the line that says that all is ready."""
+def test_bridge_logs_the_port_it_has_chosen_when_port_0_is_given(spawn: Spawn) -> None:
+    """The log line that reports that it is serving has the address."""
     process = spawn("xds-bridge", "foo", "bar/", "--listen=127.0.0.1:0")
     process.wait_for_err("serving ", 30)
     said = re.search(
@@ -287,8 +289,8 @@ def test_free_port_can_be_asked_for(spawn: Spawn) -> None:
     assert listens(said[1])
 
 
-def test_plaintext_for_other_machines_has_to_be_allowed(spawn: Spawn) -> None:
-    """Endpoints are then public on the network."""
+def test_bridge_listens_on_all_interfaces_without_tls_when_plaintext_is_given(spawn: Spawn) -> None:
+    """The option is required because the endpoints are then public on the network."""
     process = spawn("xds-bridge", "foo", "--listen=0.0.0.0:0", "--plaintext")
     process.wait_for_err("on 0.0.0.0:", 30)
 
@@ -296,10 +298,10 @@ def test_plaintext_for_other_machines_has_to_be_allowed(spawn: Spawn) -> None:
 # TLS.
 
 
-def test_clients_reach_the_bridge_by_tls(
+def test_clients_connect_to_the_bridge_with_tls(
     xds: Xds, service: Service, backends: Backends, certificates: Certificates
 ) -> None:
-    """As their bootstrap file says."""
+    """The bootstrap file names the CA; a client without TLS fails."""
     backend = backends()
     service.add(backend)
     server = certificates.server
@@ -317,10 +319,10 @@ def test_clients_reach_the_bridge_by_tls(
         pytest.param(Language("go"), marks=pytest.mark.interop, id="go"),
     ],
 )
-def test_mutual_tls_lets_in_only_clients_of_the_ca(
+def test_bridge_accepts_only_clients_with_a_certificate_of_its_ca(
     xds: Xds, service: Service, backends: Backends, certificates: Certificates, language: Language
 ) -> None:
-    """No certificate of it, no stream."""
+    """A client without such a certificate gets no stream."""
     backend = backends()
     service.add(backend)
     server, client, other = certificates.server, certificates.client, certificates.other_client
@@ -352,10 +354,10 @@ def test_mutual_tls_lets_in_only_clients_of_the_ca(
 
 
 @pytest.mark.interop
-def test_java_trusts_the_bridge_by_its_trust_store(
+def test_java_verifies_the_bridge_with_its_trust_store(
     xds: Xds, service: Service, backends: Backends, certificates: Certificates, tmp_path: Path
 ) -> None:
-    """It ignores the files that its bootstrap file names."""
+    """Java ignores the files that its bootstrap file names."""
     backend = backends()
     service.add(backend)
     server, store = certificates.server, tmp_path / "store.p12"
@@ -374,10 +376,10 @@ def test_java_trusts_the_bridge_by_its_trust_store(
     caller.wait_for(backend.addr)
 
 
-def test_certificate_is_read_again(
+def test_bridge_uses_a_renewed_certificate_for_new_connections(
     xds: Xds, service: Service, backends: Backends, certificates: Certificates
 ) -> None:
-    """New connections get the new one; one that can't be used is reported, the old one stays."""
+    """An invalid new one is logged, and the old one stays in use."""
     backend = backends()
     service.add(backend)
     server = certificates.server
@@ -396,10 +398,10 @@ def test_certificate_is_read_again(
 
 
 @pytest.mark.parametrize("broken", ["empty", "nonsense", "other key", "missing", "directory"])
-def test_bad_certificate_is_an_error_at_the_start(
+def test_bridge_fails_at_the_start_when_its_certificate_is_invalid(
     spawn: Spawn, certificates: Certificates, tmp_path: Path, broken: str
 ) -> None:
-    """Wrong usage, in one line; gRPC would end the process."""
+    """The error is one line; gRPC itself would abort the process."""
     server = certificates.server
     if broken == "other key":
         server.key.write_bytes(certificates.other_client.key.read_bytes())
@@ -427,10 +429,10 @@ def test_bad_certificate_is_an_error_at_the_start(
 # etcd's permissions.
 
 
-def test_reading_below_the_prefixes_is_permission_enough(
+def test_bridge_needs_only_read_permission_on_its_prefixes(
     auth_etcd: Callable[..., Etcd], xds_of: Callable[[Etcd], Xds]
 ) -> None:
-    """Nothing is written anywhere. What can't be read later leaves all as it was."""
+    """If the permission is revoked later, the last endpoints stay."""
     etcd = auth_etcd()
     etcd.put("svc/a/e1", '{"Addr":"10.0.0.1:80"}')
     xds = xds_of(etcd)
@@ -450,10 +452,10 @@ def test_reading_below_the_prefixes_is_permission_enough(
     assert addresses(stream.get(60)) == {"svc/a": ["10.0.0.1:80", "10.0.0.2:80"]}
 
 
-def test_missing_permission_is_an_error_at_the_start(
+def test_bridge_fails_at_the_start_when_etcd_denies_permission(
     auth_etcd: Callable[..., Etcd], xds_of: Callable[[Etcd], Xds]
 ) -> None:
-    """In etcd's words."""
+    """The error has etcd's text."""
     bridge = xds_of(auth_etcd()).launch("svc", "elsewhere", f"--user={READER}")
     result = bridge.process.finish(30)
     assert (result.status, result.err.splitlines()[-1]) == (
@@ -463,11 +465,11 @@ def test_missing_permission_is_an_error_at_the_start(
     assert not bridge.listens
 
 
-# The end.
+# Shutdown.
 
 
-def test_signal_sends_the_clients_away(xds: Xds) -> None:
-    """Not ready, not healthy, streams end after the time there is, and it ends by the signal."""
+def test_bridge_drains_its_streams_on_a_signal(xds: Xds) -> None:
+    """The bridge is not ready any more, ends its streams in time, and exits by the signal."""
     bridge = xds.bridge("foo", "--drain=3s")
     stream = xds.ads(bridge.address)
     stream.ask(Kind.LISTENER, "foo/svc")
@@ -489,8 +491,8 @@ def test_signal_sends_the_clients_away(xds: Xds) -> None:
     assert result.err.endswith("drained\n")
 
 
-def test_second_signal_skips_the_waiting(xds: Xds) -> None:
-    """As with other commands."""
+def test_bridge_exits_at_once_on_a_second_signal(xds: Xds) -> None:
+    """Other commands do the same."""
     bridge = xds.bridge("foo", "--drain=60s")
     stream = xds.ads(bridge.address)
     stream.ask(Kind.LISTENER, "foo/svc")
@@ -501,18 +503,20 @@ def test_second_signal_skips_the_waiting(xds: Xds) -> None:
     assert bridge.process.finish(30).status == -signal.SIGINT
 
 
-# What operators see.
+# Health, pages, metrics and logs.
 
 
-def test_health_is_that_of_grpc(bridge: Bridge) -> None:
-    """Of the whole, and of its service; no other is known."""
+def test_bridge_serves_the_grpc_health_protocol(bridge: Bridge) -> None:
+    """The server as a whole and the ADS service are known, any other service is not."""
     assert check_grpc_health(bridge.address, "", 10) == ""
     assert check_grpc_health(bridge.address, ADS, 10) == ""
     assert "NOT_FOUND" in check_grpc_health(bridge.address, "other", 10)
 
 
-def test_pages_show_who_has_what(xds: Xds, bridge: Bridge, service: Service, etcd: Etcd) -> None:
-    """Streams with what they have accepted, names with what was left out."""
+def test_pages_show_the_versions_of_streams_and_the_endpoints_of_names(
+    xds: Xds, bridge: Bridge, service: Service, etcd: Etcd
+) -> None:
+    """Endpoints that were left out are shown with the reason."""
     service.add("10.0.0.1:80", metadata={"weight": 2})
     service.add("10.0.0.2", "10.0.0.3:80", metadata={"draining": True})
     etcd.put("foo/svc/bad", "nonsense")
@@ -547,8 +551,10 @@ def test_pages_show_who_has_what(xds: Xds, bridge: Bridge, service: Service, etc
     assert bridge.metric("response_bytes_total") > 0
 
 
-def test_time_of_a_change_is_measured(xds: Xds, bridge: Bridge, service: Service) -> None:
-    """From etcd's event to the response."""
+def test_metrics_have_the_time_from_a_change_to_its_response(
+    xds: Xds, bridge: Bridge, service: Service
+) -> None:
+    """The time begins with etcd's event."""
     stream = xds.ads(bridge.address)
     stream.ask(Kind.ASSIGNMENT, "foo/svc")
     stream.get()
@@ -558,8 +564,8 @@ def test_time_of_a_change_is_measured(xds: Xds, bridge: Bridge, service: Service
     assert 0 < bridge.metric("change_seconds_sum") < 10
 
 
-def test_pages_are_plain_http(bridge: Bridge) -> None:
-    """What is wrong with a request is said; none of them stops the server."""
+def test_pages_answer_invalid_http_requests_and_continue_to_work(bridge: Bridge) -> None:
+    """The answer has the reason, and no request stops the server."""
     assert bridge.page("/healthz", "HEAD") == (200, "")
     assert bridge.page("/healthz", "POST") == (405, "only GET\n")
     status, text = bridge.page("/")
@@ -582,8 +588,8 @@ def test_pages_are_plain_http(bridge: Bridge) -> None:
     assert bridge.page("/healthz") == (200, "ok\n")
 
 
-def test_pages_on_a_unix_socket(spawn: Spawn, tmp_path: Path) -> None:
-    """Only this machine can read them there."""
+def test_pages_are_served_on_a_unix_socket(spawn: Spawn, tmp_path: Path) -> None:
+    """Only processes on this machine can read them there."""
     path = tmp_path / "admin"
     process = spawn("xds-bridge", "foo", "--listen=127.0.0.1:0", f"--admin=unix:{path}")
     process.wait_for_err("serving ", 30)
@@ -593,8 +599,8 @@ def test_pages_on_a_unix_socket(spawn: Spawn, tmp_path: Path) -> None:
         assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
-def test_metrics_need_their_library(spawn: Spawn, tmp_path: Path) -> None:
-    """All other pages don't."""
+def test_metrics_page_names_the_missing_library(spawn: Spawn, tmp_path: Path) -> None:
+    """All other pages work without it."""
     (tmp_path / "prometheus_client.py").write_text("raise ModuleNotFoundError\n")
     port = free_port()
     process = spawn(
@@ -613,8 +619,8 @@ def test_metrics_need_their_library(spawn: Spawn, tmp_path: Path) -> None:
             assert (b"etcdnaming[metrics]" in answer) is (path == "/metrics")
 
 
-def test_log_can_be_read_by_machines(xds: Xds, service: Service) -> None:
-    """An object a line, with what the words say as members."""
+def test_log_is_json_lines_with_output_json(xds: Xds, service: Service) -> None:
+    """Each line is an object with the facts of its text as members."""
     service.add("10.0.0.1")
     bridge = xds.bridge("foo", "--log=all", "-w", "json")
     stream = xds.ads(bridge.address)
@@ -631,10 +637,10 @@ def test_log_can_be_read_by_machines(xds: Xds, service: Service) -> None:
     assert all({"time", "event", "text"} <= line.keys() for line in lines)
 
 
-def test_changes_and_streams_are_not_logged_unless_asked_for(
+def test_log_has_no_changes_and_streams_by_default(
     xds: Xds, bridge: Bridge, service: Service
 ) -> None:
-    """A busy bridge has a quiet log."""
+    """A busy bridge has a short log."""
     stream = xds.ads(bridge.address)
     stream.ask(Kind.ASSIGNMENT, "foo/svc")
     stream.get()
@@ -643,11 +649,11 @@ def test_changes_and_streams_are_not_logged_unless_asked_for(
     stream.close()
     wait_until(lambda: not bridge.json("/streams")["streams"], 30)
     lines = bridge.process.err.splitlines()
-    assert len(lines) == 2, lines  # where the pages are, and that it serves
+    assert len(lines) == 2, lines  # the address of the pages, and that it is serving
 
 
-def test_bridge_goes_on_when_its_log_is_closed(etcd: Etcd, service: Service) -> None:
-    """Its reader has ended."""
+def test_bridge_continues_when_its_stderr_is_closed(etcd: Etcd, service: Service) -> None:
+    """The program that read the log has exited."""
     from harness.environment import pointing_at
     from harness.process import command
 
@@ -668,8 +674,8 @@ def test_bridge_goes_on_when_its_log_is_closed(etcd: Etcd, service: Service) -> 
         process.wait()
 
 
-def test_bootstrap_is_replaced_at_once(run: Run, tmp_path: Path) -> None:
-    """Never half a file."""
+def test_bootstrap_file_is_replaced_atomically(run: Run, tmp_path: Path) -> None:
+    """A reader never gets half a file."""
     file = tmp_path / "xds.json"
     file.write_text("old")
     result = run("xds-bootstrap", "127.0.0.1:18000", "-o", file)
@@ -678,6 +684,6 @@ def test_bootstrap_is_replaced_at_once(run: Run, tmp_path: Path) -> None:
     assert [*tmp_path.iterdir()] == [file]
 
 
-def test_interpreter_of_the_tests_is_one_of_the_languages() -> None:
-    """So a part of this runs everywhere."""
+def test_python_clients_run_with_the_interpreter_of_the_tests() -> None:
+    """These tests need no other installation."""
     assert PYTHON.command()[0] == sys.executable

@@ -1,4 +1,4 @@
-"""The endpoints below some prefixes, as etcd has them."""
+"""The catalog: the endpoints below some prefixes, as they are in etcd."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ALL = View()
 
 
 class Watched:
-    """A catalog, what it has told and what it has noticed."""
+    """A catalog, with the changes and the notices that it has reported."""
 
     def __init__(self, client: Client, *prefixes: str, **options: Any) -> None:
         self.told: list[AbstractSet[str]] = []
@@ -32,7 +32,7 @@ class Watched:
         self.catalog.start()
 
     def addresses(self, target: str, view: View = ALL) -> list[str] | None:
-        """Return what is sent of *target*; ``None``: nothing yet."""
+        """Return the addresses that are sent for *target*; ``None`` if nothing can be sent yet."""
         data = self.catalog.assignment(target, target, view)
         if data is None:
             return None
@@ -45,13 +45,13 @@ class Watched:
         return sorted(found)
 
     def said(self, event: str) -> list[str]:
-        """Return the texts of the notices of *event*."""
+        """Return the texts of the notices of the kind *event*."""
         return [each.text for each in self.notices if each.event == event]
 
 
 @pytest.fixture
 def watched(client: Client) -> Iterator[Callable[..., Watched]]:
-    """``watched(*prefixes, **options)``: a catalog that was read."""
+    """Return a function that starts a catalog of some prefixes and waits for its first read."""
     with ExitStack() as stack:
 
         def start(*prefixes: str, **options: Any) -> Watched:
@@ -65,7 +65,7 @@ def watched(client: Client) -> Iterator[Callable[..., Watched]]:
 
 @pytest.fixture
 def put(client: Client) -> Callable[..., None]:
-    """``put(key, addr, metadata)``: store an endpoint."""
+    """Return a function that stores an endpoint: ``put(key, addr, metadata)``."""
 
     def store(key: str, addr: str, metadata: Any = None) -> None:
         target = key.rpartition("/")[0]
@@ -74,10 +74,10 @@ def put(client: Client) -> Callable[..., None]:
     return store
 
 
-def test_target_has_the_endpoints_at_any_depth_below_it(
+def test_catalog_finds_endpoints_at_any_depth_below_a_target(
     watched: Callable[..., Watched], put: Callable[..., None]
 ) -> None:
-    """As in Go's resolver; a longer name is another service, and so is one with a leading slash."""
+    """Go's resolver does the same; a longer name or one with a leading slash is another target."""
     put("foo/svc/e1", "10.0.0.1:80")
     put("foo/svc/deep/e2", "10.0.0.2:80")
     put("foo/svc_other/e3", "10.0.0.3:80")
@@ -90,10 +90,10 @@ def test_target_has_the_endpoints_at_any_depth_below_it(
     assert found.catalog.services() == {"foo/svc": 1, "foo/svc/deep": 1, "foo/svc_other": 1}
 
 
-def test_targets_outside_the_prefixes_are_empty(
+def test_catalog_returns_an_empty_set_for_targets_outside_its_prefixes(
     watched: Callable[..., Watched], put: Callable[..., None]
 ) -> None:
-    """They look like names that don't exist: keys can't be probed."""
+    """Clients can't find out in this way whether a key exists."""
     put("foo/svc/e1", "10.0.0.1:80")
     put("bar/svc/e1", "10.0.0.2:80")
     put("baz/svc/e1", "10.0.0.3:80")
@@ -104,10 +104,10 @@ def test_targets_outside_the_prefixes_are_empty(
     assert found.addresses("foo") == found.addresses("baz/svc") == found.addresses("no") == []
 
 
-def test_change_is_told_for_every_target_above_the_key(
+def test_catalog_reports_a_change_for_every_target_above_the_key(
     watched: Callable[..., Watched], put: Callable[..., None]
 ) -> None:
-    """Which are those whose set it may change."""
+    """The change may affect the set of each of them."""
     found = watched("foo")
     found.told.clear()
 
@@ -117,10 +117,10 @@ def test_change_is_told_for_every_target_above_the_key(
     assert found.addresses("foo/bar/svc") == ["10.0.0.1:80"]
 
 
-def test_set_that_stays_the_same_is_the_same_object(
+def test_catalog_returns_the_same_object_for_an_unchanged_set(
     watched: Callable[..., Watched], put: Callable[..., None]
 ) -> None:
-    """So a stream sees at once that there is nothing to send, and all streams share it."""
+    """Streams share the object, and can compare it at no cost."""
     put("foo/svc/e1", "10.0.0.1:80", {"version": 1})
     found = watched("foo")
     before = found.catalog.assignment("foo/svc", "foo/svc", View())
@@ -135,10 +135,10 @@ def test_set_that_stays_the_same_is_the_same_object(
     assert found.catalog.encodings == 2
 
 
-def test_draining_endpoint_is_left_out(
+def test_catalog_leaves_out_draining_endpoints(
     watched: Callable[..., Watched], put: Callable[..., None]
 ) -> None:
-    """By its weight, too; and is back when the metadata say so."""
+    """A weight of 0 means draining, too; other metadata bring the endpoint back."""
     put("foo/svc/e1", "10.0.0.1:80", {"draining": True})
     put("foo/svc/e2", "10.0.0.2:80", {"weight": 0})
     found = watched("foo")
@@ -151,10 +151,10 @@ def test_draining_endpoint_is_left_out(
     assert found.catalog.left_out()["draining"] == 1
 
 
-def test_what_can_not_be_served_is_left_out_with_one_warning(
+def test_catalog_leaves_out_invalid_endpoints_with_one_notice(
     watched: Callable[..., Watched], put: Callable[..., None], etcd: Etcd
 ) -> None:
-    """Values, addresses, and what is odd in metadata; the rest is served."""
+    """Invalid metadata are reported, but the endpoint stays."""
     etcd.put("foo/svc/bad", "nonsense")
     put("foo/svc/e1", "10.0.0.1")
     put("foo/svc/e2", "10.0.0.2:80", {"weight": "heavy"})
@@ -179,10 +179,10 @@ def test_what_can_not_be_served_is_left_out_with_one_warning(
     assert states["foo/svc/bad"]
 
 
-def test_spoilt_endpoint_that_is_mended_is_served(
+def test_catalog_follows_an_endpoint_that_becomes_invalid_and_valid_again(
     watched: Callable[..., Watched], put: Callable[..., None], etcd: Etcd
 ) -> None:
-    """And one that is spoilt is left out at once."""
+    """The endpoint is left out as long as its value is invalid."""
     put("foo/svc/e1", "10.0.0.1:80")
     found = watched("foo")
     etcd.put("foo/svc/e1", "nonsense")
@@ -195,10 +195,10 @@ def test_spoilt_endpoint_that_is_mended_is_served(
     assert found.catalog.left_out()["value"] == 0
 
 
-def test_host_name_becomes_its_addresses(
+def test_catalog_resolves_host_names(
     watched: Callable[..., Watched], put: Callable[..., None]
 ) -> None:
-    """``localhost`` has one or two; one that is unknown is counted."""
+    """``localhost`` has one or two addresses; an unknown host is counted as left out."""
     put("foo/svc/e1", "localhost:80")
     put("foo/svc/e2", "no-such-host.invalid:80")
     found = watched("foo")
@@ -212,10 +212,10 @@ def test_host_name_becomes_its_addresses(
     }
 
 
-def test_first_set_waits_for_the_dns(
+def test_catalog_waits_for_the_dns_before_it_returns_the_first_set(
     client: Client, put: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A restarted server would take these endpoints from clients that have them; others go out."""
+    """A set without the unresolved endpoints would make clients drop them."""
     answer = threading.Event()
     real = host_names._look_up  # noqa: SLF001 - the DNS itself can't be slowed down
 
@@ -241,10 +241,10 @@ def test_first_set_waits_for_the_dns(
         found.catalog.close()
 
 
-def test_first_set_does_not_wait_for_ever(
+def test_catalog_returns_the_first_set_without_the_dns_after_a_timeout(
     client: Client, put: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Clients would give up."""
+    """Clients would give up if they had to wait longer."""
     answer = threading.Event()
 
     def silent(name: str) -> Any:
@@ -264,10 +264,10 @@ def test_first_set_does_not_wait_for_ever(
         found.catalog.close()
 
 
-def test_what_is_missing_after_a_resync_is_held(
+def test_catalog_holds_endpoints_that_a_resync_misses(
     own_etcd: Callable[..., Etcd],
 ) -> None:
-    """It may register again; a deletion counts at once."""
+    """A missing endpoint may register again; a deleted endpoint is removed at once."""
     etcd = own_etcd()
     with Client([etcd.endpoint]) as client:
         manager = EndpointManager(client, "foo/svc")
@@ -287,8 +287,8 @@ def test_what_is_missing_after_a_resync_is_held(
             found.catalog.close()
 
 
-def test_etcd_away_changes_nothing(own_etcd: Callable[..., Etcd]) -> None:
-    """Only the age grows."""
+def test_catalog_keeps_its_endpoints_while_etcd_is_down(own_etcd: Callable[..., Etcd]) -> None:
+    """Only their age grows."""
     etcd = own_etcd()
     with Client([etcd.endpoint]) as client:
         EndpointManager(client, "foo/svc").add_endpoint("foo/svc/e1", Endpoint("10.0.0.1:80"))
@@ -306,17 +306,17 @@ def test_etcd_away_changes_nothing(own_etcd: Callable[..., Etcd]) -> None:
             found.catalog.close()
 
 
-def test_many_variants_of_a_name_do_not_add_up(
+def test_catalog_limits_the_number_of_encoded_variants_of_a_target(
     watched: Callable[..., Watched], put: Callable[..., None]
 ) -> None:
-    """Clients choose their zones, and how they write a name."""
+    """Clients choose their zones, and the spelling of a name."""
     put("foo/svc/e1", "10.0.0.1:80")
     found = watched("foo")
 
     for n in range(1000):
         found.catalog.assignment("foo/svc", "foo/svc", View(f"zone-{n}"))
 
-    kept = found.catalog._encoded  # noqa: SLF001 - what nothing else shows
+    kept = found.catalog._encoded  # noqa: SLF001 - there is no other way to see it
     assert len(kept["foo/svc"]) <= 100
     found.catalog.forget("foo/svc")
     assert not kept

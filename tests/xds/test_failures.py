@@ -1,4 +1,4 @@
-"""Bridge and etcd die, freeze, forget and come back: calls go on, and then follow again."""
+"""Bridge and etcd die, freeze, lose their data and recover: no call fails meanwhile."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ LATE = 60.0
 pytestmark = pytest.mark.timeout(180)
 
 
-def test_bridge_that_is_killed_costs_no_call(
+def test_no_call_fails_when_the_bridge_is_killed(
     xds: Xds, language: Language, service: Service, backends: Backends
 ) -> None:
-    """What changes meanwhile is followed when it is back."""
+    """Changes made meanwhile take effect when it is back."""
     first, second = backends(), backends()
     service.add(first)
     bridge = xds.bridge("foo")
@@ -44,10 +44,10 @@ def test_bridge_that_is_killed_costs_no_call(
     assert caller.errors == []
 
 
-def test_bridge_that_restarts_costs_no_call(
+def test_no_call_fails_when_the_bridge_restarts(
     xds: Xds, language: Language, service: Service, backends: Backends
 ) -> None:
-    """As when it is updated."""
+    """An update of the bridge is such a restart."""
     first, second = backends(), backends()
     service.add(first)
     bridge = xds.bridge("foo", "--drain=1s")
@@ -60,13 +60,13 @@ def test_bridge_that_restarts_costs_no_call(
     assert caller.errors == []
 
 
-def test_bridge_that_restarts_without_etcd_does_not_listen(
+def test_bridge_does_not_listen_when_it_restarts_without_etcd(
     xds_of: Callable[[Etcd], Xds],
     own_etcd: Callable[..., Etcd],
     language: Language,
     backends: Backends,
 ) -> None:
-    """It would say that there are no endpoints. Clients keep those they have."""
+    """A bridge that listened would serve empty sets; clients keep the endpoints they have."""
     etcd = own_etcd()
     xds = xds_of(etcd)
     first, second = backends(), backends()
@@ -92,10 +92,10 @@ def test_bridge_that_restarts_without_etcd_does_not_listen(
         assert caller.errors == []
 
 
-def test_client_that_starts_without_a_bridge_works_when_there_is_one(
+def test_client_that_starts_before_the_bridge_works_when_the_bridge_starts(
     xds: Xds, language: Language, service: Service, backends: Backends
 ) -> None:
-    """Until then it fails, or waits."""
+    """The calls of the client fail or wait until then."""
     backend = backends()
     service.add(backend)
     bridge = xds.bridge("foo")
@@ -106,13 +106,13 @@ def test_client_that_starts_without_a_bridge_works_when_there_is_one(
     caller.wait_for(backend.addr, timeout=LATE)
 
 
-def test_etcd_that_is_away_costs_no_call(
+def test_no_call_fails_while_etcd_is_down(
     xds_of: Callable[[Etcd], Xds],
     own_etcd: Callable[..., Etcd],
     language: Language,
     backends: Backends,
 ) -> None:
-    """The last endpoints stay; the next change is followed."""
+    """The last endpoints stay, and the next change takes effect."""
     etcd = own_etcd()
     xds = xds_of(etcd)
     first, second = backends(), backends()
@@ -133,13 +133,13 @@ def test_etcd_that_is_away_costs_no_call(
         assert caller.errors == []
 
 
-def test_etcd_that_is_wiped_costs_no_call(
+def test_no_call_fails_when_etcd_is_wiped(
     xds_of: Callable[[Etcd], Xds],
     own_etcd: Callable[..., Etcd],
     language: Language,
     backends: Backends,
 ) -> None:
-    """What was there is held for a while, so that it can register again."""
+    """The bridge holds the old endpoints for a while, so that they can register again."""
     etcd = own_etcd()
     xds = xds_of(etcd)
     first, second = backends(), backends()
@@ -159,14 +159,14 @@ def test_etcd_that_is_wiped_costs_no_call(
         assert caller.errors == []
 
 
-def test_compaction_while_the_bridge_is_cut_off_costs_no_call(
+def test_no_call_fails_when_etcd_is_compacted_while_the_bridge_is_disconnected(
     xds_of: Callable[[Etcd], Xds],
     etcd: Etcd,
     language: Language,
     service: Service,
     backends: Backends,
 ) -> None:
-    """It reads again; what is missing then is held."""
+    """The bridge reads again, and holds the endpoints that are missing then."""
     stays, leaves, comes = backends(), backends(), backends()
     service.add(stays, leaves)
     cut = threading.Event()
@@ -186,10 +186,10 @@ def test_compaction_while_the_bridge_is_cut_off_costs_no_call(
         bridge.process.close()
 
 
-def test_old_connections_are_renewed_without_an_error(
+def test_no_call_fails_when_connections_exceed_max_age(
     xds: Xds, language: Language, service: Service, backends: Backends
 ) -> None:
-    """So clients spread over bridges again."""
+    """Clients that reconnect are spread over all bridges again."""
     first, second = backends(), backends()
     service.add(first)
     bridge = xds.bridge("foo", "--max-age=1s")
@@ -209,7 +209,7 @@ def test_old_connections_are_renewed_without_an_error(
 
 @pytest.fixture
 def one_name(xds: Xds, tmp_path: object) -> list[str]:
-    """What to put before a command to which ``bridges.test`` is 127.0.0.1 and 127.0.0.2."""
+    """Return a command prefix under which ``bridges.test`` is 127.0.0.1 and 127.0.0.2."""
     import subprocess
     from pathlib import Path
 
@@ -225,14 +225,14 @@ def one_name(xds: Xds, tmp_path: object) -> list[str]:
     return before
 
 
-def test_bridges_behind_one_name_replace_each_other(
+def test_client_uses_the_other_bridge_of_a_name_when_one_is_killed(
     xds: Xds,
     language: Language,
     service: Service,
     backends: Backends,
     one_name: list[str],
 ) -> None:
-    """Each of them is all that is needed: there is no leader and no state."""
+    """Bridges have no leader and no state, so one is enough."""
     first, second, third = backends(), backends(), backends()
     service.add(first)
     one = xds.bridge("foo")
@@ -250,8 +250,8 @@ def test_bridges_behind_one_name_replace_each_other(
     assert caller.errors == []
 
 
-def test_bridges_agree_on_the_version(xds: Xds, service: Service) -> None:
-    """It is etcd's revision."""
+def test_bridges_send_the_same_version(xds: Xds, service: Service) -> None:
+    """The version is the revision of etcd."""
     service.add("10.0.0.1:80")
     streams = [xds.ads(xds.bridge("foo").address) for _ in range(2)]
     for stream in streams:
@@ -265,10 +265,10 @@ def test_bridges_agree_on_the_version(xds: Xds, service: Service) -> None:
     assert int(one.version_info) > 1
 
 
-def test_bridge_on_a_unix_socket_serves_its_host(
+def test_bridge_reuses_a_unix_socket_after_it_was_killed(
     xds: Xds, language: Language, service: Service, backends: Backends, tmp_path: object
 ) -> None:
-    """What is left of the socket of one that was killed is no obstacle."""
+    """The file that the killed bridge has left is replaced."""
     first, second = backends(), backends()
     service.add(first)
     address = f"unix:{tmp_path}/xds.sock"

@@ -34,7 +34,7 @@ def matters_to_clients(change: Change) -> bool:
 
 
 def subject(change: Change) -> tuple[Endpoint, int]:
-    """Return the endpoint a change is about, and its lease; for a delete, what was deleted."""
+    """Return the endpoint a change is about, and its lease; for a delete, the deleted endpoint."""
     if change.endpoint is None and change.previous is not None:
         return change.previous.endpoint, change.previous.lease
     return change.endpoint or Endpoint(""), change.lease

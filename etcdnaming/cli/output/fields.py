@@ -212,5 +212,5 @@ def _updates(changes: Iterable[Update]) -> Iterator[str]:
 
 
 def _deleted(change: Change) -> StoredEndpoint:
-    """Return what etcdctl shows of a deleted key: its key and revision, and zeros."""
+    """Return the fields that etcdctl shows of a deleted key: its key and revision, and zeros."""
     return StoredEndpoint(change.key, Endpoint(""), 0, change.revision, 0, 0)

@@ -2,7 +2,7 @@
 Columns of text, laid out here and drawn by rich.
 
 `rich.table.Table` takes half a millisecond a row, so the layout is done here. As in kubectl, docker
-and gh, there are no lines; only the header stands out.
+and gh, there are no lines between rows and columns; only the header has a style.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ def stored_endpoint(found: StoredEndpoint) -> str:
 
 
 def stored_endpoints(found: Sequence[StoredEndpoint]) -> Iterator[str]:
-    """Yield the objects of *found*, up to `CHUNK` in one text with commas between: that is fast."""
+    """Yield the objects of *found*; for speed, up to `CHUNK` of them are one text with commas."""
     for begin in range(0, len(found), CHUNK):
         some = found[begin : begin + CHUNK]
         yield _encode_chunk(some) or ",".join(map(stored_endpoint, some))

@@ -64,7 +64,7 @@ def draw_lines(lines: Sequence[tuple[str, str]]) -> str:
 
 
 def prepare() -> None:
-    """Import what drawing needs and what rich imports on first use only."""
+    """Import everything that drawing needs, and what rich imports only on first use."""
     cell_len("字")  # the table of character widths
     draw_lines([("", "dim")])
 

@@ -48,10 +48,10 @@ class Order(enum.Enum):
 
 class Painter:
     """
-    Shows what *frame* returns.
+    Draws the frames that *frame* returns.
 
     Its thread owns all state except the queues. Signal handlers may call `order`, `suspend` and
-    `end`: a `SimpleQueue` is reentrant, so it works whatever the handler has interrupted.
+    `end`: a `SimpleQueue` is reentrant, so it works whatever code the handler has interrupted.
     """
 
     def __init__(self, frame: Frame) -> None:
@@ -71,7 +71,7 @@ class Painter:
         threading.Thread(target=self._run, name="etcdnaming-painter", daemon=True).start()
 
     def wake(self) -> None:
-        """Draw soon, once for many calls; callable from any thread."""
+        """Draw a frame soon, one for many calls; callable from any thread."""
         if not self._is_draw_ordered:
             self._is_draw_ordered = True
             self._orders.put(Order.DRAW)
@@ -175,7 +175,7 @@ class _Screen:
             _write(HOME + lines + CLEAR_BELOW)
 
     def size(self) -> os.terminal_size:
-        """Return the current columns and lines, whatever the environment says."""
+        """Return the current columns and lines; the environment is ignored."""
         return terminal.size(sys.stdout.fileno())
 
     def _set_echo(self, *, on: bool) -> None:

@@ -43,9 +43,10 @@ class _Shown(NamedTuple):
 
 class Picture:
     """
-    One thread brings batches and states; another draws them for any size of the terminal.
+    The current contents of the live table, drawn for any size of the terminal.
 
-    `_lock` guards what the first brings. What was drawn belongs to the thread that draws.
+    One thread passes in batches and states, and another one draws. `_lock` guards the state that
+    the first thread changes. The state of the last frame belongs to the thread that draws.
     """
 
     def __init__(self, target: str) -> None:
@@ -61,19 +62,19 @@ class Picture:
         return self._shown.leases
 
     def batch(self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]) -> None:
-        """Take the first set, or changes; *endpoints*: those after the batch."""
+        """Add the first set, or changes; *endpoints*: those after the batch."""
         with self._lock:
             self._rows.batch(batch, endpoints, time.time())
 
     def state(self, state: WatchState) -> None:
-        """Take the state of the connection."""
+        """Set the state of the connection."""
         with self._lock:
             self._status = self._status._replace(state=state, since=time.time())
 
     def draw(
         self, size: os.terminal_size, remaining: Mapping[int, int], *, last: bool
     ) -> tuple[str, float]:
-        """Return the text, and the seconds until it changes by itself."""
+        """Return the text, and the seconds until it changes without a new batch."""
         width = size.columns - 1  # some terminals wrap the line after text in the last column
         if self._lock.acquire(timeout=LOCK_TIMEOUT):
             try:
@@ -114,7 +115,7 @@ class _RecentRows:
     """
     The endpoints and their recent changes; *now* is always the wall-clock time.
 
-    Only a first batch brings the initial endpoints: without one, only changes are shown.
+    Only a first batch has the initial endpoints: without one, only changes are shown.
     """
 
     def __init__(self) -> None:
@@ -127,7 +128,7 @@ class _RecentRows:
     def batch(
         self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint], now: float
     ) -> None:
-        """Take *batch*; *endpoints*: those after it."""
+        """Add *batch*; *endpoints*: those after it."""
         self.count, self.revision = len(endpoints), batch.revision
         if batch.resync:
             self.resynced = now

@@ -135,10 +135,10 @@ class WatchPrinter(Protocol):
     """Prints the batches of a watch; everything is written when a method returns."""
 
     def print_batch(self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]) -> None:
-        """Print the first set, or what has changed; *endpoints*: all endpoints after it, by key."""
+        """Print the first set or the changes; *endpoints*: all endpoints after them, by key."""
 
     def print_state(self, state: WatchState) -> None:
-        """Print that the connection was lost or restored; only a live table does."""
+        """Print that the connection was lost or restored; only a live table prints it."""
 
     def begin(self) -> None:
         """Take over the terminal, if this printer needs it."""
@@ -160,13 +160,13 @@ class LinePrinter:
             flush()
 
     def print_state(self, state: WatchState) -> None:
-        """Nothing: the state is reported on stderr."""
+        """Do nothing: the state is reported on stderr."""
 
     def begin(self) -> None:
-        """Nothing to take over."""
+        """Do nothing: a line printer does not own the terminal."""
 
     def end(self) -> None:
-        """Nothing to restore."""
+        """Do nothing: there is no terminal to restore."""
 
 
 def live_printer(target: str, time_to_live: Callable[[int], int]) -> WatchPrinter:

@@ -1,4 +1,4 @@
-"""Show on stderr, if it is a terminal, how far a command has come."""
+"""Show the progress of a command on stderr, if that is a terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CLEAR_LINE = "\x1b[K"
 @contextmanager
 def progress(total: int) -> Iterator[Callable[[int], None]]:
     """
-    Draw a progress bar on stderr, if it is a terminal, and remove it at the end.
+    Draw a progress bar on stderr, if that is a terminal, and remove it at the end.
 
     Yields a function to call with the number done so far.
     """

@@ -1,7 +1,7 @@
 """
-``table``: for people. The only format that needs rich.
+``table``: for users. The only format that needs rich.
 
-rich draws into a text, written like all results; `terminal` decides about width and colour.
+rich draws into a text, which is written like all results; `terminal` decides on width and colour.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ STATE_WIDTH = max(map(len, STATE_STYLES))
 
 
 class TablePrinter:
-    """See `Printer`. A summary stands below the rows."""
+    """See `Printer`. The last line is a summary."""
 
     wants_remaining = True
     wants_leases = True

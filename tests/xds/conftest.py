@@ -1,4 +1,4 @@
-"""Fixtures of the xDS tests: bridges, clients and services."""
+"""Bridges, clients and services of the tests of xDS."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ OTHERS = [
 
 @pytest.fixture(params=[PYTHON, *OTHERS])
 def language(request: pytest.FixtureRequest) -> Language:
-    """Return a client language; only tests marked ``interop`` use others than Python."""
+    """A language; the others than Python are for the tests marked ``interop``."""
     found: Language = request.param
     return found
 
 
 @pytest.fixture
 def xds(spawn: Spawn, tmp_path: Path) -> Iterator[Xds]:
-    """Return a factory of bridges that follow ``etcd``, and of their clients."""
+    """Bridges that follow ``etcd``, and clients of them."""
     with closing(Xds(spawn, tmp_path)) as xds:
         yield xds
 
 
 @pytest.fixture
 def xds_of(tmp_path: Path) -> Iterator[Callable[[Etcd], Xds]]:
-    """Return a function that makes the same for another etcd."""
+    """``xds_of(etcd)``: the same for another etcd."""
     opened: list[Xds | Spawn] = []
 
     def make(etcd: Etcd) -> Xds:
@@ -54,20 +54,20 @@ def xds_of(tmp_path: Path) -> Iterator[Callable[[Etcd], Xds]]:
 
 @pytest.fixture
 def backends() -> Iterator[Backends]:
-    """Return a function that starts a gRPC server; all of them end with the test."""
+    """``backends()`` starts a server."""
     with closing(Backends()) as backends:
         yield backends
 
 
 class Service:
-    """The endpoints of a target, ``foo/svc`` by default."""
+    """Endpoints of ``foo/svc``."""
 
     def __init__(self, client: Client, target: str = "foo/svc") -> None:
         self._target = target
         self._manager = EndpointManager(client, target)
 
     def add(self, *backends: Backend | str, metadata: Any = None, lease: int | None = None) -> None:
-        """Register them in one transaction, each under its address."""
+        """Register them, in one transaction; each under its address."""
         addrs = [each if isinstance(each, str) else each.addr for each in backends]
         self._manager.update(
             [
@@ -77,12 +77,12 @@ class Service:
         )
 
     def remove(self, *backends: Backend | str) -> None:
-        """Deregister them in one transaction."""
+        """Deregister them, in one transaction."""
         addrs = [each if isinstance(each, str) else each.addr for each in backends]
         self._manager.update([Update.delete(f"{self._target}/{addr}") for addr in addrs])
 
 
 @pytest.fixture
 def service(client: Client) -> Service:
-    """Return the service ``foo/svc``."""
+    """The service ``foo/svc``."""
     return Service(client)

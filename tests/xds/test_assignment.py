@@ -1,4 +1,4 @@
-"""The set of endpoints that is sent: every client accepts it, whatever is stored in etcd."""
+"""The set that is sent: one that every client takes, whatever is stored."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def read(data: bytes) -> list[tuple[xds.LocalityLbEndpoints, list[xds.LbEndpoint
 def plain(
     members: list[Member], view: View = ALL, zones: Zones = "off"
 ) -> list[tuple[str, int, int, list[str]]]:
-    """Return a tuple for each locality: its name, priority, weight, and addresses."""
+    """Return a row for each locality: its name, priority, weight, and addresses."""
     return [
         (
             f"{locality.locality.zone}/{locality.locality.sub_zone}",
@@ -62,10 +62,8 @@ def members(*found: tuple[str, int, str]) -> list[Member]:
 
 @settings(deadline=None)
 @given(MEMBERS, st.sampled_from(["off", "spread", "prefer"]), st.sampled_from(["", "a", "c"]))
-def test_assignment_is_valid_for_every_client_whatever_is_stored(
-    found: list[Member], zones: Zones, zone: str
-) -> None:
-    """A client that refuses one value refuses the whole set."""
+def test_set_is_one_that_every_client_takes(found: list[Member], zones: Zones, zone: str) -> None:
+    """A single value that a client refuses would spoil all of it."""
     localities = read(assignment("svc", found, View(zone), zones))
 
     places = [
@@ -88,8 +86,8 @@ def _sum(localities: Any) -> int:
     return sum(each.load_balancing_weight.value for each in localities)
 
 
-def test_weights_are_scaled_in_proportion_when_their_sum_exceeds_32_bits() -> None:
-    """Ten thousand endpoints may have the weight of a million each."""
+def test_weights_that_would_not_fit_keep_their_proportion() -> None:
+    """Ten thousand endpoints may have a million each."""
     many = [Member(Place(f"10.0.{n // 250}.{n % 250}", 80), 1_000_000, "") for n in range(10_000)]
     light = [Member(Place(f"10.1.{n // 250}.{n % 250}", 80), 500_000, "") for n in range(10_000)]
 
@@ -99,14 +97,14 @@ def test_weights_are_scaled_in_proportion_when_their_sum_exceeds_32_bits() -> No
     assert half + whole < 2**32
 
 
-def test_endpoints_with_equal_attributes_are_one_locality_without_a_name() -> None:
-    """Most services need no more."""
+def test_equal_endpoints_are_one_locality_without_a_name() -> None:
+    """That is all most services need."""
     found = members(("10.0.0.2", 1, "a"), ("10.0.0.1", 1, "b"))
 
     assert plain(found) == [("/", 0, 2, ["10.0.0.2", "10.0.0.1"])]
 
 
-def test_each_weight_has_its_own_locality() -> None:
+def test_each_weight_is_a_locality() -> None:
     """gRPC's round_robin ignores the weights of endpoints, but not those of localities."""
     found = members(("10.0.0.1", 3, ""), ("10.0.0.2", 1, ""), ("10.0.0.3", 1, ""))
 
@@ -116,8 +114,8 @@ def test_each_weight_has_its_own_locality() -> None:
     ]
 
 
-def test_each_zone_has_its_own_locality_with_zones_spread() -> None:
-    """All localities have the same priority."""
+def test_zones_spread_are_localities() -> None:
+    """One each."""
     found = members(("10.0.0.1", 1, "a"), ("10.0.0.2", 1, "b"), ("10.0.0.3", 1, "a"))
 
     assert plain(found, zones="spread") == [
@@ -126,8 +124,8 @@ def test_each_zone_has_its_own_locality_with_zones_spread() -> None:
     ]
 
 
-def test_zone_of_the_client_has_the_first_priority_with_zones_prefer() -> None:
-    """The other zones get calls only when no endpoint is left in it."""
+def test_zone_of_the_client_comes_first() -> None:
+    """All others are for when there is nothing left in it."""
     found = members(("10.0.0.1", 1, "a"), ("10.0.0.2", 1, "b"), ("10.0.0.3", 1, ""))
 
     assert plain(found, View("b"), "prefer") == [
@@ -138,37 +136,35 @@ def test_zone_of_the_client_has_the_first_priority_with_zones_prefer() -> None:
 
 
 @pytest.mark.parametrize("zone", ["", "elsewhere"])
-def test_client_without_endpoints_in_its_zone_gets_all_zones_at_the_first_priority(
-    zone: str,
-) -> None:
-    """Priorities must begin with 0."""
+def test_client_without_endpoints_in_its_zone_gets_all(zone: str) -> None:
+    """Priorities have to begin with 0."""
     found = members(("10.0.0.1", 1, "a"), ("10.0.0.2", 1, "b"))
 
     assert {priority for _, priority, _, _ in plain(found, View(zone), "prefer")} == {0}
 
 
-def test_duplicate_address_is_one_endpoint_with_the_largest_weight() -> None:
-    """The zone is that of the first key; an IPv4-mapped address counts as the same address."""
+def test_same_address_twice_is_one_endpoint_with_the_larger_weight() -> None:
+    """And the zone of the first key; an IPv4-mapped address is the same."""
     found = members(("10.0.0.1", 1, "a"), ("::ffff:10.0.0.1", 5, "b"), ("10.0.0.1", 2, "c"))
 
     assert plain(found, zones="spread") == [("a/", 0, 5, ["10.0.0.1"])]
 
 
-def test_empty_assignment_has_no_locality() -> None:
-    """A locality without endpoints would mean something else."""
+def test_empty_set_has_no_locality() -> None:
+    """A locality without endpoints is something else."""
     assert plain([]) == []
 
 
-def test_empty_assignment_for_java_has_an_unreachable_endpoint() -> None:
-    """Java 1.76 and later continue to call the last endpoints of a set that became empty."""
+def test_empty_set_of_java_has_a_tombstone() -> None:
+    """From 1.76 on it goes on calling the last endpoints of a set that became empty."""
     view = view_of(xds.Node(user_agent_name="gRPC Java"), "off")
 
     assert plain([], view) == [("/", 0, 1, ["127.0.0.1"])]
     assert plain(members(("10.0.0.1", 1, "")), view) == [("/", 0, 1, ["10.0.0.1"])]
 
 
-def test_view_has_the_zone_of_the_client_only_with_zones_prefer() -> None:
-    """Otherwise all clients share one encoded set."""
+def test_zone_of_a_client_matters_only_where_it_is_preferred() -> None:
+    """Otherwise all clients share an encoded set."""
     node = xds.Node(locality=xds.Locality(zone="a"))
 
     assert (view_of(node, "spread"), view_of(node, "prefer")) == (View(), View("a"))
@@ -191,18 +187,18 @@ def test_view_has_the_zone_of_the_client_only_with_zones_prefer() -> None:
         ({"zone": 1}, (1, "", False), "zone 1 is not a string"),
     ],
 )
-def test_invalid_attribute_is_ignored_and_its_problem_is_reported(
+def test_attributes_that_make_no_sense_count_as_missing(
     metadata: Any, expected: tuple[int, str, bool], problem: str
 ) -> None:
-    """The report names the value and what is allowed."""
+    """And it is said what is wrong with them."""
     attributes, said = read_attributes(metadata, AttributeKeys())
 
     assert attributes == expected
     assert said.startswith(problem) if problem else not said
 
 
-def test_attributes_are_read_from_other_members_when_configured() -> None:
-    """Options name the members of the metadata."""
+def test_other_members_of_the_metadata_can_be_read() -> None:
+    """As the options say."""
     keys = AttributeKeys(weight="w", zone="az", draining="off")
 
     assert read_attributes({"w": 2, "az": "x", "off": True, "weight": 9}, keys)[0] == (2, "x", True)
@@ -217,7 +213,7 @@ def test_attributes_are_read_from_other_members_when_configured() -> None:
         ("[::ffff:1.2.3.4]:80", ("::ffff:1.2.3.4", 80)),
     ],
 )
-def test_address_is_sent_as_an_ip_literal(addr: str, expected: tuple[str, int]) -> None:
+def test_addresses_are_sent_as_literals(addr: str, expected: tuple[str, int]) -> None:
     """Clients refuse everything else."""
     place = read_place(addr)
 
@@ -228,13 +224,13 @@ def test_address_is_sent_as_an_ip_literal(addr: str, expected: tuple[str, int]) 
 @pytest.mark.parametrize(
     "addr", ["10.0.0.1", "10.0.0.1:0", "10.0.0.1:65536", "[fe80::1%eth0]:80", "unix:/run/s", ":80"]
 )
-def test_address_that_other_machines_cannot_use_is_refused(addr: str) -> None:
-    """Such addresses have no valid port, have a scope, or are unix sockets."""
+def test_addresses_that_mean_nothing_elsewhere_are_left_out(addr: str) -> None:
+    """No port, a scope, a unix socket."""
     with pytest.raises(InvalidEndpointError):
         read_place(addr)
 
 
 @pytest.mark.parametrize("addr", ["db.example:80", "localhost:80", "1.2.3:80", "01.2.3.4:80"])
-def test_any_other_address_is_a_host_name(addr: str) -> None:
-    """The DNS may not know it."""
+def test_anything_else_is_a_name_to_look_up(addr: str) -> None:
+    """That the DNS may not know."""
     assert isinstance(read_place(addr), HostName)

@@ -1,4 +1,4 @@
-"""The bootstrap file that xDS clients start with."""
+"""The file that clients start with."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from harness import Run
 
 @pytest.fixture
 def file(run: Run) -> Any:
-    """Return a function that prints the file for the bridge at 127.0.0.1:18000."""
+    """``file(*args)``: what is printed for the bridge at 127.0.0.1:18000."""
     return lambda *args: run("xds-bootstrap", "127.0.0.1:18000", *args)
 
 
-def test_bootstrap_is_the_same_for_most_languages(file: Any) -> None:
-    """The file has a locality, because Node fails without one, with an unclear error."""
+def test_one_file_is_for_all_languages(file: Any) -> None:
+    """Node fails without a locality, with words that do not say so."""
     assert file("--node-id", "host-1").json() == {
         "xds_servers": [
             {
@@ -33,21 +33,21 @@ def test_bootstrap_is_the_same_for_most_languages(file: Any) -> None:
         assert (result.json(), result.err) == (file("--node-id", "host-1").json(), "")
 
 
-def test_bootstrap_has_a_default_node_id_and_the_given_zone(file: Any) -> None:
-    """The ID is that of this machine unless one is given."""
+def test_node_is_the_host_unless_it_has_a_name(file: Any) -> None:
+    """And says its zone."""
     node = file("--zone", "a").json()["node"]
     assert node["id"]
     assert node["locality"] == {"zone": "a"}
 
 
-def test_bootstrap_accepts_a_unix_socket_as_server(run: Run) -> None:
-    """With one bridge per host, no port is needed."""
+def test_server_may_be_a_unix_socket(run: Run) -> None:
+    """One bridge a host."""
     found = run("xds-bootstrap", "unix:/run/x.sock").json()
     assert found["xds_servers"][0]["server_uri"] == "unix:/run/x.sock"
 
 
-def test_bootstrap_authority_uses_the_same_server(file: Any) -> None:
-    """Names are xdstp URLs with an authority."""
+def test_authority_has_the_same_server(file: Any) -> None:
+    """Names are xdstp URLs then."""
     found = file("--authority", "etcd").json()
     assert found["authorities"] == {
         "etcd": {
@@ -59,14 +59,14 @@ def test_bootstrap_authority_uses_the_same_server(file: Any) -> None:
     }
 
 
-def test_bootstrap_strip_option_becomes_a_name_template(file: Any) -> None:
-    """Clients then dial names without the prefix."""
+def test_prefix_becomes_a_template(file: Any) -> None:
+    """So that clients dial the rest."""
     found = file("--strip", "foo/").json()
     assert found["client_default_listener_resource_name_template"] == "foo/%s"
 
 
-def test_bootstrap_enables_tls_when_certificates_are_given(file: Any) -> None:
-    """The client's certificate and key are optional."""
+def test_certificates_switch_tls_on(file: Any) -> None:
+    """The CA alone, or with the client's certificate."""
     servers = file("--ca", "/ca", "--cert", "/c", "--key", "/k").json()["xds_servers"]
     assert servers[0]["channel_creds"] == [
         {
@@ -91,25 +91,23 @@ def test_bootstrap_enables_tls_when_certificates_are_given(file: Any) -> None:
         (["--for", "rust", "--strip", "foo"], "tonic-xds ignores templates"),
     ],
 )
-def test_bootstrap_warns_of_features_that_a_language_lacks(
-    file: Any, args: list[str], warning: str
-) -> None:
-    """The warnings are on stderr, and the file is printed all the same."""
+def test_it_warns_of_what_a_language_can_not_do(file: Any, args: list[str], warning: str) -> None:
+    """On stderr; the file is printed all the same."""
     result = file(*args)
     assert warning in result.err
     assert all(line.startswith("Warning: ") for line in result.err.splitlines())
     assert result.json()["xds_servers"]
 
 
-def test_bootstrap_for_rust_has_the_server_as_a_url(file: Any) -> None:
-    """tonic accepts nothing else."""
+def test_rust_gets_a_url(file: Any) -> None:
+    """tonic takes nothing else."""
     assert file("--for", "rust").json()["xds_servers"][0]["server_uri"] == "http://127.0.0.1:18000"
     secure = file("--for", "rust", "--ca", "/ca").json()
     assert secure["xds_servers"][0]["server_uri"] == "https://127.0.0.1:18000"
 
 
-def test_bootstrap_for_envoy_is_an_envoy_configuration(run: Run, file: Any) -> None:
-    """The user has to add one cluster for each service."""
+def test_envoy_gets_its_own_file(run: Run, file: Any) -> None:
+    """Which is to be completed with one cluster for each service."""
     found = yaml.safe_load(file("--for", "envoy", "--zone", "a", "--node-id", "e").out)
     assert found["node"] == {"id": "e", "cluster": "e", "locality": {"zone": "a"}}
     service, server = found["static_resources"]["clusters"]
@@ -128,6 +126,6 @@ def test_bootstrap_for_envoy_is_an_envoy_configuration(run: Run, file: Any) -> N
     assert address == {"pipe": {"path": "/run/x"}}
 
 
-def test_bootstrap_output_is_json_with_members_in_order(file: Any) -> None:
-    """The order is that of the documentation."""
+def test_file_can_be_printed_as_json(file: Any) -> None:
+    """Members in the order of the documentation."""
     assert [*json.loads(file().out)] == ["xds_servers", "node"]

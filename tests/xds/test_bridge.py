@@ -1,4 +1,4 @@
-"""The bridge as a process: responses, limits, TLS, permissions, shutdown, pages and logs."""
+"""What the bridge is to those who run it: what it sends, refuses, says, counts and survives."""
 
 from __future__ import annotations
 
@@ -38,24 +38,24 @@ pytestmark = pytest.mark.timeout(120)
 
 @pytest.fixture
 def bridge(xds: Xds) -> Bridge:
-    """Return a bridge that serves everything below ``foo``."""
+    """A bridge of everything below ``foo``."""
     return xds.bridge("foo")
 
 
 def code(call: Any) -> grpc.StatusCode:
-    """Wait until a stream has ended, and return its status code."""
+    """Return how a stream has ended."""
     wait_until(lambda: not call.is_active(), 30)
     found: grpc.StatusCode = call.code()
     return found
 
 
-# What is sent and what is not.
+# What is sent, and what is not.
 
 
-def test_bridge_sends_nothing_when_a_change_leaves_the_set_as_it_was(
+def test_change_that_changes_no_set_sends_nothing(
     xds: Xds, bridge: Bridge, service: Service, etcd: Etcd
 ) -> None:
-    """Metadata, an equal value or a lease change; the next response is due to the next address."""
+    """Other metadata, the same value, a lease: the next response is that of the next change."""
     service.add("10.0.0.1:80")
     bridge.catch_up(etcd)
     stream = xds.ads(bridge.address)
@@ -72,10 +72,10 @@ def test_bridge_sends_nothing_when_a_change_leaves_the_set_as_it_was(
     assert bridge.metric('responses_total{type="ClusterLoadAssignment"}') == 2
 
 
-def test_bridge_sends_a_change_only_to_streams_that_request_the_name(
+def test_change_concerns_only_those_who_ask_for_the_name(
     xds: Xds, bridge: Bridge, client: Client, service: Service, etcd: Etcd
 ) -> None:
-    """The response has no other name."""
+    """And of their names only that one."""
     others = [Service(client, f"foo/other-{n}") for n in range(3)]
     for each in (*others, service):
         each.add("10.0.0.1:80")
@@ -94,10 +94,10 @@ def test_bridge_sends_a_change_only_to_streams_that_request_the_name(
     assert addresses(other.get()) == {"foo/other-0": ["10.0.0.1:80", "10.0.0.3:80"]}
 
 
-def test_bridge_sends_the_first_change_at_once_and_batches_the_next_ones(
+def test_first_change_goes_out_at_once_and_the_next_ones_together(
     xds: Xds, service: Service
 ) -> None:
-    """A rollout of many endpoints leads to few responses."""
+    """So a rollout of many endpoints is a few responses."""
     bridge = xds.bridge("foo", "--settle=3s")
     stream = xds.ads(bridge.address)
     stream.ask(Kind.ASSIGNMENT, "foo/svc")
@@ -113,20 +113,18 @@ def test_bridge_sends_the_first_change_at_once_and_batches_the_next_ones(
     assert time.monotonic() - begun >= 3
 
 
-def test_bridge_answers_the_first_request_of_each_type_immediately(
-    xds: Xds, bridge: Bridge
-) -> None:
-    """The bridge does not wait for requests of other types, and answers unknown names, too."""
+def test_every_first_request_is_answered_alone(xds: Xds, bridge: Bridge) -> None:
+    """Whatever else a client may still ask for; unknown names, too."""
     stream = xds.ads(bridge.address)
     for kind in Kind:
         stream.ask(kind, "foo/none")
         assert len(stream.get().resources) == 1
 
 
-def test_bridge_answers_a_reconnected_client_that_reports_the_current_version(
+def test_reconnected_client_is_answered_although_it_reports_the_current_version(
     xds: Xds, bridge: Bridge
 ) -> None:
-    """A restarted bridge may have other contents at the same version."""
+    """A restarted bridge has other contents at the same version."""
     first = xds.ads(bridge.address)
     first.ask(Kind.CLUSTER, "foo/svc")
     version = first.get().version_info
@@ -139,8 +137,8 @@ def test_bridge_answers_a_reconnected_client_that_reports_the_current_version(
 # What is refused.
 
 
-def test_bridge_refuses_streams_beyond_max_streams(xds: Xds) -> None:
-    """The reason is logged and counted."""
+def test_streams_beyond_the_limit_are_refused(xds: Xds) -> None:
+    """With a reason, which is logged and counted."""
     bridge = xds.bridge("foo", "--max-streams=1")
     first = xds.ads(bridge.address)
     first.ask(Kind.LISTENER, "foo/svc")
@@ -159,8 +157,8 @@ def test_bridge_refuses_streams_beyond_max_streams(xds: Xds) -> None:
     third.get()
 
 
-def test_bridge_ends_a_stream_that_requests_more_than_max_names(xds: Xds) -> None:
-    """The limit is for the names of one type."""
+def test_too_many_names_end_the_stream(xds: Xds) -> None:
+    """Of one type."""
     bridge = xds.bridge("foo", "--max-names=2")
     stream = xds.ads(bridge.address)
     stream.ask(Kind.CLUSTER, "foo/a", "foo/b")
@@ -171,8 +169,8 @@ def test_bridge_ends_a_stream_that_requests_more_than_max_names(xds: Xds) -> Non
     bridge.process.wait_for_err("more than 2 names of a type on one stream")
 
 
-def test_bridge_ends_a_stream_that_sends_an_invalid_message(xds: Xds, bridge: Bridge) -> None:
-    """Other streams are not affected."""
+def test_what_is_no_request_ends_the_stream(xds: Xds, bridge: Bridge) -> None:
+    """And no other one."""
     good, bad = xds.ads(bridge.address), xds.ads(bridge.address)
     bad.ask(Kind.CLUSTER, raw=b"\xff\xff\xff")
 
@@ -181,8 +179,8 @@ def test_bridge_ends_a_stream_that_sends_an_invalid_message(xds: Xds, bridge: Br
     good.get()
 
 
-def test_bridge_logs_a_refused_response_once(xds: Xds, bridge: Bridge, service: Service) -> None:
-    """The log has the node and the client's reason; /streams and the metrics show it, too."""
+def test_refused_response_is_reported_once(xds: Xds, bridge: Bridge, service: Service) -> None:
+    """With the node and its words; /streams and the metrics know it, too."""
     stream = xds.ads(bridge.address)
     stream.ask(Kind.ASSIGNMENT, "foo/svc")
     stream.get()
@@ -209,7 +207,7 @@ def test_bridge_logs_a_refused_response_once(xds: Xds, bridge: Bridge, service: 
     )
 
 
-def test_bridge_ignores_unknown_resource_types_and_logs_them_once(xds: Xds, bridge: Bridge) -> None:
+def test_other_types_are_ignored_and_reported_once(xds: Xds, bridge: Bridge) -> None:
     """An empty answer would delete what the client has."""
     from etcdnaming.xds import xds_pb2
 
@@ -222,13 +220,13 @@ def test_bridge_ignores_unknown_resource_types_and_logs_them_once(xds: Xds, brid
     assert bridge.process.err.count("envoy.Other") == 1
 
 
-# Addresses to listen on.
+# Where it listens.
 
 
-def test_bridge_listens_only_after_its_first_read_of_etcd(
+def test_bridge_does_not_listen_before_the_first_reading(
     xds_of: Callable[[Etcd], Xds], own_etcd: Callable[..., Etcd]
 ) -> None:
-    """The bridge waits for etcd without a limit, and logs that it waits."""
+    """It waits for etcd as long as it takes, and says so."""
     etcd = own_etcd()
     etcd.kill()
     bridge = xds_of(etcd).launch("foo")
@@ -243,8 +241,8 @@ def test_bridge_listens_only_after_its_first_read_of_etcd(
     assert bridge.page("/readyz") == (200, "ready\n")
 
 
-def test_bridge_that_waits_for_etcd_exits_at_once_on_a_signal(spawn: Spawn) -> None:
-    """The exit status is that of the signal."""
+def test_bridge_that_waits_for_etcd_ends_by_a_signal(spawn: Spawn) -> None:
+    """At once."""
     process = spawn("xds-bridge", "foo", "--endpoints=127.0.0.1:1", "--listen=127.0.0.1:0")
     process.wait_for_err("waiting for etcd", 30)
     process.signal(signal.SIGTERM)
@@ -252,8 +250,8 @@ def test_bridge_that_waits_for_etcd_exits_at_once_on_a_signal(spawn: Spawn) -> N
 
 
 @pytest.mark.parametrize("option", ["--listen", "--admin"])
-def test_bridge_fails_when_an_address_is_in_use(spawn: Spawn, option: str) -> None:
-    """The bridge then listens on no other address either."""
+def test_address_that_is_taken_is_an_error(spawn: Spawn, option: str) -> None:
+    """Nothing else is bound then."""
     free = free_port()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
@@ -265,7 +263,7 @@ def test_bridge_fails_when_an_address_is_in_use(spawn: Spawn, option: str) -> No
 
 
 def test_bridge_listens_on_several_addresses(xds: Xds, tmp_path: Path, service: Service) -> None:
-    """The addresses may include IPv6 and a unix socket."""
+    """IPv6 and a unix socket among them."""
     service.add("10.0.0.1:80")
     port = free_port()
     unix = f"unix:{tmp_path}/s"
@@ -276,8 +274,8 @@ def test_bridge_listens_on_several_addresses(xds: Xds, tmp_path: Path, service: 
         assert addresses(stream.get()) == {"foo/svc": ["10.0.0.1:80"]}
 
 
-def test_bridge_logs_the_port_it_has_chosen_when_port_0_is_given(spawn: Spawn) -> None:
-    """The log line that reports that it is serving has the address."""
+def test_free_port_can_be_asked_for(spawn: Spawn) -> None:
+    """It is in the line that says that all is ready."""
     process = spawn("xds-bridge", "foo", "bar/", "--listen=127.0.0.1:0")
     process.wait_for_err("serving ", 30)
     said = re.search(
@@ -289,8 +287,8 @@ def test_bridge_logs_the_port_it_has_chosen_when_port_0_is_given(spawn: Spawn) -
     assert listens(said[1])
 
 
-def test_bridge_listens_on_all_interfaces_without_tls_when_plaintext_is_given(spawn: Spawn) -> None:
-    """The option is required because the endpoints are then public on the network."""
+def test_plaintext_for_other_machines_has_to_be_allowed(spawn: Spawn) -> None:
+    """Endpoints are then public on the network."""
     process = spawn("xds-bridge", "foo", "--listen=0.0.0.0:0", "--plaintext")
     process.wait_for_err("on 0.0.0.0:", 30)
 
@@ -298,10 +296,10 @@ def test_bridge_listens_on_all_interfaces_without_tls_when_plaintext_is_given(sp
 # TLS.
 
 
-def test_clients_connect_to_the_bridge_with_tls(
+def test_clients_reach_the_bridge_by_tls(
     xds: Xds, service: Service, backends: Backends, certificates: Certificates
 ) -> None:
-    """The bootstrap file names the CA; a client without TLS fails."""
+    """As their bootstrap file says."""
     backend = backends()
     service.add(backend)
     server = certificates.server
@@ -319,10 +317,10 @@ def test_clients_connect_to_the_bridge_with_tls(
         pytest.param(Language("go"), marks=pytest.mark.interop, id="go"),
     ],
 )
-def test_bridge_accepts_only_clients_with_a_certificate_of_its_ca(
+def test_mutual_tls_lets_in_only_clients_of_the_ca(
     xds: Xds, service: Service, backends: Backends, certificates: Certificates, language: Language
 ) -> None:
-    """A client without such a certificate gets no stream."""
+    """No certificate of it, no stream."""
     backend = backends()
     service.add(backend)
     server, client, other = certificates.server, certificates.client, certificates.other_client
@@ -354,10 +352,10 @@ def test_bridge_accepts_only_clients_with_a_certificate_of_its_ca(
 
 
 @pytest.mark.interop
-def test_java_verifies_the_bridge_with_its_trust_store(
+def test_java_trusts_the_bridge_by_its_trust_store(
     xds: Xds, service: Service, backends: Backends, certificates: Certificates, tmp_path: Path
 ) -> None:
-    """Java ignores the files that its bootstrap file names."""
+    """It ignores the files that its bootstrap file names."""
     backend = backends()
     service.add(backend)
     server, store = certificates.server, tmp_path / "store.p12"
@@ -376,10 +374,10 @@ def test_java_verifies_the_bridge_with_its_trust_store(
     caller.wait_for(backend.addr)
 
 
-def test_bridge_uses_a_renewed_certificate_for_new_connections(
+def test_certificate_is_read_again(
     xds: Xds, service: Service, backends: Backends, certificates: Certificates
 ) -> None:
-    """An invalid new one is logged, and the old one stays in use."""
+    """New connections get the new one; one that can't be used is reported, the old one stays."""
     backend = backends()
     service.add(backend)
     server = certificates.server
@@ -398,10 +396,10 @@ def test_bridge_uses_a_renewed_certificate_for_new_connections(
 
 
 @pytest.mark.parametrize("broken", ["empty", "nonsense", "other key", "missing", "directory"])
-def test_bridge_fails_at_the_start_when_its_certificate_is_invalid(
+def test_bad_certificate_is_an_error_at_the_start(
     spawn: Spawn, certificates: Certificates, tmp_path: Path, broken: str
 ) -> None:
-    """The error is one line; gRPC itself would abort the process."""
+    """Wrong usage, in one line; gRPC would end the process."""
     server = certificates.server
     if broken == "other key":
         server.key.write_bytes(certificates.other_client.key.read_bytes())
@@ -429,10 +427,10 @@ def test_bridge_fails_at_the_start_when_its_certificate_is_invalid(
 # etcd's permissions.
 
 
-def test_bridge_needs_only_read_permission_on_its_prefixes(
+def test_reading_below_the_prefixes_is_permission_enough(
     auth_etcd: Callable[..., Etcd], xds_of: Callable[[Etcd], Xds]
 ) -> None:
-    """If the permission is revoked later, the last endpoints stay."""
+    """Nothing is written anywhere. What can't be read later leaves all as it was."""
     etcd = auth_etcd()
     etcd.put("svc/a/e1", '{"Addr":"10.0.0.1:80"}')
     xds = xds_of(etcd)
@@ -452,10 +450,10 @@ def test_bridge_needs_only_read_permission_on_its_prefixes(
     assert addresses(stream.get(60)) == {"svc/a": ["10.0.0.1:80", "10.0.0.2:80"]}
 
 
-def test_bridge_fails_at_the_start_when_etcd_denies_permission(
+def test_missing_permission_is_an_error_at_the_start(
     auth_etcd: Callable[..., Etcd], xds_of: Callable[[Etcd], Xds]
 ) -> None:
-    """The error has etcd's text."""
+    """In etcd's words."""
     bridge = xds_of(auth_etcd()).launch("svc", "elsewhere", f"--user={READER}")
     result = bridge.process.finish(30)
     assert (result.status, result.err.splitlines()[-1]) == (
@@ -465,11 +463,11 @@ def test_bridge_fails_at_the_start_when_etcd_denies_permission(
     assert not bridge.listens
 
 
-# Shutdown.
+# The end.
 
 
-def test_bridge_drains_its_streams_on_a_signal(xds: Xds) -> None:
-    """The bridge is not ready any more, ends its streams in time, and exits by the signal."""
+def test_signal_sends_the_clients_away(xds: Xds) -> None:
+    """Not ready, not healthy, streams end after the time there is, and it ends by the signal."""
     bridge = xds.bridge("foo", "--drain=3s")
     stream = xds.ads(bridge.address)
     stream.ask(Kind.LISTENER, "foo/svc")
@@ -491,8 +489,8 @@ def test_bridge_drains_its_streams_on_a_signal(xds: Xds) -> None:
     assert result.err.endswith("drained\n")
 
 
-def test_bridge_exits_at_once_on_a_second_signal(xds: Xds) -> None:
-    """Other commands do the same."""
+def test_second_signal_skips_the_waiting(xds: Xds) -> None:
+    """As with other commands."""
     bridge = xds.bridge("foo", "--drain=60s")
     stream = xds.ads(bridge.address)
     stream.ask(Kind.LISTENER, "foo/svc")
@@ -503,20 +501,18 @@ def test_bridge_exits_at_once_on_a_second_signal(xds: Xds) -> None:
     assert bridge.process.finish(30).status == -signal.SIGINT
 
 
-# Health, pages, metrics and logs.
+# What operators see.
 
 
-def test_bridge_serves_the_grpc_health_protocol(bridge: Bridge) -> None:
-    """The server as a whole and the ADS service are known, any other service is not."""
+def test_health_is_that_of_grpc(bridge: Bridge) -> None:
+    """Of the whole, and of its service; no other is known."""
     assert check_grpc_health(bridge.address, "", 10) == ""
     assert check_grpc_health(bridge.address, ADS, 10) == ""
     assert "NOT_FOUND" in check_grpc_health(bridge.address, "other", 10)
 
 
-def test_pages_show_the_versions_of_streams_and_the_endpoints_of_names(
-    xds: Xds, bridge: Bridge, service: Service, etcd: Etcd
-) -> None:
-    """Endpoints that were left out are shown with the reason."""
+def test_pages_show_who_has_what(xds: Xds, bridge: Bridge, service: Service, etcd: Etcd) -> None:
+    """Streams with what they have accepted, names with what was left out."""
     service.add("10.0.0.1:80", metadata={"weight": 2})
     service.add("10.0.0.2", "10.0.0.3:80", metadata={"draining": True})
     etcd.put("foo/svc/bad", "nonsense")
@@ -551,10 +547,8 @@ def test_pages_show_the_versions_of_streams_and_the_endpoints_of_names(
     assert bridge.metric("response_bytes_total") > 0
 
 
-def test_metrics_have_the_time_from_a_change_to_its_response(
-    xds: Xds, bridge: Bridge, service: Service
-) -> None:
-    """The time begins with etcd's event."""
+def test_time_of_a_change_is_measured(xds: Xds, bridge: Bridge, service: Service) -> None:
+    """From etcd's event to the response."""
     stream = xds.ads(bridge.address)
     stream.ask(Kind.ASSIGNMENT, "foo/svc")
     stream.get()
@@ -564,8 +558,8 @@ def test_metrics_have_the_time_from_a_change_to_its_response(
     assert 0 < bridge.metric("change_seconds_sum") < 10
 
 
-def test_pages_answer_invalid_http_requests_and_continue_to_work(bridge: Bridge) -> None:
-    """The answer has the reason, and no request stops the server."""
+def test_pages_are_plain_http(bridge: Bridge) -> None:
+    """What is wrong with a request is said; none of them stops the server."""
     assert bridge.page("/healthz", "HEAD") == (200, "")
     assert bridge.page("/healthz", "POST") == (405, "only GET\n")
     status, text = bridge.page("/")
@@ -588,8 +582,8 @@ def test_pages_answer_invalid_http_requests_and_continue_to_work(bridge: Bridge)
     assert bridge.page("/healthz") == (200, "ok\n")
 
 
-def test_pages_are_served_on_a_unix_socket(spawn: Spawn, tmp_path: Path) -> None:
-    """Only processes on this machine can read them there."""
+def test_pages_on_a_unix_socket(spawn: Spawn, tmp_path: Path) -> None:
+    """Only this machine can read them there."""
     path = tmp_path / "admin"
     process = spawn("xds-bridge", "foo", "--listen=127.0.0.1:0", f"--admin=unix:{path}")
     process.wait_for_err("serving ", 30)
@@ -599,8 +593,8 @@ def test_pages_are_served_on_a_unix_socket(spawn: Spawn, tmp_path: Path) -> None
         assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
-def test_metrics_page_names_the_missing_library(spawn: Spawn, tmp_path: Path) -> None:
-    """All other pages work without it."""
+def test_metrics_need_their_library(spawn: Spawn, tmp_path: Path) -> None:
+    """All other pages don't."""
     (tmp_path / "prometheus_client.py").write_text("raise ModuleNotFoundError\n")
     port = free_port()
     process = spawn(
@@ -619,8 +613,8 @@ def test_metrics_page_names_the_missing_library(spawn: Spawn, tmp_path: Path) ->
             assert (b"etcdnaming[metrics]" in answer) is (path == "/metrics")
 
 
-def test_log_is_json_lines_with_output_json(xds: Xds, service: Service) -> None:
-    """Each line is an object with the facts of its text as members."""
+def test_log_can_be_read_by_machines(xds: Xds, service: Service) -> None:
+    """An object a line, with what the words say as members."""
     service.add("10.0.0.1")
     bridge = xds.bridge("foo", "--log=all", "-w", "json")
     stream = xds.ads(bridge.address)
@@ -637,10 +631,10 @@ def test_log_is_json_lines_with_output_json(xds: Xds, service: Service) -> None:
     assert all({"time", "event", "text"} <= line.keys() for line in lines)
 
 
-def test_log_has_no_changes_and_streams_by_default(
+def test_changes_and_streams_are_not_logged_unless_asked_for(
     xds: Xds, bridge: Bridge, service: Service
 ) -> None:
-    """A busy bridge has a short log."""
+    """A busy bridge has a quiet log."""
     stream = xds.ads(bridge.address)
     stream.ask(Kind.ASSIGNMENT, "foo/svc")
     stream.get()
@@ -649,11 +643,11 @@ def test_log_has_no_changes_and_streams_by_default(
     stream.close()
     wait_until(lambda: not bridge.json("/streams")["streams"], 30)
     lines = bridge.process.err.splitlines()
-    assert len(lines) == 2, lines  # the address of the pages, and that it is serving
+    assert len(lines) == 2, lines  # where the pages are, and that it serves
 
 
-def test_bridge_continues_when_its_stderr_is_closed(etcd: Etcd, service: Service) -> None:
-    """The program that read the log has exited."""
+def test_bridge_goes_on_when_its_log_is_closed(etcd: Etcd, service: Service) -> None:
+    """Its reader has ended."""
     from harness.environment import pointing_at
     from harness.process import command
 
@@ -674,8 +668,8 @@ def test_bridge_continues_when_its_stderr_is_closed(etcd: Etcd, service: Service
         process.wait()
 
 
-def test_bootstrap_file_is_replaced_atomically(run: Run, tmp_path: Path) -> None:
-    """A reader never gets half a file."""
+def test_bootstrap_is_replaced_at_once(run: Run, tmp_path: Path) -> None:
+    """Never half a file."""
     file = tmp_path / "xds.json"
     file.write_text("old")
     result = run("xds-bootstrap", "127.0.0.1:18000", "-o", file)
@@ -684,6 +678,6 @@ def test_bootstrap_file_is_replaced_atomically(run: Run, tmp_path: Path) -> None
     assert [*tmp_path.iterdir()] == [file]
 
 
-def test_python_clients_run_with_the_interpreter_of_the_tests() -> None:
-    """These tests need no other installation."""
+def test_interpreter_of_the_tests_is_one_of_the_languages() -> None:
+    """So a part of this runs everywhere."""
     assert PYTHON.command()[0] == sys.executable

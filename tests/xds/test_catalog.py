@@ -1,4 +1,4 @@
-"""The catalog: the endpoints below some prefixes, as they are in etcd."""
+"""The endpoints below some prefixes, as etcd has them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ALL = View()
 
 
 class Watched:
-    """A catalog, with the changes and the notices that it has reported."""
+    """A catalog, what it has told and what it has noticed."""
 
     def __init__(self, client: Client, *prefixes: str, **options: Any) -> None:
         self.told: list[AbstractSet[str]] = []
@@ -32,7 +32,7 @@ class Watched:
         self.catalog.start()
 
     def addresses(self, target: str, view: View = ALL) -> list[str] | None:
-        """Return the addresses that are sent for *target*; ``None`` if nothing can be sent yet."""
+        """Return what is sent of *target*; ``None``: nothing yet."""
         data = self.catalog.assignment(target, target, view)
         if data is None:
             return None
@@ -45,13 +45,13 @@ class Watched:
         return sorted(found)
 
     def said(self, event: str) -> list[str]:
-        """Return the texts of the notices of the kind *event*."""
+        """Return the texts of the notices of *event*."""
         return [each.text for each in self.notices if each.event == event]
 
 
 @pytest.fixture
 def watched(client: Client) -> Iterator[Callable[..., Watched]]:
-    """Return a function that starts a catalog of some prefixes and waits for its first read."""
+    """``watched(*prefixes, **options)``: a catalog that was read."""
     with ExitStack() as stack:
 
         def start(*prefixes: str, **options: Any) -> Watched:
@@ -65,7 +65,7 @@ def watched(client: Client) -> Iterator[Callable[..., Watched]]:
 
 @pytest.fixture
 def put(client: Client) -> Callable[..., None]:
-    """Return a function that stores an endpoint: ``put(key, addr, metadata)``."""
+    """``put(key, addr, metadata)``: store an endpoint."""
 
     def store(key: str, addr: str, metadata: Any = None) -> None:
         target = key.rpartition("/")[0]
@@ -74,10 +74,10 @@ def put(client: Client) -> Callable[..., None]:
     return store
 
 
-def test_catalog_finds_endpoints_at_any_depth_below_a_target(
+def test_target_has_the_endpoints_at_any_depth_below_it(
     watched: Callable[..., Watched], put: Callable[..., None]
 ) -> None:
-    """Go's resolver does the same; a longer name or one with a leading slash is another target."""
+    """As in Go's resolver; a longer name is another service, and so is one with a leading slash."""
     put("foo/svc/e1", "10.0.0.1:80")
     put("foo/svc/deep/e2", "10.0.0.2:80")
     put("foo/svc_other/e3", "10.0.0.3:80")
@@ -90,10 +90,10 @@ def test_catalog_finds_endpoints_at_any_depth_below_a_target(
     assert found.catalog.services() == {"foo/svc": 1, "foo/svc/deep": 1, "foo/svc_other": 1}
 
 
-def test_catalog_returns_an_empty_set_for_targets_outside_its_prefixes(
+def test_targets_outside_the_prefixes_are_empty(
     watched: Callable[..., Watched], put: Callable[..., None]
 ) -> None:
-    """Clients can't find out in this way whether a key exists."""
+    """They look like names that don't exist: keys can't be probed."""
     put("foo/svc/e1", "10.0.0.1:80")
     put("bar/svc/e1", "10.0.0.2:80")
     put("baz/svc/e1", "10.0.0.3:80")
@@ -104,10 +104,10 @@ def test_catalog_returns_an_empty_set_for_targets_outside_its_prefixes(
     assert found.addresses("foo") == found.addresses("baz/svc") == found.addresses("no") == []
 
 
-def test_catalog_reports_a_change_for_every_target_above_the_key(
+def test_change_is_told_for_every_target_above_the_key(
     watched: Callable[..., Watched], put: Callable[..., None]
 ) -> None:
-    """The change may affect the set of each of them."""
+    """Which are those whose set it may change."""
     found = watched("foo")
     found.told.clear()
 
@@ -117,10 +117,10 @@ def test_catalog_reports_a_change_for_every_target_above_the_key(
     assert found.addresses("foo/bar/svc") == ["10.0.0.1:80"]
 
 
-def test_catalog_returns_the_same_object_for_an_unchanged_set(
+def test_set_that_stays_the_same_is_the_same_object(
     watched: Callable[..., Watched], put: Callable[..., None]
 ) -> None:
-    """Streams share the object, and can compare it at no cost."""
+    """So a stream sees at once that there is nothing to send, and all streams share it."""
     put("foo/svc/e1", "10.0.0.1:80", {"version": 1})
     found = watched("foo")
     before = found.catalog.assignment("foo/svc", "foo/svc", View())
@@ -135,10 +135,10 @@ def test_catalog_returns_the_same_object_for_an_unchanged_set(
     assert found.catalog.encodings == 2
 
 
-def test_catalog_leaves_out_draining_endpoints(
+def test_draining_endpoint_is_left_out(
     watched: Callable[..., Watched], put: Callable[..., None]
 ) -> None:
-    """A weight of 0 means draining, too; other metadata bring the endpoint back."""
+    """By its weight, too; and is back when the metadata say so."""
     put("foo/svc/e1", "10.0.0.1:80", {"draining": True})
     put("foo/svc/e2", "10.0.0.2:80", {"weight": 0})
     found = watched("foo")
@@ -151,10 +151,10 @@ def test_catalog_leaves_out_draining_endpoints(
     assert found.catalog.left_out()["draining"] == 1
 
 
-def test_catalog_leaves_out_invalid_endpoints_with_one_notice(
+def test_what_can_not_be_served_is_left_out_with_one_warning(
     watched: Callable[..., Watched], put: Callable[..., None], etcd: Etcd
 ) -> None:
-    """Invalid metadata are reported, but the endpoint stays."""
+    """Values, addresses, and what is odd in metadata; the rest is served."""
     etcd.put("foo/svc/bad", "nonsense")
     put("foo/svc/e1", "10.0.0.1")
     put("foo/svc/e2", "10.0.0.2:80", {"weight": "heavy"})
@@ -179,10 +179,10 @@ def test_catalog_leaves_out_invalid_endpoints_with_one_notice(
     assert states["foo/svc/bad"]
 
 
-def test_catalog_follows_an_endpoint_that_becomes_invalid_and_valid_again(
+def test_spoilt_endpoint_that_is_mended_is_served(
     watched: Callable[..., Watched], put: Callable[..., None], etcd: Etcd
 ) -> None:
-    """The endpoint is left out as long as its value is invalid."""
+    """And one that is spoilt is left out at once."""
     put("foo/svc/e1", "10.0.0.1:80")
     found = watched("foo")
     etcd.put("foo/svc/e1", "nonsense")
@@ -195,10 +195,10 @@ def test_catalog_follows_an_endpoint_that_becomes_invalid_and_valid_again(
     assert found.catalog.left_out()["value"] == 0
 
 
-def test_catalog_resolves_host_names(
+def test_host_name_becomes_its_addresses(
     watched: Callable[..., Watched], put: Callable[..., None]
 ) -> None:
-    """``localhost`` has one or two addresses; an unknown host is counted as left out."""
+    """``localhost`` has one or two; one that is unknown is counted."""
     put("foo/svc/e1", "localhost:80")
     put("foo/svc/e2", "no-such-host.invalid:80")
     found = watched("foo")
@@ -212,10 +212,10 @@ def test_catalog_resolves_host_names(
     }
 
 
-def test_catalog_waits_for_the_dns_before_it_returns_the_first_set(
+def test_first_set_waits_for_the_dns(
     client: Client, put: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A set without the unresolved endpoints would make clients drop them."""
+    """A restarted server would take these endpoints from clients that have them; others go out."""
     answer = threading.Event()
     real = host_names._look_up  # noqa: SLF001 - the DNS itself can't be slowed down
 
@@ -241,10 +241,10 @@ def test_catalog_waits_for_the_dns_before_it_returns_the_first_set(
         found.catalog.close()
 
 
-def test_catalog_returns_the_first_set_without_the_dns_after_a_timeout(
+def test_first_set_does_not_wait_for_ever(
     client: Client, put: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Clients would give up if they had to wait longer."""
+    """Clients would give up."""
     answer = threading.Event()
 
     def silent(name: str) -> Any:
@@ -264,10 +264,10 @@ def test_catalog_returns_the_first_set_without_the_dns_after_a_timeout(
         found.catalog.close()
 
 
-def test_catalog_holds_endpoints_that_a_resync_misses(
+def test_what_is_missing_after_a_resync_is_held(
     own_etcd: Callable[..., Etcd],
 ) -> None:
-    """A missing endpoint may register again; a deleted endpoint is removed at once."""
+    """It may register again; a deletion counts at once."""
     etcd = own_etcd()
     with Client([etcd.endpoint]) as client:
         manager = EndpointManager(client, "foo/svc")
@@ -287,8 +287,8 @@ def test_catalog_holds_endpoints_that_a_resync_misses(
             found.catalog.close()
 
 
-def test_catalog_keeps_its_endpoints_while_etcd_is_down(own_etcd: Callable[..., Etcd]) -> None:
-    """Only their age grows."""
+def test_etcd_away_changes_nothing(own_etcd: Callable[..., Etcd]) -> None:
+    """Only the age grows."""
     etcd = own_etcd()
     with Client([etcd.endpoint]) as client:
         EndpointManager(client, "foo/svc").add_endpoint("foo/svc/e1", Endpoint("10.0.0.1:80"))
@@ -306,17 +306,17 @@ def test_catalog_keeps_its_endpoints_while_etcd_is_down(own_etcd: Callable[..., 
             found.catalog.close()
 
 
-def test_catalog_limits_the_number_of_encoded_variants_of_a_target(
+def test_many_variants_of_a_name_do_not_add_up(
     watched: Callable[..., Watched], put: Callable[..., None]
 ) -> None:
-    """Clients choose their zones, and the spelling of a name."""
+    """Clients choose their zones, and how they write a name."""
     put("foo/svc/e1", "10.0.0.1:80")
     found = watched("foo")
 
     for n in range(1000):
         found.catalog.assignment("foo/svc", "foo/svc", View(f"zone-{n}"))
 
-    kept = found.catalog._encoded  # noqa: SLF001 - there is no other way to see it
+    kept = found.catalog._encoded  # noqa: SLF001 - what nothing else shows
     assert len(kept["foo/svc"]) <= 100
     found.catalog.forget("foo/svc")
     assert not kept

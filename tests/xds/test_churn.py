@@ -1,4 +1,4 @@
-"""Channels that live for one call: gRPC may not report a name that is left and requested again."""
+"""Channels that live for one call: gRPC hides in a request what it leaves and asks for again."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CHURN = Path(__file__).parent.parent / "harness" / "churn.py"
     ]
 )
 def python(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """Return a Python with a version of grpcio; up to 1.65, all channels share one stream."""
+    """A Python with a version of grpcio; up to 1.65 all channels of a process share a stream."""
     if not request.param:
         return Path(sys.executable)
     venv = tmp_path / "venv"
@@ -37,10 +37,10 @@ def python(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return venv / "bin" / "python"
 
 
-def test_no_call_fails_when_channels_are_opened_and_closed_repeatedly(
+def test_channels_that_come_and_go_lose_no_call(
     xds: Xds, client: Client, backends: Backends, tmp_path: Path, python: Path
 ) -> None:
-    """Several threads of one process do so at the same time."""
+    """In one process, from several threads."""
     times = 400 if python == Path(sys.executable) else 3200
     answers: dict[int, str] = {}
     for n in range(24):

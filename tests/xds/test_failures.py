@@ -1,4 +1,4 @@
-"""Bridge and etcd die, freeze, lose their data and recover: no call fails meanwhile."""
+"""Bridge and etcd die, freeze, forget and come back: calls go on, and then follow again."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ LATE = 60.0
 pytestmark = pytest.mark.timeout(180)
 
 
-def test_no_call_fails_when_the_bridge_is_killed(
+def test_bridge_that_is_killed_costs_no_call(
     xds: Xds, language: Language, service: Service, backends: Backends
 ) -> None:
-    """Changes made meanwhile take effect when it is back."""
+    """What changes meanwhile is followed when it is back."""
     first, second = backends(), backends()
     service.add(first)
     bridge = xds.bridge("foo")
@@ -44,10 +44,10 @@ def test_no_call_fails_when_the_bridge_is_killed(
     assert caller.errors == []
 
 
-def test_no_call_fails_when_the_bridge_restarts(
+def test_bridge_that_restarts_costs_no_call(
     xds: Xds, language: Language, service: Service, backends: Backends
 ) -> None:
-    """An update of the bridge is such a restart."""
+    """As when it is updated."""
     first, second = backends(), backends()
     service.add(first)
     bridge = xds.bridge("foo", "--drain=1s")
@@ -60,13 +60,13 @@ def test_no_call_fails_when_the_bridge_restarts(
     assert caller.errors == []
 
 
-def test_bridge_does_not_listen_when_it_restarts_without_etcd(
+def test_bridge_that_restarts_without_etcd_does_not_listen(
     xds_of: Callable[[Etcd], Xds],
     own_etcd: Callable[..., Etcd],
     language: Language,
     backends: Backends,
 ) -> None:
-    """A bridge that listened would serve empty sets; clients keep the endpoints they have."""
+    """It would say that there are no endpoints. Clients keep those they have."""
     etcd = own_etcd()
     xds = xds_of(etcd)
     first, second = backends(), backends()
@@ -92,10 +92,10 @@ def test_bridge_does_not_listen_when_it_restarts_without_etcd(
         assert caller.errors == []
 
 
-def test_client_that_starts_before_the_bridge_works_when_the_bridge_starts(
+def test_client_that_starts_without_a_bridge_works_when_there_is_one(
     xds: Xds, language: Language, service: Service, backends: Backends
 ) -> None:
-    """The calls of the client fail or wait until then."""
+    """Until then it fails, or waits."""
     backend = backends()
     service.add(backend)
     bridge = xds.bridge("foo")
@@ -106,13 +106,13 @@ def test_client_that_starts_before_the_bridge_works_when_the_bridge_starts(
     caller.wait_for(backend.addr, timeout=LATE)
 
 
-def test_no_call_fails_while_etcd_is_down(
+def test_etcd_that_is_away_costs_no_call(
     xds_of: Callable[[Etcd], Xds],
     own_etcd: Callable[..., Etcd],
     language: Language,
     backends: Backends,
 ) -> None:
-    """The last endpoints stay, and the next change takes effect."""
+    """The last endpoints stay; the next change is followed."""
     etcd = own_etcd()
     xds = xds_of(etcd)
     first, second = backends(), backends()
@@ -133,13 +133,13 @@ def test_no_call_fails_while_etcd_is_down(
         assert caller.errors == []
 
 
-def test_no_call_fails_when_etcd_is_wiped(
+def test_etcd_that_is_wiped_costs_no_call(
     xds_of: Callable[[Etcd], Xds],
     own_etcd: Callable[..., Etcd],
     language: Language,
     backends: Backends,
 ) -> None:
-    """The bridge holds the old endpoints for a while, so that they can register again."""
+    """What was there is held for a while, so that it can register again."""
     etcd = own_etcd()
     xds = xds_of(etcd)
     first, second = backends(), backends()
@@ -159,14 +159,14 @@ def test_no_call_fails_when_etcd_is_wiped(
         assert caller.errors == []
 
 
-def test_no_call_fails_when_etcd_is_compacted_while_the_bridge_is_disconnected(
+def test_compaction_while_the_bridge_is_cut_off_costs_no_call(
     xds_of: Callable[[Etcd], Xds],
     etcd: Etcd,
     language: Language,
     service: Service,
     backends: Backends,
 ) -> None:
-    """The bridge reads again, and holds the endpoints that are missing then."""
+    """It reads again; what is missing then is held."""
     stays, leaves, comes = backends(), backends(), backends()
     service.add(stays, leaves)
     cut = threading.Event()
@@ -186,10 +186,10 @@ def test_no_call_fails_when_etcd_is_compacted_while_the_bridge_is_disconnected(
         bridge.process.close()
 
 
-def test_no_call_fails_when_connections_exceed_max_age(
+def test_old_connections_are_renewed_without_an_error(
     xds: Xds, language: Language, service: Service, backends: Backends
 ) -> None:
-    """Clients that reconnect are spread over all bridges again."""
+    """So clients spread over bridges again."""
     first, second = backends(), backends()
     service.add(first)
     bridge = xds.bridge("foo", "--max-age=1s")
@@ -209,7 +209,7 @@ def test_no_call_fails_when_connections_exceed_max_age(
 
 @pytest.fixture
 def one_name(xds: Xds, tmp_path: object) -> list[str]:
-    """Return a command prefix under which ``bridges.test`` is 127.0.0.1 and 127.0.0.2."""
+    """What to put before a command to which ``bridges.test`` is 127.0.0.1 and 127.0.0.2."""
     import subprocess
     from pathlib import Path
 
@@ -225,14 +225,14 @@ def one_name(xds: Xds, tmp_path: object) -> list[str]:
     return before
 
 
-def test_client_uses_the_other_bridge_of_a_name_when_one_is_killed(
+def test_bridges_behind_one_name_replace_each_other(
     xds: Xds,
     language: Language,
     service: Service,
     backends: Backends,
     one_name: list[str],
 ) -> None:
-    """Bridges have no leader and no state, so one is enough."""
+    """Each of them is all that is needed: there is no leader and no state."""
     first, second, third = backends(), backends(), backends()
     service.add(first)
     one = xds.bridge("foo")
@@ -250,8 +250,8 @@ def test_client_uses_the_other_bridge_of_a_name_when_one_is_killed(
     assert caller.errors == []
 
 
-def test_bridges_send_the_same_version(xds: Xds, service: Service) -> None:
-    """The version is the revision of etcd."""
+def test_bridges_agree_on_the_version(xds: Xds, service: Service) -> None:
+    """It is etcd's revision."""
     service.add("10.0.0.1:80")
     streams = [xds.ads(xds.bridge("foo").address) for _ in range(2)]
     for stream in streams:
@@ -265,10 +265,10 @@ def test_bridges_send_the_same_version(xds: Xds, service: Service) -> None:
     assert int(one.version_info) > 1
 
 
-def test_bridge_reuses_a_unix_socket_after_it_was_killed(
+def test_bridge_on_a_unix_socket_serves_its_host(
     xds: Xds, language: Language, service: Service, backends: Backends, tmp_path: object
 ) -> None:
-    """The file that the killed bridge has left is replaced."""
+    """What is left of the socket of one that was killed is no obstacle."""
     first, second = backends(), backends()
     service.add(first)
     address = f"unix:{tmp_path}/xds.sock"

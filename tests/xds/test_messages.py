@@ -1,4 +1,4 @@
-"""Our messages and Envoy's own have the same bytes, and no field that Envoy does not know."""
+"""Our messages beside Envoy's own: the same bytes, and nothing that Envoy does not know."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from etcdnaming.xds.stream import Response
 PROTOS = "xds-protos==1.74.0"
 """In an environment of its own: it brings other people's ``google`` packages."""
 
-# Decodes a response and the resources in it with Envoy's messages, and prints them as JSON.
+# Reads a response, and what is in it, with Envoy's messages, and prints what it has read.
 READ = """
 import base64, json, sys
 from google.protobuf import json_format
@@ -77,7 +77,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a Python in which Envoy's messages are installed."""
+    """A Python that has Envoy's messages."""
     at = tmp_path_factory.mktemp("xds-protos")
     subprocess.run([sys.executable, "-m", "venv", at], check=True)
     subprocess.run([at / "bin/pip", "install", "--quiet", PROTOS, "protobuf"], check=True)
@@ -85,7 +85,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(python: Path, program: str, input: bytes = b"") -> str:
-    """Return what *program* prints in that Python."""
+    """Return what *program* prints there."""
     done = subprocess.run(
         [python, "-c", program],
         input=base64.b64encode(input).decode(),
@@ -98,7 +98,7 @@ def run(python: Path, program: str, input: bytes = b"") -> str:
 
 
 def places() -> list[Member]:
-    """Return members in two localities."""
+    """Two localities."""
     return [
         Member(Place("10.0.0.1", 80), 3, "a"),
         Member(Place("2001:db8::1", 81), 1, "b"),
@@ -108,8 +108,8 @@ def places() -> list[Member]:
 
 @pytest.mark.parametrize("kind", Kind)
 @pytest.mark.parametrize("name", ["foo/svc", f"xdstp://etcd/{Kind.LISTENER.value}/foo/svc"])
-def test_resource_has_the_bytes_that_envoy_writes(python: Path, kind: Kind, name: str) -> None:
-    """Envoy knows every field, and finds it in the expected place."""
+def test_resources_are_the_bytes_that_envoy_writes(python: Path, kind: Kind, name: str) -> None:
+    """Every field is known there, and stands where it should."""
     if kind is Kind.ASSIGNMENT:
         body = packed(kind, assignment(name, places(), View("a"), "prefer"))
     else:
@@ -129,8 +129,8 @@ def test_resource_has_the_bytes_that_envoy_writes(python: Path, kind: Kind, name
         assert [each.get("priority", 0) for each in found["endpoints"]] == [0, 1]
 
 
-def test_request_that_envoy_writes_is_decoded(python: Path) -> None:
-    """Fields that our message does not have are ignored."""
+def test_requests_are_read_as_envoy_writes_them(python: Path) -> None:
+    """And what we don't know of them does no harm."""
     message = xds.DiscoveryRequest.FromString(base64.b64decode(run(python, REQUEST)))
 
     assert (message.version_info, message.response_nonce) == ("7", "n")

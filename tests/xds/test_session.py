@@ -1,4 +1,4 @@
-"""One stream on the event loop: slow clients, and the cost of a change for many streams."""
+"""One stream on the loop: a slow client, and what a change costs for many."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NAMES = [f"foo/svc-{n}" for n in range(10)]
 
 
 class Feed:
-    """The requests of a client, and the responses it has read; it reads while `reads` is set."""
+    """The requests of a client, and what it has read; it reads when `reads` is set."""
 
     def __init__(self) -> None:
         self.requests: asyncio.Queue[bytes | None] = asyncio.Queue()
@@ -40,7 +40,7 @@ class Feed:
             yield data
 
     async def write(self, data: bytes) -> None:
-        """Take a response as soon as the client reads."""
+        """Take a response, as soon as the client reads."""
         await self.reads.wait()
         self.read.append(xds.DiscoveryResponse.FromString(data))
 
@@ -54,7 +54,7 @@ class Feed:
 
 @pytest.fixture
 def catalog(client: Client) -> Any:
-    """Return a catalog of the endpoints below ``foo``."""
+    """The endpoints below ``foo``."""
     manager = EndpointManager(client, "foo")
     for name in NAMES:
         manager.add_endpoint(f"{name}/e1", Endpoint("10.0.0.1:80"))
@@ -67,7 +67,7 @@ def catalog(client: Client) -> Any:
 
 
 def run(catalog: Catalog, test: Callable[[Feed, Session, Hub], Coroutine[Any, Any, None]]) -> None:
-    """Run *test* with one stream in an event loop."""
+    """Run *test* with a stream."""
 
     async def main() -> None:
         counters = Counters()
@@ -96,8 +96,8 @@ async def until(predicate: Callable[[], object]) -> None:
     raise AssertionError("still not true")
 
 
-def test_session_merges_changes_for_a_slow_client(catalog: Catalog, client: Client) -> None:
-    """When the client reads again, it gets the newest state of each name once."""
+def test_changes_for_a_slow_client_add_up(catalog: Catalog, client: Client) -> None:
+    """In a set of names: it gets the newest of each, once, when it reads again."""
 
     async def test(feed: Feed, session: Session, hub: Hub) -> None:
         feed.ask(Kind.ASSIGNMENT, *NAMES)
@@ -120,8 +120,8 @@ def test_session_merges_changes_for_a_slow_client(catalog: Catalog, client: Clie
     run(catalog, test)
 
 
-def test_session_stops_reading_from_a_client_that_reads_no_responses(catalog: Catalog) -> None:
-    """Otherwise its responses would fill the memory of the bridge."""
+def test_client_that_asks_and_does_not_read_is_not_read_either(catalog: Catalog) -> None:
+    """Else its answers would add up here."""
 
     async def test(feed: Feed, session: Session, hub: Hub) -> None:
         for n in range(200):
@@ -136,8 +136,8 @@ def test_session_stops_reading_from_a_client_that_reads_no_responses(catalog: Ca
     run(catalog, test)
 
 
-def test_catalog_encodes_a_change_once_for_all_streams(catalog: Catalog, client: Client) -> None:
-    """A hundred streams share the set, and the bytes of the unchanged endpoints."""
+def test_change_is_encoded_once_for_all_streams(catalog: Catalog, client: Client) -> None:
+    """A hundred streams share the set, and the bytes of the endpoints that stay."""
     source = CatalogSource(catalog, "off", 0)
     streams = [Stream(source) for _ in range(100)]
     request = xds.DiscoveryRequest(type_url=Kind.ASSIGNMENT.type_url, resource_names=["foo/svc-0"])

@@ -1,4 +1,4 @@
-"""The rules of a stream, tested with a model of its clients: it sends every answer exactly once."""
+"""The rules of a stream against a model of its clients: no answer is missing or superfluous."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ACTIONS = [0, 1, 2, 2, 3, 4, 4, 4, 5, 5, 5, 6, 6, 7, 8, 9]
 
 
 class Source:
-    """Resources that a test can change; only assignments change, as with the real source."""
+    """Resources that can be changed; only assignments do, as with the real one."""
 
     def __init__(self) -> None:
         self.values = {
@@ -34,11 +34,11 @@ class Source:
         self.changes = 0
 
     def version(self) -> str:
-        """Return the number of changes."""
+        """Count the changes."""
         return str(self.changes)
 
     def resource(self, kind: Kind, name: str, node: xds.Node) -> bytes | None:
-        """Return the encoded resource."""
+        """Return what there is."""
         if kind is Kind.ASSIGNMENT and name in self.unknown:
             return None
         return self.values.get((kind, name), b"empty")
@@ -52,7 +52,7 @@ class Source:
 def request(
     kind: Kind, *names: str, nonce: str = "", error: str = "", agent: str = ""
 ) -> xds.DiscoveryRequest:
-    """Return a request as a client sends it."""
+    """Return what a client sends."""
     message = xds.DiscoveryRequest(
         type_url=kind.type_url, resource_names=names, response_nonce=nonce
     )
@@ -64,11 +64,10 @@ def request(
 
 class Client:
     """
-    A client: the names it requests, and the resources it has.
+    A client: what it asks for, and what it knows.
 
-    A *merging* client has one request in flight at a time. When that has been sent, it sends the
-    names that it requests by then. It learns that a request was sent later than the server
-    receives it.
+    A *merging* one has one request under way at a time, and sends its state at that time when that
+    has gone. It learns of that later than the server has the request.
     """
 
     def __init__(self, *, merging: bool) -> None:
@@ -83,13 +82,13 @@ class Client:
         self.busy = False
 
     def subscribe(self, kind: Kind, name: str) -> None:
-        """Request one more name."""
+        """Ask for one more."""
         if name not in self.names[kind]:
             self.names[kind].append(name)
             self.send(kind)
 
     def unsubscribe(self, kind: Kind, name: str) -> None:
-        """Stop requesting a name."""
+        """Ask for it no more."""
         if name in self.names[kind]:
             self.names[kind].remove(name)
             self.known[kind].pop(name, None)
@@ -97,7 +96,7 @@ class Client:
             self.send(kind)
 
     def send(self, kind: Kind) -> None:
-        """Send the requested names, now or when the request in flight has been sent."""
+        """Send what is asked for, or do so later."""
         if self.merging and self.busy:
             if kind not in self.waiting:
                 self.waiting.append(kind)
@@ -116,13 +115,13 @@ class Client:
         self.errors[kind] = ""
 
     def was_sent(self) -> None:
-        """Note that the request in flight has been sent."""
+        """Learn that the request has gone."""
         self.busy = False
         if self.waiting:
             self.send(self.waiting.pop(0))
 
     def receive(self, response: Response, *, refuse: bool) -> None:
-        """Take a response, and acknowledge or refuse it."""
+        """Take an answer, and acknowledge or refuse it."""
         kind = response.kind
         self.nonces[kind] = response.nonce
         found = {body.split()[1].decode(): body for body in response.resources}
@@ -140,7 +139,7 @@ class Client:
 
 
 class World:
-    """A client, a stream, and the messages in flight between them."""
+    """A client, a stream and what is on its way between them."""
 
     def __init__(self, *, merging: bool) -> None:
         self.source = Source()
@@ -152,7 +151,7 @@ class World:
         self.lags: deque[float] = deque()
 
     def step(self, action: int, choice: int) -> None:  # noqa: C901 - a table
-        """Perform *action*; *choice* selects its details."""
+        """Do something; *choice* says what exactly."""
         kind, name = KINDS[choice % 3], NAMES[choice // 3 % 2]
         self.now += choice % 7 / 1000
         while self.lags and self.now - self.lags[0] > LAG:
@@ -182,7 +181,7 @@ class World:
             self.now += choice / 3000
 
     def push(self, name: str) -> None:
-        """Report a change to the stream."""
+        """Tell the stream of a change."""
         before = self.sent_to_client(name)
         response = self.stream.push(Kind.ASSIGNMENT, [name], self.now)
         now = self.source.resource(Kind.ASSIGNMENT, name, xds.Node())
@@ -192,12 +191,12 @@ class World:
             self.responses.append(response)
 
     def sent_to_client(self, name: str) -> bytes | None:
-        """Return the set that was last sent for *name*."""
+        """Return which set was sent last."""
         subscription = self.stream.subscriptions.get(Kind.ASSIGNMENT)
         return subscription.sent.get(name) if subscription else None
 
     def deliver_request(self) -> None:
-        """Deliver the next request."""
+        """Let the next request arrive."""
         if not self.client.sent:
             return
         message = self.client.sent.popleft()
@@ -210,7 +209,7 @@ class World:
             self.responses.append(receipt.response)
 
     def check(self, kind: Kind, message: xds.DiscoveryRequest, last: str, receipt: Receipt) -> None:
-        """Check that the answer is exactly what the protocol requires."""
+        """Compare the answer with what the protocol asks for, no more and no less."""
         nonce, wanted = message.response_nonce, frozenset(message.resource_names)
         before = self.effective.get(kind, frozenset())
         if nonce not in ("", last) and (before or not wanted):
@@ -232,18 +231,18 @@ class World:
             assert set(receipt.response.resources) == bodies
 
     def deliver_response(self, *, refuse: bool) -> None:
-        """Deliver the next response."""
+        """Let the next answer arrive."""
         if self.responses:
             self.client.receive(self.responses.popleft(), refuse=refuse)
 
     def end_lag(self) -> None:
-        """Let the client learn that its oldest request has been sent."""
+        """Let the client learn that its oldest request has gone."""
         if self.lags:
             self.lags.popleft()
             self.client.was_sent()
 
     def resend(self) -> None:
-        """Advance the clock to the time of resending; requests in flight have been sent by then."""
+        """Wait until it is time: what was under way has gone."""
         at = self.stream.resend_at
         if at is None:
             return
@@ -254,7 +253,7 @@ class World:
             self.responses.append(response)
 
     def settle(self) -> None:
-        """Deliver everything that is in flight."""
+        """Let everything arrive."""
         for _ in range(1000):
             if self.client.sent:
                 self.deliver_request()
@@ -270,8 +269,8 @@ class World:
 
 
 @pytest.mark.parametrize("merging", [False, True])
-def test_stream_sends_every_client_what_it_requests_exactly_once(*, merging: bool) -> None:
-    """Requests, changes, refusals and delays come in a random order."""
+def test_stream_leaves_no_client_waiting_and_sends_nothing_twice(*, merging: bool) -> None:
+    """In any order of requests, changes, refusals and delays."""
     for seed in range(1500):
         random = Random(seed)
         world = World(merging=merging)
@@ -281,7 +280,7 @@ def test_stream_sends_every_client_what_it_requests_exactly_once(*, merging: boo
 
 
 def assert_settles(world: World, seed: int) -> None:
-    """Check that the client has everything it requests once all messages are delivered."""
+    """When everything has arrived, the client knows what it asks for."""
     world.source.unknown.clear()
     for name in NAMES:
         world.source.change(name)  # what was refused is not sent again until it changes
@@ -297,20 +296,18 @@ def assert_settles(world: World, seed: int) -> None:
 
 @pytest.fixture
 def source() -> Source:
-    """Return the resources."""
+    """The resources."""
     return Source()
 
 
 @pytest.fixture
 def stream(source: Source) -> Stream:
-    """Return a stream that has received no request yet."""
+    """A stream that has seen nothing yet."""
     return Stream(source)
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_stream_answers_the_first_request_whatever_version_it_reports(
-    stream: Stream, kind: Kind
-) -> None:
+def test_first_request_is_answered_whatever_version_it_reports(stream: Stream, kind: Kind) -> None:
     """A restarted server may have other contents at the same version."""
     message = request(kind, "a")
     message.version_info = "0"  # the version of the source
@@ -321,18 +318,16 @@ def test_stream_answers_the_first_request_whatever_version_it_reports(
     assert receipt.response.resources == [f"{kind.name} a 0".encode()]
 
 
-def test_stream_does_not_answer_requests_for_unknown_types(stream: Stream) -> None:
-    """An empty answer would delete resources of the client."""
+def test_other_types_are_never_answered(stream: Stream) -> None:
+    """An empty answer would delete."""
     message = xds.DiscoveryRequest(type_url="type.googleapis.com/envoy.Other")
 
     assert stream.receive(message, 0) == Receipt(unknown=True)
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_stream_answers_an_added_name_alone_unless_omission_deletes(
-    stream: Stream, kind: Kind
-) -> None:
-    """Answers with listeners and clusters must have all names."""
+def test_added_name_is_answered_alone_unless_omission_deletes(stream: Stream, kind: Kind) -> None:
+    """Answers with listeners and clusters hold all names."""
     stream.receive(request(kind, "a"), 0)
 
     receipt = stream.receive(request(kind, "a", "b", nonce="1"), 0)
@@ -343,10 +338,8 @@ def test_stream_answers_an_added_name_alone_unless_omission_deletes(
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_stream_answers_a_name_that_was_left_and_requested_again(
-    stream: Stream, kind: Kind
-) -> None:
-    """The resource is sent although it has not changed."""
+def test_name_that_was_left_and_asked_for_again_is_answered(stream: Stream, kind: Kind) -> None:
+    """Although nothing has changed."""
     stream.receive(request(kind, "a", "b"), 0)
     assert stream.receive(request(kind, "b", nonce="1"), 0).response is None
     assert stream.subscriptions[kind].sent.keys() == {"b"}
@@ -354,8 +347,8 @@ def test_stream_answers_a_name_that_was_left_and_requested_again(
     assert stream.receive(request(kind, "a", "b", nonce="1"), 0).response
 
 
-def test_stream_ignores_a_request_with_an_old_nonce(stream: Stream) -> None:
-    """The acknowledgement of the last answer will have the same names."""
+def test_request_with_an_old_nonce_is_ignored(stream: Stream) -> None:
+    """The acknowledgement of our last answer carries the same names."""
     stream.receive(request(Kind.ASSIGNMENT, "a"), 0)
     stream.receive(request(Kind.ASSIGNMENT, "a", "b", nonce="1"), 0)
 
@@ -363,8 +356,8 @@ def test_stream_ignores_a_request_with_an_old_nonce(stream: Stream) -> None:
     assert stream.receive(request(Kind.ASSIGNMENT, "a", "c", nonce="2"), 0).response
 
 
-def test_stream_accepts_an_old_nonce_from_a_client_that_left_all_names(stream: Stream) -> None:
-    """Older versions of Java send one."""
+def test_client_that_left_everything_may_return_with_an_old_nonce(stream: Stream) -> None:
+    """As older Javas do."""
     stream.receive(request(Kind.CLUSTER, "a"), 0)
     stream.receive(request(Kind.CLUSTER, "a", "b", nonce="1"), 0)
     stream.receive(request(Kind.CLUSTER, nonce="2"), 0)
@@ -372,10 +365,10 @@ def test_stream_accepts_an_old_nonce_from_a_client_that_left_all_names(stream: S
     assert stream.receive(request(Kind.CLUSTER, "a", nonce="1"), 0).response
 
 
-def test_stream_reports_a_refusal_and_sends_nothing_until_a_change(
+def test_refusal_is_reported_and_not_answered_until_something_changes(
     stream: Stream, source: Source
 ) -> None:
-    """The client would refuse the same resources again."""
+    """Sending the same again would be refused again."""
     stream.receive(request(Kind.ASSIGNMENT, "a"), 0)
 
     receipt = stream.receive(request(Kind.ASSIGNMENT, "a", nonce="1", error="bad address"), 0)
@@ -388,10 +381,8 @@ def test_stream_reports_a_refusal_and_sends_nothing_until_a_change(
     assert not stream.subscriptions[Kind.ASSIGNMENT].error
 
 
-def test_push_has_only_resources_that_are_requested_and_have_changed(
-    stream: Stream, source: Source
-) -> None:
-    """There is no response if all bytes are the same."""
+def test_push_holds_only_what_has_changed_and_is_asked_for(stream: Stream, source: Source) -> None:
+    """And nothing at all if the bytes are the same."""
     stream.receive(request(Kind.ASSIGNMENT, "a", "b"), 0)
     assert stream.push(Kind.ASSIGNMENT, ["a", "b", "c"], 0) is None
     source.change("a")
@@ -404,8 +395,8 @@ def test_push_has_only_resources_that_are_requested_and_have_changed(
     assert stream.push(Kind.ASSIGNMENT, NAMES, 0) is None
 
 
-def test_stream_sends_an_unknown_set_when_it_becomes_known(stream: Stream, source: Source) -> None:
-    """All other sets are sent at once."""
+def test_set_that_is_not_known_yet_is_sent_when_it_is(stream: Stream, source: Source) -> None:
+    """All others are sent at once."""
     source.unknown = {"a"}
     receipt = stream.receive(request(Kind.ASSIGNMENT, "a", "b"), 0)
     assert receipt.response
@@ -418,10 +409,10 @@ def test_stream_sends_an_unknown_set_when_it_becomes_known(stream: Stream, sourc
     assert response.resources == [b"ASSIGNMENT a 0"]
 
 
-def test_stream_does_not_resend_changes_to_a_merging_client_with_steady_requests(
+def test_steady_changes_are_sent_once_to_a_client_that_merges(
     stream: Stream, source: Source
 ) -> None:
-    """Such a client can hide a request only if two are close to each other."""
+    """Only requests close to each other can hide one."""
     stream.receive(request(Kind.ASSIGNMENT, "a", agent="gRPC C-core linux"), 0)
     assert stream.resend_at == pytest.approx(0.1)
     resent = stream.resend(0.1)
@@ -436,8 +427,8 @@ def test_stream_does_not_resend_changes_to_a_merging_client_with_steady_requests
         assert stream.resend_at is None
 
 
-def test_response_has_type_nonce_and_version(stream: Stream) -> None:
-    """The fields are encoded as the protocol requires."""
+def test_response_is_what_the_protocol_calls_for(stream: Stream) -> None:
+    """Type, nonce and version."""
     receipt = stream.receive(request(Kind.ASSIGNMENT, "a"), 0)
     assert receipt.response
     message = xds.DiscoveryResponse.FromString(receipt.response.encoded())

@@ -17,9 +17,11 @@ from typing import TypeAlias
 
 import grpc
 
+from ..errors import ConnectionFailedError
 from ..fork import call_after_fork, inherited
 from ..log import logger
 from .grpc_tuning import is_polled
+from .threads import run_steps, start_thread
 
 __all__ = ["Listener", "close", "unsubscribe"]
 
@@ -55,8 +57,8 @@ class _Keeper:
     """
     Keeps channels until gRPC's threads are done with them; `_lock` guards everything.
 
-    A thread of our own runs while there are any. If no thread can be
-    started, they stay until the next channel is added.
+    A thread of our own runs while there are any. If no thread can be started, they stay until the
+    next channel is added.
     """
 
     def __init__(self) -> None:
@@ -76,16 +78,21 @@ class _Keeper:
             self._kept.append((channel, time.monotonic() + MAX_KEPT, then))
             if self._runs:
                 return
-            thread = threading.Thread(target=self._run, name="etcdnaming-channels", daemon=True)
             try:
-                thread.start()
-            except RuntimeError:  # the process has as many threads as it may have
+                start_thread(self._run, "etcdnaming-channels")
+            except ConnectionFailedError:  # the process has as many threads as it may have
                 return
             self._runs = True
 
     def _run(self) -> None:
-        while self._drop():
+        run_steps(self._look, time.sleep)
+
+    def _look(self) -> bool:
+        """Drop what is no longer needed, pause, and return whether to look again."""
+        is_left = self._drop()
+        if is_left:
             time.sleep(LOOK_INTERVAL)
+        return is_left
 
     def _drop(self) -> bool:
         """Drop what is no longer needed; return whether anything is left."""

@@ -105,7 +105,7 @@ TESTS = [
     "cli/test_options.py",
     "cli/test_txn_update.py",
     "etcd/test_snapshot.py",
-    "etcd/test_stream.py",
+    "etcd/test_watch_stream.py",
     "test_aio.py",
     "test_endpoints.py",
     "test_resolver.py",

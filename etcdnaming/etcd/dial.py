@@ -33,7 +33,7 @@ class Attempt:
     """
     A connection in the making, made from *files* if it is TLS.
 
-    gRPC's own thread tells `_changed`; it wakes the dialling one.
+    gRPC calls `_changed` in a thread of its own; `_changed` wakes the thread that dials.
     """
 
     def __init__(

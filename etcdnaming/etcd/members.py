@@ -130,7 +130,7 @@ class DialledMembers:
         self._member: Member | None = None
 
     def after_fork(self) -> None:
-        """Dial anew, in a child: see `fork`."""
+        """Dial again, in a child: see `fork`."""
         inherited.append(self._member)
         self._begin()
 

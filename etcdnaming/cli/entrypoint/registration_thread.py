@@ -33,7 +33,7 @@ def create_registration(
     app: App,
     updates: Sequence[Update],
     settings: Mapping[str, Any],
-    tells: Notifier,
+    notifier: Notifier,
     on_state: Callable[[RegistrationEvent], None],
 ) -> Registration:
     """
@@ -45,13 +45,13 @@ def create_registration(
     from ...log import silent
     from ...registration.registration import Registration  # the lazy import of gRPC
 
-    endpoints = _complete(updates, app.local_address, tells)
+    endpoints = _complete(updates, app.local_address, notifier)
     with silent("etcdnaming.addresses"):  # `complete` has warned already
         return Registration(app.client(), endpoints, on_state=on_state, **settings)
 
 
 def _complete(
-    updates: Iterable[Update], local_address: Callable[[], str], tells: Notifier
+    updates: Iterable[Update], local_address: Callable[[], str], notifier: Notifier
 ) -> dict[str, Endpoint]:
     """
     Return the endpoints by key, with complete keys and addresses.
@@ -64,7 +64,7 @@ def _complete(
     """
     endpoints: dict[str, Endpoint] = {}
     for update in updates:
-        full = complete(update, local_address, tells)
+        full = complete(update, local_address, notifier)
         if full.key in endpoints:
             raise click.UsageError(f"duplicate key {full.key}")
         if full.endpoint is not None:

@@ -34,11 +34,9 @@ from etcdnaming import Endpoint, EndpointManager, Update, insecure_channel, secu
 from etcdnaming.errors import InvalidSettingError, InvalidTargetError
 from etcdnaming.etcd import Client
 from etcdnaming.model import Change, ChangeBatch, Operation
-from etcdnaming.resolver import host_names
-from etcdnaming.resolver.addresses import dial_target
 from etcdnaming.resolver.channel import Channel
-from etcdnaming.resolver.known_set import KnownSet
-from etcdnaming.resolver.waiting import wait_for_inner
+from etcdnaming.xds import host_names
+from etcdnaming.xds.endpoint_cache import EndpointCache
 
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
 DEADLINE_EXCEEDED = grpc.StatusCode.DEADLINE_EXCEEDED
@@ -1077,7 +1075,7 @@ def _batch(
 def test_known_set_holds_endpoints_that_a_resync_misses_until_the_hold_time_ends() -> None:
     """A deleted endpoint is not held, and one that is back is no longer missing."""
     now = 100.0
-    known = KnownSet(30, clock=lambda: now)
+    known = EndpointCache(30, clock=lambda: now)
     known.apply(_batch("a", "b", "c", first=True))
     assert known.patience() is None
     known.apply(_batch(gone=("a",)))
@@ -1096,7 +1094,7 @@ def test_known_set_holds_endpoints_that_a_resync_misses_until_the_hold_time_ends
 
 def test_known_set_holds_endpoints_that_a_new_watch_misses() -> None:
     """The first batch of a watch names no deletions."""
-    known = KnownSet(30, clock=lambda: 0.0)
+    known = EndpointCache(30, clock=lambda: 0.0)
     known.apply(_batch("a", "b", first=True))
     known.apply(_batch("b", first=True))
     assert known.endpoints() == (Endpoint("a"), Endpoint("b"))
@@ -1105,7 +1103,7 @@ def test_known_set_holds_endpoints_that_a_new_watch_misses() -> None:
 
 def test_known_set_holds_missing_endpoints_forever_when_the_hold_time_is_infinite() -> None:
     """A deleted endpoint is removed all the same."""
-    known = KnownSet(math.inf, clock=lambda: 0.0)
+    known = EndpointCache(math.inf, clock=lambda: 0.0)
     known.apply(_batch("a", "b", first=True))
     known.apply(_batch(gone=("a",), resync=True))
     known.wait_anew()

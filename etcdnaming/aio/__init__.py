@@ -6,7 +6,6 @@ They belong to the event loop that runs when they are made.
 
 from __future__ import annotations
 
-from .channel import Channel
-from .dialling import insecure_channel, secure_channel
+from .channel import Channel, insecure_channel, secure_channel
 
 __all__ = ["Channel", "insecure_channel", "secure_channel"]

@@ -1,83 +1,101 @@
-"""A channel of ``grpc.aio`` whose endpoints are those that etcd has."""
+"""A channel of ``grpc.aio`` whose endpoints are those in etcd."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
-from weakref import finalize
 
 import grpc
 import grpc.aio
 
 from ..etcd import Client
-from ..resolver.informed import Informed
-from ..resolver.inner import Method
-from .calls import MultiCallable
-from .current import Current
+from ..resolver.channel import RESYNC_HOLD, Dialled, Following, Options, Policy, dial
 
-__all__ = ["Channel"]
+__all__ = ["Channel", "insecure_channel", "secure_channel"]
 
 
-class Channel(Informed, grpc.aio.Channel):
+class Channel(Following, grpc.aio.Channel):
     """
-    Calls go to the endpoints of *target*, whatever they are when a call is made.
+    A channel of ``grpc.aio`` to the endpoints of a target.
 
-    It ends when closed, or when neither it nor a stub made from it is referred to any more.
+    It follows them until it is closed, or until neither it nor a stub made from it exists.
     """
 
-    _current: Current
-
-    def __init__(
-        self, client: Client, target: str, hold: float, dial: Callable[[str], grpc.aio.Channel]
-    ) -> None:
-        self._current = Current(client, target, hold, dial)
-        finalize(self, self._current.abandon)
+    def __init__(self, channel: grpc.aio.Channel, dialled: Dialled) -> None:
+        super().__init__(dialled)
+        self._channel = channel
 
     def unary_unary(self, *args: Any, **named: Any) -> Any:
         """As gRPC."""
-        return MultiCallable(self, self._current, Method("unary_unary", *args, **named))
+        return self._channel.unary_unary(*args, **named)
 
     def unary_stream(self, *args: Any, **named: Any) -> Any:
         """As gRPC."""
-        return MultiCallable(self, self._current, Method("unary_stream", *args, **named))
+        return self._channel.unary_stream(*args, **named)
 
     def stream_unary(self, *args: Any, **named: Any) -> Any:
         """As gRPC."""
-        return MultiCallable(self, self._current, Method("stream_unary", *args, **named))
+        return self._channel.stream_unary(*args, **named)
 
     def stream_stream(self, *args: Any, **named: Any) -> Any:
         """As gRPC."""
-        return MultiCallable(self, self._current, Method("stream_stream", *args, **named))
+        return self._channel.stream_stream(*args, **named)
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:  # noqa: FBT001, FBT002 - as gRPC
-        """As gRPC; of the service as a whole."""
-        return self._current.state(try_to_connect=try_to_connect)
+        """As gRPC."""
+        return self._channel.get_state(try_to_connect)
 
     async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
         """As gRPC."""
-        while self.get_state() is last_observed_state:
-            if self._current.closed:
-                raise grpc.aio.UsageError("Channel is closed.")  # gRPC's own words
-            await self._current.wait_for_state(last_observed_state)
+        await self._channel.wait_for_state_change(last_observed_state)
 
     async def channel_ready(self) -> None:
         """As gRPC."""
-        while (state := self.get_state(try_to_connect=True)) is not grpc.ChannelConnectivity.READY:
-            await self.wait_for_state_change(state)
+        await self._channel.channel_ready()
 
     async def close(self, grace: float | None = None) -> None:
-        """End it and, after *grace* seconds, the calls under way, those on former endpoints too."""
-        self._current.abandon()
-        under_way = [call for call in self._current.under_way if not call.done()]
-        if under_way and grace:
-            ends = [asyncio.ensure_future(call.code()) for call in under_way]
-            await asyncio.wait(ends, timeout=grace)
-        for call in under_way:
-            call.cancel()
+        """As gRPC."""
+        await self._channel.close(grace)
 
     async def __aenter__(self) -> Channel:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+
+def insecure_channel(
+    target: str,
+    client: Client,
+    *,
+    options: Options | None = None,
+    compression: grpc.Compression | None = None,
+    interceptors: Sequence[grpc.aio.ClientInterceptor] | None = None,
+    policy: Policy = "round_robin",
+    authority: str | None = None,
+    resync_hold: float = RESYNC_HOLD,
+) -> Channel:
+    """Return a channel to the endpoints of *target*, without TLS: see `resolver`."""
+    dialled = dial(target, client, options, policy, authority, resync_hold)
+    channel = grpc.aio.insecure_channel(dialled.target, dialled.options, compression, interceptors)
+    return Channel(channel, dialled)
+
+
+def secure_channel(
+    target: str,
+    credentials: grpc.ChannelCredentials,
+    client: Client,
+    *,
+    options: Options | None = None,
+    compression: grpc.Compression | None = None,
+    interceptors: Sequence[grpc.aio.ClientInterceptor] | None = None,
+    policy: Policy = "round_robin",
+    authority: str | None = None,
+    resync_hold: float = RESYNC_HOLD,
+) -> Channel:
+    """Return a channel to the endpoints of *target*, with *credentials*: see `resolver`."""
+    dialled = dial(target, client, options, policy, authority, resync_hold)
+    channel = grpc.aio.secure_channel(
+        dialled.target, credentials, dialled.options, compression, interceptors
+    )
+    return Channel(channel, dialled)

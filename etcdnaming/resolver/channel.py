@@ -1,75 +1,218 @@
-"""A gRPC channel whose endpoints are those that etcd has."""
+"""A gRPC channel whose endpoints are those in etcd, and the two ways to make one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-from weakref import finalize
+import weakref
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeAlias
+from urllib.parse import quote
 
 import grpc
 
+from .. import keys
+from ..errors import InvalidSettingError
 from ..etcd import Client
-from ..etcd.channel_state import Listener
-from .calls import StreamStream, StreamUnary, Switchboard, UnaryStream, UnaryUnary
-from .current import Current
-from .informed import Informed
-from .inner import Method
+from ..model import Endpoint
+from ..xds.embedded.resources import Policy
+from .service_config import ServiceConfig, parse_policy, parse_service_config
 
-__all__ = ["Channel"]
+__all__ = [
+    "RESYNC_HOLD",
+    "Channel",
+    "Dialled",
+    "Following",
+    "Options",
+    "Policy",
+    "dial",
+    "insecure_channel",
+    "secure_channel",
+]
+
+Options: TypeAlias = Sequence[tuple[str, Any]]
+
+RESYNC_HOLD = 30.0
+"""Seconds."""
 
 
-class Channel(Informed, grpc.Channel):
+class Dialled(NamedTuple):
+    """What a gRPC channel to a service is made with; *service* knows its endpoints."""
+
+    target: str
+    options: list[tuple[str, Any]]
+    service: Any
+
+
+class Following:
+    """What can be asked of a channel here, beside what gRPC's can do."""
+
+    def __init__(self, dialled: Dialled) -> None:
+        from ..xds.embedded.process import services  # imported by `dial`
+
+        self._service = dialled.service
+        weakref.finalize(self, services.release, dialled.service)
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """The endpoints in etcd that calls are spread over; gRPC has them a moment later."""
+        endpoints: tuple[Endpoint, ...] = self._service.endpoints()
+        return endpoints
+
+    @property
+    def age(self) -> float | None:
+        """
+        The seconds since etcd could last have changed the endpoints.
+
+        0 while it is connected; ``None`` if it was never read.
+        """
+        age: float | None = self._service.age()
+        return age
+
+
+class Channel(Following, grpc.Channel):
     """
-    Calls go to the endpoints of *target*, whatever they are when a call is made.
+    A gRPC channel to the endpoints of a target.
 
-    It ends when closed, or when neither it nor a stub made from it is referred to any more.
-
-    Args:
-        hold: Seconds for which endpoints are kept that are missing when etcd is read again.
-
-        dial: Makes the channel to a set of endpoints.
+    It follows them until it is closed, or until neither it nor a stub made from it exists.
     """
 
-    _current: Current
+    def __init__(self, channel: grpc.Channel, dialled: Dialled) -> None:
+        super().__init__(dialled)
+        self._channel = channel
 
-    def __init__(
-        self, client: Client, target: str, hold: float, dial: Callable[[str], grpc.Channel]
-    ) -> None:
-        self._current = Current(client, target, hold, dial)
-        self._switchboard = Switchboard(self._current)
-        finalize(self, self._current.abandon)
-
-    def unary_unary(self, *args: Any, **named: Any) -> UnaryUnary:
+    def unary_unary(self, *args: Any, **named: Any) -> grpc.UnaryUnaryMultiCallable[Any, Any]:
         """As gRPC."""
-        return UnaryUnary(self, self._switchboard, Method("unary_unary", *args, **named))
+        return self._channel.unary_unary(*args, **named)
 
-    def unary_stream(self, *args: Any, **named: Any) -> UnaryStream:
+    def unary_stream(self, *args: Any, **named: Any) -> grpc.UnaryStreamMultiCallable[Any, Any]:
         """As gRPC."""
-        return UnaryStream(self, self._switchboard, Method("unary_stream", *args, **named))
+        return self._channel.unary_stream(*args, **named)
 
-    def stream_unary(self, *args: Any, **named: Any) -> StreamUnary:
+    def stream_unary(self, *args: Any, **named: Any) -> grpc.StreamUnaryMultiCallable[Any, Any]:
         """As gRPC."""
-        return StreamUnary(self, self._switchboard, Method("stream_unary", *args, **named))
+        return self._channel.stream_unary(*args, **named)
 
-    def stream_stream(self, *args: Any, **named: Any) -> StreamStream:
+    def stream_stream(self, *args: Any, **named: Any) -> grpc.StreamStreamMultiCallable[Any, Any]:
         """As gRPC."""
-        return StreamStream(self, self._switchboard, Method("stream_stream", *args, **named))
+        return self._channel.stream_stream(*args, **named)
 
-    def subscribe(self, callback: Listener, try_to_connect: bool | None = False) -> None:  # noqa: FBT001, FBT002 - as gRPC
-        """As gRPC; for the service as a whole, whatever its endpoints are."""
-        self._current.connectivity.subscribe(callback, try_to_connect=bool(try_to_connect))
-
-    def unsubscribe(self, callback: Listener) -> None:
+    def subscribe(self, *args: Any, **named: Any) -> None:
         """As gRPC."""
-        self._current.connectivity.unsubscribe(callback)
+        self._channel.subscribe(*args, **named)
+
+    def unsubscribe(self, *args: Any, **named: Any) -> None:
+        """As gRPC."""
+        self._channel.unsubscribe(*args, **named)
 
     def close(self) -> None:
-        """End it, and the calls under way; those that a thread blocks for within a second."""
-        self._current.close()
-        self._switchboard.cancel_all()
+        """As gRPC."""
+        self._channel.close()
 
     def __enter__(self) -> Channel:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def insecure_channel(
+    target: str,
+    client: Client,
+    *,
+    options: Options | None = None,
+    compression: grpc.Compression | None = None,
+    policy: Policy = "round_robin",
+    authority: str | None = None,
+    resync_hold: float = RESYNC_HOLD,
+) -> Channel:
+    """
+    Return a channel to the endpoints of *target*, without TLS.
+
+    Args:
+        target: ``etcd:///foo/bar/svc`` or ``foo/bar/svc``.
+
+        client: Asks etcd. It must outlive the channel.
+
+        options: As gRPC takes them. Of the service config, the load balancing policy, ``timeout``
+            and ``retryPolicy`` are translated.
+
+        compression: As gRPC takes it.
+
+        policy: How calls are spread, unless the service config says it.
+
+        authority: The ``:authority`` of calls; the last part of the target if nothing is given.
+
+        resync_hold: Seconds for which endpoints are kept that are not there when etcd had to be
+            read again, because it was compacted, restored or wiped.
+
+    Raises:
+        InvalidTargetError: The target names no service.
+        InvalidSettingError: There is no such policy, the time is not one, or the service config
+            has a member that can't be translated.
+        ClientClosedError: The client is closed.
+        ConnectionFailedError: No thread can be started now.
+    """
+    dialled = dial(target, client, options, policy, authority, resync_hold)
+    return Channel(grpc.insecure_channel(dialled.target, dialled.options, compression), dialled)
+
+
+def secure_channel(
+    target: str,
+    credentials: grpc.ChannelCredentials,
+    client: Client,
+    *,
+    options: Options | None = None,
+    compression: grpc.Compression | None = None,
+    policy: Policy = "round_robin",
+    authority: str | None = None,
+    resync_hold: float = RESYNC_HOLD,
+) -> Channel:
+    """
+    Return a channel to the endpoints of *target*, with *credentials*; else as `insecure_channel`.
+
+    *authority* is also the name that the certificates of all endpoints must have.
+    """
+    dialled = dial(target, client, options, policy, authority, resync_hold)
+    channel = grpc.secure_channel(dialled.target, credentials, dialled.options, compression)
+    return Channel(channel, dialled)
+
+
+def dial(
+    target: str,
+    client: Client,
+    options: Options | None,
+    policy: str,
+    authority: str | None,
+    resync_hold: float,
+) -> Dialled:
+    """
+    Follow *target*, and return what a gRPC channel to it is made with.
+
+    Raises:
+        InvalidTargetError, InvalidSettingError, ClientClosedError, ConnectionFailedError: As
+            `insecure_channel`.
+    """
+    name = keys.parse_target(target)
+    if not resync_hold >= 0:
+        raise InvalidSettingError("resync_hold must not be less than 0")
+    config = ServiceConfig()
+    chosen = parse_policy(policy)
+    # gRPC's own default is the name of the slot.
+    called = authority or quote(keys.encode(name).rstrip(b"/").rpartition(b"/")[2])
+    others: list[tuple[str, Any]] = []
+    for option, value in options or ():
+        if option == "grpc.service_config":
+            config = parse_service_config(value)
+        elif option == "grpc.lb_policy_name":
+            chosen = parse_policy(value)
+        elif option == "grpc.default_authority":
+            called = value
+        elif option != "grpc.enable_http_proxy":
+            others.append((option, value))
+    from ..xds.embedded.process import follow  # imports h2
+
+    service, uri, bootstrap = follow(
+        client, name, resync_hold, config.policy or chosen, config.routes, called.lower()
+    )
+    # With a proxy gRPC would skip xDS, and dial the proxy.
+    ours = [("grpc.default_authority", called), ("grpc.enable_http_proxy", 0), *bootstrap]
+    return Dialled(uri, [*others, *ours], service)

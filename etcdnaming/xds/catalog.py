@@ -18,11 +18,10 @@ from .. import keys
 from ..errors import InvalidEndpointError
 from ..etcd import Client
 from ..model import JSON, ChangeBatch, Endpoint
-from ..resolver.addresses import IP
-from ..resolver.host_names import HostNames
 from .assignment import Member, View, Zones, assignment
 from .attributes import AttributeKeys, Attributes, read_attributes
 from .follower import Follower
+from .host_names import IP, HostNames
 from .names import Kind
 from .notice import Notice, Notify
 from .places import HostName, Place, read_place
@@ -220,6 +219,11 @@ class Catalog:
                 if key.startswith(f"{target}/")
             ]
         return sorted(found)
+
+    def served(self, target: str) -> tuple[Endpoint, ...]:
+        """Return the endpoints of *target* that clients get, in the order of the keys."""
+        found = self.endpoints(target)
+        return tuple(Endpoint(each.addr, each.metadata) for each in found if not each.left_out)
 
     # -- what the followers' threads do
 

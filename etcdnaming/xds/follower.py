@@ -10,8 +10,9 @@ from collections.abc import Set as AbstractSet
 from ..endpoints.watch import Watch
 from ..errors import ClosedError
 from ..etcd import Client
+from ..etcd.threads import start_thread
 from ..model import JSON, ChangeBatch, Endpoint, WatchState
-from ..resolver.known_set import KnownSet
+from .endpoint_cache import EndpointCache
 from .notice import Notice, Notify
 
 __all__ = ["Follower"]
@@ -51,7 +52,7 @@ class Follower:
         self.detail = ""
         self._confirmed: float | None = None
         self._client, self._take, self._on_change, self._notify = client, take, on_change, notify
-        self._known = KnownSet(hold)
+        self._known = EndpointCache(hold)
         self._again: float | None = None
         self._changed = threading.Condition()
         self._watch: Watch | None = None
@@ -77,8 +78,13 @@ class Follower:
         return 0.0 if self.connected else time.monotonic() - self._confirmed
 
     def start(self) -> None:
-        """Begin."""
-        threading.Thread(target=self._run, name="etcdnaming-xds", daemon=True).start()
+        """
+        Begin.
+
+        Raises:
+            ConnectionFailedError: No thread can be started now.
+        """
+        start_thread(self._run, "etcdnaming-xds")
 
     def stop(self) -> None:
         """End, at once and from any thread."""

@@ -7,8 +7,8 @@ import socket
 
 from ..addresses import SocketPath, parse_address
 from ..errors import InvalidEndpointError
-from ..resolver.addresses import IP, parse_ip
 from . import xds_pb2 as xds
+from .host_names import IP, parse_ip
 
 __all__ = ["HostName", "Place", "read_place"]
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 from . import xds_pb2 as xds
 from .names import Kind, sibling
 
-__all__ = ["packed", "resource"]
+__all__ = ["cluster_message", "listener_message", "packed", "resource"]
 
 MANAGER = (
     "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3"
@@ -42,15 +42,31 @@ def resource(kind: Kind, name: str, retries: int = 0) -> bytes:
         return packed(kind, _listener(name).SerializeToString())
     if kind is Kind.ROUTE:
         return packed(kind, _route(name, retries).SerializeToString())
-    return packed(kind, _cluster(name).SerializeToString())
+    return packed(kind, cluster_message(name).SerializeToString())
+
+
+def listener_message(name: str, manager: xds.HttpConnectionManager) -> xds.Listener:
+    """Return the listener *name*; *manager* says which routes it has."""
+    router = xds.HttpFilter(name="router", typed_config=xds.Any(type_url=ROUTER))
+    manager.http_filters.append(router)
+    api_listener = xds.Any(type_url=MANAGER, value=manager.SerializeToString())
+    return xds.Listener(name=name, api_listener=xds.ApiListener(api_listener=api_listener))
+
+
+def cluster_message(name: str) -> xds.Cluster:
+    """Return the cluster *name*, whose endpoints are the assignment of the same name."""
+    assignment = sibling(name, Kind.ASSIGNMENT)
+    service_name = assignment if assignment != name else ""
+    eds = xds.EdsClusterConfig(eds_config=ADS, service_name=service_name)
+    weighted = xds.CommonLbConfig(locality_weighted_lb_config=xds.LocalityWeightedLbConfig())
+    return xds.Cluster(
+        name=name, type=xds.Cluster.EDS, eds_cluster_config=eds, common_lb_config=weighted
+    )
 
 
 def _listener(name: str) -> xds.Listener:
     rds = xds.Rds(config_source=ADS, route_config_name=sibling(name, Kind.ROUTE))
-    router = xds.HttpFilter(name="router", typed_config=xds.Any(type_url=ROUTER))
-    manager = xds.HttpConnectionManager(rds=rds, http_filters=[router])
-    api_listener = xds.Any(type_url=MANAGER, value=manager.SerializeToString())
-    return xds.Listener(name=name, api_listener=xds.ApiListener(api_listener=api_listener))
+    return listener_message(name, xds.HttpConnectionManager(rds=rds))
 
 
 def _route(name: str, retries: int) -> xds.RouteConfiguration:
@@ -62,13 +78,3 @@ def _route(name: str, retries: int) -> xds.RouteConfiguration:
     route = xds.Route(match=xds.RouteMatch(prefix=""), route=action)
     host = xds.VirtualHost(name=name, domains=["*"], routes=[route])
     return xds.RouteConfiguration(name=name, virtual_hosts=[host])
-
-
-def _cluster(name: str) -> xds.Cluster:
-    assignment = sibling(name, Kind.ASSIGNMENT)
-    service_name = assignment if assignment != name else ""
-    eds = xds.EdsClusterConfig(eds_config=ADS, service_name=service_name)
-    weighted = xds.CommonLbConfig(locality_weighted_lb_config=xds.LocalityWeightedLbConfig())
-    return xds.Cluster(
-        name=name, type=xds.Cluster.EDS, eds_cluster_config=eds, common_lb_config=weighted
-    )

@@ -99,13 +99,18 @@ class Receipt(NamedTuple):
 
 
 class Subscription:
-    """What a client asks for of one type, and has received."""
+    """
+    What a client asks for of one type, and has received.
+
+    *pending*: our last answer was neither accepted nor refused yet.
+    """
 
     def __init__(self) -> None:
         self.names: frozenset[str] = frozenset()
         self.sent: dict[str, bytes] = {}
         self.sent_version = self.accepted_version = self.error = ""
         self.nonce = ""
+        self.pending = False
         self.sent_at = NEVER
 
 
@@ -128,10 +133,16 @@ class Stream:
     @property
     def resend_at(self) -> float | None:
         """When to call `resend`; ``None``: there is no need."""
-        if not self._doubtful:
+        since = [at for kind, at in self._doubtful.items() if not self.is_pending(kind)]
+        if not since:
             return None
         quiet = max(self._last_request, self._last_resend) + RESEND_DELAY
-        return min(quiet, min(self._doubtful.values()) + MAX_RESEND_DELAY)
+        return min(quiet, min(since) + MAX_RESEND_DELAY)
+
+    def is_pending(self, kind: Kind) -> bool:
+        """Return whether the client has neither accepted nor refused our last answer of *kind*."""
+        subscription = self.subscriptions.get(kind)
+        return subscription is not None and subscription.pending
 
     def names(self, kind: Kind) -> frozenset[str]:
         """Return the names of *kind* that the client asks for."""
@@ -176,11 +187,13 @@ class Stream:
         """
         Return once more all of the type of which a request may have hidden something first.
 
-        One type at a time, so that no acknowledgement is under way when the next one arrives.
+        One type at a time, so that no acknowledgement is under way when the next one arrives. A type
+        whose last answer is unacknowledged waits: that acknowledgement may show it all.
         """
-        if not self._doubtful:
+        kinds = [kind for kind in self._doubtful if not self.is_pending(kind)]
+        if not kinds:
             return None
-        kind = min(self._doubtful, key=self._doubtful.__getitem__)
+        kind = min(kinds, key=self._doubtful.__getitem__)
         del self._doubtful[kind]
         self._last_resend = now
         found = self._found(kind, self.subscriptions[kind].names)
@@ -206,6 +219,7 @@ class Stream:
         """Note what the client says of our last answer; return why it refuses that, if it does."""
         if not request.response_nonce:
             return ""
+        subscription.pending = False
         if request.HasField("error_detail"):
             subscription.error = request.error_detail.message or "no reason given"
             return subscription.error
@@ -240,6 +254,7 @@ class Stream:
         self._nonce += 1
         subscription = self.subscriptions[kind]
         subscription.nonce, subscription.sent_at = str(self._nonce), now
+        subscription.pending = True
         subscription.sent.update(bodies)
         subscription.sent_version = self._source.version()
         return Response(kind, subscription.sent_version, subscription.nonce, [*bodies.values()])

@@ -14,6 +14,14 @@ class Any(_message.Message):
     value: bytes
     def __init__(self, type_url: _Optional[str] = ..., value: _Optional[bytes] = ...) -> None: ...
 
+class Duration(_message.Message):
+    __slots__ = ("seconds", "nanos")
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    NANOS_FIELD_NUMBER: _ClassVar[int]
+    seconds: int
+    nanos: int
+    def __init__(self, seconds: _Optional[int] = ..., nanos: _Optional[int] = ...) -> None: ...
+
 class UInt32Value(_message.Message):
     __slots__ = ("value",)
     VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -115,12 +123,14 @@ class ApiListener(_message.Message):
     def __init__(self, api_listener: _Optional[_Union[Any, _Mapping]] = ...) -> None: ...
 
 class HttpConnectionManager(_message.Message):
-    __slots__ = ("rds", "http_filters")
+    __slots__ = ("rds", "route_config", "http_filters")
     RDS_FIELD_NUMBER: _ClassVar[int]
+    ROUTE_CONFIG_FIELD_NUMBER: _ClassVar[int]
     HTTP_FILTERS_FIELD_NUMBER: _ClassVar[int]
     rds: Rds
+    route_config: RouteConfiguration
     http_filters: _containers.RepeatedCompositeFieldContainer[HttpFilter]
-    def __init__(self, rds: _Optional[_Union[Rds, _Mapping]] = ..., http_filters: _Optional[_Iterable[_Union[HttpFilter, _Mapping]]] = ...) -> None: ...
+    def __init__(self, rds: _Optional[_Union[Rds, _Mapping]] = ..., route_config: _Optional[_Union[RouteConfiguration, _Mapping]] = ..., http_filters: _Optional[_Iterable[_Union[HttpFilter, _Mapping]]] = ...) -> None: ...
 
 class Rds(_message.Message):
     __slots__ = ("config_source", "route_config_name")
@@ -169,29 +179,49 @@ class Route(_message.Message):
     def __init__(self, match: _Optional[_Union[RouteMatch, _Mapping]] = ..., route: _Optional[_Union[RouteAction, _Mapping]] = ...) -> None: ...
 
 class RouteMatch(_message.Message):
-    __slots__ = ("prefix",)
+    __slots__ = ("prefix", "path")
     PREFIX_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
     prefix: str
-    def __init__(self, prefix: _Optional[str] = ...) -> None: ...
+    path: str
+    def __init__(self, prefix: _Optional[str] = ..., path: _Optional[str] = ...) -> None: ...
 
 class RouteAction(_message.Message):
-    __slots__ = ("cluster", "retry_policy")
+    __slots__ = ("cluster", "retry_policy", "max_stream_duration")
     CLUSTER_FIELD_NUMBER: _ClassVar[int]
     RETRY_POLICY_FIELD_NUMBER: _ClassVar[int]
+    MAX_STREAM_DURATION_FIELD_NUMBER: _ClassVar[int]
     cluster: str
     retry_policy: RetryPolicy
-    def __init__(self, cluster: _Optional[str] = ..., retry_policy: _Optional[_Union[RetryPolicy, _Mapping]] = ...) -> None: ...
+    max_stream_duration: MaxStreamDuration
+    def __init__(self, cluster: _Optional[str] = ..., retry_policy: _Optional[_Union[RetryPolicy, _Mapping]] = ..., max_stream_duration: _Optional[_Union[MaxStreamDuration, _Mapping]] = ...) -> None: ...
+
+class MaxStreamDuration(_message.Message):
+    __slots__ = ("max_stream_duration",)
+    MAX_STREAM_DURATION_FIELD_NUMBER: _ClassVar[int]
+    max_stream_duration: Duration
+    def __init__(self, max_stream_duration: _Optional[_Union[Duration, _Mapping]] = ...) -> None: ...
 
 class RetryPolicy(_message.Message):
-    __slots__ = ("retry_on", "num_retries")
+    __slots__ = ("retry_on", "num_retries", "retry_back_off")
     RETRY_ON_FIELD_NUMBER: _ClassVar[int]
     NUM_RETRIES_FIELD_NUMBER: _ClassVar[int]
+    RETRY_BACK_OFF_FIELD_NUMBER: _ClassVar[int]
     retry_on: str
     num_retries: UInt32Value
-    def __init__(self, retry_on: _Optional[str] = ..., num_retries: _Optional[_Union[UInt32Value, _Mapping]] = ...) -> None: ...
+    retry_back_off: RetryBackOff
+    def __init__(self, retry_on: _Optional[str] = ..., num_retries: _Optional[_Union[UInt32Value, _Mapping]] = ..., retry_back_off: _Optional[_Union[RetryBackOff, _Mapping]] = ...) -> None: ...
+
+class RetryBackOff(_message.Message):
+    __slots__ = ("base_interval", "max_interval")
+    BASE_INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    MAX_INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    base_interval: Duration
+    max_interval: Duration
+    def __init__(self, base_interval: _Optional[_Union[Duration, _Mapping]] = ..., max_interval: _Optional[_Union[Duration, _Mapping]] = ...) -> None: ...
 
 class Cluster(_message.Message):
-    __slots__ = ("name", "type", "eds_cluster_config", "common_lb_config")
+    __slots__ = ("name", "type", "eds_cluster_config", "common_lb_config", "load_balancing_policy")
     class DiscoveryType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATIC: _ClassVar[Cluster.DiscoveryType]
@@ -206,11 +236,33 @@ class Cluster(_message.Message):
     TYPE_FIELD_NUMBER: _ClassVar[int]
     EDS_CLUSTER_CONFIG_FIELD_NUMBER: _ClassVar[int]
     COMMON_LB_CONFIG_FIELD_NUMBER: _ClassVar[int]
+    LOAD_BALANCING_POLICY_FIELD_NUMBER: _ClassVar[int]
     name: str
     type: Cluster.DiscoveryType
     eds_cluster_config: EdsClusterConfig
     common_lb_config: CommonLbConfig
-    def __init__(self, name: _Optional[str] = ..., type: _Optional[_Union[Cluster.DiscoveryType, str]] = ..., eds_cluster_config: _Optional[_Union[EdsClusterConfig, _Mapping]] = ..., common_lb_config: _Optional[_Union[CommonLbConfig, _Mapping]] = ...) -> None: ...
+    load_balancing_policy: LoadBalancingPolicy
+    def __init__(self, name: _Optional[str] = ..., type: _Optional[_Union[Cluster.DiscoveryType, str]] = ..., eds_cluster_config: _Optional[_Union[EdsClusterConfig, _Mapping]] = ..., common_lb_config: _Optional[_Union[CommonLbConfig, _Mapping]] = ..., load_balancing_policy: _Optional[_Union[LoadBalancingPolicy, _Mapping]] = ...) -> None: ...
+
+class LoadBalancingPolicy(_message.Message):
+    __slots__ = ("policies",)
+    POLICIES_FIELD_NUMBER: _ClassVar[int]
+    policies: _containers.RepeatedCompositeFieldContainer[Policy]
+    def __init__(self, policies: _Optional[_Iterable[_Union[Policy, _Mapping]]] = ...) -> None: ...
+
+class Policy(_message.Message):
+    __slots__ = ("typed_extension_config",)
+    TYPED_EXTENSION_CONFIG_FIELD_NUMBER: _ClassVar[int]
+    typed_extension_config: TypedExtensionConfig
+    def __init__(self, typed_extension_config: _Optional[_Union[TypedExtensionConfig, _Mapping]] = ...) -> None: ...
+
+class TypedExtensionConfig(_message.Message):
+    __slots__ = ("name", "typed_config")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TYPED_CONFIG_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    typed_config: Any
+    def __init__(self, name: _Optional[str] = ..., typed_config: _Optional[_Union[Any, _Mapping]] = ...) -> None: ...
 
 class EdsClusterConfig(_message.Message):
     __slots__ = ("eds_config", "service_name")

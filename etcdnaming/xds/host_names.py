@@ -1,4 +1,4 @@
-"""Host names and scopes of endpoints: looked up beside everything else, again and again."""
+"""Host names of endpoints: looked up in threads of their own, again and again."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import threading
 import time
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
-from contextlib import suppress
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from ..errors import ConnectionFailedError
 from ..etcd.threads import run_steps, start_thread
 from ..log import logger
-from .addresses import IP
 
-__all__ = ["HostNames"]
+__all__ = ["IP", "HostNames", "parse_ip"]
+
+IP: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 REFRESH = 30.0
 """Seconds after which a name is looked up again."""
@@ -25,25 +25,28 @@ REFRESH = 30.0
 WORKERS = 8
 """Threads that look up, at most: one name without an answer must not hold up the others."""
 
-MOST = 2**32 - 1
-"""Numbers of interfaces have 32 bits."""
-
 _log = logger(__name__)
+
+
+def parse_ip(host: str) -> IP | None:
+    """Return the IP address *host*; ``None`` for a name, which has to be looked up."""
+    try:
+        return None if "%" in host else ipaddress.ip_address(host)
+    except ValueError:
+        return None
 
 
 class HostNames:
     """
-    The IP addresses of the hosts that are wanted. `_changed` guards everything.
-
-    A host is a name, or an IPv6 address with a scope: an interface comes and goes as a name does.
+    The IP addresses of the names that are wanted. `_changed` guards everything.
 
     Args:
-        tell: Called, by a thread of this, when another answer was found. What was found once
-            stays, whatever becomes of the DNS.
+        on_change: Called, by a thread of this, when another answer was found. What was found once
+            stays while the DNS does not answer.
     """
 
-    def __init__(self, tell: Callable[[], None]) -> None:
-        self._tell = tell
+    def __init__(self, on_change: Callable[[], None]) -> None:
+        self._on_change = on_change
         self._changed = threading.Condition()
         self._answers: dict[str, frozenset[IP] | None] = {}
         self._due: dict[str, float] = {}
@@ -76,7 +79,7 @@ class HostNames:
     def _work(self) -> bool:
         name = self._next()
         if name and self._note(name, _look_up(name)):
-            self._tell()
+            self._on_change()
         return bool(name)
 
     def _next(self) -> str:
@@ -113,10 +116,7 @@ class _Found(NamedTuple):
 
 
 def _look_up(name: str) -> _Found:
-    address, _, scope = name.partition("%")
     try:
-        if scope:
-            return _Found(frozenset({_scoped(address, _interface(scope))}))
         found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except Exception as exc:  # noqa: BLE001 - whatever it is, the name is looked up again
         return _Found(frozenset(), str(exc))
@@ -125,26 +125,3 @@ def _look_up(name: str) -> _Found:
 
 def _scoped(address: str, number: int | str = 0) -> IP:
     return ipaddress.ip_address(f"{address}%{number}" if number else address)
-
-
-def _interface(scope: str) -> int:
-    """
-    Return the number of the interface that *scope* names, by name or by number.
-
-    gRPC takes any number, but refuses a whole target for one name that it does not know.
-
-    Raises:
-        OSError: There is no such interface on this machine.
-    """
-    for spelled in (scope, scope.removeprefix("25")):  # URLs spell the percent sign as %25
-        with suppress(OSError):
-            return _number(spelled)
-    raise OSError(f"there is no interface {scope!r}")
-
-
-def _number(interface: str) -> int:
-    if not interface.isdecimal():
-        return socket.if_nametoindex(interface)
-    number = min(int(interface), MOST)  # Python would cut off the bits above
-    socket.if_indextoname(number)
-    return number

@@ -1,4 +1,4 @@
-"""The endpoints that a channel goes by: what etcd said, less hasty than what etcd says."""
+"""The endpoints that clients get: those in etcd, and for a while those that a re-read did not find."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 from ..model import ChangeBatch, Endpoint
 
-__all__ = ["KnownSet"]
+__all__ = ["EndpointCache"]
 
 
-class KnownSet:
+class EndpointCache:
     """
     Endpoints by key. Belongs to one thread.
 

@@ -30,6 +30,8 @@ from .parsing import (
 )
 
 __all__ = [
+    "CONSISTENCY",
+    "DRY_RUN_CHANGE",
     "DURATION",
     "FORCE",
     "KEY",
@@ -69,7 +71,15 @@ def flag(name: str, help_text: str) -> Callable[[Function], Function]:
     return lambda function: on(off(function))
 
 
+CONSISTENCY = click.option(
+    "--consistency",
+    type=click.Choice(["l", "s"]),
+    default="l",
+    help="Linearizable (l, the default) or serializable (s) read.",
+)
 FORCE = flag("--force", "Accept an address that clients can't dial.")
+
+DRY_RUN_CHANGE = flag("--dry-run", "Print what would be stored, without storing it.")
 
 
 def target_option(function: Function) -> Function:

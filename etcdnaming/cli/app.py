@@ -269,6 +269,13 @@ class App:
 
         return targets_with_prefix(client, text)
 
+    def addrs_with_prefix(self, target: str, text: str) -> Iterator[str]:
+        """Yield the addresses of the endpoints of *target* that begin with *text*."""
+        client = self.client()
+        from ..endpoints.completion_queries import addrs_with_prefix  # only for TAB
+
+        return iter(addrs_with_prefix(client, target, text))
+
     def update(
         self,
         updates: Sequence[Update],

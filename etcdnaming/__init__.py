@@ -8,8 +8,9 @@ gRPC naming and discovery on etcd: what Go's ``client/v3/naming`` does, in Pytho
     ...     manager.list().by_key()
     {'foo/bar/svc/e1': Endpoint(addr='1.2.3.4:80', metadata={'zone': 'a'})}
 
-`Client` connects to etcd. `EndpointManager` adds, deletes, lists and watches the endpoints of a
-target; `services` finds targets. `Registration` keeps endpoints in etcd as long as a block runs.
+`Client` connects to etcd. `EndpointManager` adds, changes, deletes, lists and watches the endpoints
+of a target; `merge_patch` changes metadata, `services` finds targets. `Registration` keeps
+endpoints in etcd as long as a block runs.
 `insecure_channel` and `secure_channel` return a ``grpc.Channel`` that follows the endpoints;
 `etcdnaming.aio` has the same for asyncio. `Sandbox` is a throwaway etcd for tests.
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from .endpoints.manager import EndpointManager, services
     from .errors import EtcdnamingError
     from .etcd import Client
+    from .metadata import merge_patch
     from .model import Condition, Endpoint, Listing, Operation, Update, UpdateResult
     from .registration.event import RegistrationEvent
     from .registration.registration import Registration
@@ -48,6 +50,7 @@ __all__ = [
     "Update",
     "UpdateResult",
     "insecure_channel",
+    "merge_patch",
     "secure_channel",
     "services",
 ]
@@ -67,6 +70,7 @@ _EXPORTS = {
     "Update": "model",
     "UpdateResult": "model",
     "insecure_channel": "resolver",
+    "merge_patch": "metadata",
     "secure_channel": "resolver",
     "services": "endpoints.manager",
 }

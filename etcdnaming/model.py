@@ -24,6 +24,7 @@ __all__ = [
     "InvalidValue",
     "Keys",
     "Lease",
+    "LeaseTTL",
     "Listing",
     "Operation",
     "Services",
@@ -196,6 +197,13 @@ class Lease(NamedTuple):
     ttl: int
 
 
+class LeaseTTL(NamedTuple):
+    """Seconds for which a lease was *granted*, and those *remaining*: -1 if the lease is gone."""
+
+    granted: int
+    remaining: int
+
+
 class Listing(NamedTuple):
     """
     The endpoints of *target* at one revision, ``header.revision``, in key order.
@@ -227,11 +235,16 @@ class Keys(NamedTuple):
 
 
 class Services(NamedTuple):
-    """The targets under *prefix* in order, with their key counts."""
+    """
+    The targets under *prefix* (empty: all of etcd) in order, with their endpoint counts.
+
+    *others* is the number of keys there that are not endpoints.
+    """
 
     header: Header
     prefix: str
     counts: Mapping[str, int]
+    others: int = 0
 
 
 class Change(NamedTuple):

@@ -68,7 +68,10 @@ KNOWS: dict[str, set[str]] = {
 
 # The modules of a room, from the ground up: each may import only those before it.
 FLOORS: dict[str, tuple[str, ...]] = {
-    "endpoints/": ("folding", "decoding", "completion_queries", "transaction", "watch", "manager"),
+    "endpoints/": (
+        *("folding", "decoding", "completion_queries", "transaction", "plan", "apply", "watch"),
+        "manager",
+    ),
     "registration/": (
         *("event", "rules", "registered_keys", "status", "session_lease", "reconciler"),
         *("executor", "loop", "registration"),

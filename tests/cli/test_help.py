@@ -33,7 +33,15 @@ etcdnaming add foo/bar/svc/e3 --addr 1.2.3.6:80
 """
 
 # Commands to run before the example of a command.
-BEFORE = {"del": TWO, "list": HERE, "watch": HERE, "wait": OTHERS}
+BEFORE = {
+    "del": TWO,
+    "list": HERE,
+    "watch": HERE,
+    "wait": OTHERS,
+    "export": HERE,
+    "diff": HERE,
+    "apply": HERE,
+}
 
 # These print numbers that differ from run to run.
 NUMBERED = ("version", "xds-bridge")

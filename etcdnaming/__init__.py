@@ -26,7 +26,16 @@ if TYPE_CHECKING:
     from .endpoints.manager import EndpointManager, services
     from .errors import EtcdnamingError
     from .etcd import Client
-    from .model import Condition, Endpoint, Listing, Operation, Update, UpdateResult
+    from .model import (
+        Condition,
+        Difference,
+        Endpoint,
+        Listing,
+        Operation,
+        Plan,
+        Update,
+        UpdateResult,
+    )
     from .registration.event import RegistrationEvent
     from .registration.registration import Registration
     from .resolver import insecure_channel, secure_channel
@@ -37,11 +46,13 @@ __version__ = "0.1.0"
 __all__ = [
     "Client",
     "Condition",
+    "Difference",
     "Endpoint",
     "EndpointManager",
     "EtcdnamingError",
     "Listing",
     "Operation",
+    "Plan",
     "Registration",
     "RegistrationEvent",
     "Sandbox",
@@ -56,11 +67,13 @@ __all__ = [
 _EXPORTS = {
     "Client": "etcd",
     "Condition": "model",
+    "Difference": "model",
     "Endpoint": "model",
     "EndpointManager": "endpoints.manager",
     "EtcdnamingError": "errors",
     "Listing": "model",
     "Operation": "model",
+    "Plan": "model",
     "Registration": "registration.registration",
     "RegistrationEvent": "registration.event",
     "Sandbox": "sandbox",

@@ -158,6 +158,39 @@ ABSENT = {
                 ],
             },
         ),
+        (
+            "differences",
+            {
+                "header": HEAD,
+                "target": "foo/svc",
+                "dry_run": True,
+                "added": 1,
+                "changed": 1,
+                "removed": 2,
+                "unchanged": 1,
+                "updates": [
+                    {**ADD_E1, "prev": E1},
+                    {**DELETE_E3, "key": "foo/svc/e2", "prev": E2},
+                    {**ADD_E4, "lease": None},
+                    {**DELETE_E3, "prev": INVALID},
+                ],
+                "kept": [E1, INVALID],
+            },
+        ),
+        (
+            "export",
+            {
+                "header": HEAD,
+                "target": "foo/svc",
+                "count": 3,
+                "updates": [
+                    {**ADD_E1, "addr": E1["addr"], "metadata": E1["metadata"]},
+                    {**ADD_E2, "lease": None},
+                ]
+                * 2,
+                "invalid": [INVALID] * 2,
+            },
+        ),
         ("version", {"etcdnaming": "1.0", "Python": "3.11.7"}),
     ],
 )

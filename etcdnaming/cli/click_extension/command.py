@@ -22,7 +22,7 @@ SYNONYMS = {
     **dict.fromkeys(("get", "ls", "describe"), "list"),
     **dict.fromkeys(("put", "set", "create"), "add"),
     **dict.fromkeys(("delete", "remove", "rm"), "del"),
-    **dict.fromkeys(("txn", "apply"), "txn-update"),
+    "txn": "txn-update",
     **dict.fromkeys(("lease", "register"), "lease-register"),
 }
 """Commands of etcdctl and kubectl, and the command that does the same here."""

@@ -108,7 +108,10 @@ def test_plan_takes_the_last_update_of_a_key() -> None:
 
 def test_plan_deletes_what_is_not_wanted_when_it_prunes() -> None:
     """Endpoints on leases and values that can't be read are left."""
-    current = [stored("svc/a"), stored("svc/b", lease=7), stored("svc/c"), BAD]
+    current: list[StoredEndpoint | InvalidValue] = [
+        *(stored("svc/a"), stored("svc/b", lease=7), stored("svc/c")),
+        BAD,
+    ]
 
     assert updates(planned(current, add("svc/c"))) == []
     found = planned(current, add("svc/c"), prune=True)

@@ -409,6 +409,28 @@ def test_any_endpoints_survive_each_way_of_printing_and_reading_them(
                 assert wire.encode(endpoint) == wire.encode(wanted[key])
 
 
+def test_apply_gives_up_when_another_client_is_always_faster(run: Run, etcd: Etcd) -> None:
+    """The other client's value stays, and the exit code is that of a conflict."""
+    reads = 0
+
+    def write(_: rpc.RangeResponse) -> None:
+        nonlocal reads
+        reads += 1
+        etcd.put("svc/e1", f'{{"Addr":"9:{reads}"}}')
+
+    with HostileProxy(etcd.endpoint) as proxy:
+        proxy.changes["Range"] = write
+        result = run("--endpoints", proxy.endpoint, "apply", "svc", "-f", "-", input=FILE)
+
+    assert result == Result(
+        8,
+        "",
+        "Error: svc/e1: changed by other clients 10 times while being written: "
+        "nothing was written\n",
+    )
+    assert etcd.get("") == {b"svc/e1": b'{"Addr":"9:10"}'}
+
+
 def test_two_applies_at_once_end_as_one_of_them(run: Run, etcd: Etcd, shell: Shell) -> None:
     """In processes of their own, as two operators start them."""
     first, second = (

@@ -29,9 +29,9 @@ $ etcdnaming export foo/bar/svc
 add foo/bar/svc/e1 1.2.3.4:80 {"zone":"a"}
 
 apply, diff and txn-update read it. Nothing is printed unless all endpoints were read. Leases are
-not exported. To copy a service to another etcd:
+not exported. To copy the endpoints of target T from etcd A to B:
 
-etcdnaming --endpoints A export foo/bar/svc | etcdnaming --endpoints B apply foo/bar/svc -f -
+etcdnaming --endpoints A export T | etcdnaming --endpoints B apply T -f -
 """
 
 

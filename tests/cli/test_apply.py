@@ -60,6 +60,17 @@ def test_export_names_what_is_no_endpoint(run: Run, two: Etcd) -> None:
     assert run("export", "svc", "--strict") == Result(3, "", f"Error: svc/bad: {REASON}\n")
 
 
+def test_export_warns_of_a_key_that_a_reader_completes(run: Run, etcd: Etcd) -> None:
+    """A KEY that ends in "/" means another key in an update file."""
+    etcd.put("svc/x/", E2)
+
+    assert run("export", "svc") == Result(
+        0,
+        "add svc/x/ 10.0.0.2:80 null\n",
+        'Warning: svc/x/ ends in "/": a reader completes it with the address\n',
+    )
+
+
 def test_export_prints_an_older_revision(run: Run, two: Etcd) -> None:
     """An apply can be undone."""
     revision = two.revision()

@@ -63,6 +63,9 @@ def _collected(
     """Yield *pages*, and append to *invalid* what can't be read; *strict*: fail at the end."""
     for page in pages:
         invalid += page.invalid
+        for each in page.endpoints:
+            if each.key.endswith("/"):
+                stderr.warn(f'{each.key} ends in "/": a reader completes it with the address')
         yield page
     if strict and invalid:
         raise InputError("; ".join(map(unreadable, invalid)))

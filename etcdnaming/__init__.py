@@ -28,7 +28,16 @@ if TYPE_CHECKING:
     from .errors import EtcdnamingError
     from .etcd import Client
     from .metadata import merge_patch
-    from .model import Condition, Endpoint, Listing, Operation, Update, UpdateResult
+    from .model import (
+        Condition,
+        Difference,
+        Endpoint,
+        Listing,
+        Operation,
+        Plan,
+        Update,
+        UpdateResult,
+    )
     from .registration.event import RegistrationEvent
     from .registration.registration import Registration
     from .resolver import insecure_channel, secure_channel
@@ -39,11 +48,13 @@ __version__ = "0.1.0"
 __all__ = [
     "Client",
     "Condition",
+    "Difference",
     "Endpoint",
     "EndpointManager",
     "EtcdnamingError",
     "Listing",
     "Operation",
+    "Plan",
     "Registration",
     "RegistrationEvent",
     "Sandbox",
@@ -59,11 +70,13 @@ __all__ = [
 _EXPORTS = {
     "Client": "etcd",
     "Condition": "model",
+    "Difference": "model",
     "Endpoint": "model",
     "EndpointManager": "endpoints.manager",
     "EtcdnamingError": "errors",
     "Listing": "model",
     "Operation": "model",
+    "Plan": "model",
     "Registration": "registration.registration",
     "RegistrationEvent": "registration.event",
     "Sandbox": "sandbox",

@@ -19,6 +19,7 @@ __all__ = [
     "ChangeBatch",
     "Condition",
     "Deletion",
+    "Difference",
     "Endpoint",
     "Header",
     "InvalidValue",
@@ -27,6 +28,7 @@ __all__ = [
     "LeaseTTL",
     "Listing",
     "Operation",
+    "Plan",
     "Services",
     "StoredEndpoint",
     "StoredKey",
@@ -180,6 +182,40 @@ class UpdateResult(NamedTuple):
     updates: tuple[Update, ...]
     previous: Mapping[str, StoredEndpoint | InvalidValue]
     detached: Mapping[str, int] = MappingProxyType({})
+
+
+class Difference(NamedTuple):
+    """
+    An update of a `Plan`, and what etcd holds *before* it (``None``: the key is absent).
+
+    An update whose lease is ``None`` keeps the lease of *before*.
+    """
+
+    update: Update
+    before: StoredEndpoint | InvalidValue | None
+
+
+class Plan(NamedTuple):
+    """
+    What makes a target hold the wanted endpoints.
+
+    Attributes:
+        header: Of the answer with the endpoints of the target, or of the last transaction.
+
+        target: The target.
+
+        differences: The updates to make, or that were made, one per key, in key order.
+
+        unchanged: The updates that would change nothing, so that they are not made.
+
+        kept: What pruning leaves: endpoints on leases, and values that can't be read.
+    """
+
+    header: Header
+    target: str
+    differences: Sequence[Difference]
+    unchanged: Sequence[Difference]
+    kept: Sequence[StoredEndpoint | InvalidValue]
 
 
 class Deletion(NamedTuple):

@@ -75,6 +75,8 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "completion_queries",
         "transaction",
         "modification",
+        "plan",
+        "apply",
         "watch",
         "manager",
     ),

@@ -122,6 +122,8 @@ def _run(args: list[str]) -> int:
 
 
 def _fail(exc: Exception) -> int:
+    if isinstance(exc, failures.DiffFailedError) and isinstance(exc.__cause__, Exception):
+        return max(_fail(exc.__cause__), 2)
     if isinstance(exc, RuntimeError) and "start new thread" in str(exc):
         exc = BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))  # as fork() fails
     for kind, status in STATUS:

@@ -210,12 +210,12 @@ class App:
         """Return this machine's address as etcd sees it."""
         return self.client().local_address()
 
-    def manager(self, target: str) -> EndpointManager:
+    def manager(self, target: str, *, max_txn_ops: int = 128) -> EndpointManager:
         """Return the manager for the endpoints of *target*."""
         client = self.client()
         from ..endpoints.manager import EndpointManager  # gRPC is imported by `client`
 
-        return EndpointManager(client, target)
+        return EndpointManager(client, target, max_txn_ops=max_txn_ops)
 
     def services(self, prefix: str | None, *, revision: int, serializable: bool) -> Services:
         """Return the targets under *prefix*; ``None``: all of etcd."""

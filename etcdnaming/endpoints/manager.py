@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from .. import keys
 from ..addresses import warn_of_address
 from ..errors import InvalidTargetError, InvalidValueError
 from ..etcd import Client
-from ..etcd.ranges import count_keys, delete_range, read_range
+from ..etcd.ranges import count_keys, delete_range, read_pages, read_range
 from ..model import (
     Condition,
     Deletion,
@@ -19,13 +19,15 @@ from ..model import (
     InvalidValue,
     Keys,
     Listing,
+    Plan,
     Services,
     StoredEndpoint,
     Update,
     UpdateResult,
     WatchState,
 )
-from . import modification, transaction
+from . import modification, plan, transaction
+from .apply import apply
 from .decoding import split_invalid, stored_endpoints, stored_key
 
 if TYPE_CHECKING:
@@ -186,6 +188,69 @@ class EndpointManager:
             self._client, names, checked, max_txn_ops=self._max_txn_ops, previous=previous
         )
 
+    def plan(
+        self, wanted: Sequence[Update], *, prune: bool = False, prune_leased: bool = False
+    ) -> Plan:
+        """
+        Return what `apply` would do, without doing it; nothing but a read permission is needed.
+
+        Args:
+            wanted: Endpoints that the target must hold, and keys that must be absent. The last
+                update of a key counts.
+
+            prune: Delete the endpoints of the target that are not wanted.
+
+            prune_leased: Prune also endpoints on leases, which another process keeps registered,
+                and values that can't be read.
+
+        Raises:
+            InvalidKeyError: A key is not under the target. Nothing was sent.
+        """
+        for each in wanted:
+            keys.check_key(each.key, self._target)
+        return plan.plan(self.list(), wanted, prune=prune, prune_leased=prune_leased)
+
+    def apply(
+        self,
+        wanted: Sequence[Update],
+        *,
+        prune: bool = False,
+        prune_leased: bool = False,
+        batch_size: int | None = None,
+        on_batch: Callable[[int, int], None] = lambda *_: None,
+    ) -> Plan:
+        """
+        Let the target hold the *wanted* endpoints, and return the updates that were made.
+
+        Every key that is written is compared with what was read, in the same transaction; if
+        another client was faster, all is read again. What is as wanted is not written.
+
+        Args:
+            wanted: As of `plan`.
+
+            prune: As of `plan`.
+
+            prune_leased: As of `plan`.
+
+            batch_size: Make the updates in transactions of this many keys. By default they are one
+                transaction: all of them are made, or none.
+
+            on_batch: Called with the number of updates made and of all after each transaction.
+
+        Raises:
+            InvalidKeyError: A key is not under the target. Nothing was sent.
+            TooManyOperationsError: More than *max_txn_ops* updates. Nothing was written.
+            ConflictError: Other clients kept changing the same keys.
+        """
+        make_plan = partial(self.plan, wanted, prune=prune, prune_leased=prune_leased)
+        return apply(
+            self._client,
+            make_plan,
+            max_txn_ops=self._max_txn_ops,
+            batch_size=batch_size,
+            on_batch=on_batch,
+        )
+
     def list(self, *, revision: int = 0, limit: int = 0, serializable: bool = False) -> Listing:
         """
         Return the endpoints of the target, in key order, and the values that can't be read.
@@ -210,6 +275,24 @@ class EndpointManager:
         )
         endpoints, invalid = split_invalid(found)
         return Listing(header, self._target, endpoints, invalid, count, more)
+
+    def pages(self, *, revision: int = 0) -> Iterator[Listing]:
+        """
+        Yield the endpoints of the target in parts, all of one revision, in key order.
+
+        For targets that are too large for the memory. There is at least one part; ``more`` is true
+        in all but the last.
+
+        Args:
+            revision: Read the endpoints of this revision; 0 is the current one.
+
+        Raises (while iterating):
+            CompactedError: etcd does not have the revision, or compacted it between two parts.
+            FutureRevisionError: etcd does not have the revision.
+        """
+        for header, kvs, count, more in read_pages(self._client, self._range, revision=revision):
+            endpoints, invalid = split_invalid([*stored_endpoints(kvs)])
+            yield Listing(header, self._target, endpoints, invalid, count, more)
 
     def list_keys(
         self,

@@ -61,7 +61,7 @@ Tab = Callable[..., list[str]]
 
 def test_completion_offers_commands(tab: Tab) -> None:
     """Their names are matched by prefix."""
-    assert tab("etcdnaming a") == ["plain,add"]
+    assert tab("etcdnaming a") == ["plain,add", "plain,apply"]
     assert tab("etcdnaming txn") == ["plain,txn-update"]
     assert {"plain,add", "plain,del", "plain,list"} < set(tab("etcdnaming "))
 

@@ -36,7 +36,7 @@ etcdnaming add foo/bar/svc/e3 --addr 1.2.3.6:80
 # Commands to run before the example of a command.
 BEFORE = {
     **dict.fromkeys(("del", "drain", "undrain"), TWO),
-    **dict.fromkeys(("get", "list", "services", "set", "watch"), HERE),
+    **dict.fromkeys(("apply", "diff", "export", "get", "list", "services", "set", "watch"), HERE),
     "wait": OTHERS,
 }
 

@@ -24,11 +24,11 @@ SYNONYMS = {
     **dict.fromkeys(("put", "create"), "add"),
     **dict.fromkeys(("edit", "patch", "annotate", "label"), "set"),
     **dict.fromkeys(("delete", "remove", "rm"), "del"),
-    **dict.fromkeys(("txn", "apply"), "txn-update"),
-    **dict.fromkeys(("cordon",), "drain"),
-    **dict.fromkeys(("uncordon",), "undrain"),
+    "txn": "txn-update",
+    "cordon": "drain",
+    "uncordon": "undrain",
     **dict.fromkeys(("endpoint", "member"), "status"),
-    **dict.fromkeys(("snapshot",), "export"),
+    "snapshot": "export",
     **dict.fromkeys(("lease", "register"), "lease-register"),
 }
 """Commands of etcdctl and kubectl, and the command that does the same here."""

@@ -21,6 +21,7 @@ from ...model import (
     InvalidValue,
     Keys,
     Listing,
+    Plan,
     Services,
     StoredEndpoint,
     StoredKey,
@@ -28,7 +29,7 @@ from ...model import (
     UpdateResult,
 )
 from ...wire import dumps
-from .changes import event_type, states_after
+from .changes import counts, difference_effect, event_type, states_after
 from .printers import FoundEndpoints, GotEndpoints
 from .progress import progress
 from .spelling import quote_go, safe_json
@@ -124,6 +125,22 @@ class FieldsPrinter:
         """The conditions and the updates."""
         write(_text("If", str(condition)) for condition in conditions)
         write(_updates(updates))
+
+    def differences(self, plan: Plan, *, done: bool) -> None:
+        """Header, what changes and how, what pruning leaves, and the counts."""
+        write(_header(plan.header))
+        for difference in plan.differences:
+            write([_text("Change", difference_effect(difference))])
+            write(_stored([difference.before] if difference.before else [], "Prev"))
+            write(_updates([difference.update]))
+        write(_stored(plan.kept, "Kept"))
+        write(_line(name.title(), count) for name, count in counts(plan).items())
+
+    def export_lines(self, pages: Iterable[Listing]) -> Iterator[str]:
+        """The updates, and values that can't be read."""
+        for page in pages:
+            yield from _updates(Update.add(each.key, each.endpoint) for each in page.endpoints)
+            yield from _stored(page.invalid)
 
     def version(self, versions: Mapping[str, str]) -> None:
         """A line for each part."""

@@ -15,6 +15,7 @@ from ...model import (
     Change,
     ChangeBatch,
     Condition,
+    Difference,
     Endpoint,
     Header,
     InvalidValue,
@@ -32,6 +33,7 @@ __all__ = [
     "bare_key",
     "condition",
     "details",
+    "difference",
     "endpoint",
     "events",
     "header",
@@ -43,6 +45,7 @@ __all__ = [
     "stored_endpoint",
     "stored_endpoints",
     "stored_key",
+    "stored_update",
     "update",
 ]
 
@@ -133,6 +136,21 @@ def endpoint(change: Update) -> str:
 def update(change: Update) -> str:
     """``op``, the members of `endpoint`, and ``prev``, always null."""
     return f'{{"op":"{change.op.name.lower()}",{_change(change)},"prev":null}}'
+
+
+def stored_update(found: StoredEndpoint) -> str:
+    """As `update`: the add that stores *found* again, on the lease that its key has then."""
+    return (
+        f'{{"op":"add",{_key(found.key)},"addr":{encode_basestring(found.endpoint.addr)},'
+        f'"metadata":{dumps_again(found.endpoint.metadata)},"lease":null,"prev":null}}'
+    )
+
+
+def difference(found: Difference) -> str:
+    """As `update`, with what etcd holds before it as ``prev``."""
+    change, before = found
+    prev = "null" if before is None else stored(before)
+    return f'{{"op":"{change.op.name.lower()}",{_change(change)},"prev":{prev}}}'
 
 
 def condition(wanted: Condition) -> str:

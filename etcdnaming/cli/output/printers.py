@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         Keys,
         LeaseTTL,
         Listing,
+        Plan,
         Services,
         StoredEndpoint,
         Update,
@@ -120,6 +121,12 @@ class Printer(Protocol):
 
     def plan(self, updates: Sequence[Update], conditions: Sequence[Condition]) -> None:
         """A dry run: the updates and conditions that would be sent."""
+
+    def differences(self, plan: Plan, *, done: bool) -> None:
+        """The updates that ``diff`` has found or, if *done*, that ``apply`` has made."""
+
+    def export_lines(self, pages: Iterable[Listing]) -> Iterable[str]:
+        """Return the text of an update file with the endpoints of one or more parts of a list."""
 
     def version(self, versions: Mapping[str, str]) -> None:
         """The version of each part, by its name."""

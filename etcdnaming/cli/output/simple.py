@@ -16,10 +16,12 @@ from ...model import (
     ChangeBatch,
     Condition,
     Deletion,
+    Difference,
     Endpoint,
     InvalidValue,
     Keys,
     Listing,
+    Plan,
     Services,
     StoredEndpoint,
     Update,
@@ -30,11 +32,11 @@ from .changes import event_type, subject
 from .facts import endpoint_facts, invalid_facts
 from .printers import FoundEndpoints, GotEndpoints
 from .progress import progress
-from .spelling import escape, lease_id, safe_json
+from .spelling import escape, lease_id, safe_json, unreadable
 from .state_changes import StateChange
 from .stdout import write
 
-__all__ = ["SimplePrinter"]
+__all__ = ["SimplePrinter", "update_file"]
 
 
 class SimplePrinter:
@@ -103,6 +105,15 @@ class SimplePrinter:
         """An update file."""
         write(_plan_lines(updates, conditions))
 
+    def differences(self, plan: Plan, *, done: bool) -> None:
+        """``- KEY ADDR METADATA`` as it was, ``+ KEY ADDR METADATA`` as it is then."""
+        for difference in plan.differences:
+            write(_difference_lines(difference))
+
+    def export_lines(self, pages: Iterable[Listing]) -> Iterator[str]:
+        """An update file; values that can't be read are comments."""
+        return update_file(pages)
+
     def version(self, versions: Mapping[str, str]) -> None:
         """``NAME VERSION``."""
         write(f"{escape(name)}\t{escape(version)}\n" for name, version in versions.items())
@@ -124,6 +135,26 @@ class SimplePrinter:
     def registered_lines(self) -> Iterator[str]:
         """``OK``, as ``add`` prints it."""
         yield "OK\n"
+
+
+def update_file(pages: Iterable[Listing]) -> Iterator[str]:
+    """Yield the lines of an update file with the endpoints of *pages*."""
+    for page in pages:
+        for stored in page.endpoints:
+            metadata = safe_json(dumps_again(stored.endpoint.metadata))
+            yield f"add {_word(stored.key)} {_word(stored.endpoint.addr)} {metadata}\n"
+        for found in page.invalid:
+            yield f"# not an endpoint: {escape(unreadable(found))}\n"
+
+
+def _difference_lines(difference: Difference) -> Iterator[str]:
+    update, before = difference
+    if isinstance(before, InvalidValue):
+        yield f"-\t{escape(before.key)}\t\t\n"
+    elif before is not None:
+        yield f"-\t{_line(before.key, before.endpoint)}"
+    if update.endpoint is not None:
+        yield f"+\t{_line(update.key, update.endpoint)}"
 
 
 def _lines(found: Iterable[StoredEndpoint | InvalidValue]) -> Iterator[str]:

@@ -19,9 +19,11 @@ from ...model import (
     ChangeBatch,
     Condition,
     Deletion,
+    Difference,
     Keys,
     Listing,
     Operation,
+    Plan,
     Services,
     StoredEndpoint,
     Update,
@@ -30,11 +32,12 @@ from ...model import (
 from ...printable import printable
 from ...registration.event import RegistrationEvent
 from . import table_rows as rows
-from .changes import effect, subject
+from .changes import counts, difference_effect, effect, subject
 from .facts import endpoint_facts, invalid_facts
 from .grid import Grid, Row, draw
 from .printers import FoundEndpoints, GotEndpoints
 from .progress import progress
+from .simple import update_file
 from .spelling import counted, escape, lease_id
 from .state_changes import StateChange
 from .stdout import write
@@ -156,6 +159,21 @@ class TablePrinter:
         planned = [*map(rows.condition, conditions), *map(rows.update, updates)]
         _write(Grid(rows.CHANGES, planned), Text("dry run: nothing was written"))
 
+    def differences(self, plan: Plan, *, done: bool) -> None:
+        """What changes, as ``watch`` shows it, and the counts."""
+        found = ", ".join(f"{count} {name}" for name, count in counts(plan).items())
+        kept = f", {len(plan.kept)} not pruned" if plan.kept else ""
+        shown = chain.from_iterable(map(_difference_rows, plan.differences))
+        where = f"under {escape(plan.target)}, revision {plan.header.revision}"
+        _write(
+            Grid(WATCH_CHANGES, shown),
+            Text(f"{'SUCCESS: ' if done else ''}{found}{kept} {where}", "" if done else "dim"),
+        )
+
+    def export_lines(self, pages: Iterable[Listing]) -> Iterator[str]:
+        """The update file of ``simple``: it is to be copied."""
+        return update_file(pages)
+
     def version(self, versions: Mapping[str, str]) -> None:
         """The parts and their versions."""
         parts = (Row([escape(name), escape(version)]) for name, version in versions.items())
@@ -216,6 +234,20 @@ def _change_rows(changes: Iterable[Change]) -> Iterator[Row]:
         before = rows.previous(change.previous)
         if before.cells[1:] != _change_cells(change):
             yield before
+
+
+def _difference_rows(difference: Difference) -> Iterator[Row]:
+    update, before = difference
+    what = difference_effect(difference)
+    style = rows.EFFECT_STYLES[what]
+    if before is None:
+        yield Row((what, *rows.update(update._replace(lease=update.lease or 0)).cells[1:]), style)
+    elif update.endpoint is None:
+        yield Row((what, *rows.previous(before).cells[1:]), style)
+    else:
+        lease = before.lease if update.lease is None else update.lease
+        yield Row((what, *rows.update(update._replace(lease=lease)).cells[1:]), style)
+        yield rows.previous(before)
 
 
 def _change_cells(change: Change) -> tuple[str, ...]:

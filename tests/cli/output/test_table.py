@@ -138,6 +138,19 @@ foo/svc/e3  it is not JSON
             """,
         ),
         (
+            "differences",
+            """\
+            CHANGE   KEY         ADDR             LEASE             METADATA
+            changed  foo/svc/e1  10.0.0.9:80      7ffaa20539177e6e  {"zone":"b"}
+            was      foo/svc/e1  10.0.0.1:80      7ffaa20539177e6e  {"weight":1,"zone":"a"}
+            removed  foo/svc/e2  10.0.0.2:80      -
+            added    foo/svc/e4  10.0.0.4:80      -                 "new"
+            removed  foo/svc/e3  not an endpoint  7ffaa20539177e6e  it is not JSON
+
+            1 added, 1 changed, 2 removed, 1 unchanged, 2 not pruned under foo/svc, revision 74
+            """,
+        ),
+        (
             "version",
             """\
             PART        VERSION

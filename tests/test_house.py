@@ -78,6 +78,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
 
 # The floors of the command line, the lowest first: a floor imports only lower ones.
 CLI_FLOORS = (
+    "advice",
     "failures",
     "files",
     "signals",

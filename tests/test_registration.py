@@ -175,15 +175,14 @@ def test_registration_keeps_an_edited_value_that_cannot_be_read(etcd: Etcd, clie
 @pytest.mark.server
 def test_registration_replaces_a_revoked_lease(etcd: Etcd, client: Client) -> None:
     """The loss is reported once, and only the new lease is left."""
-    lost, regained = EventLog(), EventLog()
-    with registered(client, on_lost=lost, on_regained=regained) as (registration, events):
+    with registered(client) as (registration, events):
         first = registration.lease
         etcd.revoke(first)
-        wait_until(lambda: regained)
-        assert lost.kinds == ["lost"]
+        wait_until(lambda: "regained" in events.kinds)
+        regained = events.of("regained")
         assert events.kinds[2:] == ["lost", "granted", "registered", "regained"]
-        assert regained[0].lease == registration.lease != first
-        assert regained[0].seconds < AT_ONCE
+        assert regained.lease == registration.lease != first
+        assert regained.seconds < AT_ONCE
         assert holds(etcd, KEY, HERE, registration.lease)
         assert etcd.leases() == [registration.lease]
 
@@ -687,9 +686,12 @@ def test_registration_callback_may_raise_and_may_close(
     assert "RuntimeError: registered" in capfd.readouterr().err
 
     closed = []
-    registration = Registration(
-        client, {KEY: HERE}, on_lost=lambda _: closed.append(registration.close())
-    )
+
+    def close_when_lost(event: RegistrationEvent) -> None:
+        if event.kind == "lost":
+            closed.append(registration.close())
+
+    registration = Registration(client, {KEY: HERE}, on_state=close_when_lost)
     registration.start()
     etcd.revoke(registration.lease)
     wait_until(lambda: closed)

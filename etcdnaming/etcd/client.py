@@ -65,9 +65,11 @@ class Client:
     The calls of etcd that naming needs, for any number of threads; connects when first used.
 
     Args:
-        endpoints: ``host:port``, ``http://…``, ``https://…`` or ``unix://…``, tried in this order.
+        endpoints: ``host:port``, ``http://…``, ``https://…`` or ``unix://…``, tried in this order;
+            a list, or one text with commas between them, as ``ETCDCTL_ENDPOINTS`` has it.
 
-        channel: An existing channel to etcd; it is used as it is and never closed.
+        channel: An existing channel to etcd, instead of *endpoints*; it is used as it is and never
+            closed.
 
         cacert, cert, key: Files, PEM. Any of them switches TLS on; each is read again for every
             new connection. What is no regular file, as a pipe, is read once, now, and kept.
@@ -96,7 +98,7 @@ class Client:
 
     def __init__(
         self,
-        endpoints: Sequence[str] = ("127.0.0.1:2379",),
+        endpoints: str | Sequence[str] = ("127.0.0.1:2379",),
         *,
         channel: grpc.Channel | None = None,
         cacert: str | None = None,
@@ -128,10 +130,12 @@ class Client:
                 timeout=self.timeout,
             )
             if channel is not None:
+                if not insecure_transport or any((cacert, cert, key)):
+                    raise InvalidSettingError("channel has its own TLS: give no certificates")
                 self._members = GivenMember(channel)
             else:
                 self._members = DialledMembers(
-                    parse_addresses([endpoints] if isinstance(endpoints, str) else endpoints),
+                    parse_addresses(endpoints),
                     Security(
                         cacert=cacert,
                         cert=cert,

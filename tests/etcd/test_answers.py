@@ -105,7 +105,7 @@ def test_authentication_and_permission_failures_raise_different_errors(
         get()(client)
     with (
         Client([asked.endpoint]) as client,
-        pytest.raises(AuthenticationError, match="--user"),
+        pytest.raises(AuthenticationError, match=r": set user$"),
     ):
         get()(client)
     with Client([asked.endpoint], user=name, password=password) as client:

@@ -96,7 +96,7 @@ class Watch:
     def __next__(self) -> ChangeBatch:
         try:
             while True:
-                if batch := self.get():
+                if (batch := self.get()) is not None:
                     return batch
         except ClosedError:
             raise StopIteration from None

@@ -44,7 +44,7 @@ def test_client_refuses_certificates_beside_a_channel(certificates: Certificates
     with grpc.insecure_channel("127.0.0.1:1") as channel:
         for settings in ({"cacert": str(certificates.ca)}, {"insecure_transport": False}):
             with pytest.raises(InvalidSettingError, match="channel has its own TLS"):
-                Client(channel=channel, **settings)  # type: ignore[arg-type]
+                Client(channel=channel, **settings)
 
 
 @pytest.mark.server

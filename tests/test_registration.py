@@ -85,12 +85,12 @@ class Succeeding(Client):
         super().__init__([etcd.endpoint])
         self._etcd, self._lease, self.transactions = etcd, lease, 0
 
-    def txn(self, request: rpc.TxnRequest) -> rpc.TxnResponse:
+    def _txn(self, request: rpc.TxnRequest) -> rpc.TxnResponse:
         """Write, after the revocation once all keys were found to exist."""
         if self.transactions == 30:  # after all keys were found to exist
             self._etcd.revoke(self._lease)
         self.transactions += 1
-        return super().txn(request)
+        return super()._txn(request)
 
 
 def test_registration_writes_large_batches_when_a_predecessors_lease_ends(etcd: Etcd) -> None:
@@ -317,12 +317,12 @@ class Stuck(Client):
         super().__init__([etcd.endpoint])
         self.stuck, self.free = threading.Event(), threading.Event()
 
-    def txn(self, request: rpc.TxnRequest) -> rpc.TxnResponse:
+    def _txn(self, request: rpc.TxnRequest) -> rpc.TxnResponse:
         """Write, perhaps later."""
         if any(each.request_put.value == wire.encode(THERE) for each in request.success):
             self.stuck.set()
             self.free.wait(30)
-        return super().txn(request)
+        return super()._txn(request)
 
 
 def test_registration_closes_while_another_one_waits_for_etcd(etcd: Etcd) -> None:

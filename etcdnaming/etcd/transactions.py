@@ -83,7 +83,7 @@ def transact(
     Raises:
         OutcomeUnknownError: It was sent, and no answer came.
     """
-    answer = client.txn(
+    answer = client._txn(
         rpc.TxnRequest(
             compare=map(_compare, compares),
             success=map(_operation, success),
@@ -96,12 +96,12 @@ def transact(
 def look_up(client: Client, keys: Sequence[bytes]) -> list[KeyValue | None]:
     """Return what etcd stores at each of *keys*, with its value: at one revision, if it can."""
     try:
-        answer = client.read([requests.get(key) for key in keys])
+        answer = client._read([requests.get(key) for key in keys])
     except EtcdError as exc:
         if not lacks_space(exc):
             raise
         # etcd 3.5.1 with a full database refuses every transaction, even one that only reads.
-        return [_first(client.range(rpc.RangeRequest(key=key)).kvs) for key in keys]
+        return [_first(client._range(rpc.RangeRequest(key=key)).kvs) for key in keys]
     return [_found(response) for response in answer.responses]
 
 

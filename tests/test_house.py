@@ -62,7 +62,18 @@ KNOWS: dict[str, set[str]] = {
         "model",
         "resolver",
     },
-    "aio/": {"aio", "etcd", "fork", "log", "resolver"},
+    "aio/": {
+        "aio",
+        "endpoints",
+        "errors",
+        "etcd",
+        "fork",
+        "keys",
+        "log",
+        "model",
+        "registration",
+        "resolver",
+    },
     "sandbox/": {"errors", "sandbox"},
 }
 

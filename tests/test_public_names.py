@@ -31,6 +31,7 @@ except etcdnaming.EtcdnamingError:
     pass
 etcdnaming.Endpoint("1.2.3.4:80")
 print(*{"asyncio", "grpc", "msgspec", "rich"}.intersection(sys.modules))
+print(etcdnaming.aio.__name__, *{"grpc"}.intersection(sys.modules))
 print(etcdnaming.aio.insecure_channel.__name__, *{"grpc"}.intersection(sys.modules))
 """
 
@@ -106,7 +107,7 @@ def test_every_error_is_exported() -> None:
 def test_package_imports_nothing_heavy_until_it_is_used() -> None:
     """``etcdnaming.errors`` and ``etcdnaming.aio`` work after ``import etcdnaming``."""
     done = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, check=True, text=True)
-    assert done.stdout == "\ninsecure_channel grpc\n"
+    assert done.stdout == "\netcdnaming.aio\ninsecure_channel grpc\n"
 
 
 @pytest.mark.parametrize("named", NAMED, ids=lambda named: str(named.__qualname__))

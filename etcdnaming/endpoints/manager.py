@@ -58,6 +58,9 @@ class EndpointManager:
         self._range = keys.range_of(self._target)
         self._max_txn_ops = max_txn_ops
 
+    def __repr__(self) -> str:
+        return f"EndpointManager({self._client!r}, {str(self._target)!r})"
+
     def add_endpoint(
         self,
         key: str,

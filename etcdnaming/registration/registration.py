@@ -227,6 +227,10 @@ class Registration:
     ) -> None:
         self.close()
 
+    def __repr__(self) -> str:
+        state = "registered" if self.registered else "not registered"
+        return f"<Registration of {', '.join(map(keys.decode, self._endpoints))}: {state}>"
+
     def _call_back(self, event: RegistrationEvent) -> None:
         if self._on_state is None:
             return

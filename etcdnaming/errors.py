@@ -140,7 +140,7 @@ class ConditionFailedError(EtcdnamingError):
 
     def __init__(self, failed: Sequence[Condition], header: Header) -> None:
         super().__init__("; ".join(f"condition not met: if {condition}" for condition in failed))
-        self.failed = tuple(failed)
+        self.failed: tuple[Condition, ...] = tuple(failed)
         self.header = header
 
 
@@ -163,7 +163,7 @@ class ConflictError(EtcdnamingError):
             f"{', '.join(keys)}: changed by other clients {attempts} times while being written: "
             "nothing was written"
         )
-        self.keys = tuple(keys)
+        self.keys: tuple[str, ...] = tuple(keys)
 
 
 class KeyHeldError(ConflictError):
@@ -171,7 +171,7 @@ class KeyHeldError(ConflictError):
 
     def __init__(self, key: str, lease: int) -> None:
         EtcdnamingError.__init__(self, f"{key} is held by lease {lease:016x}: not registered")
-        self.keys = (key,)
+        self.keys: tuple[str, ...] = (key,)
         self.lease = lease
 
 
@@ -240,8 +240,7 @@ class PermissionDeniedError(RefusedError):
 
     def __init__(self, text: str, needs: str = "") -> None:
         super().__init__(text)
-        if needs:
-            self.args = (f"{text}: {needs}",)
+        EtcdError.__init__(self, f"{text}: {needs}" if needs else text)
 
 
 class LeaseNotFoundError(RefusedError):

@@ -13,7 +13,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice, repeat
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar, Union, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Generic,
+    NamedTuple,
+    TypeAlias,
+    TypeVar,
+    Union,
+    overload,
+)
 
 __all__ = [
     "JSON",
@@ -128,6 +138,9 @@ class Condition(NamedTuple):
     """
     A condition on *key* that must hold for an update to be made.
 
+        >>> str(Condition("svc/e1", 0)), str(Condition("svc/e1", 7))
+        ('svc/e1 is absent', 'svc/e1 has mod_revision 7')
+
     *mod_revision* ``0``: the key is absent; ``None``: the key exists; any other number: the key was
     last changed at exactly that revision.
     """
@@ -210,7 +223,7 @@ class _Result:
             return NotImplemented
         return self._values() == other._values()
 
-    __hash__ = None  # type: ignore[assignment]  # the fields are lists and mappings
+    __hash__: ClassVar[None]  # type: ignore[assignment]  # the fields are lists and mappings
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), self._values()

@@ -8,7 +8,9 @@ import pickle
 import pytest
 from harness import Etcd
 
+from etcdnaming import wire
 from etcdnaming.endpoints.manager import EndpointManager, services
+from etcdnaming.errors import InvalidEndpointError
 from etcdnaming.etcd import Client
 from etcdnaming.model import (
     ChangeBatch,
@@ -98,6 +100,13 @@ def test_repr_of_a_result_shows_its_revision_and_first_items() -> None:
     )
     assert "... 99995 more], invalid=[], count=100000" in repr(many)
     assert repr(RESULTS[2]) == "Services(revision=7, prefix='foo', counts={'foo/svc': 3})"
+
+
+def test_metadata_that_is_not_json_is_refused_by_type_checkers() -> None:
+    """mypy reports a comment that is not needed: it does not take the set as metadata."""
+    endpoint = Endpoint("1.2.3.4:80", {1, 2})  # type: ignore[arg-type]
+    with pytest.raises(InvalidEndpointError):
+        wire.encode(endpoint)
 
 
 def test_results_of_the_library_hold_what_etcd_holds(etcd: Etcd, client: Client) -> None:

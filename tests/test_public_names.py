@@ -144,6 +144,19 @@ def test_public_constructors_document_arguments_and_errors(named: object) -> Non
     assert "Raises" in (inspect.getdoc(named) or "")
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Client", "Condition", "Endpoint", "EndpointManager", "Listing", "Registration"),
+        *("Sandbox", "Services", "Update", "Watch", "services"),
+        *("aio.EndpointManager", "aio.Registration", "aio.Watch", "aio.services"),
+    ],
+)
+def test_what_users_call_has_an_example(name: str) -> None:
+    """It is run with the tests, as every doctest is."""
+    assert "\n    >>> " in (inspect.getdoc(EXPORTED[name]) or "")
+
+
 def test_help_shows_every_public_name() -> None:
     """Although each is imported on first use."""
     text = pydoc.plain(pydoc.render_doc(etcdnaming))

@@ -147,7 +147,12 @@ class EndpointManager:
 async def services(
     client: Client, prefix: str, *, revision: int = 0, serializable: bool = False
 ) -> Services:
-    """Return the targets under *prefix* with their key counts: see `etcdnaming.services`."""
+    """
+    Return the targets under *prefix* with their key counts: see `etcdnaming.services`.
+
+        >>> async def targets(client: Client) -> list[str]:
+        ...     return [*await services(client, "foo")]
+    """
     return await run(
         partial(manager.services, client, prefix, revision=revision, serializable=serializable)
     )

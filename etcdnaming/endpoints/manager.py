@@ -36,6 +36,15 @@ class EndpointManager:
     """
     The endpoints of *target*, stored in etcd under ``<target>/``. Go's ``endpoints.Manager``.
 
+        >>> from etcdnaming import Sandbox
+        >>> with Sandbox() as etcd, Client(etcd.endpoint) as client:
+        ...     manager = EndpointManager(client, "etcd:///foo/svc")
+        ...     _ = manager.add_endpoint("foo/svc/e1", Endpoint("10.0.0.1:80"))
+        ...     _ = manager.update([Update.delete("foo/svc/e1")])
+        ...     _ = manager.add_endpoint("foo/svc/", Endpoint("10.0.0.2:80"))
+        ...     [stored.key for stored in manager.list()], dict(services(client, "foo"))
+        (['foo/svc/10.0.0.2:80'], {'foo/svc': 1})
+
     Every method may raise an `EtcdError`: etcd was not reached, or refused the request. A write
     whose answer is lost raises `OutcomeUnknownError`.
 
@@ -250,6 +259,10 @@ def services(
 ) -> Services:
     """
     Return the targets under *prefix* with their key counts; no value is read.
+
+        >>> def busiest(client: Client) -> str:
+        ...     found = services(client, "foo")
+        ...     return max(found, key=found.__getitem__)
 
     Raises:
         InvalidTargetError: *prefix* names no service, or it names a host.

@@ -40,8 +40,11 @@ class Registration:
     """
     Endpoints that are in etcd while this is open, all on one lease, and removed when it closes.
 
-        >>> with Registration(client, {"svc/e1": Endpoint("10.0.0.1:80")}):  # doctest: +SKIP
-        ...     serve()
+        >>> from etcdnaming import Sandbox
+        >>> with Sandbox() as etcd, Client(etcd.endpoint) as client:
+        ...     with Registration(client, {"svc/e1": Endpoint("10.0.0.1:80")}) as registration:
+        ...         registration  # here the service serves
+        <Registration of svc/e1: registered>
 
     It never gives up: after any outage of etcd the endpoints are registered again, and they are put
     back when another client deletes them. If another process takes a key, it is left alone. If

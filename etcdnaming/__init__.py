@@ -8,8 +8,9 @@ gRPC naming and discovery on etcd: what Go's ``client/v3/naming`` does, in Pytho
     ...     manager.list().by_key()
     {'foo/bar/svc/e1': Endpoint(addr='1.2.3.4:80', metadata={'zone': 'a'})}
 
-`Client` connects to etcd. `EndpointManager` adds, deletes, lists and watches the endpoints of a
-target; `services` finds targets. `Registration` keeps endpoints in etcd as long as a block runs.
+`Client` connects to etcd. `EndpointManager` adds, changes, deletes, lists and watches the endpoints
+of a target; `merge_patch` changes metadata, `services` finds targets. `Registration` keeps
+endpoints in etcd as long as a block runs.
 `insecure_channel` and `secure_channel` return a ``grpc.Channel`` that follows the endpoints;
 `etcdnaming.aio` has the same for asyncio. `Sandbox` is a throwaway etcd for tests.
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         ConditionFailedError,
         ConflictError,
         ConnectionFailedError,
+        EndpointNotFoundError,
         EtcdError,
         EtcdnamingError,
         EtcdNotFoundError,
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
         TooManyOperationsError,
     )
     from .etcd import Client
+    from .metadata import merge_patch
     from .model import (
         JSON,
         Change,
@@ -68,6 +71,7 @@ if TYPE_CHECKING:
         InvalidValue,
         Keys,
         Lease,
+        LeaseTTL,
         Listing,
         Operation,
         Services,
@@ -102,6 +106,7 @@ __all__ = [
     "Deletion",
     "Endpoint",
     "EndpointManager",
+    "EndpointNotFoundError",
     "EtcdError",
     "EtcdNotFoundError",
     "EtcdnamingError",
@@ -118,6 +123,7 @@ __all__ = [
     "Keys",
     "Lease",
     "LeaseNotFoundError",
+    "LeaseTTL",
     "Listing",
     "MessageTooLargeError",
     "MissingPortError",
@@ -142,6 +148,7 @@ __all__ = [
     "aio",
     "errors",
     "insecure_channel",
+    "merge_patch",
     "secure_channel",
     "services",
 ]
@@ -158,6 +165,7 @@ _MODULES = {
         "ConditionFailedError",
         "ConflictError",
         "ConnectionFailedError",
+        "EndpointNotFoundError",
         "EtcdError",
         "EtcdNotFoundError",
         "EtcdnamingError",
@@ -192,6 +200,7 @@ _MODULES = {
         "JSON",
         "Keys",
         "Lease",
+        "LeaseTTL",
         "Listing",
         "Operation",
         "Services",
@@ -206,6 +215,7 @@ _MODULES = {
     "resolver": ["insecure_channel", "secure_channel"],
     "resolver.channel": ["Channel"],
     "sandbox": ["Sandbox"],
+    "metadata": ["merge_patch"],
 }
 _EXPORTS = {name: module for module, names in _MODULES.items() for name in names}
 

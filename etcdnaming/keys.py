@@ -10,6 +10,7 @@ from __future__ import annotations
 from .errors import InvalidEndpointError, InvalidKeyError, InvalidTargetError
 
 __all__ = [
+    "ALL_KEYS",
     "Target",
     "check_key",
     "check_target",
@@ -20,6 +21,9 @@ __all__ = [
     "range_of",
     "target_of",
 ]
+
+ALL_KEYS = (b"\0", b"\0")
+"""The range of every key: one zero byte is the lowest key, and as an end it means none."""
 
 
 class Target(str):

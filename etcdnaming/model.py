@@ -36,6 +36,7 @@ __all__ = [
     "InvalidValue",
     "Keys",
     "Lease",
+    "LeaseTTL",
     "Listing",
     "Operation",
     "Services",
@@ -325,6 +326,13 @@ class Lease(NamedTuple):
     ttl: int
 
 
+class LeaseTTL(NamedTuple):
+    """Seconds for which a lease was *granted*, and those *remaining*: -1 if the lease is gone."""
+
+    granted: int
+    remaining: int
+
+
 class Listing(_ResultSequence[StoredEndpoint]):
     """
     The endpoints of *target* at one revision; behaves as the sequence of its `endpoints`.
@@ -413,7 +421,7 @@ class Keys(_ResultSequence[StoredKey]):
 
 class Services(_Result, Mapping[str, int]):
     """
-    The targets under *prefix* in order; behaves as the mapping of each to its number of keys.
+    The targets under *prefix* in order; behaves as the mapping of each to its endpoint count.
 
         >>> found = Services(Header(1, 2, 7, 1), "foo", {"foo/svc": 3})
         >>> list(found), found["foo/svc"]
@@ -422,18 +430,23 @@ class Services(_Result, Mapping[str, int]):
     Attributes:
         header: Of etcd's answer; *header.revision* is the revision that was read.
 
-        prefix: As it was parsed.
+        prefix: As it was parsed; empty: all of etcd.
 
-        counts: The number of keys by target.
+        counts: The number of endpoints by target.
+
+        others: The number of keys there that are not endpoints.
     """
 
-    __slots__ = ("header", "prefix", "counts")  # noqa: RUF023 - as they are shown
+    __slots__ = ("header", "prefix", "counts", "others")  # noqa: RUF023 - as they are shown
     header: Header
     prefix: str
     counts: Mapping[str, int]
+    others: int
 
-    def __init__(self, header: Header, prefix: str, counts: Mapping[str, int]) -> None:
-        self._fill(header, prefix, counts)
+    def __init__(
+        self, header: Header, prefix: str, counts: Mapping[str, int], others: int = 0
+    ) -> None:
+        self._fill(header, prefix, counts, others)
 
     def __len__(self) -> int:
         return len(self.counts)

@@ -56,6 +56,11 @@ async def test_aio_manager_makes_every_call(client: Client, etcd: Etcd) -> None:
     assert [each.key for each in await manager.list_keys(limit=1)] == ["svc/10.0.0.2:80"]
     assert (await manager.count()).count == 2
     assert dict(await aio.services(client, "svc")) == {"svc": 2}
+    assert await manager.get("svc/none") is None
+    await manager.modify("svc/e1", lambda _: THERE)
+    stored = await manager.get("svc/e1")
+    assert stored is not None
+    assert stored.endpoint == THERE
     await manager.delete_endpoint("svc/e1")
     assert (await manager.delete_all()).deleted == 1
     with pytest.raises(InvalidKeyError):

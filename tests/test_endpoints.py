@@ -245,11 +245,26 @@ def test_list_counts_all_keys_when_limited(etcd: Etcd, manager: EndpointManager)
     assert manager.count().count == 5
 
 
-def test_services_counts_keys_by_target(etcd: Etcd, client: Client) -> None:
-    """Only keys are read; the prefix ends at a slash here too."""
+ENDPOINT = '{"Addr":"1:1"}'
+
+
+def test_services_counts_endpoints_by_target(etcd: Etcd, client: Client) -> None:
+    """The prefix ends at a slash here too."""
     for key in ("a/x/1", "a/x/2", "a/y/1", "a/x/deep/1", "a/1", "a_other/1"):
-        etcd.put(key, "no endpoint")
+        etcd.put(key, ENDPOINT)
     assert services(client, "a").counts == {"a": 1, "a/x": 2, "a/x/deep": 1, "a/y": 1}
+
+
+def test_services_reads_all_of_etcd_without_a_prefix(etcd: Etcd, client: Client) -> None:
+    """Keys that are no endpoints are counted: no value, no address, no target."""
+    values = {"b/e1": "{}", "c/e1": "no endpoint", "d": ENDPOINT, "/e": ENDPOINT}
+    etcd.put_all({key.encode(): value.encode() for key, value in values.items()})
+    etcd.put_all({key: ENDPOINT.encode() for key in (b"a/e1", b"/a/e1", b"\0\xff/e1", b"\xff/e")})
+
+    found = services(client)
+
+    assert found.counts == {"/a": 1, "a": 1, "\0\udcff": 1, "\udcff": 1}
+    assert (found.prefix, found.others) == ("", 4)
 
 
 def test_delete_all_removes_deeper_targets_and_returns_what_it_removed(

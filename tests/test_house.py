@@ -30,6 +30,7 @@ DOORS = {
 KNOWS: dict[str, set[str]] = {
     "errors.py": {"model"},
     "model.py": set(),
+    "metadata.py": {"model"},
     "printable.py": set(),
     "log.py": {"printable"},
     "addresses.py": {"errors", "log"},
@@ -79,7 +80,15 @@ KNOWS: dict[str, set[str]] = {
 
 # The modules of a room, from the ground up: each may import only those before it.
 FLOORS: dict[str, tuple[str, ...]] = {
-    "endpoints/": ("folding", "decoding", "completion_queries", "transaction", "watch", "manager"),
+    "endpoints/": (
+        "folding",
+        "decoding",
+        "completion_queries",
+        "transaction",
+        "modification",
+        "watch",
+        "manager",
+    ),
     "registration/": (
         *("event", "rules", "registered_keys", "status", "session_lease", "reconciler"),
         *("executor", "loop", "registration"),

@@ -99,7 +99,7 @@ def test_repr_of_a_result_shows_its_revision_and_first_items() -> None:
         "version=2, lease=0)], invalid=[], count=1, more=False)"
     )
     assert "... 99995 more], invalid=[], count=100000" in repr(many)
-    assert repr(RESULTS[2]) == "Services(revision=7, prefix='foo', counts={'foo/svc': 3})"
+    assert repr(RESULTS[2]) == "Services(revision=7, prefix='foo', counts={'foo/svc': 3}, others=0)"
 
 
 def test_metadata_that_is_not_json_is_refused_by_type_checkers() -> None:

@@ -15,6 +15,7 @@ from ..model import (
     Keys,
     Listing,
     Services,
+    StoredEndpoint,
     Update,
     UpdateResult,
     WatchState,
@@ -95,6 +96,24 @@ class EndpointManager:
             partial(self._manager.update, updates, conditions=conditions, previous=previous)
         )
 
+    async def get(self, key: str) -> StoredEndpoint | None:
+        """Return the endpoint at *key* with its lease and revisions, or ``None``."""
+        return await run(partial(self._manager.get, key))
+
+    async def modify(
+        self,
+        key: str | Sequence[str],
+        change: Callable[[StoredEndpoint], Endpoint],
+        *,
+        previous: bool = False,
+    ) -> UpdateResult:
+        """
+        Replace the endpoint at *key* by ``change(stored)``: see the method of the other manager.
+
+        *change* is called in another thread than the loop's.
+        """
+        return await run(partial(self._manager.modify, key, change, previous=previous))
+
     async def list(
         self, *, revision: int = 0, limit: int = 0, serializable: bool = False
     ) -> Listing:
@@ -145,7 +164,7 @@ class EndpointManager:
 
 
 async def services(
-    client: Client, prefix: str, *, revision: int = 0, serializable: bool = False
+    client: Client, prefix: str | None = None, *, revision: int = 0, serializable: bool = False
 ) -> Services:
     """
     Return the targets under *prefix* with their key counts: see `etcdnaming.services`.

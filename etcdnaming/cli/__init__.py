@@ -36,6 +36,7 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
     (failures.WatchCanceledError, 5),
     (failures.LeaseLostError, 5),
     (failures.NotFoundError, 7),
+    (errors.EndpointNotFoundError, 7),
     (errors.ConditionFailedError, 8),
     (errors.ConflictError, 8),
     (failures.TimedOutError, 124),

@@ -9,21 +9,23 @@ from typing import TYPE_CHECKING
 
 from .. import keys
 from ..addresses import warn_of_address
-from ..errors import InvalidSettingError
+from ..errors import InvalidSettingError, InvalidTargetError, InvalidValueError
 from ..etcd import Client
 from ..etcd.ranges import count_keys, delete_range, read_range
 from ..model import (
     Condition,
     Deletion,
     Endpoint,
+    InvalidValue,
     Keys,
     Listing,
     Services,
+    StoredEndpoint,
     Update,
     UpdateResult,
     WatchState,
 )
-from . import transaction
+from . import modification, transaction
 from .decoding import split_invalid, stored_endpoints, stored_key
 
 if TYPE_CHECKING:
@@ -162,6 +164,70 @@ class EndpointManager:
             previous=previous,
         )
 
+    def get(self, key: str) -> StoredEndpoint | None:
+        """
+        Return the endpoint at *key* with its lease and revisions, or ``None``.
+
+        Raises:
+            InvalidKeyError: *key* is not under the target. Nothing was sent.
+            InvalidValueError: What is stored at *key* is not an endpoint.
+        """
+        keys.check_key(key, self._target)
+        (found,) = modification.get(self._client, [key])[1]
+        if isinstance(found, InvalidValue):
+            raise InvalidValueError(f"{key}: {found.reason}")
+        return found
+
+    def modify(
+        self,
+        key: str | Sequence[str],
+        change: Callable[[StoredEndpoint], Endpoint],
+        *,
+        previous: bool = False,
+    ) -> UpdateResult:
+        """
+        Replace the endpoint at *key* by ``change(stored)``, without losing any other change.
+
+        The key is written only if it is unchanged since it was read (compare-and-swap), and stays
+        on its lease. If another client was faster, the key is read and changed again. To change
+        one member of the metadata:
+
+            manager.modify(
+                "foo/bar/svc/e1",
+                lambda stored: Endpoint(
+                    stored.endpoint.addr, merge_patch(stored.endpoint.metadata, {"weight": 0})
+                ),
+            )
+
+        Args:
+            key: Several keys are changed in one transaction: all of them, or none.
+
+            change: Returns the new endpoint. It may be called several times. What it raises is
+                raised here, and nothing is written.
+
+            previous: Return what the keys held before as well.
+
+        Raises:
+            InvalidKeyError: A key is not under the target. Nothing was sent.
+            EndpointNotFoundError: A key does not exist. Nothing was written.
+            InvalidValueError: What is stored at a key is not an endpoint. Nothing was written.
+            ConflictError: Other clients changed the keys 10 times in a row. Nothing was written.
+            TooManyOperationsError: More than *max_txn_ops* keys. Nothing was sent.
+        """
+        names = [key] if isinstance(key, str) else key
+        for each in names:
+            keys.check_key(each, self._target)
+
+        def checked(stored: StoredEndpoint) -> Endpoint:
+            endpoint = change(stored)
+            if endpoint.addr != stored.endpoint.addr:
+                warn_of_address(stored.key, endpoint.addr)
+            return endpoint
+
+        return modification.modify(
+            self._client, names, checked, max_txn_ops=self._max_txn_ops, previous=previous
+        )
+
     def list(self, *, revision: int = 0, limit: int = 0, serializable: bool = False) -> Listing:
         """
         Return the endpoints of the target, in key order, and the values that can't be read.
@@ -255,10 +321,13 @@ def _complete(update: Update) -> Update:
 
 
 def services(
-    client: Client, prefix: str, *, revision: int = 0, serializable: bool = False
+    client: Client, prefix: str | None = None, *, revision: int = 0, serializable: bool = False
 ) -> Services:
     """
-    Return the targets under *prefix* with their key counts; no value is read.
+    Return the targets under *prefix* (``None``: all of etcd) with their endpoint counts.
+
+    A key that holds no endpoint with an address, or that belongs to no target, is counted in
+    ``others``: etcd may store keys of other programs.
 
         >>> def busiest(client: Client) -> str:
         ...     found = services(client, "foo")
@@ -266,8 +335,27 @@ def services(
 
     Raises:
         InvalidTargetError: *prefix* names no service, or it names a host.
+        PermissionDeniedError: The user may not read all of these keys.
     """
-    prefix = keys.parse_target(prefix)
-    found = EndpointManager(client, prefix).list_keys(revision=revision, serializable=serializable)
-    counts = Counter(keys.target_of(stored.key) for stored in found.keys)
-    return Services(found.header, prefix, dict(sorted(counts.items())))
+    if prefix is not None:
+        prefix = keys.parse_target(prefix)
+    header, found, _, _ = read_range(
+        client,
+        keys.ALL_KEYS if prefix is None else keys.range_of(prefix),
+        lambda kvs: map(_target_of, stored_endpoints(kvs)),
+        revision=revision,
+        serializable=serializable,
+    )
+    counts = Counter(found)
+    others = counts.pop("", 0)
+    return Services(header, prefix or "", dict(sorted(counts.items())), others)
+
+
+def _target_of(stored: StoredEndpoint | InvalidValue) -> str:
+    """Return the target that *stored* is an endpoint of, or "" if it is not an endpoint."""
+    if isinstance(stored, InvalidValue) or not stored.endpoint.addr:
+        return ""
+    try:
+        return keys.target_of(stored.key)
+    except InvalidTargetError:
+        return ""

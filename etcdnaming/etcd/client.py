@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import InvalidSettingError, RefusedError
 from ..fork import call_after_fork
-from ..model import Lease
+from ..model import Lease, LeaseTTL
 from . import rpc_pb2 as rpc
 from .addresses import parse_addresses
 from .answer_checks import fault_of_delete, fault_of_grant, fault_of_range, fault_of_txn
@@ -239,7 +239,12 @@ class Client:
 
     def lease_time_to_live(self, lease: int) -> int:
         """Return the seconds *lease* has left; -1 if it is gone."""
-        return self._caller.call(_LEASE_TIME_TO_LIVE, rpc.LeaseTimeToLiveRequest(ID=lease)).TTL
+        return self.lease_ttl(lease).remaining
+
+    def lease_ttl(self, lease: int) -> LeaseTTL:
+        """Return the seconds for which *lease* was granted, and those it has left."""
+        answer = self._caller.call(_LEASE_TIME_TO_LIVE, rpc.LeaseTimeToLiveRequest(ID=lease))
+        return LeaseTTL(answer.grantedTTL, answer.TTL)
 
     def local_address(self) -> str:
         """Return our IP address as etcd sees it; empty where etcd is not reached by IP."""

@@ -9,6 +9,14 @@ COMMANDS = {
     "add": (f"{__name__}.add", "Store an endpoint."),
     "del": (f"{__name__}.delete", "Delete endpoints."),
     "list": (f"{__name__}.list", "List the endpoints of a target."),
+    "services": (
+        f"{__name__}.services",
+        "List the services in etcd, with the number of their endpoints.",
+    ),
+    "get": (f"{__name__}.get", "Print endpoints in full."),
+    "set": (f"{__name__}.set", "Change the address or the metadata of an endpoint."),
+    "drain": (f"{__name__}.drain", "Mark endpoints as draining."),
+    "undrain": (f"{__name__}.undrain", "Remove the mark of drain."),
     "watch": (f"{__name__}.watch", "Print the endpoints of a target, then every change."),
     "wait": (f"{__name__}.wait", "Wait until the endpoints of a target meet conditions."),
     "lease-register": (

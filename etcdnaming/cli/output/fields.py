@@ -29,7 +29,7 @@ from ...model import (
 )
 from ...wire import dumps
 from .changes import event_type, states_after
-from .printers import FoundEndpoints
+from .printers import FoundEndpoints, GotEndpoints
 from .progress import progress
 from .spelling import quote_go, safe_json
 from .state_changes import StateChange
@@ -51,6 +51,10 @@ class FieldsPrinter:
         """Header, the stored endpoint, and the previous value."""
         write([*_header(result.header), *_updates(result.updates)])
         write(_stored(result.previous.values() if prev_kv else (), "Prev"))
+
+    def changed(self, result: UpdateResult, prev_kv: bool) -> None:
+        """Header, the changed endpoints, and what they were."""
+        self.added(result, prev_kv)
 
     def deleted(self, deletion: Deletion, prev_kv: bool) -> None:
         """Header, the number, and the previous values."""
@@ -81,10 +85,23 @@ class FieldsPrinter:
         write([*_header(keys.header), _line("Count", keys.count)])
 
     def services(self, services: Services) -> None:
-        """Header, and the targets with the number of their keys."""
+        """Header, the targets with the number of their endpoints, and the other keys."""
         write(_header(services.header))
         for target, count in services.counts.items():
             write([_text("Target", target), _line("Count", count)])
+        write([_line("Others", services.others)])
+
+    def got(self, got: GotEndpoints) -> None:
+        """Header, then the endpoints in full, and the values that can't be read."""
+        write(_header(got.header))
+        for stored, ttl, fault in got.endpoints:
+            write(_stored([stored]))
+            if ttl is not None:
+                write([_line("GrantedTTL", ttl.granted), _line("TTL", ttl.remaining)])
+            write([_line("Dialable", "false" if fault else "true")])
+            write([_text("Fault", fault)] if fault else [])
+        write(_stored(got.invalid))
+        write(_text("Missing", key) for key in got.missing)
 
     def found(self, found: FoundEndpoints) -> None:
         """Revision, endpoints, and their number."""

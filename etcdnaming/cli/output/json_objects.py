@@ -18,6 +18,7 @@ from ...model import (
     Endpoint,
     Header,
     InvalidValue,
+    LeaseTTL,
     StoredEndpoint,
     StoredKey,
     Update,
@@ -28,7 +29,9 @@ from .spelling import lease_id
 from .state_changes import StateChange
 
 __all__ = [
+    "bare_key",
     "condition",
+    "details",
     "endpoint",
     "events",
     "header",
@@ -87,6 +90,21 @@ def stored_key(found: StoredKey) -> str:
     """As `stored_endpoint`, without ``addr metadata``."""
     key, *revisions = found
     return f"{{{_key(key)},{_revisions(*revisions)}}}"
+
+
+def details(found: StoredEndpoint, ttl: LeaseTTL | None, fault: str) -> str:
+    """As `stored_endpoint`, and ``granted_ttl ttl dialable fault``; null if none or unknown."""
+    granted, remaining = ("null", "null") if ttl is None else ttl
+    reason = encode_basestring(fault) if fault else "null"
+    return (
+        f'{stored_endpoint(found)[:-1]},"granted_ttl":{granted},"ttl":{remaining},'
+        f'"dialable":{"false" if fault else "true"},"fault":{reason}}}'
+    )
+
+
+def bare_key(key: str) -> str:
+    """``key key_base64``."""
+    return f"{{{_key(key)}}}"
 
 
 def invalid(found: InvalidValue) -> str:

@@ -24,7 +24,7 @@ from ...model import (
     UpdateResult,
 )
 from . import json_objects as objects
-from .printers import FoundEndpoints
+from .printers import FoundEndpoints, GotEndpoints
 from .progress import progress
 from .spelling import safe_json
 from .state_changes import StateChange
@@ -48,6 +48,14 @@ class JSONLinesPrinter:
             header=objects.header(result.header),
             endpoint=objects.endpoint(update),
             prev=objects.previous(before, update.key),
+        )
+
+    def changed(self, result: UpdateResult, prev_kv: bool) -> None:
+        """``header endpoints prev``, two lists."""
+        _write_object(
+            header=objects.header(result.header),
+            endpoints=map(objects.endpoint, result.updates),
+            prev=map(objects.stored, result.previous.values() if prev_kv else ()),
         )
 
     def deleted(self, deletion: Deletion, prev_kv: bool) -> None:
@@ -87,11 +95,21 @@ class JSONLinesPrinter:
         )
 
     def services(self, services: Services) -> None:
-        """``header prefix services``."""
+        """``header prefix services others``."""
         _write_object(
             header=objects.header(services.header),
             prefix=encode_basestring(services.prefix),
             services=(objects.service(*each) for each in services.counts.items()),
+            others=str(services.others),
+        )
+
+    def got(self, got: GotEndpoints) -> None:
+        """``header endpoints invalid missing``."""
+        _write_object(
+            header=objects.header(got.header),
+            endpoints=(objects.details(*each) for each in got.endpoints),
+            invalid=map(objects.invalid, got.invalid),
+            missing=map(objects.bare_key, got.missing),
         )
 
     def found(self, found: FoundEndpoints) -> None:

@@ -8,6 +8,7 @@ KEY and ADDR are escaped (`spelling.escape`); METADATA is JSON, which has its ow
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import starmap
 from json.encoder import encode_basestring, encode_basestring_ascii
 
 from ...errors import ConditionFailedError
@@ -26,7 +27,8 @@ from ...model import (
 )
 from ...wire import dumps, dumps_again
 from .changes import event_type, subject
-from .printers import FoundEndpoints
+from .facts import endpoint_facts, invalid_facts
+from .printers import FoundEndpoints, GotEndpoints
 from .progress import progress
 from .spelling import escape, lease_id, safe_json
 from .state_changes import StateChange
@@ -47,6 +49,10 @@ class SimplePrinter:
         write(["OK\n"])
         if prev_kv:
             write(_lines(result.previous.values()))
+
+    def changed(self, result: UpdateResult, prev_kv: bool) -> None:
+        """As `added`."""
+        self.added(result, prev_kv)
 
     def deleted(self, deletion: Deletion, prev_kv: bool) -> None:
         """The number, then a line for each previous value."""
@@ -73,6 +79,13 @@ class SimplePrinter:
     def services(self, services: Services) -> None:
         """``TARGET COUNT``."""
         write(f"{escape(target)}\t{count}\n" for target, count in services.counts.items())
+
+    def got(self, got: GotEndpoints) -> None:
+        """``NAME VALUE`` for everything known about each endpoint, a blank line between them."""
+        blocks = [*starmap(endpoint_facts, got.endpoints), *map(invalid_facts, got.invalid)]
+        for number, facts in enumerate(blocks):
+            write(["\n"] if number else [])
+            write(f"{name}\t{value}\n" for name, value in facts)
 
     def found(self, found: FoundEndpoints) -> None:
         """``KEY ADDR METADATA``."""

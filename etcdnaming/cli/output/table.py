@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, starmap
 from typing import TextIO
 
 from rich.text import Text
@@ -31,8 +31,9 @@ from ...printable import printable
 from ...registration.event import RegistrationEvent
 from . import table_rows as rows
 from .changes import effect, subject
+from .facts import endpoint_facts, invalid_facts
 from .grid import Grid, Row, draw
-from .printers import FoundEndpoints
+from .printers import FoundEndpoints, GotEndpoints
 from .progress import progress
 from .spelling import counted, escape, lease_id
 from .state_changes import StateChange
@@ -79,6 +80,10 @@ class TablePrinter:
             Text(f"OK, revision {result.header.revision}"),
         )
 
+    def changed(self, result: UpdateResult, prev_kv: bool) -> None:
+        """The changed endpoints, and what they were."""
+        self.added(result, prev_kv)
+
     def deleted(self, deletion: Deletion, prev_kv: bool) -> None:
         """The number, and the previous values."""
         _write(
@@ -106,13 +111,19 @@ class TablePrinter:
         _write(Text(_found(keys, keys.count, "key")))
 
     def services(self, services: Services) -> None:
-        """The targets and the number of their keys."""
+        """The targets and the number of their endpoints."""
         counts = services.counts.items()
-        where = f"under {escape(services.prefix)}, revision {services.header.revision}"
-        _write(
-            Grid(["TARGET", "KEYS"], (Row([escape(name), str(count)]) for name, count in counts)),
-            Text(f"{counted(len(counts), 'target')} {where}", "dim"),
-        )
+        where = f" under {escape(services.prefix)}/" if services.prefix else ""
+        summary = f"{counted(len(counts), 'service')}{where}, revision {services.header.revision}"
+        found = (Row([escape(name), str(count)]) for name, count in counts)
+        _write(Grid(["TARGET", "ENDPOINTS"], found), Text(summary, "dim"))
+
+    def got(self, got: GotEndpoints) -> None:
+        """A table of names and values for each endpoint."""
+        blocks = [*starmap(endpoint_facts, got.endpoints), *map(invalid_facts, got.invalid)]
+        for number, ((name, key), *others) in enumerate(blocks):
+            write(["\n"] if number else [])
+            _write(Grid([name, key], map(Row, others), in_place=True))
 
     def found(self, found: FoundEndpoints) -> None:
         """The endpoints, as the first set of ``watch``."""

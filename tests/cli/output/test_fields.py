@@ -89,7 +89,8 @@ def prev(block: str) -> str:
         ("count", HEADER + '"Count" : 3\n'),
         (
             "services",
-            HEADER + '"Target" : "foo/svc"\n"Count" : 3\n"Target" : "foo/web"\n"Count" : 1\n',
+            HEADER + '"Target" : "foo/svc"\n"Count" : 3\n"Target" : "foo/web"\n"Count" : 1\n'
+            '"Others" : 0\n',
         ),
         (
             "transaction",

@@ -131,6 +131,7 @@ ABSENT = {
                     {"target": "foo/svc", "target_base64": None, "count": 3},
                     {"target": "foo/web", "target_base64": None, "count": 1},
                 ],
+                "others": 0,
             },
         ),
         (

@@ -23,7 +23,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etcdnaming.cli.output.grid import fit
-from etcdnaming.model import Deletion, InvalidValue, Listing
+from etcdnaming.cli.output.printers import EndpointDetails, GotEndpoints
+from etcdnaming.model import Deletion, Endpoint, InvalidValue, Listing, StoredEndpoint
 
 LISTING_LINES = """\
 KEY         ADDR         LEASE             TTL  METADATA
@@ -89,11 +90,11 @@ foo/svc/e3  it is not JSON
         (
             "services",
             """\
-            TARGET   KEYS
+            TARGET   ENDPOINTS
             foo/svc  3
             foo/web  1
 
-            2 targets under foo, revision 74
+            2 services under foo/, revision 74
             """,
         ),
         (
@@ -352,3 +353,15 @@ def test_columns_are_fitted_to_the_available_width(natural: list[int], room: int
     assert all(width for width, wanted in zip(widths, natural, strict=True) if wanted)
     if room >= len(natural):
         assert sum(widths) == min(room, sum(natural))
+
+
+def test_get_folds_long_metadata_beside_its_name() -> None:
+    """The other facts stay on one line each."""
+    stored = StoredEndpoint("svc/e1", Endpoint("1:1", "x" * 100), 5, 7, 2, 0)
+    got = GotEndpoints(HEADER, [EndpointDetails(stored, None, "")], [], [])
+
+    lines = printed("table", lambda to: to.got(got), columns=60, NO_COLOR="1").splitlines()
+
+    assert lines[1] == "ADDR             1:1"
+    assert max(map(len, lines)) <= 60
+    assert sum(line.count("x") for line in lines) == 100

@@ -146,7 +146,7 @@ class ConditionFailedError(EtcdnamingError):
 
     def __init__(self, failed: Sequence[Condition], header: Header) -> None:
         super().__init__("; ".join(f"condition not met: if {condition}" for condition in failed))
-        self.failed = tuple(failed)
+        self.failed: tuple[Condition, ...] = tuple(failed)
         self.header = header
 
 
@@ -155,7 +155,7 @@ class EndpointNotFoundError(EtcdnamingError, LookupError):
 
     def __init__(self, keys: Sequence[str]) -> None:
         super().__init__(f"not found: {', '.join(keys)}: nothing was written")
-        self.keys = tuple(keys)
+        self.keys: tuple[str, ...] = tuple(keys)
 
 
 class ClosedError(EtcdnamingError):
@@ -177,7 +177,7 @@ class ConflictError(EtcdnamingError):
             f"{', '.join(keys)}: changed by other clients {attempts} times while being written: "
             "nothing was written"
         )
-        self.keys = tuple(keys)
+        self.keys: tuple[str, ...] = tuple(keys)
 
 
 class KeyHeldError(ConflictError):
@@ -185,7 +185,7 @@ class KeyHeldError(ConflictError):
 
     def __init__(self, key: str, lease: int) -> None:
         EtcdnamingError.__init__(self, f"{key} is held by lease {lease:016x}: not registered")
-        self.keys = (key,)
+        self.keys: tuple[str, ...] = (key,)
         self.lease = lease
 
 
@@ -254,8 +254,7 @@ class PermissionDeniedError(RefusedError):
 
     def __init__(self, text: str, needs: str = "") -> None:
         super().__init__(text)
-        if needs:
-            self.args = (f"{text}: {needs}",)
+        EtcdError.__init__(self, f"{text}: {needs}" if needs else text)
 
 
 class LeaseNotFoundError(RefusedError):

@@ -63,7 +63,18 @@ KNOWS: dict[str, set[str]] = {
         "model",
         "resolver",
     },
-    "aio/": {"aio", "etcd", "fork", "log", "resolver"},
+    "aio/": {
+        "aio",
+        "endpoints",
+        "errors",
+        "etcd",
+        "fork",
+        "keys",
+        "log",
+        "model",
+        "registration",
+        "resolver",
+    },
     "sandbox/": {"errors", "sandbox"},
 }
 
@@ -89,6 +100,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
 
 # The floors of the command line, the lowest first: a floor imports only lower ones.
 CLI_FLOORS = (
+    "advice",
     "failures",
     "files",
     "signals",

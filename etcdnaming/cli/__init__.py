@@ -12,6 +12,7 @@ from click.exceptions import Exit
 
 from .. import __version__, errors
 from . import failures, stderr
+from .advice import with_flags
 from .click_extension.command import Group
 from .commands import COMMANDS
 from .output.stdout import flush, write
@@ -144,7 +145,7 @@ def _message(exc: Exception) -> str:
     if isinstance(exc, errors.TooManyOperationsError):
         return f"{exc}; set --max-txn-ops to the server's limit, or split with --batch-size N"
     if not isinstance(exc, click.ClickException):
-        return str(exc)
+        return with_flags(str(exc))
     text = " ".join(exc.format_message().split()).rstrip(".")
     context = getattr(exc, "ctx", None)
     return f"{text} (see {context.command_path} --help)" if context else text

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from .. import keys
 from ..addresses import warn_of_address
-from ..errors import InvalidTargetError, InvalidValueError
+from ..errors import InvalidSettingError, InvalidTargetError, InvalidValueError
 from ..etcd import Client
 from ..etcd.ranges import count_keys, delete_range, read_pages, read_range
 from ..model import (
@@ -40,26 +40,39 @@ class EndpointManager:
     """
     The endpoints of *target*, stored in etcd under ``<target>/``. Go's ``endpoints.Manager``.
 
+        >>> from etcdnaming import Sandbox
+        >>> with Sandbox() as etcd, Client(etcd.endpoint) as client:
+        ...     manager = EndpointManager(client, "etcd:///foo/svc")
+        ...     _ = manager.add_endpoint("foo/svc/e1", Endpoint("10.0.0.1:80"))
+        ...     _ = manager.update([Update.delete("foo/svc/e1")])
+        ...     _ = manager.add_endpoint("foo/svc/", Endpoint("10.0.0.2:80"))
+        ...     [stored.key for stored in manager.list()], dict(services(client, "foo"))
+        (['foo/svc/10.0.0.2:80'], {'foo/svc': 1})
+
     Every method may raise an `EtcdError`: etcd was not reached, or refused the request. A write
     whose answer is lost raises `OutcomeUnknownError`.
 
     Args:
         client: The client of the etcd that stores them.
 
-        target: The name of a service, ``foo/bar/svc``, without ``etcd:///``.
+        target: ``foo/bar/svc``, ``foo/bar/svc/`` or ``etcd:///foo/bar/svc``, as on the command line
+            and for a channel.
 
         max_txn_ops: The server's limit of operations in one transaction (etcd's ``--max-txn-ops``).
 
     Raises:
-        InvalidTargetError: *target* is empty, or only slashes.
+        InvalidTargetError: *target* names no service, or it names a host.
     """
 
     def __init__(
         self, client: Client, target: str, *, max_txn_ops: int = transaction.MAX_TXN_OPS
     ) -> None:
-        self._client, self._target = client, target
-        self._range = keys.range_of(target)
+        self._client, self._target = client, keys.parse_target(target)
+        self._range = keys.range_of(self._target)
         self._max_txn_ops = max_txn_ops
+
+    def __repr__(self) -> str:
+        return f"EndpointManager({self._client!r}, {str(self._target)!r})"
 
     def add_endpoint(
         self,
@@ -73,16 +86,43 @@ class EndpointManager:
         """
         Store *endpoint* at *key*, which keeps its lease unless *lease* is given (0: no lease).
 
+        Args:
+            key: The whole key, ``foo/bar/svc/e1``. If it ends in "/", the address is its name,
+                as on the command line; `UpdateResult.updates` has the key in full.
+
+            endpoint: What is stored.
+
+            lease: The ID of a granted lease; 0 for none; ``None`` keeps the lease that *key* has.
+
+            if_absent: Only if *key* does not exist.
+
+            if_mod_revision: Only if *key* was last changed at this revision. Not with *if_absent*.
+
         Raises:
             InvalidKeyError: *key* is not under the target. Nothing was sent.
+            InvalidSettingError: Both *if_absent* and *if_mod_revision* are given. Nothing was sent.
             ConditionFailedError: *key* exists, or was changed. Nothing was written.
         """
+        if if_absent and if_mod_revision is not None:
+            raise InvalidSettingError("if_absent and if_mod_revision exclude each other: give one")
+        key = keys.complete_key(key, endpoint.addr)
         revision = 0 if if_absent else if_mod_revision
         conditions = [] if revision is None else [Condition(key, revision)]
         return self.update([Update.add(key, endpoint, lease=lease)], conditions=conditions)
 
     def delete_endpoint(self, key: str, *, if_mod_revision: int | None = None) -> UpdateResult:
-        """Remove *key*; no error if it does not exist. Raises as `add_endpoint` does."""
+        """
+        Remove *key*; no error if it does not exist.
+
+        Args:
+            key: The whole key. One that ends in "/" is itself removed: nothing completes it.
+
+            if_mod_revision: Only if *key* was last changed at this revision.
+
+        Raises:
+            InvalidKeyError: *key* is not under the target. Nothing was sent.
+            ConditionFailedError: *key* was changed. Nothing was written.
+        """
         conditions = [] if if_mod_revision is None else [Condition(key, if_mod_revision)]
         return self.update([Update.delete(key)], conditions=conditions)
 
@@ -97,10 +137,11 @@ class EndpointManager:
         Make all updates, or none of them, in one transaction.
 
         Args:
-            updates: Several updates of one key are folded into one with the same effect. An
-                address that gRPC clients can't dial is stored, as Go does, and logged as a warning.
+            updates: Several updates of one key are folded into one with the same effect. An added
+                key that ends in "/" gets the address as its name. An address that gRPC clients
+                can't dial is stored, as Go does, and logged as a warning.
 
-            conditions: What must be true, or nothing is written.
+            conditions: What must be true, or nothing is written. Their keys are written in full.
 
             previous: Return what the keys held before as well.
 
@@ -110,6 +151,7 @@ class EndpointManager:
             ConditionFailedError: A condition is not met. Nothing was written.
             ConflictError: Other clients kept changing the same keys. Nothing was written.
         """
+        updates = [_complete(each) if each.key.endswith("/") else each for each in updates]
         touched: list[Update | Condition] = [*updates, *conditions]
         for each in touched:
             keys.check_key(each.key, self._target)
@@ -355,6 +397,12 @@ class EndpointManager:
         return Watch(self._client, self._target, revision=revision, on_state=on_state)
 
 
+def _complete(update: Update) -> Update:
+    if update.endpoint is None:
+        return update
+    return update._replace(key=keys.complete_key(update.key, update.endpoint.addr))
+
+
 def services(
     client: Client, prefix: str | None = None, *, revision: int = 0, serializable: bool = False
 ) -> Services:
@@ -364,10 +412,16 @@ def services(
     A key that holds no endpoint with an address, or that belongs to no target, is counted in
     ``others``: etcd may store keys of other programs.
 
+        >>> def busiest(client: Client) -> str:
+        ...     found = services(client, "foo")
+        ...     return max(found, key=found.__getitem__)
+
     Raises:
-        InvalidTargetError: *prefix* is empty, or only slashes.
+        InvalidTargetError: *prefix* names no service, or it names a host.
         PermissionDeniedError: The user may not read all of these keys.
     """
+    if prefix is not None:
+        prefix = keys.parse_target(prefix)
     header, found, _, _ = read_range(
         client,
         keys.ALL_KEYS if prefix is None else keys.range_of(prefix),

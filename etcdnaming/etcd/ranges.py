@@ -104,7 +104,7 @@ def read_pages(
 
 def read_keys(client: Client, keys: tuple[bytes, bytes], limit: int) -> tuple[list[bytes], bool]:
     """Return the first keys of a range, at most *limit*, and whether there are more."""
-    answer = client.range(
+    answer = client._range(
         rpc.RangeRequest(key=keys[0], range_end=keys[1], limit=limit, keys_only=True)
     )
     return [kv.key for kv in answer.kvs], answer.more
@@ -114,7 +114,7 @@ def count_keys(
     client: Client, keys: tuple[bytes, bytes], *, revision: int = 0, serializable: bool = False
 ) -> tuple[Header, int]:
     """Return the number of keys in a range, without reading them."""
-    answer = client.range(
+    answer = client._range(
         rpc.RangeRequest(
             key=keys[0],
             range_end=keys[1],
@@ -135,7 +135,7 @@ def delete_range(
     Raises:
         OutcomeUnknownError: It was sent, and no answer came.
     """
-    answer = client.delete_range(
+    answer = client._delete_range(
         rpc.DeleteRangeRequest(key=keys[0], range_end=keys[1], prev_kv=previous)
     )
     return header_of(answer.header), answer.deleted, answer.prev_kvs

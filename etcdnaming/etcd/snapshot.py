@@ -192,7 +192,7 @@ def _page(client: Client, request: rpc.RangeRequest) -> rpc.RangeResponse:
     """Return the page asked for; if a channel that was passed in can't carry it, less of it."""
     while True:
         try:
-            return client.range(request)
+            return client._range(request)
         except MessageTooLargeError:
             if request.limit == 1:
                 raise

@@ -92,7 +92,7 @@ def transact(
     Raises:
         OutcomeUnknownError: It was sent, and no answer came.
     """
-    answer = client.txn(
+    answer = client._txn(
         rpc.TxnRequest(
             compare=map(_compare, compares),
             success=map(_operation, success),
@@ -112,12 +112,12 @@ def look_up_with_header(
 ) -> tuple[Header, list[KeyValue | None]]:
     """Return the header of the answer, and `look_up`; there is at least one key."""
     try:
-        answer = client.read([requests.get(key) for key in keys])
+        answer = client._read([requests.get(key) for key in keys])
     except EtcdError as exc:
         if not lacks_space(exc):
             raise
         # etcd 3.5.1 with a full database refuses every transaction, even one that only reads.
-        answers = [client.range(rpc.RangeRequest(key=key)) for key in keys]
+        answers = [client._range(rpc.RangeRequest(key=key)) for key in keys]
         return header_of(answers[-1].header), [_first(each.kvs) for each in answers]
     return header_of(answer.header), [_found(response) for response in answer.responses]
 

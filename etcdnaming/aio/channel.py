@@ -56,6 +56,7 @@ class Channel(Following, grpc.aio.Channel):
     async def close(self, grace: float | None = None) -> None:
         """As gRPC."""
         await self._channel.close(grace)
+        self._release()
 
     async def __aenter__(self) -> Channel:
         return self

@@ -49,7 +49,7 @@ class Following:
         from ..xds.embedded.process import services  # imported by `dial`
 
         self._service = service
-        weakref.finalize(self, services.release, service)
+        self._release = weakref.finalize(self, services.release, service)
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -106,6 +106,7 @@ class Channel(Following, grpc.Channel):
     def close(self) -> None:
         """As gRPC."""
         self._channel.close()
+        self._release()
 
     def __enter__(self) -> Channel:
         return self

@@ -90,7 +90,8 @@ def wait_for(channel: Channel, *backends: Backend) -> None:
     """Return when the channel has exactly these servers and calls reach each of them."""
     wanted = {each.addr for each in backends}
     wait_until(lambda: {each.addr for each in channel.endpoints} == wanted)
-    wait_until(lambda: set(ask(channel, 2 * len(wanted))) == wanted)
+    # gRPC has the endpoints a moment after `endpoints` shows them.
+    wait_until(lambda: set(ask(channel, 2 * len(wanted), wait_for_ready=True)) == wanted)
 
 
 def test_pick_first_sends_all_calls_to_one_server(

@@ -253,12 +253,15 @@ def test_flag_of_a_command_accepts_a_value(run: Run, one: Etcd) -> None:
     assert run("list", "svc", "--keys-only=false") == Result(0, LINE, "")
 
 
-@pytest.mark.parametrize("args", [["-wjson"], ["-w", "json"], ["-w=json"], ["--write-out=json"]])
+@pytest.mark.parametrize(
+    "args",
+    [["-wjson"], ["-w", "json"], ["-w=json"], ["--write-out=json"], ["-o", "json"], ["-ojson"]],
+)
 @pytest.mark.parametrize("after", [False, True])
 def test_short_option_accepts_an_equals_sign(
     run: Run, one: Etcd, args: list[str], after: bool
 ) -> None:
-    """Users of etcdctl write it in this way."""
+    """Users of etcdctl write it in this way; -o is kubectl's -w."""
     command = ["list", "svc"]
 
     result = run(*command, *args) if after else run(*args, *command)

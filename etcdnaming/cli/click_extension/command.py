@@ -62,6 +62,14 @@ class Command(click.Command):
         """Return the command's own parameters and the global options."""
         return [*super().get_params(ctx), *GLOBAL_OPTIONS]
 
+    def make_parser(self, ctx: click.Context) -> Any:
+        """Return click's parser, in which the command's own options win over the global ones."""
+        parser = super().make_parser(ctx)
+        for param in super().get_params(ctx):
+            if isinstance(param, click.Option):
+                param.add_to_parser(parser, ctx)
+        return parser
+
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
         """Return the option that prints the help page."""
         return _with_help_page(super().get_help_option(ctx))

@@ -43,7 +43,7 @@ _COMPLETE = {"FILE": complete_file, "FORMAT": _complete_format}
 
 
 def _options(setting: Setting) -> Iterator[click.Option]:
-    names = [setting.flag, *filter(None, [setting.short]), _name(setting)]
+    names = [setting.flag, *setting.short, _name(setting)]
     if setting.metavar:
         yield click.Option(
             names,

@@ -128,6 +128,10 @@ def printer(name: str, stream: TextIO | None = None) -> Printer:
         from .table import TablePrinter  # imports rich
 
         return TablePrinter(stream)
+    if name == "yaml":
+        from .yaml import YAMLPrinter
+
+        return YAMLPrinter()
     raise ValueError(f"unknown format {name!r}")
 
 

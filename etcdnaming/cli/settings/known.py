@@ -54,8 +54,8 @@ WRITE_OUT = Setting(
     "FORMAT",
     _text,
     None,
-    "Output format: fields, json, simple or table (default: table on a terminal, else simple).",
-    short="-w",
+    "Output format: fields, json, simple, table, yaml (default: table on a terminal, else simple).",
+    short=("-w", "-o"),
 )
 DEBUG = Setting("debug", "", parse_bool, False, "Print effective settings and tracebacks.")
 
@@ -121,7 +121,7 @@ CREDENTIALS: tuple[Setting, ...] = (
 # Flags of etcdctl that are not supported. They are known, so that they fail with a reason.
 REFUSED: tuple[Setting, ...] = (
     Setting("insecure-skip-tls-verify", "", parse_bool, False, refusal=_VERIFY),
-    Setting("discovery-srv", "DOMAIN", _text, "", short="-d", refusal=_DISCOVERY),
+    Setting("discovery-srv", "DOMAIN", _text, "", short=("-d",), refusal=_DISCOVERY),
     Setting("discovery-srv-name", "TEXT", _text, "", refusal=_DISCOVERY),
     Setting("insecure-discovery", "", parse_bool, True, refusal=_DISCOVERY),
     Setting("hex", "", parse_bool, False, refusal=_HEX),

@@ -13,7 +13,7 @@ from click.exceptions import Exit
 from .. import __version__, errors
 from . import failures, stderr
 from .click_extension.command import Group
-from .commands import COMMANDS
+from .commands import ALIASES, COMMANDS
 from .output.stdout import flush, write
 from .system_errors import describe
 
@@ -69,6 +69,7 @@ ETCDNAMING_ENDPOINTS and, as for etcdctl, ETCDCTL_ENDPOINTS. =false switches a f
     help=HELP,
     cls=Group,
     listed=COMMANDS,
+    aliases=ALIASES,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

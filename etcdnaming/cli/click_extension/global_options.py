@@ -58,7 +58,7 @@ def _options(setting: Setting) -> Iterator[click.Option]:
         return
     for name, value in ((setting.flag, True), (opposite(setting.flag), False)):
         yield click.Option(
-            [name, _name(setting)],
+            [name, *(setting.short if value else ()), _name(setting)],
             is_flag=True,
             flag_value=value,
             help=setting.help,

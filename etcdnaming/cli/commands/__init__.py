@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["COMMANDS"]
+__all__ = ["ALIASES", "COMMANDS"]
 
 # Name: module, first sentence of its help.
 COMMANDS = {
@@ -22,3 +22,6 @@ COMMANDS = {
     "completion": (f"{__name__}.completion", "Print the shell completion script."),
     "version": (f"{__name__}.version", "Print the versions of etcdnaming and its dependencies."),
 }
+
+# Another name of a command, and the command.
+ALIASES = {"ls": "list"}

@@ -114,7 +114,7 @@ def _check(cmd: Sequence[str], debounce: float | None, on_error: str | None) -> 
 def _printer(app: App, target: str, *, live: bool) -> WatchPrinter:
     if live:
         return live_printer(target, app.client().lease_time_to_live)
-    return LinePrinter(app.format(), target)
+    return LinePrinter(app.printer(), target)
 
 
 class _PipeReader:

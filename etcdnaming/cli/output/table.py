@@ -67,21 +67,21 @@ class TablePrinter:
     wants_leases = True
     progress = staticmethod(progress)
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO | None = None, *, headers: bool = True) -> None:
+        self._stream, self._headers = stream, headers
         self._is_first_batch = True
 
     def added(self, result: UpdateResult, prev_kv: bool) -> None:
         """The stored endpoint and the previous value."""
         before = map(rows.previous, result.previous.values() if prev_kv else ())
-        _write(
+        self._write(
             Grid(rows.CHANGES, [*map(rows.update, result.updates), *before]),
             Text(f"OK, revision {result.header.revision}"),
         )
 
     def deleted(self, deletion: Deletion, prev_kv: bool) -> None:
         """The number, and the previous values."""
-        _write(
+        self._write(
             Grid(rows.CHANGES, map(rows.previous, deletion.previous if prev_kv else ())),
             Text(f"{deletion.deleted} deleted, revision {deletion.header.revision}"),
         )
@@ -89,27 +89,27 @@ class TablePrinter:
     def listing(self, listing: Listing, remaining: Mapping[int, int]) -> None:
         """The endpoints; values that can't be read are last, where they are seen."""
         endpoints = (rows.endpoint(stored, remaining) for stored in listing.endpoints)
-        _write(Grid(rows.ENDPOINTS, endpoints), *_summary(listing))
+        self._write(Grid(rows.ENDPOINTS, endpoints), *_summary(listing))
 
     def addrs(self, listing: Listing) -> None:
         """The addresses."""
         addrs = (Row([escape(stored.endpoint.addr)]) for stored in listing.endpoints)
-        _write(Grid(["ADDR"], addrs), *_summary(listing))
+        self._write(Grid(["ADDR"], addrs), *_summary(listing))
 
     def keys(self, keys: Keys) -> None:
         """The keys with their revisions."""
         found = _found(keys, len(keys.keys), "key")
-        _write(Grid(rows.KEYS, map(rows.key, keys.keys)), Text(found, "dim"))
+        self._write(Grid(rows.KEYS, map(rows.key, keys.keys)), Text(found, "dim"))
 
     def count(self, keys: Keys) -> None:
         """The number."""
-        _write(Text(_found(keys, keys.count, "key")))
+        self._write(Text(_found(keys, keys.count, "key")))
 
     def services(self, services: Services) -> None:
         """The targets and the number of their keys."""
         counts = services.counts.items()
         where = f"under {escape(services.prefix)}, revision {services.header.revision}"
-        _write(
+        self._write(
             Grid(["TARGET", "KEYS"], (Row([escape(name), str(count)]) for name, count in counts)),
             Text(f"{counted(len(counts), 'target')} {where}", "dim"),
         )
@@ -127,7 +127,7 @@ class TablePrinter:
         """The updates, in one table even for many transactions."""
         done = chain.from_iterable(result.updates for result in results)
         how = f" in {len(results)} transactions" if len(results) > 1 else ""
-        _write(
+        self._write(
             Grid(rows.CHANGES, map(rows.update, done)),
             Text(f"SUCCESS{how}, revision {results[-1].header.revision}"),
         )
@@ -135,7 +135,7 @@ class TablePrinter:
     def failure(self, error: ConditionFailedError, updates: Sequence[Update]) -> None:
         """The failed conditions and the updates that were not made."""
         failed = [rows.condition(condition, "red") for condition in error.failed]
-        _write(
+        self._write(
             Grid(rows.CHANGES, [*failed, *map(rows.update, updates)]),
             Text(f"FAILURE: nothing was written, revision {error.header.revision}", "bold red"),
         )
@@ -143,12 +143,12 @@ class TablePrinter:
     def plan(self, updates: Sequence[Update], conditions: Sequence[Condition]) -> None:
         """The conditions and the updates that would be made."""
         planned = [*map(rows.condition, conditions), *map(rows.update, updates)]
-        _write(Grid(rows.CHANGES, planned), Text("dry run: nothing was written"))
+        self._write(Grid(rows.CHANGES, planned), Text("dry run: nothing was written"))
 
     def version(self, versions: Mapping[str, str]) -> None:
         """The parts and their versions."""
         parts = (Row([escape(name), escape(version)]) for name, version in versions.items())
-        _write(Grid(["PART", "VERSION"], parts))
+        self._write(Grid(["PART", "VERSION"], parts))
 
     def batch_lines(
         self, target: str, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]
@@ -162,7 +162,7 @@ class TablePrinter:
         else:
             shown = Grid(WATCH_CHANGES, _change_rows(batch.changes))
         unreadable = Grid(rows.UNREADABLE, map(rows.unreadable, batch.invalid))
-        yield draw(shown, unreadable, Text(_batch_summary(target, batch), "dim"))
+        yield self._draw(shown, unreadable, Text(_batch_summary(target, batch), "dim"))
 
     def state_lines(self, change: StateChange) -> Iterator[str]:
         """One line: time, type and the facts of the event."""
@@ -175,6 +175,15 @@ class TablePrinter:
     def registered_lines(self) -> Iterator[str]:
         """Nothing: each key has its own line."""
         yield from ()
+
+    def _write(self, *parts: Grid | Text) -> None:
+        write([self._draw(*parts)])
+
+    def _draw(self, *parts: Grid | Text) -> str:
+        for part in parts:
+            if isinstance(part, Grid):
+                part.has_header = self._headers
+        return draw(*parts)
 
 
 def _summary(listing: Listing) -> Iterator[Grid | Text]:
@@ -227,7 +236,3 @@ def _facts(event: RegistrationEvent) -> Iterator[str]:
         yield f"after {event.seconds:.1f}s"
     if event.reason:
         yield printable(event.reason)
-
-
-def _write(*parts: Grid | Text) -> None:
-    write([draw(*parts)])

@@ -5,7 +5,16 @@ from __future__ import annotations
 from ..parsing import parse_bool, parse_duration, parse_timeout
 from .setting import Setting
 
-__all__ = ["CONNECTION", "CREDENTIALS", "DEBUG", "REFUSED", "SETTINGS", "WRITE_OUT"]
+__all__ = [
+    "CONNECTION",
+    "CREDENTIALS",
+    "DEBUG",
+    "NO_HEADERS",
+    "QUIET",
+    "REFUSED",
+    "SETTINGS",
+    "WRITE_OUT",
+]
 
 
 def _text(text: str) -> str:
@@ -57,6 +66,15 @@ WRITE_OUT = Setting(
     "Output format: fields, json, simple, table, yaml (default: table on a terminal, else simple).",
     short=("-w", "-o"),
 )
+QUIET = Setting(
+    "quiet",
+    "",
+    parse_bool,
+    False,
+    "Print no warnings, notes and progress, only results and errors.",
+    short=("-q",),
+)
+NO_HEADERS = Setting("no-headers", "", parse_bool, False, "Print tables without the header line.")
 DEBUG = Setting("debug", "", parse_bool, False, "Print effective settings and tracebacks.")
 
 CONNECTION: tuple[Setting, ...] = (
@@ -129,4 +147,4 @@ REFUSED: tuple[Setting, ...] = (
     Setting("max-recv-bytes", "N", _size, 0, refusal=_ANSWER_SIZE),
 )
 
-SETTINGS = (*CONNECTION, *CREDENTIALS, WRITE_OUT, DEBUG, *REFUSED)
+SETTINGS = (*CONNECTION, *CREDENTIALS, WRITE_OUT, NO_HEADERS, QUIET, DEBUG, *REFUSED)

@@ -8,7 +8,7 @@ __all__ = ["ALIASES", "COMMANDS"]
 COMMANDS = {
     "add": (f"{__name__}.add", "Store an endpoint."),
     "del": (f"{__name__}.delete", "Delete endpoints."),
-    "list": (f"{__name__}.list", "List the endpoints of a target."),
+    "list": (f"{__name__}.list", "List the endpoints of targets."),
     "watch": (f"{__name__}.watch", "Print the endpoints of a target, then every change."),
     "wait": (f"{__name__}.wait", "Wait until the endpoints of a target meet conditions."),
     "lease-register": (

@@ -32,6 +32,7 @@ from ...registration.event import RegistrationEvent
 from . import table_rows as rows
 from .changes import effect, subject
 from .grid import Grid, Row, draw
+from .order import sort
 from .printers import FoundEndpoints
 from .progress import progress
 from .spelling import counted, escape, lease_id
@@ -118,7 +119,7 @@ class TablePrinter:
         """The endpoints, as the first set of ``watch``."""
         first = [
             Change(Operation.ADD, each.key, each.mod_revision, each.endpoint, each.lease, None)
-            for each in found.endpoints
+            for each in sort(found.endpoints, "key")
         ]
         batch = ChangeBatch(found.revision, first, (), first=True)
         write(self.batch_lines(found.target, batch, {}))

@@ -885,7 +885,7 @@ def test_waiting_call_is_cancelled_when_the_channel_is_closed(channel: Channel) 
 
 
 def _is_in(thread: threading.Thread, function: Callable[..., Any]) -> bool:
-    frame = sys._current_frames().get(thread.ident or 0)  # noqa: SLF001
+    frame = sys._current_frames().get(thread.ident or 0)
     return any(each.f_code is function.__code__ for each, _ in walk_stack(frame))
 
 

@@ -90,19 +90,16 @@ class BidiStream(Generic[Request, Response]):
             return False
         try:
             self._read(self._open())
-        except Exception as exc:  # noqa: BLE001 - whatever it is, etcd has to be called again
+        except EtcdError as exc:
             if not self._closed.is_set():
-                self._break(exc)
-        return True
-
-    def _break(self, exc: Exception) -> None:
-        if isinstance(exc, EtcdError):
-            self._handler.broken(exc)
-            self._closed.wait(self._backoff.pause_after(exc))
-        else:
+                self._handler.broken(exc)
+                self._closed.wait(self._backoff.pause_after(exc))
+        except Exception as exc:
             # Whatever it was, the call is over, and the handler must not take it for open.
-            self._handler.broken(ConnectionFailedError(str(exc)))
-            raise exc
+            if not self._closed.is_set():
+                self._handler.broken(ConnectionFailedError(str(exc)))
+                raise
+        return True
 
     def _open(self) -> _Call[Request, Response]:
         requests: SimpleQueue[Request | None] = SimpleQueue()

@@ -221,7 +221,12 @@ class Caller:
                 self._members.leave(member)
             in_vain = isinstance(failure.error, LearnerError) and not search.left()
             if not failure.repeat or in_vain or deadline.left() < FIRST_PAUSE:
-                raise failure.error from cause
+                try:
+                    raise failure.error from cause
+                finally:
+                    # The traceback holds this frame. With the error in it, that would be a cycle,
+                    # and the connection would last until the garbage collector runs.
+                    del failure, cause
             self._pause()
             share = 1.0
 

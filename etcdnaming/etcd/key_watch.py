@@ -101,10 +101,13 @@ class KeyWatch:
             for watched in self._followed.values():
                 stream.add(watched)
         self._backoff.opened()
-        exc = stream.run()
+        error = stream.run()
         self._backoff.ended()
-        if exc is not None:
-            raise exc
+        try:
+            if error is not None:
+                raise error
+        finally:
+            del error  # not to be held by a frame of its own traceback
 
     def _received(self, watched: _WatchedKey, response: rpc.WatchResponse) -> None:
         if response.canceled:

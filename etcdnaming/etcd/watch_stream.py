@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import grpc
 
-from ..errors import ConnectionFailedError
+from ..errors import ConnectionFailedError, EtcdError
 from . import rpc_pb2 as rpc
 from .answers import classify
 from .calls import Caller, Method, ResponseStream
@@ -112,7 +112,12 @@ class WatchStream:
         # Only this thread can: a dedicated call that was cancelled has no thread of gRPC's, and
         # keeps its connection until its last events are taken.
         drain(call)
-        return error
+        try:
+            return error
+        finally:
+            # The traceback holds this frame. With the error in it, that would be a cycle, and the
+            # connection would last until the garbage collector runs.
+            del error
 
     def add(self, watch: CarriedWatch) -> bool:
         """Carry *watch*, too; return false if no more watches are carried."""
@@ -203,11 +208,14 @@ class WatchStream:
             if self._dedicated and exc.details() == CANCELED:
                 self.works = False
                 raise WatchAgainError from exc
-            failure = classify(exc, member.name, writes=False)
-            self._part(member, for_good=failure.leave)
-            raise failure.error from exc
+            raise self._failure(member, exc) from exc
         self._part(member, for_good=True)
         raise ConnectionFailedError(f"{member.name}: connection ended")
+
+    def _failure(self, member: Member, exc: grpc.RpcError) -> EtcdError:
+        failure = classify(exc, member.name, writes=False)
+        self._part(member, for_good=failure.leave)
+        return failure.error
 
     def _part(self, member: Member, *, for_good: bool) -> None:
         # A call that we have ended says nothing about the member.

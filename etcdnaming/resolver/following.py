@@ -39,7 +39,7 @@ def follow(client: Client, target: str, hold: float, listener: Callable[[], None
     if not hold >= 0:
         raise InvalidSettingError("resync_hold must not be less than 0")
     begin = partial(Following.begin, client, target, hold)
-    following = client.attach(_kind(target, hold), begin)
+    following = client._attach(_kind(target, hold), begin)
     following.join(listener)
     return following
 
@@ -47,7 +47,7 @@ def follow(client: Client, target: str, hold: float, listener: Callable[[], None
 def unfollow(following: Following, listener: Callable[[], None]) -> None:
     """Listen no more; the last one to do so stops it."""
     following.leave(listener)
-    following.client.detach(_kind(following.target, following.hold), following)
+    following.client._detach(_kind(following.target, following.hold), following)
 
 
 def _kind(target: str, hold: float) -> tuple[str, str, float]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pexpect
 import pytest
 from harness import Etcd, Run, Shell, Terminal
+from harness.ports import free_port
 
 from etcdnaming.cli import cli
 from etcdnaming.cli.commands import COMMANDS
@@ -33,7 +34,11 @@ etcdnaming add foo/bar/svc/e3 --addr 1.2.3.6:80
 """
 
 # Commands to run before the example of a command.
-BEFORE = {"del": TWO, "list": HERE, "watch": HERE, "wait": OTHERS}
+BEFORE = {
+    **dict.fromkeys(("del", "drain", "undrain"), TWO),
+    **dict.fromkeys(("apply", "diff", "export", "get", "list", "services", "set", "watch"), HERE),
+    "wait": OTHERS,
+}
 
 # These print numbers that differ from run to run.
 NUMBERED = ("version", "xds-bridge")
@@ -130,13 +135,22 @@ def test_help_examples_print_the_output_they_show(etcd: Etcd, shell: Shell, tmp_
             etcd.empty()
             assert shell(BEFORE.get(name, "true")).err == ""
             before = name
-        script = ended(command, printed) if name == "watch" else command
-        limit = "timeout --signal=INT 10 " if name == "xds-bridge" else ""
-        result = shell(f"cd {tmp_path}; exec 2>&1\n{limit}{script}")
-        said = told(name, printed).removesuffix("...\n")
-        assert told(name, result.out).startswith(said), (command, result.out)
+        script = {"watch": ended, "xds-bridge": interrupted}.get(name, as_shown)(command, printed)
+        result = shell(f"cd {tmp_path}; exec 2>&1\n{script}")
+        shown = comparable(name, printed).removesuffix("...\n")
+        assert comparable(name, result.out).startswith(shown), (command, result.out)
 
     assert (tmp_path / "endpoints.json").read_text().startswith('{"revision":')
+
+
+def as_shown(command: str, printed: str) -> str:
+    """Return *command*, which ends by itself."""
+    return command
+
+
+def interrupted(bridge: str, printed: str) -> str:
+    """Return a script that interrupts the command *bridge*; it listens on a free port."""
+    return f"timeout --signal=INT 10 {bridge} --listen 127.0.0.1:{free_port()}"
 
 
 def ended(watch: str, printed: str) -> str:
@@ -146,7 +160,7 @@ def ended(watch: str, printed: str) -> str:
     return f"{watch} & until [ -s endpoints.json ]; do sleep 0.05; done; kill $!"
 
 
-def told(name: str, text: str) -> str:
+def comparable(name: str, text: str) -> str:
     """Return *text* in the form that is compared."""
     return re.sub(r"\d[\d.]*", "N", plain(text)) if name in NUMBERED else plain(text)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import threading
 import time
@@ -23,11 +24,11 @@ from harness.relay import (
     silent,
     unheard,
 )
-from harness.resources import descriptors, resident
+from harness.resources import connections, descriptors, resident
 from harness.watcher import Watcher, put
 
 from etcdnaming.endpoints.manager import EndpointManager
-from etcdnaming.errors import ClientClosedError, RefusedError
+from etcdnaming.errors import ClientClosedError, ConnectionFailedError, RefusedError
 from etcdnaming.etcd import Client, backoff, range_watch_loop, rpc, watch_stream
 from etcdnaming.model import Endpoint, Update
 
@@ -441,7 +442,7 @@ def test_watch_delivers_no_change_of_an_earlier_revision(etcd: Etcd) -> None:
 def test_watch_leaves_nothing_behind_when_it_reconnects_many_times(
     etcd: Etcd, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
-    """The numbers of threads and file descriptors and the memory do not grow."""
+    """Threads, connections and memory do not grow, and need no garbage collector for it."""
     monkeypatch.setattr(range_watch_loop, "MAX_WATCH_PAUSE", 0.01)
     cut = threading.Event()
     breaks = [only_accepted] * 100
@@ -452,16 +453,41 @@ def test_watch_leaves_nothing_behind_when_it_reconnects_many_times(
         Client([relay.endpoint]) as client,
         Watcher(client),
     ):
+        port = int(relay.endpoint.rpartition(":")[2])
         wait_until(lambda: relay.streams == 101, 60)
-        time.sleep(1)  # closed connections take a moment to end
-        threads, files, memory = len(client_threads()), descriptors(), resident()
-        cut.set()
-        wait_until(lambda: relay.streams == times + 102, max(60, times / 10))
-        with suppress(AssertionError):  # the next ones say more
-            wait_until(lambda: len(client_threads()) <= threads + 5 and descriptors() <= files + 5)
-        assert len(client_threads()) <= threads + 5, client_threads()
-        assert descriptors() <= files + 5
-        assert resident() - memory < 3 << 20
+        with without_garbage_collector():
+            wait_until(lambda: connections(port) <= 2)
+            threads, memory = len(client_threads()), resident()
+            cut.set()
+            wait_until(lambda: relay.streams == times + 102, max(60, times / 10))
+            with suppress(AssertionError):  # the next ones say more
+                wait_until(lambda: len(client_threads()) <= threads + 5 and connections(port) <= 2)
+            assert len(client_threads()) <= threads + 5, client_threads()
+            assert connections(port) <= 2
+        assert resident() - memory < 8 << 20  # up to 5 MiB are buffers, at any number of times
+
+
+def test_failed_calls_leave_no_connection_without_a_garbage_collector(etcd: Etcd) -> None:
+    """A member that fails is left at once, and its connection with it."""
+    with Relay(etcd.endpoint) as relay, without_garbage_collector():
+        relay.excuse = "connection lost"
+        for _ in range(3):
+            with Client([relay.endpoint], dial_timeout=0.1, command_timeout=0.2) as client:
+                for _ in range(3):
+                    with pytest.raises(ConnectionFailedError):
+                        EndpointManager(client, "svc").list()
+        wait_until(lambda: connections(int(relay.endpoint.rpartition(":")[2])) == 0)
+
+
+@contextmanager
+def without_garbage_collector() -> Iterator[None]:
+    """Run the block with reference counts alone."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def client_threads() -> list[str]:

@@ -25,6 +25,12 @@ __all__ = [
     "unheard",
 ]
 
+# etcd lets clients ping every 5 s; gRPC's own default would end their connections for it.
+PINGS = [
+    ("grpc.http2.min_ping_interval_without_data_ms", 1000),
+    ("grpc.http2.max_ping_strikes", 0),
+]
+
 Answers = Iterator[rpc.WatchResponse]
 """What etcd answers to a watch: first that it accepts, then what happens."""
 
@@ -89,7 +95,7 @@ class Relay:
         self.excuse = ""
         self.treatments = list(treatments) or [passed_on]
         self._behind = grpc.insecure_channel(endpoint, [("grpc.max_receive_message_length", -1)])
-        self._server = grpc.server(ThreadPoolExecutor(30), [_Everything(self)])
+        self._server = grpc.server(ThreadPoolExecutor(30), [_Everything(self)], options=PINGS)
         self.endpoint = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
         self._server.start()
 

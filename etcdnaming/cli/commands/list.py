@@ -9,16 +9,17 @@ from typing import NamedTuple
 import click
 
 from ...errors import EtcdError
-from ...model import Keys, Listing, Services
+from ...model import Keys, Listing
 from .. import stderr
 from ..app import App, pass_app
 from ..click_extension.command import Command
 from ..failures import InputError, NotFoundError
-from ..options import REVISION, SELECTOR, TARGET, TARGET_SLASH, flag
+from ..options import CONSISTENCY, REVISION, SELECTOR, TARGET, TARGET_SLASH, flag
 from ..output.order import ORDERS, sort
 from ..output.printers import Printer
 from ..output.spelling import unreadable
 from ..selector import Selector
+from .services import report_others
 
 __all__ = ["command"]
 
@@ -63,7 +64,7 @@ foo/bar/svc/e1  1.2.3.4:80  {"zone":"a"}
     "--services",
     type=TARGET_SLASH,
     metavar="PREFIX/",
-    help="List services under PREFIX/ with key counts.",
+    help="List the services under PREFIX/, as the command services does.",
 )
 @SELECTOR
 @click.option(
@@ -76,12 +77,7 @@ foo/bar/svc/e1  1.2.3.4:80  {"zone":"a"}
 @flag("--no-lease", "Only permanent endpoints (no lease).")
 @click.option("--limit", type=REVISION, metavar="N", help="Read at most N keys.")
 @click.option("--rev", type=REVISION, metavar="N", help="List the endpoints as of revision N.")
-@click.option(
-    "--consistency",
-    type=click.Choice(["l", "s"]),
-    default="l",
-    help="Linearizable (l, the default) or serializable (s) read.",
-)
+@CONSISTENCY
 @flag("--strict", "Fail if a value is not an endpoint.")
 @flag("--fail-if-empty", "Fail if nothing is found.")
 @pass_app
@@ -121,8 +117,9 @@ def command(
                 app, where, rev or 0, limit or 0, consistency == "s", no_lease, selector, order
             )
             if services is not None:
-                found = query.services()
+                found = app.services(services, revision=rev or 0, serializable=query.serializable)
                 printer.services(found)
+                report_others(found)
                 number = len(found.counts)
             elif count_only:
                 counted = query.key_count()
@@ -158,6 +155,8 @@ def _list_endpoints(printer: Printer, query: _Query, *, addrs_only: bool, strict
         raise InputError("; ".join(reasons))
     for reason in reasons:
         stderr.warn(reason)
+    if not listing.count:
+        query.report_key()
     if addrs_only:
         printer.addrs(listing)
     else:
@@ -182,13 +181,6 @@ class _Query(NamedTuple):
     no_lease: bool
     selector: Selector | None
     order: str
-
-    def services(self) -> Services:
-        """Return the targets under the target."""
-        client = self.app.client()
-        from ...endpoints.manager import services  # gRPC is imported by `client`
-
-        return services(client, self.target, revision=self.revision, serializable=self.serializable)
 
     def key_count(self) -> Keys:
         """Return the number of keys under the target."""
@@ -224,6 +216,15 @@ class _Query(NamedTuple):
         if self.no_lease or selector:
             found = found._replace(endpoints=kept, invalid=invalid, count=len(kept) + len(invalid))
         return found._replace(endpoints=sort(kept, self.order)) if self.order else found
+
+    def report_key(self) -> None:
+        """If the target, under which nothing was found, is itself a key, say so."""
+        try:
+            (found,) = self.app.get([self.target])[1]
+        except EtcdError:
+            return  # such as a role that may read only what is under the target
+        if found is not None:
+            stderr.say(f"{self.target} is a key: use etcdnaming get {self.target}")
 
     def remaining(self, listing: Listing) -> Mapping[int, int]:
         """Return the remaining seconds of the first leases in *listing*, by lease ID."""

@@ -15,7 +15,7 @@ from ..click_extension.command import Command
 from ..failures import TimedOutError
 from ..following.follow import StateMessages, batches_until
 from ..following.selected import SelectedWatch
-from ..options import DURATION, REVISION, SELECTOR, TARGET, TEXT
+from ..options import DURATION, KNOWN_ADDR, REVISION, SELECTOR, TARGET
 from ..output.printers import FoundEndpoints
 from ..output.progress import StatusLine
 from ..output.spelling import counted, unreadable
@@ -49,10 +49,10 @@ not met in time, the exit code is 124 and stderr shows what is missing.
 )
 @click.option("--max", "at_most", type=REVISION, metavar="N", help="At most N endpoints.")
 @click.option(
-    "--addr", type=TEXT, multiple=True, metavar="ADDR", help="An endpoint has this address."
+    "--addr", type=KNOWN_ADDR, multiple=True, metavar="ADDR", help="An endpoint has this address."
 )
 @click.option(
-    "--gone", type=TEXT, multiple=True, metavar="ADDR", help="No endpoint has this address."
+    "--gone", type=KNOWN_ADDR, multiple=True, metavar="ADDR", help="No endpoint has this address."
 )
 @click.option(
     "--timeout",

@@ -42,11 +42,15 @@ class Grid:
     Rows under a header, in columns as wide as their text.
 
     If they don't fit the terminal, the last column, which can be long, moves to lines of its own
-    below each row. Cells that are still too wide are folded, so nothing is lost.
+    below each row, unless *in_place* is set. Cells that are still too wide are folded, so nothing
+    is lost.
     """
 
-    def __init__(self, header: Sequence[str], rows: Iterable[Row]) -> None:
+    def __init__(
+        self, header: Sequence[str], rows: Iterable[Row], *, in_place: bool = False
+    ) -> None:
         self._header, self._rows = Row(header, "bold"), [*rows]
+        self._in_place = in_place
         self.has_header = True
         """Whether the header is drawn."""
 
@@ -56,12 +60,21 @@ class Grid:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         shown = [self._header, *self._rows] if self.has_header else self._rows
-        lines = _layout(shown, options.max_width)
+        lines = self._layout(shown, options.max_width)
         for row in shown:
             style = console.get_style(row.style) if row.style else None
             for line in lines(row.cells):
                 yield Segment(line, style)
                 yield Segment.line()
+
+    def _layout(self, shown: Sequence[Row], room: int) -> Callable[[Sequence[str]], Iterator[str]]:
+        """Return the function that turns the cells of a row into lines."""
+        columns = zip(*(row.cells for row in shown), strict=True)
+        natural = [max(map(_width, column)) for column in columns]
+        gaps = len(GAP) * (len(natural) - 1)
+        if sum(natural) + gaps <= room or len(natural) == 1 or self._in_place:
+            return partial(_columns, fit(natural, room - gaps))
+        return partial(_last_below, fit(natural[:-1], room - gaps + len(GAP)), room)
 
 
 def fit(natural: Sequence[int], room: int) -> list[int]:
@@ -99,16 +112,6 @@ def draw(*parts: Grid | Text, stream: TextIO | None = None) -> str:
         is_whole = isinstance(part, Text) and part.no_wrap
         console.print(part, crop=False, no_wrap=is_whole, overflow="ignore" if is_whole else None)
     return drawn.getvalue()
-
-
-def _layout(shown: Sequence[Row], room: int) -> Callable[[Sequence[str]], Iterator[str]]:
-    """Return the function that turns the cells of a row into lines."""
-    columns = zip(*(row.cells for row in shown), strict=True)
-    natural = [max(map(_width, column)) for column in columns]
-    gaps = len(GAP) * (len(natural) - 1)
-    if sum(natural) + gaps <= room or len(natural) == 1:
-        return partial(_columns, fit(natural, room - gaps))
-    return partial(_last_below, fit(natural[:-1], room - gaps + len(GAP)), room)
 
 
 def _last_below(widths: Sequence[int], room: int, cells: Sequence[str]) -> Iterator[str]:

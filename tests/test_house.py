@@ -100,6 +100,7 @@ CLI_FLOORS = (
     "child",
     "output",
     "parsing",
+    "selector",
     "settings",
     "click_extension",
     "completion",

@@ -14,7 +14,7 @@ from .. import __version__, errors
 from . import failures, stderr
 from .advice import with_flags
 from .click_extension.command import Group
-from .commands import COMMANDS
+from .commands import ALIASES, COMMANDS
 from .output.stdout import flush, write
 from .system_errors import describe
 
@@ -71,6 +71,7 @@ ETCDNAMING_ENDPOINTS and, as for etcdctl, ETCDCTL_ENDPOINTS. =false switches a f
     help=HELP,
     cls=Group,
     listed=COMMANDS,
+    aliases=ALIASES,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -21,9 +21,18 @@ from .failures import UnsupportedFormatError
 from .output.stdout import check_open
 from .output.terminal import is_terminal
 from .settings.credentials import find_credentials
-from .settings.known import CONNECTION, CREDENTIALS, DEBUG, REFUSED, WRITE_OUT
+from .settings.known import (
+    CONNECTION,
+    CREDENTIALS,
+    DEBUG,
+    NO_HEADERS,
+    QUIET,
+    REFUSED,
+    WRITE_OUT,
+)
 from .settings.setting import PREFIXES, find
 from .signals import unwinding
+from .stderr import quiet
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -118,7 +127,12 @@ class App:
         """
         from .output.printers import printer  # a table imports rich
 
-        return printer(self.format())
+        return printer(self.format(), headers=self.headers)
+
+    @property
+    def headers(self) -> bool:
+        """Whether tables have a header line."""
+        return not find(NO_HEADERS, self._flags, self._environ)[0]
 
     def format(self) -> str:
         """
@@ -293,6 +307,8 @@ class App:
         )
 
     def __enter__(self) -> App:
+        self._quiet = quiet(find(QUIET, self._flags, self._environ)[0])
+        self._quiet.__enter__()
         return self
 
     def __exit__(
@@ -301,6 +317,7 @@ class App:
         exc: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._quiet.__exit__(kind, exc, trace)
         if self._client is not None:
             self._client.close()
         if self._debug_report is not None:

@@ -33,6 +33,7 @@ from .parsing import (
     parse_text,
     parse_ttl,
 )
+from .selector import parse_selector
 
 __all__ = [
     "CONSISTENCY",
@@ -45,6 +46,7 @@ __all__ = [
     "METADATA_OPTIONS",
     "POSITIVE",
     "REVISION",
+    "SELECTOR",
     "TARGET",
     "TARGET_SLASH",
     "TEXT",
@@ -70,9 +72,13 @@ POSITIVE = Parsed("number", parse_positive)
 REVISION = Parsed("revision", parse_number)
 
 
-def flag(name: str, help_text: str) -> Callable[[Function], Function]:
-    """Add an option that is on or off, with the hidden opposite that ``=false`` becomes."""
-    key = name.removeprefix("--").replace("-", "_")
+def flag(name: str, help_text: str, key: str = "") -> Callable[[Function], Function]:
+    """
+    Add an option that is on or off, with the hidden opposite that ``=false`` becomes.
+
+    *key* is the name of the argument (default: that of the option).
+    """
+    key = key or name.removeprefix("--").replace("-", "_")
     on = click.option(name, key, is_flag=True, flag_value=True, help=help_text)
     off = click.option(opposite(name), key, is_flag=True, flag_value=False, hidden=True)
     return lambda function: on(off(function))
@@ -87,6 +93,14 @@ CONSISTENCY = click.option(
 FORCE = flag("--force", "Accept an address that clients can't dial.")
 
 DRY_RUN_CHANGE = flag("--dry-run", "Print what would be stored, without storing it.")
+
+
+SELECTOR = click.option(
+    "--selector",
+    type=Parsed("selector", parse_selector),
+    metavar="SELECTOR",
+    help="Only endpoints whose metadata matches, e.g. zone=a,weight!=0,version,!draining.",
+)
 
 
 def target_option(function: Function) -> Function:

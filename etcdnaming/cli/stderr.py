@@ -7,15 +7,35 @@ A message may quote etcd, a file or the user, so escape codes in it are never se
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from ..printable import printable
 
-__all__ = ["debug", "error", "say", "warn"]
+__all__ = ["debug", "error", "is_quiet", "quiet", "say", "warn"]
+
+_quiet = False
+
+
+@contextmanager
+def quiet(on: bool) -> Iterator[None]:
+    """In the block, print no warnings and no notes if *on* is set; errors are always printed."""
+    global _quiet  # noqa: PLW0603 - stderr itself is global
+    before, _quiet = _quiet, on
+    try:
+        yield
+    finally:
+        _quiet = before
+
+
+def is_quiet() -> bool:
+    """Return whether only errors are printed."""
+    return _quiet
 
 
 def error(text: str) -> None:
     """Print why the command failed."""
-    say(f"Error: {text}")
+    _print(f"Error: {text}")
 
 
 def warn(text: str) -> None:
@@ -25,11 +45,17 @@ def warn(text: str) -> None:
 
 def debug(text: str) -> None:
     """Print a message for ``--debug``."""
-    say(f"Debug: {text}")
+    _print(f"Debug: {text}")
 
 
 def say(text: str) -> None:
-    """Print *text* as it is. If stderr is closed or full, the message is lost."""
+    """Print a note, which is *text* as it is."""
+    if not _quiet:
+        _print(text)
+
+
+def _print(text: str) -> None:
+    """Print *text*. If stderr is closed or full, it is lost."""
     if sys.stderr is None:
         return
     try:

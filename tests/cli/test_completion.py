@@ -74,7 +74,7 @@ def test_completion_offers_options(tab: Tab) -> None:
         "plain,--command-timeout",
     ]
     assert tab("etcdnaming --deb") == ["plain,--debug"]
-    assert tab("etcdnaming list --no-") == ["plain,--no-lease"]
+    assert tab("etcdnaming list --no-") == ["plain,--no-lease", "plain,--no-headers"]
     assert tab("etcdnaming list --hex", tries=1) == []
 
 

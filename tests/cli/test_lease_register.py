@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 from harness import TIMEOUT, Etcd, Result, Run, Shell, Spawn, wait_until
 from harness.process import command
 from harness.registering import ADDR, KEY, REGISTER, VALUE, changes, is_empty, kinds
@@ -67,6 +68,17 @@ def test_lease_register_json_prints_an_object_for_each_change(spawn: Spawn, etcd
     assert (granted["type"], granted["ttl"]) == ("granted", 10)
     assert (left["type"], left["key"], left["revision"]) == ("left", KEY, etcd.revision())
     assert (revoked["type"], revoked["lease"]) == ("revoked", lease)
+
+
+def test_lease_register_yaml_prints_a_document_for_each_change(spawn: Spawn, etcd: Etcd) -> None:
+    """Each has the members of the JSON object."""
+    process = spawn(*REGISTER, "-w", "yaml")
+    process.wait_for_out('type: "registered"')
+    process.signal(signal.SIGTERM)
+
+    found = [*yaml.safe_load_all(process.finish().out)]
+    assert [each["type"] for each in found] == ["granted", "registered", "left", "revoked"]
+    assert found[1]["addr"] == ADDR
 
 
 def _epoch(text: str) -> float:

@@ -17,6 +17,8 @@ from harness.process import command
 from harness.registering import KEY, REGISTER, VALUE, is_empty
 from harness.timeline import Timeline
 
+from etcdnaming.cli.output import FORMATS
+
 DIE = "import os, signal, time; time.sleep(0.3); os.write(1, b'%f' % time.time()); "
 
 
@@ -179,7 +181,7 @@ def test_command_runs_when_its_streams_are_closed_or_full(
     assert is_empty(etcd)
 
 
-@pytest.mark.parametrize("name", ["simple", "json", "fields", "table"])
+@pytest.mark.parametrize("name", FORMATS)
 def test_lease_register_goes_on_when_stderr_is_a_broken_pipe(
     etcd: Etcd, tmp_path: Path, name: str
 ) -> None:

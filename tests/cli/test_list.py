@@ -180,16 +180,16 @@ def test_list_services_prints_targets_and_their_key_counts(run: Run, etcd: Etcd)
     ("args", "message"),
     [
         ([], "Missing argument 'TARGET', or --services PREFIX/"),
-        ([""], "Invalid value for 'TARGET': invalid target '': it names no service"),
-        (["/"], "Invalid value for 'TARGET': invalid target '/': it names no service"),
+        ([""], "Invalid value for 'TARGET...': invalid target '': it names no service"),
+        (["/"], "Invalid value for 'TARGET...': invalid target '/': it names no service"),
         (
             ["etcd:///"],
-            "Invalid value for 'TARGET': invalid target 'etcd:///': it names no service",
+            "Invalid value for 'TARGET...': invalid target 'etcd:///': it names no service",
         ),
         (
             ["etcd://10.0.0.1:2379/svc"],
             (
-                "Invalid value for 'TARGET': invalid target 'etcd://\u2026/svc': "
+                "Invalid value for 'TARGET...': invalid target 'etcd://\u2026/svc': "
                 "it must not name a host: write etcd:///svc"
             ),
         ),
@@ -197,7 +197,7 @@ def test_list_services_prints_targets_and_their_key_counts(run: Run, etcd: Etcd)
             ["--services", "svc"],
             "Invalid value for '--services': 'svc' is not a target that ends in \"/\", e.g. svc/",
         ),
-        (["svc", "--services", "svc/"], "TARGET and --services can't be combined"),
+        (["svc", "--services", "svc/"], "TARGET... and --services can't be combined"),
         (["svc", "--keys-only", "--count-only"], "--keys-only and --count-only can't be combined"),
         (["svc", "--strict", "--keys-only"], "--keys-only and --strict can't be combined"),
         (["svc", "--no-lease", "--limit", "3"], "--no-lease and --limit can't be combined"),
@@ -213,7 +213,12 @@ def test_list_services_prints_targets_and_their_key_counts(run: Run, etcd: Etcd)
             ["svc", "--consistency", "x"],
             "Invalid value for '--consistency': 'x' is not one of 'l', 's'",
         ),
-        (["svc", "other"], "Got unexpected extra argument (other)"),
+        (
+            ["svc", "other", "--watch"],
+            "--watch takes one TARGET, because changes have no common order",
+        ),
+        (["svc", "--keys-only", "--sort", "addr"], "--keys-only and --sort addr can't be combined"),
+        (["svc", "--limit", "1", "--selector", "a"], "--selector and --limit can't be combined"),
     ],
 )
 def test_list_refuses_wrong_usage(run: Run, args: list[str], message: str) -> None:

@@ -253,12 +253,15 @@ def test_flag_of_a_command_accepts_a_value(run: Run, one: Etcd) -> None:
     assert run("list", "svc", "--keys-only=false") == Result(0, LINE, "")
 
 
-@pytest.mark.parametrize("args", [["-wjson"], ["-w", "json"], ["-w=json"], ["--write-out=json"]])
+@pytest.mark.parametrize(
+    "args",
+    [["-wjson"], ["-w", "json"], ["-w=json"], ["--write-out=json"], ["-o", "json"], ["-ojson"]],
+)
 @pytest.mark.parametrize("after", [False, True])
 def test_short_option_accepts_an_equals_sign(
     run: Run, one: Etcd, args: list[str], after: bool
 ) -> None:
-    """Users of etcdctl write it in this way."""
+    """Users of etcdctl write it in this way; -o is kubectl's -w."""
     command = ["list", "svc"]
 
     result = run(*command, *args) if after else run(*args, *command)
@@ -460,3 +463,35 @@ def test_output_has_no_colour_when_the_environment_disables_it(
     screen = terminal("list", env=variables)
     screen.expect_exact("Error: ")
     assert screen.before == ""
+
+
+def test_ls_is_another_name_of_list(run: Run, one: Etcd) -> None:
+    """Options before and after it count as for list; help shows both names."""
+    assert run("ls", "svc") == Result(0, LINE, "")
+    assert run("-w", "json", "ls", "svc", "--keys-only").json()["keys"]
+    assert re.search(r"^  list, ls +List", run("--help").out, re.MULTILINE)
+    assert "no such command 'lst', did you mean 'list'?" in run("lst").err
+
+
+@pytest.mark.parametrize("option", ["-q", "--quiet"])
+def test_quiet_prints_no_warnings_but_results_and_errors(run: Run, one: Etcd, option: str) -> None:
+    """The exit code and stdout are the same as without it."""
+    one.put("svc/bad", "nonsense")
+    assert "Warning" in run("list", "svc").err
+
+    assert run("list", "svc", option) == Result(0, LINE, "")
+    assert run(option, "list", "svc", "--strict").err.startswith("Error: svc/bad: not JSON")
+    assert run("list", "svc", env={"ETCDNAMING_QUIET": "1"}).err == ""
+    assert "Warning" in run("list", "svc", option, "--quiet=false").err
+
+
+@pytest.mark.parametrize(
+    "command", [["list", "svc"], ["list", "svc", "--keys-only"], ["watch", "svc", "--timeout=1s"]]
+)
+def test_no_headers_removes_only_the_header_line(run: Run, one: Etcd, command: list[str]) -> None:
+    """As in kubectl."""
+    header, *rest = run(*command, "-w", "table").out.splitlines()
+
+    assert header.startswith("KEY")
+    shown = run(*command, "-w", "table", "--no-headers").out.splitlines()
+    assert [line.split() for line in shown] == [line.split() for line in rest]

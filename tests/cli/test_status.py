@@ -137,14 +137,15 @@ def test_help_is_printed_with_exit_code_zero(run: Run, args: list[str]) -> None:
     assert result.out.startswith("Usage: etcdnaming ")
 
 
-@pytest.mark.parametrize("format", ["yaml", "TABLE", "protobuf"])
+@pytest.mark.parametrize("format", ["YAML", "TABLE", "protobuf"])
 def test_unsupported_format_is_refused_before_anything_is_sent(
     run: Run, etcd: Etcd, format: str
 ) -> None:
     """etcdctl fails only after the put."""
     hint = "; use json for machines" if format == "protobuf" else ""
     message = (
-        f"Error: unsupported output format '{format}': %s takes fields, json, simple, table{hint}\n"
+        f"Error: unsupported output format '{format}': "
+        f"%s takes fields, json, simple, table, yaml{hint}\n"
     )
     variable = "ETCDCTL_WRITE_OUT"
 

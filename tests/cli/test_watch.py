@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from harness import AT_ONCE, TIMEOUT, Etcd, Process, Result, Run, Shell, Spawn, wait_until
 from harness.watcher import put, stored
+
+from etcdnaming.cli.output import FORMATS
 
 NASTY = '{"Addr":"\\u001b[31m1:1","Metadata":"\\u009b\\u202e\\n"}'
 
@@ -84,6 +87,20 @@ def test_watch_json_prints_one_object_for_each_event(spawn: Spawn, etcd: Etcd) -
             "prev": {**held, **alone, "mod_revision": first + 1, "version": 2},
         },
     ]
+
+
+def test_watch_yaml_prints_one_document_for_each_event(spawn: Spawn, etcd: Etcd) -> None:
+    """The documents mean what the JSON objects mean, and are printed at once."""
+    put(etcd, e1="1:1")
+    watch = spawn("watch", "svc", "-w", "yaml")
+    watch.wait_for_out("SYNCED")
+    etcd.delete("svc/e1")
+    watch.wait_for_out('resync: false\n---\ntype: "SYNCED"')
+    watch.wait_for_out('"DELETE"')
+    watch.signal(signal.SIGTERM)
+    watch.finish()
+
+    assert [each["type"] for each in yaml.safe_load_all(watch.out)] == ["PUT", "SYNCED", "DELETE"]
 
 
 def test_watch_json_prints_synced_when_the_target_is_empty(spawn: Spawn, etcd: Etcd) -> None:
@@ -180,7 +197,7 @@ def test_watch_reports_an_invalid_value(spawn: Spawn, etcd: Etcd) -> None:
     ]
 
 
-@pytest.mark.parametrize("form", ["fields", "json", "simple", "table"])
+@pytest.mark.parametrize("form", FORMATS)
 def test_watch_escapes_unprintable_characters_from_etcd(run: Run, etcd: Etcd, form: str) -> None:
     """Both stdout and stderr have no escape codes."""
     revision = etcd.revision() + 1
@@ -296,7 +313,7 @@ def test_watch_reports_wrong_usage_in_one_line(run: Run, args: list[str], messag
 
 def test_watch_refuses_an_unknown_format_before_it_connects(run: Run) -> None:
     """There is no etcd here."""
-    result = run("watch", "svc", "-w", "yaml", "--endpoints=127.0.0.1:1")
+    result = run("watch", "svc", "-w", "xml", "--endpoints=127.0.0.1:1")
 
     assert (result.status, result.out) == (4, "")
 

@@ -67,7 +67,8 @@ def find_repeated(
         for each in params
         if isinstance(each, click.Option) and not (each.is_flag or each.multiple)
     ]
-    by_name = {name: each for each in single for name in each.opts}
+    # The first option counts: a command's own ones are before the global ones.
+    by_name = {name: each for each in reversed(single) for name in each.opts}
     seen: set[click.Option] = set()
     for name in options_used(args, params, interspersed=interspersed):
         option = by_name.get(name)

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["Command", "Group", "ListedCommand", "WrappingCommand"]
 
 SYNONYMS = {
-    **dict.fromkeys(("ls",), "list"),
     **dict.fromkeys(("describe", "show"), "get"),
     **dict.fromkeys(("put", "create"), "add"),
     **dict.fromkeys(("edit", "patch", "annotate", "label"), "set"),
@@ -67,6 +66,14 @@ class Command(click.Command):
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return the command's own parameters and the global options."""
         return [*super().get_params(ctx), *GLOBAL_OPTIONS]
+
+    def make_parser(self, ctx: click.Context) -> Any:
+        """Return click's parser, in which the command's own options win over the global ones."""
+        parser = super().make_parser(ctx)
+        for param in super().get_params(ctx):
+            if isinstance(param, click.Option):
+                param.add_to_parser(parser, ctx)
+        return parser
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
         """Return the option that prints the help page."""
@@ -120,14 +127,24 @@ class WrappingCommand(Command):
 
 
 class Group(click.Group):
-    """A group that imports a command on its first use: *listed* is enough for ``--help``."""
+    """
+    A group that imports a command on its first use: *listed* is enough for ``--help``.
+
+    *aliases* are other names, with the command that each stands for.
+    """
 
     context_class = Context
 
-    def __init__(self, *args: Any, listed: Mapping[str, ListedCommand], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        listed: Mapping[str, ListedCommand],
+        aliases: Mapping[str, str],
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.help = keep_examples(self.help)
-        self._listed = listed
+        self._listed, self._aliases = listed, aliases
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return the group's own parameters and the global options."""
@@ -156,7 +173,8 @@ class Group(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; for an unknown one, suggest a similar one."""
+        """Find the command by its name or alias; for an unknown one, suggest a similar one."""
+        args = [self._aliases.get(args[0], args[0]), *args[1:]]
         if args[0] not in self._listed and not ctx.resilient_parsing:
             synonym = [each for each in [SYNONYMS.get(args[0])] if each in self._listed]
             similar = synonym or _similar(args[0], self._listed)
@@ -178,7 +196,10 @@ class Group(click.Group):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands first, then the global options."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in self._listed.items()])
+            names = {name: name for name in self._listed}
+            for alias, name in self._aliases.items():
+                names[name] += f", {alias}"
+            formatter.write_dl([(names[name], self._listed[name][1]) for name in names])
         write_options([*GLOBAL_OPTIONS, *super().get_params(ctx)], ctx, formatter)
 
 

@@ -43,7 +43,7 @@ _COMPLETE = {"FILE": complete_file, "FORMAT": _complete_format}
 
 
 def _options(setting: Setting) -> Iterator[click.Option]:
-    names = [setting.flag, *filter(None, [setting.short]), _name(setting)]
+    names = [setting.flag, *setting.short, _name(setting)]
     if setting.metavar:
         yield click.Option(
             names,
@@ -58,7 +58,7 @@ def _options(setting: Setting) -> Iterator[click.Option]:
         return
     for name, value in ((setting.flag, True), (opposite(setting.flag), False)):
         yield click.Option(
-            [name, _name(setting)],
+            [name, *(setting.short if value else ()), _name(setting)],
             is_flag=True,
             flag_value=value,
             help=setting.help,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["COMMANDS"]
+__all__ = ["ALIASES", "COMMANDS"]
 
 # Name: module, first sentence of its help.
 COMMANDS = {
     "add": (f"{__name__}.add", "Store an endpoint."),
     "del": (f"{__name__}.delete", "Delete endpoints."),
-    "list": (f"{__name__}.list", "List the endpoints of a target."),
+    "list": (f"{__name__}.list", "List the endpoints of targets."),
     "services": (
         f"{__name__}.services",
         "List the services in etcd, with the number of their endpoints.",
@@ -33,3 +33,6 @@ COMMANDS = {
     "completion": (f"{__name__}.completion", "Print the shell completion script."),
     "version": (f"{__name__}.version", "Print the versions of etcdnaming and its dependencies."),
 }
+
+# Another name of a command, and the command.
+ALIASES = {"ls": "list"}

@@ -14,10 +14,12 @@ from ..app import App, pass_app
 from ..click_extension.command import Command
 from ..failures import TimedOutError
 from ..following.follow import StateMessages, batches_until
-from ..options import DURATION, KNOWN_ADDR, REVISION, TARGET
+from ..following.selected import SelectedWatch
+from ..options import DURATION, KNOWN_ADDR, REVISION, SELECTOR, TARGET
 from ..output.printers import FoundEndpoints
 from ..output.progress import StatusLine
 from ..output.spelling import counted, unreadable
+from ..selector import Selector
 from ..signals import ENDING, ending
 
 __all__ = ["command"]
@@ -37,6 +39,7 @@ not met in time, the exit code is 124 and stderr shows what is missing.
 
 @click.command(cls=Command, help=HELP)
 @click.argument("target", type=TARGET)
+@SELECTOR
 @click.option(
     "--min",
     "at_least",
@@ -63,6 +66,7 @@ def command(
     app: App,
     *,
     target: str,
+    selector: Selector | None,
     at_least: int | None,
     at_most: int | None,
     addr: Sequence[str],
@@ -72,8 +76,10 @@ def command(
     """Run ``etcdnaming wait``."""
     wanted = _conditions(at_least, at_most, addr, gone)
     printer = app.printer()
-    found = _wait(app, target, wanted, timeout) if timeout else _check_once(app, target, wanted)
-    printer.found(found)
+    if timeout:
+        printer.found(_wait(app, target, selector, wanted, timeout))
+    else:
+        printer.found(_check_once(app, target, selector, wanted))
 
 
 class _Conditions(NamedTuple):
@@ -118,16 +124,23 @@ def _conditions(
     return _Conditions(at_least, at_most, tuple(addr), tuple(gone))
 
 
-def _check_once(app: App, target: str, wanted: _Conditions) -> FoundEndpoints:
+def _check_once(
+    app: App, target: str, selector: Selector | None, wanted: _Conditions
+) -> FoundEndpoints:
     listing = app.manager(target).list()
     for each in listing.invalid:
         stderr.warn(unreadable(each))
-    if missing := wanted.missing(listing.endpoints):
+    endpoints = listing.endpoints
+    if selector:
+        endpoints = [each for each in endpoints if selector.matches(each.endpoint)]
+    if missing := wanted.missing(endpoints):
         raise TimedOutError(missing)
-    return FoundEndpoints(target, listing.header.revision, listing.endpoints)
+    return FoundEndpoints(target, listing.header.revision, endpoints)
 
 
-def _wait(app: App, target: str, wanted: _Conditions, timeout: float) -> FoundEndpoints:
+def _wait(
+    app: App, target: str, selector: Selector | None, wanted: _Conditions, timeout: float
+) -> FoundEndpoints:
     manager, line = app.manager(target), StatusLine()
     progress = _Progress(target, line)
     with ExitStack() as stack:
@@ -135,11 +148,13 @@ def _wait(app: App, target: str, wanted: _Conditions, timeout: float) -> FoundEn
         stack.callback(line.clear)
         progress.show()
         watch = stack.enter_context(manager.watch(on_state=progress.state))
-        for batch in batches_until(watch, timeout):
-            missing = wanted.missing(watch.endpoints.values())
+        selected = SelectedWatch(watch, selector) if selector else watch
+        for batch in batches_until(selected, timeout):
+            endpoints = selected.endpoints
+            missing = wanted.missing(endpoints.values())
             progress.batch(batch, missing)
             if not missing:
-                there = [watch.endpoints[key] for key in sorted(watch.endpoints)]
+                there = [endpoints[key] for key in sorted(endpoints)]
                 return FoundEndpoints(target, batch.revision, there)
     raise TimedOutError(f"timed out after {timeout:g}s: {progress.missing}")
 

@@ -21,10 +21,12 @@ from ..click_extension.param_type import Parsed
 from ..failures import WatchCanceledError
 from ..following.follow import StateMessages, follow
 from ..following.handler import CommandRunner, Handler, HandlerOptions
-from ..options import DURATION, POSITIVE, TARGET, flag
+from ..following.selected import SelectedWatch
+from ..options import DURATION, POSITIVE, SELECTOR, TARGET, flag
 from ..output.printers import LinePrinter, WatchPrinter, live_printer
 from ..output.terminal import can_animate, is_terminal
 from ..parsing import parse_timeout
+from ..selector import Selector
 from ..signals import ENDING, ending
 
 __all__ = ["command"]
@@ -49,9 +51,15 @@ ETCD_WATCH_*.
 @click.command(cls=WrappingCommand, help=HELP)
 @click.argument("target", type=TARGET)
 @click.argument("cmd", nargs=-1, type=click.UNPROCESSED, metavar="[-- CMD ARGS...]")
+@SELECTOR
 @flag("--watch-only", "Only changes, without the initial endpoints.")
 @click.option("--rev", type=POSITIVE, metavar="N", help="Only changes from revision N on.")
-@click.option("--count", type=POSITIVE, metavar="N", help="Exit after N changes.")
+@click.option(
+    "--count",
+    type=POSITIVE,
+    metavar="N",
+    help="Exit after N changes; the initial endpoints don't count.",
+)
 @click.option(
     "--timeout",
     type=Parsed("duration", parse_timeout),
@@ -75,6 +83,7 @@ def command(
     *,
     target: str,
     cmd: Sequence[str],
+    selector: Selector | None,
     watch_only: bool,
     rev: int | None,
     count: int | None,
@@ -100,7 +109,8 @@ def command(
             handler = Handler(CommandRunner(cmd, environment()), target, options, watch.close)
             outputs.handler = stack.enter_context(handler)
         with _translating_the_end(reader):
-            follow(watch, outputs.batch, first=not watch_only, count=count, timeout=timeout)
+            selected = SelectedWatch(watch, selector) if selector else watch
+            follow(selected, outputs.batch, first=not watch_only, count=count, timeout=timeout)
         return outputs.handler.finish() if outputs.handler else 0
 
 
@@ -114,7 +124,7 @@ def _check(cmd: Sequence[str], debounce: float | None, on_error: str | None) -> 
 def _printer(app: App, target: str, *, live: bool) -> WatchPrinter:
     if live:
         return live_printer(target, app.client().lease_time_to_live)
-    return LinePrinter(app.format(), target)
+    return LinePrinter(app.printer(), target)
 
 
 class _PipeReader:

@@ -88,7 +88,7 @@ def command(
     """See `HELP`."""
     import socket  # only for the name of this host
 
-    if others := sorted(app.flags.keys() - {"cert", "key", "debug"}):
+    if others := sorted(app.flags.keys() - {"cert", "key", "debug", "quiet"}):
         raise click.UsageError(f"--{others[0].replace('_', '-')}: this command does not use etcd")
     wanted = Bootstrap(
         server=server,

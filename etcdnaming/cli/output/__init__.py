@@ -9,4 +9,4 @@ from __future__ import annotations
 
 __all__ = ["FORMATS"]
 
-FORMATS = ("fields", "json", "simple", "table")
+FORMATS = ("fields", "json", "simple", "table", "yaml")

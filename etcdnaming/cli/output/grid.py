@@ -49,24 +49,27 @@ class Grid:
     def __init__(
         self, header: Sequence[str], rows: Iterable[Row], *, in_place: bool = False
     ) -> None:
-        self._rows = [Row(header, "bold"), *rows]
+        self._header, self._rows = Row(header, "bold"), [*rows]
         self._in_place = in_place
+        self.has_header = True
+        """Whether the header is drawn."""
 
     def __len__(self) -> int:
         """Return the number of rows under the header."""
-        return len(self._rows) - 1
+        return len(self._rows)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        lines = self._layout(options.max_width)
-        for row in self._rows:
+        shown = [self._header, *self._rows] if self.has_header else self._rows
+        lines = self._layout(shown, options.max_width)
+        for row in shown:
             style = console.get_style(row.style) if row.style else None
             for line in lines(row.cells):
                 yield Segment(line, style)
                 yield Segment.line()
 
-    def _layout(self, room: int) -> Callable[[Sequence[str]], Iterator[str]]:
+    def _layout(self, shown: Sequence[Row], room: int) -> Callable[[Sequence[str]], Iterator[str]]:
         """Return the function that turns the cells of a row into lines."""
-        columns = zip(*(row.cells for row in self._rows), strict=True)
+        columns = zip(*(row.cells for row in shown), strict=True)
         natural = [max(map(_width, column)) for column in columns]
         gaps = len(GAP) * (len(natural) - 1)
         if sum(natural) + gaps <= room or len(natural) == 1 or self._in_place:

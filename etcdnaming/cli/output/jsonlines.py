@@ -48,7 +48,7 @@ class JSONLinesPrinter:
         """``header endpoint prev``."""
         (update,) = result.updates
         before = result.previous if prev_kv else {}
-        _write_object(
+        self._write_object(
             header=objects.header(result.header),
             endpoint=objects.endpoint(update),
             prev=objects.previous(before, update.key),
@@ -56,7 +56,7 @@ class JSONLinesPrinter:
 
     def changed(self, result: UpdateResult, prev_kv: bool) -> None:
         """``header endpoints prev``, two lists."""
-        _write_object(
+        self._write_object(
             header=objects.header(result.header),
             endpoints=map(objects.endpoint, result.updates),
             prev=map(objects.stored, result.previous.values() if prev_kv else ()),
@@ -64,7 +64,7 @@ class JSONLinesPrinter:
 
     def deleted(self, deletion: Deletion, prev_kv: bool) -> None:
         """``header deleted prev``, a list."""
-        _write_object(
+        self._write_object(
             header=objects.header(deletion.header),
             deleted=str(deletion.deleted),
             prev=map(objects.stored, deletion.previous if prev_kv else ()),
@@ -72,7 +72,7 @@ class JSONLinesPrinter:
 
     def listing(self, listing: Listing, remaining: Mapping[int, int]) -> None:
         """``header target count more endpoints invalid``."""
-        _write_object(
+        self._write_object(
             **_found(listing),
             endpoints=objects.stored_endpoints(listing.endpoints),
             invalid=map(objects.invalid, listing.invalid),
@@ -80,7 +80,7 @@ class JSONLinesPrinter:
 
     def addrs(self, listing: Listing) -> None:
         """``header target count more addrs invalid``."""
-        _write_object(
+        self._write_object(
             **_found(listing),
             addrs=(encode_basestring(stored.endpoint.addr) for stored in listing.endpoints),
             invalid=map(objects.invalid, listing.invalid),
@@ -88,11 +88,11 @@ class JSONLinesPrinter:
 
     def keys(self, keys: Keys) -> None:
         """``header target count more keys``."""
-        _write_object(**_found(keys), keys=map(objects.stored_key, keys.keys))
+        self._write_object(**_found(keys), keys=map(objects.stored_key, keys.keys))
 
     def count(self, keys: Keys) -> None:
         """``header target count``."""
-        _write_object(
+        self._write_object(
             header=objects.header(keys.header),
             target=encode_basestring(keys.target),
             count=str(keys.count),
@@ -100,7 +100,7 @@ class JSONLinesPrinter:
 
     def services(self, services: Services) -> None:
         """``header prefix services others``."""
-        _write_object(
+        self._write_object(
             header=objects.header(services.header),
             prefix=encode_basestring(services.prefix),
             services=(objects.service(*each) for each in services.counts.items()),
@@ -109,7 +109,7 @@ class JSONLinesPrinter:
 
     def got(self, got: GotEndpoints) -> None:
         """``header endpoints invalid missing``."""
-        _write_object(
+        self._write_object(
             header=objects.header(got.header),
             endpoints=(objects.details(*each) for each in got.endpoints),
             invalid=map(objects.invalid, got.invalid),
@@ -118,7 +118,7 @@ class JSONLinesPrinter:
 
     def found(self, found: FoundEndpoints) -> None:
         """``target revision count endpoints``."""
-        _write_object(
+        self._write_object(
             target=encode_basestring(found.target),
             revision=str(found.revision),
             count=str(len(found.endpoints)),
@@ -128,7 +128,7 @@ class JSONLinesPrinter:
     def transaction(self, results: Sequence[UpdateResult]) -> None:
         """``header succeeded updates failed``, an object for each transaction."""
         for result in results:
-            _write_object(
+            self._write_object(
                 header=objects.header(result.header),
                 succeeded="true",
                 updates=map(objects.update, result.updates),
@@ -137,7 +137,7 @@ class JSONLinesPrinter:
 
     def failure(self, error: ConditionFailedError, updates: Sequence[Update]) -> None:
         """As `transaction`; ``failed`` holds the conditions that were not met."""
-        _write_object(
+        self._write_object(
             header=objects.header(error.header),
             succeeded="false",
             updates=map(objects.update, updates),
@@ -146,7 +146,7 @@ class JSONLinesPrinter:
 
     def plan(self, updates: Sequence[Update], conditions: Sequence[Condition]) -> None:
         """``dry_run updates conditions``."""
-        _write_object(
+        self._write_object(
             dry_run="true",
             updates=map(objects.update, updates),
             conditions=map(objects.condition, conditions),
@@ -154,7 +154,7 @@ class JSONLinesPrinter:
 
     def differences(self, plan: Plan, *, done: bool) -> None:
         """``header target dry_run``, four counts, ``updates kept``."""
-        _write_object(
+        self._write_object(
             header=objects.header(plan.header),
             target=encode_basestring(plan.target),
             dry_run="false" if done else "true",
@@ -163,7 +163,7 @@ class JSONLinesPrinter:
             kept=map(objects.stored, plan.kept),
         )
 
-    def export_lines(self, pages: Iterable[Listing]) -> Iterator[str]:
+    def export_lines(self, pages: Iterable[Listing]) -> Iterable[str]:
         """``header target count updates invalid``."""
         parts = iter(pages)
         first = next(parts)
@@ -175,11 +175,13 @@ class JSONLinesPrinter:
             "updates": _exported(chain([first], parts), unreadable),
             "invalid": (objects.invalid(each) for each in unreadable),  # filled by then
         }
-        return map(safe_json, _object(members))
+        return self._text(map(safe_json, _object(members)))
 
     def version(self, versions: Mapping[str, str]) -> None:
         """A member for each part."""
-        _write_object(**{name: encode_basestring(version) for name, version in versions.items()})
+        self._write_object(
+            **{name: encode_basestring(version) for name, version in versions.items()}
+        )
 
     def batch_lines(
         self, target: str, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]
@@ -196,6 +198,14 @@ class JSONLinesPrinter:
         """Nothing: each key has its own object."""
         yield from ()
 
+    def _write_object(self, **members: str | Iterable[str]) -> None:
+        """Write an object of these members; each is JSON, or the JSON of an array's items."""
+        write(self._text(map(safe_json, _object(members))))
+
+    def _text(self, pieces: Iterable[str]) -> Iterable[str]:
+        """Return the text for the JSON of one object; `YAMLPrinter` converts it."""
+        return pieces
+
 
 def _found(found: Listing | Keys) -> dict[str, str]:
     return {
@@ -210,10 +220,6 @@ def _exported(pages: Iterable[Listing], unreadable: list[InvalidValue]) -> Itera
     for page in pages:
         yield from map(objects.stored_update, page.endpoints)
         unreadable += page.invalid
-
-
-def _write_object(**members: str | Iterable[str]) -> None:
-    write(map(safe_json, _object(members)))
 
 
 def _object(members: Mapping[str, str | Iterable[str]]) -> Iterator[str]:

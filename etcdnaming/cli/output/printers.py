@@ -146,11 +146,12 @@ class Printer(Protocol):
         """Return the text for the moment when everything is registered for the first time."""
 
 
-def printer(name: str, stream: TextIO | None = None) -> Printer:
+def printer(name: str, stream: TextIO | None = None, *, headers: bool = True) -> Printer:
     """
     Return the printer of the format *name*, one of `FORMATS`; only its module is imported.
 
     *stream* is where the ``…_lines`` will be written (default: stdout); a table adapts to it.
+    Without *headers* a table has no header line.
     """
     if name == "fields":
         from .fields import FieldsPrinter
@@ -167,7 +168,11 @@ def printer(name: str, stream: TextIO | None = None) -> Printer:
     if name == "table":
         from .table import TablePrinter  # imports rich
 
-        return TablePrinter(stream)
+        return TablePrinter(stream, headers=headers)
+    if name == "yaml":
+        from .yaml import YAMLPrinter
+
+        return YAMLPrinter()
     raise ValueError(f"unknown format {name!r}")
 
 
@@ -188,10 +193,10 @@ class WatchPrinter(Protocol):
 
 
 class LinePrinter:
-    """Prints each batch in the format *name*, and flushes; see `WatchPrinter`."""
+    """Prints each batch with *printer*, and flushes; see `WatchPrinter`."""
 
-    def __init__(self, name: str, target: str) -> None:
-        self._printer, self._target = printer(name), target
+    def __init__(self, printer: Printer, target: str) -> None:
+        self._printer, self._target = printer, target
 
     def print_batch(self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]) -> None:
         """Write the lines of *batch*, unless it is empty."""

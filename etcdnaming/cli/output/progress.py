@@ -1,4 +1,4 @@
-"""Show the progress of a command on stderr, if that is a terminal."""
+"""Show the progress of a command on stderr, if that is a terminal, unless it is to be quiet."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ...printable import printable
+from ..stderr import is_quiet
 from .terminal import can_animate, size, wants_colour
 
 __all__ = ["StatusLine", "progress"]
@@ -22,7 +23,7 @@ def progress(total: int) -> Iterator[Callable[[int], None]]:
 
     Yields a function to call with the number done so far.
     """
-    if not can_animate(sys.stderr):
+    if is_quiet() or not can_animate(sys.stderr):
         yield lambda _: None
         return
     from rich.console import Console  # only where the bar is seen
@@ -43,7 +44,7 @@ class StatusLine:
     """A line on stderr that is overwritten, if that is a terminal; usable in signal handlers."""
 
     def __init__(self) -> None:
-        self._is_shown = can_animate(sys.stderr)
+        self._is_shown = not is_quiet() and can_animate(sys.stderr)
 
     def show(self, text: str) -> None:
         """Show *text* instead of the previous text."""

@@ -35,6 +35,7 @@ from . import table_rows as rows
 from .changes import counts, difference_effect, effect, subject
 from .facts import endpoint_facts, invalid_facts
 from .grid import Grid, Row, draw
+from .order import sort
 from .printers import FoundEndpoints, GotEndpoints
 from .progress import progress
 from .simple import update_file
@@ -71,14 +72,14 @@ class TablePrinter:
     wants_leases = True
     progress = staticmethod(progress)
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO | None = None, *, headers: bool = True) -> None:
+        self._stream, self._headers = stream, headers
         self._is_first_batch = True
 
     def added(self, result: UpdateResult, prev_kv: bool) -> None:
         """The stored endpoint and the previous value."""
         before = map(rows.previous, result.previous.values() if prev_kv else ())
-        _write(
+        self._write(
             Grid(rows.CHANGES, [*map(rows.update, result.updates), *before]),
             Text(f"OK, revision {result.header.revision}"),
         )
@@ -89,7 +90,7 @@ class TablePrinter:
 
     def deleted(self, deletion: Deletion, prev_kv: bool) -> None:
         """The number, and the previous values."""
-        _write(
+        self._write(
             Grid(rows.CHANGES, map(rows.previous, deletion.previous if prev_kv else ())),
             Text(f"{deletion.deleted} deleted, revision {deletion.header.revision}"),
         )
@@ -97,21 +98,21 @@ class TablePrinter:
     def listing(self, listing: Listing, remaining: Mapping[int, int]) -> None:
         """The endpoints; values that can't be read are last, where they are seen."""
         endpoints = (rows.endpoint(stored, remaining) for stored in listing.endpoints)
-        _write(Grid(rows.ENDPOINTS, endpoints), *_summary(listing))
+        self._write(Grid(rows.ENDPOINTS, endpoints), *_summary(listing))
 
     def addrs(self, listing: Listing) -> None:
         """The addresses."""
         addrs = (Row([escape(stored.endpoint.addr)]) for stored in listing.endpoints)
-        _write(Grid(["ADDR"], addrs), *_summary(listing))
+        self._write(Grid(["ADDR"], addrs), *_summary(listing))
 
     def keys(self, keys: Keys) -> None:
         """The keys with their revisions."""
         found = _found(keys, len(keys.keys), "key")
-        _write(Grid(rows.KEYS, map(rows.key, keys.keys)), Text(found, "dim"))
+        self._write(Grid(rows.KEYS, map(rows.key, keys.keys)), Text(found, "dim"))
 
     def count(self, keys: Keys) -> None:
         """The number."""
-        _write(Text(_found(keys, keys.count, "key")))
+        self._write(Text(_found(keys, keys.count, "key")))
 
     def services(self, services: Services) -> None:
         """The targets and the number of their endpoints."""
@@ -119,20 +120,21 @@ class TablePrinter:
         where = f" under {escape(services.prefix)}/" if services.prefix else ""
         summary = f"{counted(len(counts), 'service')}{where}, revision {services.header.revision}"
         found = (Row([escape(name), str(count)]) for name, count in counts)
-        _write(Grid(["TARGET", "ENDPOINTS"], found), Text(summary, "dim"))
+        self._write(Grid(["TARGET", "ENDPOINTS"], found), Text(summary, "dim"))
 
     def got(self, got: GotEndpoints) -> None:
         """A table of names and values for each endpoint."""
         blocks = [*starmap(endpoint_facts, got.endpoints), *map(invalid_facts, got.invalid)]
         for number, ((name, key), *others) in enumerate(blocks):
             write(["\n"] if number else [])
-            _write(Grid([name, key], map(Row, others), in_place=True))
+            # The first line is a fact, not a header that can be left out.
+            write([draw(Grid([name, key], map(Row, others), in_place=True))])
 
     def found(self, found: FoundEndpoints) -> None:
         """The endpoints, as the first set of ``watch``."""
         first = [
             Change(Operation.ADD, each.key, each.mod_revision, each.endpoint, each.lease, None)
-            for each in found.endpoints
+            for each in sort(found.endpoints, "key")
         ]
         batch = ChangeBatch(found.revision, first, (), first=True)
         write(self.batch_lines(found.target, batch, {}))
@@ -141,7 +143,7 @@ class TablePrinter:
         """The updates, in one table even for many transactions."""
         done = chain.from_iterable(result.updates for result in results)
         how = f" in {len(results)} transactions" if len(results) > 1 else ""
-        _write(
+        self._write(
             Grid(rows.CHANGES, map(rows.update, done)),
             Text(f"SUCCESS{how}, revision {results[-1].header.revision}"),
         )
@@ -149,7 +151,7 @@ class TablePrinter:
     def failure(self, error: ConditionFailedError, updates: Sequence[Update]) -> None:
         """The failed conditions and the updates that were not made."""
         failed = [rows.condition(condition, "red") for condition in error.failed]
-        _write(
+        self._write(
             Grid(rows.CHANGES, [*failed, *map(rows.update, updates)]),
             Text(f"FAILURE: nothing was written, revision {error.header.revision}", "bold red"),
         )
@@ -157,7 +159,7 @@ class TablePrinter:
     def plan(self, updates: Sequence[Update], conditions: Sequence[Condition]) -> None:
         """The conditions and the updates that would be made."""
         planned = [*map(rows.condition, conditions), *map(rows.update, updates)]
-        _write(Grid(rows.CHANGES, planned), Text("dry run: nothing was written"))
+        self._write(Grid(rows.CHANGES, planned), Text("dry run: nothing was written"))
 
     def differences(self, plan: Plan, *, done: bool) -> None:
         """What changes, as ``watch`` shows it, and the counts."""
@@ -165,7 +167,7 @@ class TablePrinter:
         kept = f", {len(plan.kept)} not pruned" if plan.kept else ""
         shown = chain.from_iterable(map(_difference_rows, plan.differences))
         where = f"under {escape(plan.target)}, revision {plan.header.revision}"
-        _write(
+        self._write(
             Grid(WATCH_CHANGES, shown),
             Text(f"{'SUCCESS: ' if done else ''}{found}{kept} {where}", "" if done else "dim"),
         )
@@ -177,7 +179,7 @@ class TablePrinter:
     def version(self, versions: Mapping[str, str]) -> None:
         """The parts and their versions."""
         parts = (Row([escape(name), escape(version)]) for name, version in versions.items())
-        _write(Grid(["PART", "VERSION"], parts))
+        self._write(Grid(["PART", "VERSION"], parts))
 
     def batch_lines(
         self, target: str, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]
@@ -191,7 +193,7 @@ class TablePrinter:
         else:
             shown = Grid(WATCH_CHANGES, _change_rows(batch.changes))
         unreadable = Grid(rows.UNREADABLE, map(rows.unreadable, batch.invalid))
-        yield draw(shown, unreadable, Text(_batch_summary(target, batch), "dim"))
+        yield self._draw(shown, unreadable, Text(_batch_summary(target, batch), "dim"))
 
     def state_lines(self, change: StateChange) -> Iterator[str]:
         """One line: time, type and the facts of the event."""
@@ -204,6 +206,15 @@ class TablePrinter:
     def registered_lines(self) -> Iterator[str]:
         """Nothing: each key has its own line."""
         yield from ()
+
+    def _write(self, *parts: Grid | Text) -> None:
+        write([self._draw(*parts)])
+
+    def _draw(self, *parts: Grid | Text) -> str:
+        for part in parts:
+            if isinstance(part, Grid):
+                part.has_header = self._headers
+        return draw(*parts)
 
 
 def _summary(listing: Listing) -> Iterator[Grid | Text]:
@@ -270,7 +281,3 @@ def _facts(event: RegistrationEvent) -> Iterator[str]:
         yield f"after {event.seconds:.1f}s"
     if event.reason:
         yield printable(event.reason)
-
-
-def _write(*parts: Grid | Text) -> None:
-    write([draw(*parts)])

@@ -5,7 +5,16 @@ from __future__ import annotations
 from ..parsing import parse_bool, parse_duration, parse_timeout
 from .setting import Setting
 
-__all__ = ["CONNECTION", "CREDENTIALS", "DEBUG", "REFUSED", "SETTINGS", "WRITE_OUT"]
+__all__ = [
+    "CONNECTION",
+    "CREDENTIALS",
+    "DEBUG",
+    "NO_HEADERS",
+    "QUIET",
+    "REFUSED",
+    "SETTINGS",
+    "WRITE_OUT",
+]
 
 
 def _text(text: str) -> str:
@@ -54,9 +63,18 @@ WRITE_OUT = Setting(
     "FORMAT",
     _text,
     None,
-    "Output format: fields, json, simple or table (default: table on a terminal, else simple).",
-    short="-w",
+    "Output format: fields, json, simple, table, yaml (default: table on a terminal, else simple).",
+    short=("-w", "-o"),
 )
+QUIET = Setting(
+    "quiet",
+    "",
+    parse_bool,
+    False,
+    "Print no warnings, notes and progress, only results and errors.",
+    short=("-q",),
+)
+NO_HEADERS = Setting("no-headers", "", parse_bool, False, "Print tables without the header line.")
 DEBUG = Setting("debug", "", parse_bool, False, "Print effective settings and tracebacks.")
 
 CONNECTION: tuple[Setting, ...] = (
@@ -121,7 +139,7 @@ CREDENTIALS: tuple[Setting, ...] = (
 # Flags of etcdctl that are not supported. They are known, so that they fail with a reason.
 REFUSED: tuple[Setting, ...] = (
     Setting("insecure-skip-tls-verify", "", parse_bool, False, refusal=_VERIFY),
-    Setting("discovery-srv", "DOMAIN", _text, "", short="-d", refusal=_DISCOVERY),
+    Setting("discovery-srv", "DOMAIN", _text, "", short=("-d",), refusal=_DISCOVERY),
     Setting("discovery-srv-name", "TEXT", _text, "", refusal=_DISCOVERY),
     Setting("insecure-discovery", "", parse_bool, True, refusal=_DISCOVERY),
     Setting("hex", "", parse_bool, False, refusal=_HEX),
@@ -129,4 +147,4 @@ REFUSED: tuple[Setting, ...] = (
     Setting("max-recv-bytes", "N", _size, 0, refusal=_ANSWER_SIZE),
 )
 
-SETTINGS = (*CONNECTION, *CREDENTIALS, WRITE_OUT, DEBUG, *REFUSED)
+SETTINGS = (*CONNECTION, *CREDENTIALS, WRITE_OUT, NO_HEADERS, QUIET, DEBUG, *REFUSED)

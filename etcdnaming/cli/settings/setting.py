@@ -6,7 +6,7 @@ A flag wins over ``ETCDNAMING_X``, that over ``ETCDCTL_X``, that over the defaul
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from ...errors import InvalidSettingError
@@ -35,7 +35,7 @@ class Setting(NamedTuple):
     parse: Callable[[str], Any]
     default: Any
     help: str = ""
-    short: str = ""
+    short: Sequence[str] = ()
     refusal: str = ""
 
     @property

@@ -5,6 +5,7 @@
 #   make test       the tests; PYTEST_ARGS="-k sandbox" for some, -m long for the slow ones
 #   make test-all   every test, Go's included; those marked "server" on every etcd (needs Go)
 #   make lint types the style and the types
+#   make docs       the reference of the library, as web pages in build/docs
 #   make bench      how fast we are, beside others: benchmarks/results.md (needs Go and jq)
 #   make generate   write what is generated
 #   make pictures   draw those of README.md anew
@@ -30,7 +31,7 @@ BENCHMARKS := clients list_json bulk_add start_up idle many_registrations resolv
 
 PIP := -m pip --disable-pip-version-check --quiet install
 
-.PHONY: demo test test-all matrix lint types bench generate pictures
+.PHONY: demo test test-all matrix lint types docs bench generate pictures
 
 demo: $(VENV)/installed-sandbox
 	PATH="$(CURDIR)/$(BIN):$$PATH" etcdnaming sandbox -- sh tools/demo.sh
@@ -57,8 +58,16 @@ lint: $(VENV)/installed-lint
 	$(BIN)/shellcheck .ci/run .ci/twice examples/*.sh tools/*.sh
 	$(BIN)/kubernetes-validate --strict --quiet examples/kubernetes/*.yaml examples/xds/*.yaml
 
+# mypy for all there is; pyright, which needs node, for what users see: the types of public names,
+# and programs as users write them.
 types: $(VENV)/installed-lint $(VENV)/installed-test
 	$(BIN)/mypy
+	$(BIN)/python tools/type_completeness.py
+	$(BIN)/pyright --pythonpath $(BIN)/python examples/service
+
+# The reference of the library, from its docstrings: build/docs/etcdnaming.html
+docs: $(VENV)/installed-docs $(VENV)/installed-test
+	$(BIN)/python tools/reference.py
 
 # A benchmark that breaks its promise shows in the table; it stops nothing.
 bench: $(VENV)/installed-bench

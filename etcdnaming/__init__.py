@@ -8,8 +8,9 @@ gRPC naming and discovery on etcd: what Go's ``client/v3/naming`` does, in Pytho
     ...     manager.list().by_key()
     {'foo/bar/svc/e1': Endpoint(addr='1.2.3.4:80', metadata={'zone': 'a'})}
 
-`Client` connects to etcd. `EndpointManager` adds, deletes, lists and watches the endpoints of a
-target; `services` finds targets. `Registration` keeps endpoints in etcd as long as a block runs.
+`Client` connects to etcd. `EndpointManager` adds, changes, deletes, lists and watches the endpoints
+of a target; `merge_patch` changes metadata, `services` finds targets. `Registration` keeps
+endpoints in etcd as long as a block runs.
 `insecure_channel` and `secure_channel` return a ``grpc.Channel`` that follows the endpoints;
 `etcdnaming.aio` has the same for asyncio. `Sandbox` is a throwaway etcd for tests.
 
@@ -23,60 +24,215 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # mypy treats it as typing's, which is slow to import
 if TYPE_CHECKING:
+    from . import aio, errors
     from .endpoints.manager import EndpointManager, services
-    from .errors import EtcdnamingError
+    from .endpoints.watch import Watch
+    from .errors import (
+        AuthenticationError,
+        ClientClosedError,
+        ClosedError,
+        CompactedError,
+        ConditionFailedError,
+        ConflictError,
+        ConnectionFailedError,
+        EndpointNotFoundError,
+        EtcdError,
+        EtcdnamingError,
+        EtcdNotFoundError,
+        FutureRevisionError,
+        InheritedError,
+        InvalidEndpointError,
+        InvalidKeyError,
+        InvalidSettingError,
+        InvalidTargetError,
+        InvalidValueError,
+        KeyHeldError,
+        LeaseNotFoundError,
+        MessageTooLargeError,
+        MissingPortError,
+        NoSpaceError,
+        OutcomeUnknownError,
+        PermissionDeniedError,
+        RefusedError,
+        SandboxError,
+        TLSError,
+        TooManyOperationsError,
+    )
     from .etcd import Client
-    from .model import Condition, Endpoint, Listing, Operation, Update, UpdateResult
+    from .metadata import merge_patch
+    from .model import (
+        JSON,
+        Change,
+        ChangeBatch,
+        Condition,
+        Deletion,
+        Difference,
+        Endpoint,
+        Header,
+        InvalidValue,
+        Keys,
+        Lease,
+        LeaseTTL,
+        Listing,
+        Operation,
+        Plan,
+        Services,
+        StoredEndpoint,
+        StoredKey,
+        Update,
+        UpdateResult,
+        WatchState,
+    )
     from .registration.event import RegistrationEvent
     from .registration.registration import Registration
     from .resolver import insecure_channel, secure_channel
+    from .resolver.channel import Channel
     from .sandbox import Sandbox
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "JSON",
+    "AuthenticationError",
+    "Change",
+    "ChangeBatch",
+    "Channel",
     "Client",
+    "ClientClosedError",
+    "ClosedError",
+    "CompactedError",
     "Condition",
+    "ConditionFailedError",
+    "ConflictError",
+    "ConnectionFailedError",
+    "Deletion",
+    "Difference",
     "Endpoint",
     "EndpointManager",
+    "EndpointNotFoundError",
+    "EtcdError",
+    "EtcdNotFoundError",
     "EtcdnamingError",
+    "FutureRevisionError",
+    "Header",
+    "InheritedError",
+    "InvalidEndpointError",
+    "InvalidKeyError",
+    "InvalidSettingError",
+    "InvalidTargetError",
+    "InvalidValue",
+    "InvalidValueError",
+    "KeyHeldError",
+    "Keys",
+    "Lease",
+    "LeaseNotFoundError",
+    "LeaseTTL",
     "Listing",
+    "MessageTooLargeError",
+    "MissingPortError",
+    "NoSpaceError",
     "Operation",
+    "OutcomeUnknownError",
+    "PermissionDeniedError",
+    "Plan",
+    "RefusedError",
     "Registration",
     "RegistrationEvent",
     "Sandbox",
+    "SandboxError",
+    "Services",
+    "StoredEndpoint",
+    "StoredKey",
+    "TLSError",
+    "TooManyOperationsError",
     "Update",
     "UpdateResult",
+    "Watch",
+    "WatchState",
+    "aio",
+    "errors",
     "insecure_channel",
+    "merge_patch",
     "secure_channel",
     "services",
 ]
 
 # The module of each public name, imported on first use: Endpoint alone does not import gRPC.
-_EXPORTS = {
-    "Client": "etcd",
-    "Condition": "model",
-    "Endpoint": "model",
-    "EndpointManager": "endpoints.manager",
-    "EtcdnamingError": "errors",
-    "Listing": "model",
-    "Operation": "model",
-    "Registration": "registration.registration",
-    "RegistrationEvent": "registration.event",
-    "Sandbox": "sandbox",
-    "Update": "model",
-    "UpdateResult": "model",
-    "insecure_channel": "resolver",
-    "secure_channel": "resolver",
-    "services": "endpoints.manager",
+_MODULES = {
+    "endpoints.manager": ["EndpointManager", "services"],
+    "endpoints.watch": ["Watch"],
+    "errors": [
+        "AuthenticationError",
+        "ClientClosedError",
+        "ClosedError",
+        "CompactedError",
+        "ConditionFailedError",
+        "ConflictError",
+        "ConnectionFailedError",
+        "EndpointNotFoundError",
+        "EtcdError",
+        "EtcdNotFoundError",
+        "EtcdnamingError",
+        "FutureRevisionError",
+        "InheritedError",
+        "InvalidEndpointError",
+        "InvalidKeyError",
+        "InvalidSettingError",
+        "InvalidTargetError",
+        "InvalidValueError",
+        "KeyHeldError",
+        "LeaseNotFoundError",
+        "MessageTooLargeError",
+        "MissingPortError",
+        "NoSpaceError",
+        "OutcomeUnknownError",
+        "PermissionDeniedError",
+        "RefusedError",
+        "SandboxError",
+        "TLSError",
+        "TooManyOperationsError",
+    ],
+    "etcd": ["Client"],
+    "model": [
+        "Change",
+        "ChangeBatch",
+        "Condition",
+        "Deletion",
+        "Difference",
+        "Endpoint",
+        "Header",
+        "InvalidValue",
+        "JSON",
+        "Keys",
+        "Lease",
+        "LeaseTTL",
+        "Listing",
+        "Operation",
+        "Plan",
+        "Services",
+        "StoredEndpoint",
+        "StoredKey",
+        "Update",
+        "UpdateResult",
+        "WatchState",
+    ],
+    "registration.event": ["RegistrationEvent"],
+    "registration.registration": ["Registration"],
+    "resolver": ["insecure_channel", "secure_channel"],
+    "resolver.channel": ["Channel"],
+    "sandbox": ["Sandbox"],
+    "metadata": ["merge_patch"],
 }
+_EXPORTS = {name: module for module, names in _MODULES.items() for name in names}
 
 
 def __getattr__(name: str) -> object:
-    if name not in _EXPORTS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module  # the command line starts without it
 
+    if name in {"aio", "errors"}:
+        return import_module(f".{name}", __name__)
+    if name not in _EXPORTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f".{_EXPORTS[name]}", __name__), name)
 
 

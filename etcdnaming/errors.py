@@ -10,6 +10,7 @@ The errors of this package, in one tree. Each is made from its facts, and words 
     ├── InvalidValueError           a stored value that can't be read
     ├── TooManyOperationsError      more than one transaction takes; nothing was written
     ├── ConditionFailedError        a condition of an update was not met; nothing was written
+    ├── EndpointNotFoundError       a key that was to be changed does not exist
     ├── ClosedError                 closed by its owner
     ├── InheritedError              used in a forked child, but made by its parent
     ├── ConflictError               other clients kept changing the keys; nothing was written
@@ -47,6 +48,7 @@ __all__ = [
     "ConditionFailedError",
     "ConflictError",
     "ConnectionFailedError",
+    "EndpointNotFoundError",
     "EtcdError",
     "EtcdNotFoundError",
     "EtcdnamingError",
@@ -120,7 +122,11 @@ class InvalidSettingError(EtcdnamingError, ValueError):
 
 
 class InvalidValueError(EtcdnamingError, ValueError):
-    """A stored value is not one that Go's ``json.Unmarshal`` accepts as an endpoint."""
+    """
+    A stored value can't be read as an endpoint, or its metadata can't be changed as requested.
+
+    A value is read if Go's ``json.Unmarshal`` accepts it as an endpoint.
+    """
 
 
 class TooManyOperationsError(EtcdnamingError, ValueError):
@@ -140,8 +146,16 @@ class ConditionFailedError(EtcdnamingError):
 
     def __init__(self, failed: Sequence[Condition], header: Header) -> None:
         super().__init__("; ".join(f"condition not met: if {condition}" for condition in failed))
-        self.failed = tuple(failed)
+        self.failed: tuple[Condition, ...] = tuple(failed)
         self.header = header
+
+
+class EndpointNotFoundError(EtcdnamingError, LookupError):
+    """Keys whose endpoints were to be changed do not exist; nothing was written."""
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        super().__init__(f"not found: {', '.join(keys)}: nothing was written")
+        self.keys: tuple[str, ...] = tuple(keys)
 
 
 class ClosedError(EtcdnamingError):
@@ -163,7 +177,7 @@ class ConflictError(EtcdnamingError):
             f"{', '.join(keys)}: changed by other clients {attempts} times while being written: "
             "nothing was written"
         )
-        self.keys = tuple(keys)
+        self.keys: tuple[str, ...] = tuple(keys)
 
 
 class KeyHeldError(ConflictError):
@@ -171,7 +185,7 @@ class KeyHeldError(ConflictError):
 
     def __init__(self, key: str, lease: int) -> None:
         EtcdnamingError.__init__(self, f"{key} is held by lease {lease:016x}: not registered")
-        self.keys = (key,)
+        self.keys: tuple[str, ...] = (key,)
         self.lease = lease
 
 
@@ -240,8 +254,7 @@ class PermissionDeniedError(RefusedError):
 
     def __init__(self, text: str, needs: str = "") -> None:
         super().__init__(text)
-        if needs:
-            self.args = (f"{text}: {needs}",)
+        EtcdError.__init__(self, f"{text}: {needs}" if needs else text)
 
 
 class LeaseNotFoundError(RefusedError):

@@ -10,6 +10,8 @@ from __future__ import annotations
 from .errors import InvalidEndpointError, InvalidKeyError, InvalidTargetError
 
 __all__ = [
+    "ALL_KEYS",
+    "Target",
     "check_key",
     "check_target",
     "complete_key",
@@ -19,6 +21,15 @@ __all__ = [
     "range_of",
     "target_of",
 ]
+
+ALL_KEYS = (b"\0", b"\0")
+"""The range of every key: one zero byte is the lowest key, and as an end it means none."""
+
+
+class Target(str):
+    """A target as `parse_target` returns it. Parsed again it stays the same, even ``foo/``."""
+
+    __slots__ = ()
 
 
 def encode(key: str) -> bytes:
@@ -57,9 +68,11 @@ def check_target(target: str) -> str:
     return target
 
 
-def parse_target(text: str) -> str:
+def parse_target(text: str) -> Target:
     """
     Return the target that *text* names: ``foo/svc``, ``foo/svc/`` or ``etcd:///foo/svc``.
+
+    The command line, `EndpointManager` and channels all parse a target here.
 
     etcd's own guide writes ``etcd://foo/svc``, which means ``foo/svc`` too.
 
@@ -69,11 +82,13 @@ def parse_target(text: str) -> str:
     Raises:
         InvalidTargetError: *text* names no service, or it names a host.
     """
+    if isinstance(text, Target):
+        return text
     is_url = text.startswith("etcd://")
     target = (_path_of_url(text.removeprefix("etcd://")) if is_url else text).removesuffix("/")
     if not target.strip("/"):
         raise InvalidTargetError(text)  # as it was written, without anything removed
-    return target
+    return Target(target)
 
 
 def _path_of_url(rest: str) -> str:
@@ -94,7 +109,7 @@ def _path_of_url(rest: str) -> str:
     return authority + slash + path if authority else path
 
 
-def target_of(key: str) -> str:
+def target_of(key: str) -> Target:
     """
     Return the target that *key* belongs to by default: the part before its last "/".
 
@@ -107,7 +122,7 @@ def target_of(key: str) -> str:
     target = key.rpartition("/")[0]
     if not target.strip("/"):
         raise InvalidTargetError(target, f"the key {key!r} needs one: write TARGET/NAME")
-    return target
+    return Target(target)
 
 
 def check_key(key: str, target: str) -> str:
@@ -125,10 +140,13 @@ def complete_key(key: str, addr: str) -> str:
     'foo/svc/10.0.0.1:80'
 
     Raises:
-        InvalidEndpointError: *addr* contains a "/", so the key would belong to another target.
+        InvalidEndpointError: *addr* is empty, or contains a "/", so that the key would belong to
+            another target.
     """
     if not key.endswith("/"):
         return key
+    if not addr:
+        raise InvalidEndpointError(f"the key {key!r} has no name, and the address is empty")
     if "/" in addr:
         raise InvalidEndpointError(f"the address {addr!r} has a '/': write the KEY in full")
     return key + addr

@@ -2,7 +2,8 @@
 Plain frozen data, without I/O.
 
 Named tuples rather than data classes: defining a data class takes six times as long at start-up,
-and making a hundred thousand instances takes three times as long.
+and making a hundred thousand instances takes three times as long. What is returned as a whole is a
+`_Result`: a named tuple of six fields would have the length 6, whatever it holds.
 """
 
 from __future__ import annotations
@@ -10,8 +11,19 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import islice, repeat
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeAlias, TypeVar, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Generic,
+    NamedTuple,
+    TypeAlias,
+    TypeVar,
+    Union,
+    overload,
+)
 
 __all__ = [
     "JSON",
@@ -19,13 +31,16 @@ __all__ = [
     "ChangeBatch",
     "Condition",
     "Deletion",
+    "Difference",
     "Endpoint",
     "Header",
     "InvalidValue",
     "Keys",
     "Lease",
+    "LeaseTTL",
     "Listing",
     "Operation",
+    "Plan",
     "Services",
     "StoredEndpoint",
     "StoredKey",
@@ -38,6 +53,11 @@ __all__ = [
 JSON: TypeAlias = Union[bool, int, float, str, Sequence["JSON"], Mapping[str, "JSON"], None]  # noqa: UP007 - of strings
 
 Row = TypeVar("Row", bound=tuple[Any, ...])
+Item = TypeVar("Item")
+SomeResult = TypeVar("SomeResult", bound="_Result")
+
+SHOWN = 5
+"""Items of a sequence or a mapping that the `repr` of a result shows."""
 
 
 def build_many(kind: type[Row], fields: Iterable[tuple[Any, ...]]) -> Iterator[Row]:
@@ -57,9 +77,17 @@ class Operation(enum.IntEnum):
     DELETE = 1
 
 
-class Endpoint(NamedTuple):
+class _EndpointFields(NamedTuple):
+    addr: str
+    metadata: Any = None  # so that type checkers allow metadata["zone"]; `Endpoint` checks writers
+
+
+class Endpoint(_EndpointFields):
     """
     One address a client may dial. Go's ``endpoints.Endpoint``.
+
+        >>> Endpoint("10.0.0.1:80", {"zone": "a"}).metadata["zone"]
+        'a'
 
     Attributes:
         addr: What gRPC clients dial, usually ``host:port``.
@@ -67,13 +95,20 @@ class Endpoint(NamedTuple):
         metadata: Any JSON value; integers keep all their digits.
     """
 
-    addr: str
-    metadata: JSON = None
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        def __new__(cls, addr: str, metadata: JSON = None) -> Endpoint:
+            """Check what is stored: a type checker refuses a value that is not JSON."""
 
 
 class Update(NamedTuple):
     """
     Add or delete of one endpoint, best made by `add` or `delete`. Go's ``endpoints.Update``.
+
+        >>> Update.delete("svc/e1").op
+        <Operation.DELETE: 1>
 
     Attributes:
         op: Add or delete.
@@ -105,6 +140,9 @@ class Update(NamedTuple):
 class Condition(NamedTuple):
     """
     A condition on *key* that must hold for an update to be made.
+
+        >>> str(Condition("svc/e1", 0)), str(Condition("svc/e1", 7))
+        ('svc/e1 is absent', 'svc/e1 has mod_revision 7')
 
     *mod_revision* ``0``: the key is absent; ``None``: the key exists; any other number: the key was
     last changed at exactly that revision.
@@ -161,32 +199,160 @@ class InvalidValue(NamedTuple):
     lease: int
 
 
-class UpdateResult(NamedTuple):
+class _Result:
+    """A frozen record: its slots are its fields. Equal to one of its kind with equal fields."""
+
+    __slots__: tuple[str, ...] = ()
+
+    def _fill(self, *values: object) -> None:
+        any(map(object.__setattr__, repeat(self), self.__slots__, values))  # returns None each time
+
+    def _values(self) -> tuple[object, ...]:
+        return tuple(getattr(self, name) for name in self.__slots__)
+
+    def _replace(self: SomeResult, **changes: object) -> SomeResult:  # noqa: PYI019 - Python 3.10
+        """Return a copy with *changes*, as that of a named tuple."""
+        fields = dict(zip(self.__slots__, self._values(), strict=True))
+        return type(self)(**(fields | changes))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a {type(self).__name__} can't be changed")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"a {type(self).__name__} can't be changed")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, type(self)):
+            return NotImplemented
+        return self._values() == other._values()
+
+    __hash__: ClassVar[None]  # type: ignore[assignment]  # the fields are lists and mappings
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), self._values()
+
+    def __repr__(self) -> str:
+        fields = zip(self.__slots__, self._values(), strict=True)
+        shown = ", ".join(
+            f"revision={value.revision}" if isinstance(value, Header) else f"{name}={_brief(value)}"
+            for name, value in fields
+        )
+        return f"{type(self).__name__}({shown})"
+
+
+class _ResultSequence(_Result, Generic[Item]):
+    """A result that behaves as the sequence of its items."""
+
+    __slots__ = ()
+
+    def _items(self) -> Sequence[Item]:
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        return len(self._items())
+
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self._items())
+
+    def __reversed__(self) -> Iterator[Item]:
+        return reversed(self._items())
+
+    def __contains__(self, item: object) -> bool:
+        return item in self._items()
+
+    @overload
+    def __getitem__(self, index: int) -> Item: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Item]: ...
+    def __getitem__(self, index: int | slice) -> Item | Sequence[Item]:
+        return self._items()[index]
+
+
+class UpdateResult(_Result):
     """
     The result of one transaction.
 
     Attributes:
         header: Of etcd's answer.
 
-        updates: The folded updates, one per key.
+        updates: The folded updates, one per key, with their keys in full.
 
         previous: The previous values by key; keys that were absent are missing.
 
         detached: Keys that folding detached from their lease, with the ID of that lease.
     """
 
+    __slots__ = ("header", "updates", "previous", "detached")  # noqa: RUF023 - as they are shown
     header: Header
     updates: tuple[Update, ...]
     previous: Mapping[str, StoredEndpoint | InvalidValue]
-    detached: Mapping[str, int] = MappingProxyType({})
+    detached: Mapping[str, int]
+
+    def __init__(
+        self,
+        header: Header,
+        updates: tuple[Update, ...],
+        previous: Mapping[str, StoredEndpoint | InvalidValue],
+        detached: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
+        self._fill(header, updates, previous, detached)
 
 
-class Deletion(NamedTuple):
-    """The number of deleted keys, and their previous values if requested."""
+class Difference(NamedTuple):
+    """
+    An update of a `Plan`, and what etcd holds *before* it (``None``: the key is absent).
 
+    An update whose lease is ``None`` keeps the lease of *before*.
+    """
+
+    update: Update
+    before: StoredEndpoint | InvalidValue | None
+
+
+class Plan(NamedTuple):
+    """
+    What makes a target hold the wanted endpoints.
+
+    Attributes:
+        header: Of the answer with the endpoints of the target, or of the last transaction.
+
+        target: The target.
+
+        differences: The updates to make, or that were made, one per key, in key order.
+
+        unchanged: The updates that would change nothing, so that they are not made.
+
+        kept: What pruning leaves: endpoints on leases, and values that can't be read.
+    """
+
+    header: Header
+    target: str
+    differences: Sequence[Difference]
+    unchanged: Sequence[Difference]
+    kept: Sequence[StoredEndpoint | InvalidValue]
+
+
+class Deletion(_Result):
+    """
+    The number of deleted keys, and their previous values if requested.
+
+    Attributes:
+        header: Of etcd's answer.
+
+        deleted: The number of deleted keys.
+
+        previous: The previous values; empty if they were not requested.
+    """
+
+    __slots__ = ("header", "deleted", "previous")  # noqa: RUF023 - as they are shown
     header: Header
     deleted: int
     previous: Sequence[StoredEndpoint | InvalidValue]
+
+    def __init__(
+        self, header: Header, deleted: int, previous: Sequence[StoredEndpoint | InvalidValue]
+    ) -> None:
+        self._fill(header, deleted, previous)
 
 
 class Lease(NamedTuple):
@@ -196,42 +362,136 @@ class Lease(NamedTuple):
     ttl: int
 
 
-class Listing(NamedTuple):
-    """
-    The endpoints of *target* at one revision, ``header.revision``, in key order.
+class LeaseTTL(NamedTuple):
+    """Seconds for which a lease was *granted*, and those *remaining*: -1 if the lease is gone."""
 
-    *invalid* holds the keys whose value can't be read, *count* is the number of keys under the
-    target, *more* is true if a limit cut the list short.
+    granted: int
+    remaining: int
+
+
+class Listing(_ResultSequence[StoredEndpoint]):
+    """
+    The endpoints of *target* at one revision; behaves as the sequence of its `endpoints`.
+
+        >>> listing = Listing(Header(1, 2, 7, 1), "svc", [], [], 0, more=False)
+        >>> len(listing), bool(listing), list(listing), listing.header.revision
+        (0, False, [], 7)
+
+    Attributes:
+        header: Of etcd's answer; *header.revision* is the revision that was read.
+
+        target: As it was parsed.
+
+        endpoints: In the order of their keys.
+
+        invalid: The keys whose value can't be read.
+
+        count: The number of keys under the target, whatever the limit was.
+
+        more: A limit cut the list short.
     """
 
+    __slots__ = ("header", "target", "endpoints", "invalid", "count", "more")  # noqa: RUF023
     header: Header
     target: str
     endpoints: Sequence[StoredEndpoint]
     invalid: Sequence[InvalidValue]
-    count: int  # type: ignore[assignment]  # etcd's name; tuple.count is not needed
+    count: int
     more: bool
+
+    def __init__(  # noqa: PLR0913, PLR0917 - its fields
+        self,
+        header: Header,
+        target: str,
+        endpoints: Sequence[StoredEndpoint],
+        invalid: Sequence[InvalidValue],
+        count: int,
+        more: bool,  # noqa: FBT001
+    ) -> None:
+        self._fill(header, target, endpoints, invalid, count, more)
 
     def by_key(self) -> dict[str, Endpoint]:
         """Return the endpoints by their keys, as Go's ``Key2EndpointMap``."""
         return {stored.key: stored.endpoint for stored in self.endpoints}
 
+    def _items(self) -> Sequence[StoredEndpoint]:
+        return self.endpoints
 
-class Keys(NamedTuple):
-    """The keys under *target* at one revision, without values."""
 
+class Keys(_ResultSequence[StoredKey]):
+    """
+    The keys under *target* at one revision, without values; behaves as the sequence of its `keys`.
+
+    Attributes:
+        header: Of etcd's answer; *header.revision* is the revision that was read.
+
+        target: As it was parsed.
+
+        keys: In order; empty if only their number was asked for.
+
+        count: The number of keys under the target, whatever the limit was.
+
+        more: A limit cut the list short.
+    """
+
+    __slots__ = ("header", "target", "keys", "count", "more")  # noqa: RUF023 - as they are shown
     header: Header
     target: str
     keys: Sequence[StoredKey]
-    count: int  # type: ignore[assignment]  # etcd's name; tuple.count is not needed
+    count: int
     more: bool
 
+    def __init__(
+        self,
+        header: Header,
+        target: str,
+        keys: Sequence[StoredKey],
+        count: int,
+        more: bool,  # noqa: FBT001
+    ) -> None:
+        self._fill(header, target, keys, count, more)
 
-class Services(NamedTuple):
-    """The targets under *prefix* in order, with their key counts."""
+    def _items(self) -> Sequence[StoredKey]:
+        return self.keys
 
+
+class Services(_Result, Mapping[str, int]):
+    """
+    The targets under *prefix* in order; behaves as the mapping of each to its endpoint count.
+
+        >>> found = Services(Header(1, 2, 7, 1), "foo", {"foo/svc": 3})
+        >>> list(found), found["foo/svc"]
+        (['foo/svc'], 3)
+
+    Attributes:
+        header: Of etcd's answer; *header.revision* is the revision that was read.
+
+        prefix: As it was parsed; empty: all of etcd.
+
+        counts: The number of endpoints by target.
+
+        others: The number of keys there that are not endpoints.
+    """
+
+    __slots__ = ("header", "prefix", "counts", "others")  # noqa: RUF023 - as they are shown
     header: Header
     prefix: str
     counts: Mapping[str, int]
+    others: int
+
+    def __init__(
+        self, header: Header, prefix: str, counts: Mapping[str, int], others: int = 0
+    ) -> None:
+        self._fill(header, prefix, counts, others)
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.counts)
+
+    def __getitem__(self, target: str) -> int:
+        return self.counts[target]
 
 
 class Change(NamedTuple):
@@ -261,9 +521,12 @@ class Change(NamedTuple):
     previous: StoredEndpoint | None
 
 
-class ChangeBatch(NamedTuple):
+class ChangeBatch(_ResultSequence[Change]):
     """
-    Changes that are reported together, in the order they were made.
+    Changes that are reported together, in the order they were made; behaves as their sequence.
+
+    It is true even without changes: it may be the empty set at the start of a watch, and
+    ``while batch := watch.get(1)`` must end only when there is none.
 
     Attributes:
         revision: The revision of the last change.
@@ -280,12 +543,30 @@ class ChangeBatch(NamedTuple):
         no_longer_invalid: Keys that held an unreadable value and now hold an endpoint or are gone.
     """
 
+    __slots__ = ("revision", "changes", "invalid", "first", "resync", "no_longer_invalid")  # noqa: RUF023
     revision: int
     changes: Sequence[Change]
     invalid: Sequence[InvalidValue]
-    first: bool = False
-    resync: bool = False
-    no_longer_invalid: Sequence[str] = ()
+    first: bool
+    resync: bool
+    no_longer_invalid: Sequence[str]
+
+    def __init__(  # noqa: PLR0913, PLR0917 - its fields
+        self,
+        revision: int,
+        changes: Sequence[Change],
+        invalid: Sequence[InvalidValue],
+        first: bool = False,  # noqa: FBT001, FBT002
+        resync: bool = False,  # noqa: FBT001, FBT002
+        no_longer_invalid: Sequence[str] = (),
+    ) -> None:
+        self._fill(revision, changes, invalid, first, resync, no_longer_invalid)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def _items(self) -> Sequence[Change]:
+        return self.changes
 
 
 class WatchState(NamedTuple):
@@ -293,3 +574,18 @@ class WatchState(NamedTuple):
 
     connected: bool
     detail: str
+
+
+def _brief(value: object) -> str:
+    """
+    Return the `repr` of *value*, of a long sequence or mapping only the beginning.
+
+    >>> _brief([*range(100_000)]), _brief({n: 0 for n in range(7)})
+    ('[0, 1, 2, 3, 4, ... 99995 more]', '{0: 0, 1: 0, 2: 0, 3: 0, 4: 0, ... 2 more}')
+    """
+    if isinstance(value, Mapping) and len(value) > SHOWN:
+        shown = (f"{key!r}: {each!r}" for key, each in islice(value.items(), SHOWN))
+        return f"{{{', '.join(shown)}, ... {len(value) - SHOWN} more}}"
+    if isinstance(value, (list, tuple)) and len(value) > SHOWN:
+        return f"[{', '.join(map(repr, value[:SHOWN]))}, ... {len(value) - SHOWN} more]"
+    return repr(value)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from harness import Etcd
+from harness import Etcd, Run, wait_until
 
+from etcdnaming import Registration, insecure_channel
 from etcdnaming.endpoints.manager import EndpointManager, services
 from etcdnaming.errors import (
     CompactedError,
     ConditionFailedError,
     FutureRevisionError,
+    InvalidEndpointError,
     InvalidKeyError,
+    InvalidSettingError,
     InvalidTargetError,
 )
 from etcdnaming.etcd import Client
@@ -66,6 +69,66 @@ def test_manager_does_not_log_an_address_that_can_be_dialled(
     manager.delete_endpoint("foo/e0")
 
     assert caplog.messages == []
+
+
+@pytest.mark.parametrize("text", ["svc/a", "svc/a/", "etcd:///svc/a", "etcd://svc/a/"])
+def test_library_parses_a_target_as_the_command_line_does(
+    etcd: Etcd, client: Client, run: Run, text: str
+) -> None:
+    """The manager, `services` and a channel; the four forms mean one target."""
+    etcd.put("svc/a/e1", '{"Addr":"1.2.3.4:80"}')
+    manager = EndpointManager(client, text)
+    with manager.watch() as watch, insecure_channel(text, client) as channel:
+        assert [*manager.list().by_key()] == ["svc/a/e1"]
+        assert manager.list().target == "svc/a"
+        assert next(watch).changes[0].key == "svc/a/e1"
+        wait_until(lambda: channel.endpoints == (Endpoint("1.2.3.4:80"),))
+    assert services(client, text).prefix == "svc/a"
+    assert run("list", text, "--addrs-only").out == "1.2.3.4:80\n"
+
+
+def test_library_refuses_a_target_with_a_host(client: Client) -> None:
+    """As the command line: a target does not decide where a password is sent."""
+    with pytest.raises(InvalidTargetError, match="write etcd:///svc"):
+        EndpointManager(client, "etcd://10.0.0.1:2379/svc")
+
+
+def test_manager_completes_a_key_that_ends_in_a_slash(etcd: Etcd, manager: EndpointManager) -> None:
+    """With the address, as the command line does; the result has the whole key."""
+    result = manager.add_endpoint("foo/", Endpoint("1.2.3.4:80"), if_absent=True)
+    assert [each.key for each in result.updates] == ["foo/1.2.3.4:80"]
+    manager.update([Update.add("foo/", Endpoint("1.2.3.5:80"))])
+    assert [*etcd.get("")] == [b"foo/1.2.3.4:80", b"foo/1.2.3.5:80"]
+    with pytest.raises(ConditionFailedError, match=r"foo/1.2.3.4:80 is absent"):
+        manager.add_endpoint("foo/", Endpoint("1.2.3.4:80"), if_absent=True)
+    with pytest.raises(InvalidEndpointError, match="write the KEY in full"):
+        manager.add_endpoint("foo/", Endpoint("unix:/run/s"))
+
+
+def test_manager_deletes_a_key_that_ends_in_a_slash(etcd: Etcd, manager: EndpointManager) -> None:
+    """Another client may have stored it; nothing completes it."""
+    etcd.put("foo/", "{}")
+    etcd.put("foo/e1", "{}")
+    manager.delete_endpoint("foo/")
+    assert [*etcd.get("")] == [b"foo/e1"]
+
+
+def test_registration_completes_a_key_that_ends_in_a_slash(etcd: Etcd, client: Client) -> None:
+    """As `EndpointManager.add_endpoint` does."""
+    with Registration(client, {"foo/": Endpoint("1.2.3.4:80")}) as registration:
+        assert [*etcd.get("")] == [b"foo/1.2.3.4:80"]
+        assert [*registration.endpoints] == ["foo/1.2.3.4:80"]
+    with pytest.raises(InvalidEndpointError, match="has no name"):
+        Registration(client, {"foo/": Endpoint("")})
+
+
+def test_add_endpoint_refuses_contradictory_conditions(
+    etcd: Etcd, manager: EndpointManager
+) -> None:
+    """Nothing is written."""
+    with pytest.raises(InvalidSettingError, match="exclude each other"):
+        manager.add_endpoint("foo/e1", Endpoint("1.2.3.4:80"), if_absent=True, if_mod_revision=7)
+    assert etcd.get("") == {}
 
 
 def test_list_reads_what_etcds_guide_puts_by_hand(etcd: Etcd, manager: EndpointManager) -> None:
@@ -182,11 +245,26 @@ def test_list_counts_all_keys_when_limited(etcd: Etcd, manager: EndpointManager)
     assert manager.count().count == 5
 
 
-def test_services_counts_keys_by_target(etcd: Etcd, client: Client) -> None:
-    """Only keys are read; the prefix ends at a slash here too."""
+ENDPOINT = '{"Addr":"1:1"}'
+
+
+def test_services_counts_endpoints_by_target(etcd: Etcd, client: Client) -> None:
+    """The prefix ends at a slash here too."""
     for key in ("a/x/1", "a/x/2", "a/y/1", "a/x/deep/1", "a/1", "a_other/1"):
-        etcd.put(key, "no endpoint")
+        etcd.put(key, ENDPOINT)
     assert services(client, "a").counts == {"a": 1, "a/x": 2, "a/x/deep": 1, "a/y": 1}
+
+
+def test_services_reads_all_of_etcd_without_a_prefix(etcd: Etcd, client: Client) -> None:
+    """Keys that are no endpoints are counted: no value, no address, no target."""
+    values = {"b/e1": "{}", "c/e1": "no endpoint", "d": ENDPOINT, "/e": ENDPOINT}
+    etcd.put_all({key.encode(): value.encode() for key, value in values.items()})
+    etcd.put_all({key: ENDPOINT.encode() for key in (b"a/e1", b"/a/e1", b"\0\xff/e1", b"\xff/e")})
+
+    found = services(client)
+
+    assert found.counts == {"/a": 1, "a": 1, "\0\udcff": 1, "\udcff": 1}
+    assert (found.prefix, found.others) == ("", 4)
 
 
 def test_delete_all_removes_deeper_targets_and_returns_what_it_removed(

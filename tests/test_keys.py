@@ -34,6 +34,14 @@ def test_parse_target_accepts_four_forms(text: str, target: str) -> None:
     assert keys.parse_target(text) == target
 
 
+@pytest.mark.parametrize("text", ["foo//", "etcd:////foo//", "foo/bar/"])
+def test_parse_target_keeps_a_parsed_target(text: str) -> None:
+    """The command line has parsed what it passes to the library."""
+    target = keys.parse_target(text)
+    assert keys.parse_target(target) == target
+    assert keys.parse_target(keys.target_of(f"{target}/e1")) == target
+
+
 @pytest.mark.parametrize("text", NOTHING)
 def test_parse_target_refuses_an_empty_target(text: str) -> None:
     """Its range would be all of etcd. The message shows it as it was written."""
@@ -97,6 +105,13 @@ def test_complete_key_appends_the_address_when_the_key_ends_in_a_slash() -> None
     """Shorter to type, and unique."""
     assert keys.complete_key("foo/svc/", "[::1]:80") == "foo/svc/[::1]:80"
     assert keys.complete_key("foo/svc/e1", "[::1]:80") == "foo/svc/e1"
+
+
+def test_complete_key_refuses_an_empty_address() -> None:
+    """The key would have no name."""
+    assert keys.complete_key("svc/e1", "") == "svc/e1"
+    with pytest.raises(InvalidEndpointError, match="'svc/' has no name"):
+        keys.complete_key("svc/", "")
 
 
 def test_complete_key_refuses_an_address_with_a_slash() -> None:

@@ -1,38 +1,116 @@
-"""Every public name is documented, as ``help(etcdnaming)`` shows it."""
+"""Every public name is documented, exported and typed, as ``help(etcdnaming)`` shows it."""
 
 from __future__ import annotations
 
 import inspect
 import pydoc
-from collections.abc import Iterator
+import subprocess
+import sys
+import typing
+from collections.abc import Callable, Iterator
+from typing import Any
 
+import grpc
 import pytest
 
 import etcdnaming
 from etcdnaming import aio, errors
-from etcdnaming.endpoints.watch import Watch
-from etcdnaming.model import Change, ChangeBatch, StoredEndpoint, WatchState
-from etcdnaming.resolver.channel import Channel
 
-# Types that calls return, but that the package does not export.
-RETURNED = [Channel, aio.Channel, Watch, Change, ChangeBatch, StoredEndpoint, WatchState]
+EXPORTED = {
+    **{name: getattr(etcdnaming, name) for name in etcdnaming.__all__},
+    **{f"aio.{name}": getattr(aio, name) for name in aio.__all__},
+}
+NAMED = [each for each in EXPORTED.values() if inspect.isclass(each) or inspect.isfunction(each)]
 
-NAMED = [
-    *(getattr(etcdnaming, name) for name in etcdnaming.__all__),
-    *(getattr(errors, name) for name in errors.__all__),
-    *(getattr(aio, name) for name in aio.__all__),
-    *RETURNED,
-]
+LIGHT = """
+import sys
+import etcdnaming
+try:
+    raise etcdnaming.errors.ClientClosedError
+except etcdnaming.EtcdnamingError:
+    pass
+etcdnaming.Endpoint("1.2.3.4:80")
+print(*{"asyncio", "grpc", "msgspec", "rich"}.intersection(sys.modules))
+print(etcdnaming.aio.__name__, *{"grpc"}.intersection(sys.modules))
+print(etcdnaming.aio.insecure_channel.__name__, *{"grpc"}.intersection(sys.modules))
+"""
 
 
 def own(kind: type) -> Iterator[tuple[str, object]]:
-    """Yield the public methods and properties that *kind* itself has, without a tuple's fields."""
+    """Yield the public methods and properties that *kind* itself has, without its fields."""
+    fields = (*getattr(kind, "_fields", ()), *getattr(kind, "__slots__", ()))
     for name, member in vars(kind).items():
-        if not name.startswith("_") and name not in getattr(kind, "_fields", ()):
+        if not name.startswith("_") and name not in fields:
             yield name, member
 
 
-@pytest.mark.parametrize("named", dict.fromkeys(NAMED), ids=lambda named: str(named.__qualname__))
+def functions(named: object) -> Iterator[tuple[str, Callable[..., object]]]:
+    """Yield what users of *named* call: itself, or its constructor, methods and properties."""
+    if not inspect.isclass(named):
+        assert callable(named)
+        yield "", named
+        return
+    for name, member in members(named):
+        if isinstance(member, property):
+            member = member.fget  # noqa: PLW2901 - the same, as a function
+        if isinstance(member, (classmethod, staticmethod)):
+            member = member.__func__  # noqa: PLW2901 - likewise
+        is_ours = inspect.isfunction(member) and member.__module__.startswith("etcdnaming")
+        if is_ours and (name == "__init__" or not name.startswith("_")):
+            yield name, member
+
+
+def members(kind: type) -> Iterator[tuple[str, Any]]:
+    """Yield the members of *kind* and its bases, as they are defined."""
+    for base in reversed(kind.__mro__):
+        yield from vars(base).items()
+
+
+def types_in(hint: object) -> Iterator[type]:
+    """Yield the classes that the annotation *hint* is made of."""
+    if isinstance(hint, type) and not typing.get_args(hint):
+        yield hint
+    for part in typing.get_args(hint):
+        for each in part if isinstance(part, list) else [part]:
+            yield from types_in(each)
+
+
+def hints(thing: object) -> Iterator[type]:
+    """Yield the classes in the annotations of *thing*, which may be imported for types only."""
+    names = {name: each for name, each in EXPORTED.items() if "." not in name}
+    found = typing.get_type_hints(thing, localns={**names, "grpc": grpc})
+    for name, hint in found.items():
+        if not name.startswith("_"):
+            yield from types_in(hint)
+
+
+@pytest.mark.parametrize("named", NAMED, ids=lambda named: str(named.__qualname__))
+def test_public_signatures_use_exported_types_only(named: object) -> None:
+    """Whatever is passed or returned has a public name; no message of protobuf is among it."""
+    fields = [("", named)] if inspect.isclass(named) else []
+    for name, function in [*fields, *functions(named)]:
+        for used in hints(function):
+            assert "_pb2" not in used.__module__, name
+            assert "google" not in used.__module__, name
+            is_grpcs = any(base.__module__.startswith("grpc") for base in used.__mro__)
+            if used.__module__.startswith("etcdnaming") and not is_grpcs:
+                assert used in EXPORTED.values(), (name, used)
+
+
+def test_every_error_is_exported() -> None:
+    """From the package itself, and from `etcdnaming.errors`."""
+    for name in errors.__all__:
+        assert getattr(etcdnaming, name) is getattr(errors, name)
+        assert name in etcdnaming.__all__
+
+
+def test_package_imports_nothing_heavy_until_it_is_used() -> None:
+    """``etcdnaming.errors`` and ``etcdnaming.aio`` work after ``import etcdnaming``."""
+    done = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, check=True, text=True)
+    assert done.stdout == "\netcdnaming.aio\ninsecure_channel grpc\n"
+
+
+@pytest.mark.parametrize("named", NAMED, ids=lambda named: str(named.__qualname__))
 def test_public_names_have_docstrings(named: type) -> None:
     """Their own, not inherited; the first paragraph is a sentence."""
     assert is_documented(named)
@@ -66,8 +144,24 @@ def test_public_constructors_document_arguments_and_errors(named: object) -> Non
     assert "Raises" in (inspect.getdoc(named) or "")
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Client", "Condition", "Endpoint", "EndpointManager", "Listing", "Registration"),
+        *("Sandbox", "Services", "Update", "Watch", "services"),
+        *("aio.EndpointManager", "aio.Registration", "aio.Watch", "aio.services"),
+    ],
+)
+def test_what_users_call_has_an_example(name: str) -> None:
+    """It is run with the tests, as every doctest is."""
+    assert "\n    >>> " in (inspect.getdoc(EXPORTED[name]) or "")
+
+
 def test_help_shows_every_public_name() -> None:
     """Although each is imported on first use."""
     text = pydoc.plain(pydoc.render_doc(etcdnaming))
-    for name in etcdnaming.__all__:
-        assert f"{name}(" in text, name
+    for named in NAMED:
+        if named.__module__.partition(".")[0] == "etcdnaming" and hasattr(
+            etcdnaming, named.__name__
+        ):
+            assert f"{named.__name__}(" in text, named

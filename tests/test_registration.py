@@ -85,12 +85,12 @@ class Succeeding(Client):
         super().__init__([etcd.endpoint])
         self._etcd, self._lease, self.transactions = etcd, lease, 0
 
-    def txn(self, request: rpc.TxnRequest) -> rpc.TxnResponse:
+    def _txn(self, request: rpc.TxnRequest) -> rpc.TxnResponse:
         """Write, after the revocation once all keys were found to exist."""
         if self.transactions == 30:  # after all keys were found to exist
             self._etcd.revoke(self._lease)
         self.transactions += 1
-        return super().txn(request)
+        return super()._txn(request)
 
 
 def test_registration_writes_large_batches_when_a_predecessors_lease_ends(etcd: Etcd) -> None:
@@ -175,15 +175,14 @@ def test_registration_keeps_an_edited_value_that_cannot_be_read(etcd: Etcd, clie
 @pytest.mark.server
 def test_registration_replaces_a_revoked_lease(etcd: Etcd, client: Client) -> None:
     """The loss is reported once, and only the new lease is left."""
-    lost, regained = EventLog(), EventLog()
-    with registered(client, on_lost=lost, on_regained=regained) as (registration, events):
+    with registered(client) as (registration, events):
         first = registration.lease
         etcd.revoke(first)
-        wait_until(lambda: regained)
-        assert lost.kinds == ["lost"]
+        wait_until(lambda: "regained" in events.kinds)
+        regained = events.of("regained")
         assert events.kinds[2:] == ["lost", "granted", "registered", "regained"]
-        assert regained[0].lease == registration.lease != first
-        assert regained[0].seconds < AT_ONCE
+        assert regained.lease == registration.lease != first
+        assert regained.seconds < AT_ONCE
         assert holds(etcd, KEY, HERE, registration.lease)
         assert etcd.leases() == [registration.lease]
 
@@ -318,12 +317,12 @@ class Stuck(Client):
         super().__init__([etcd.endpoint])
         self.stuck, self.free = threading.Event(), threading.Event()
 
-    def txn(self, request: rpc.TxnRequest) -> rpc.TxnResponse:
+    def _txn(self, request: rpc.TxnRequest) -> rpc.TxnResponse:
         """Write, perhaps later."""
         if any(each.request_put.value == wire.encode(THERE) for each in request.success):
             self.stuck.set()
             self.free.wait(30)
-        return super().txn(request)
+        return super()._txn(request)
 
 
 def test_registration_closes_while_another_one_waits_for_etcd(etcd: Etcd) -> None:
@@ -687,9 +686,12 @@ def test_registration_callback_may_raise_and_may_close(
     assert "RuntimeError: registered" in capfd.readouterr().err
 
     closed = []
-    registration = Registration(
-        client, {KEY: HERE}, on_lost=lambda _: closed.append(registration.close())
-    )
+
+    def close_when_lost(event: RegistrationEvent) -> None:
+        if event.kind == "lost":
+            closed.append(registration.close())
+
+    registration = Registration(client, {KEY: HERE}, on_state=close_when_lost)
     registration.start()
     etcd.revoke(registration.lease)
     wait_until(lambda: closed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import ipaddress
 import json
 import logging
 import math
@@ -17,7 +16,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
 from inspect import signature
 from pathlib import Path
-from traceback import walk_stack
 from typing import Any
 
 import grpc
@@ -36,6 +34,7 @@ from etcdnaming.etcd import Client
 from etcdnaming.model import Change, ChangeBatch, Operation
 from etcdnaming.resolver.channel import Channel
 from etcdnaming.xds import host_names
+from etcdnaming.xds.embedded import services
 from etcdnaming.xds.endpoint_cache import EndpointCache
 
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
@@ -219,7 +218,7 @@ def test_calls_use_metadata_compression_and_retries(
                     "maxAttempts": 4,
                     "initialBackoff": "0.01s",
                     "maxBackoff": "0.01s",
-                    "backoffMultiplier": 1,
+                    "backoffMultiplier": 2,
                     "retryableStatusCodes": ["UNAVAILABLE"],
                 },
             }
@@ -293,15 +292,16 @@ def test_connectivity_callback_gets_changes_of_the_service_only(
 def test_call_fails_at_once_when_the_service_has_no_endpoints(
     channel: Channel, manager: EndpointManager
 ) -> None:
-    """Every kind of call fails with gRPC's usual error object."""
-    details = "the service foo/svc has no endpoints"
+    """Every kind of call fails with gRPC's usual error object; the reason is in gRPC's words."""
     with pytest.raises(grpc.RpcError) as caught:
         ask(channel)
-    assert (caught.value.code(), caught.value.details()) == (UNAVAILABLE, details)
+    assert caught.value.code() is UNAVAILABLE
+    assert "foo/svc" in str(caught.value)
     future = channel.unary_unary(method("Echo")).future(b"", timeout=5)
-    assert (future.code(), future.exception(), future.done()) == (UNAVAILABLE, future, True)
-    with pytest.raises(grpc.RpcError, match=details):
+    assert future.code() is UNAVAILABLE
+    with pytest.raises(grpc.RpcError) as caught:
         next(channel.unary_stream(method("Count"))(b"1"))
+    assert caught.value.code() is UNAVAILABLE
     assert channel.endpoints == ()
 
 
@@ -322,7 +322,7 @@ def test_future_and_stream_wait_for_the_first_endpoint_with_wait_for_ready(
         future.result(timeout=0.05)
     assert cancelled.cancel()
     assert cancelled.cancelled()
-    with pytest.raises(grpc.RpcError, match="has no endpoints"):
+    with pytest.raises(grpc.RpcError):
         late.result()
     wait_until(lambda: told == [late])
     assert late.code() is DEADLINE_EXCEEDED
@@ -338,8 +338,8 @@ def test_future_and_stream_wait_for_the_first_endpoint_with_wait_for_ready(
 def test_blocked_call_is_sent_when_the_first_endpoint_is_added(
     channel: Channel, manager: EndpointManager, backends: Backends
 ) -> None:
-    """If its deadline passes before, the error says that there are no endpoints."""
-    with pytest.raises(grpc.RpcError, match="has no endpoints") as caught:
+    """It fails as usual if its deadline passes before."""
+    with pytest.raises(grpc.RpcError) as caught:
         ask(channel, wait_for_ready=True, timeout=0.3)
     assert caught.value.code() is DEADLINE_EXCEEDED
     backend = backends()
@@ -357,7 +357,7 @@ def test_calls_wait_until_the_endpoints_are_known(
     etcd.put("foo/svc/e1", f'{{"Op":0,"Addr":"{backend.addr}"}}')
     etcd.stop()
     with Client([etcd.endpoint]) as client, insecure_channel("foo/svc", client) as channel:
-        with pytest.raises(grpc.RpcError, match="not known yet") as caught:
+        with pytest.raises(grpc.RpcError) as caught:
             ask(channel, timeout=0.5)
         assert caught.value.code() is DEADLINE_EXCEEDED
         assert channel.age is None
@@ -464,53 +464,30 @@ def test_new_endpoints_are_connected_before_they_replace_the_old_ones(
     assert last - began > 0.5
 
 
-def test_burst_of_changes_is_one_replacement_of_connections(
-    client: Client, manager: EndpointManager, backends: Backends, monkeypatch: pytest.MonkeyPatch
+def test_each_server_is_connected_once_when_others_come(
+    channel: Channel, manager: EndpointManager, backends: Backends
 ) -> None:
-    """A burst that is longer than the settling time may lead to a few replacements."""
+    """A change of the endpoints leaves the connections to the others alone."""
     all_of_them = [backends() for _ in range(10)]
-    add(manager, all_of_them[0])
-    with insecure_channel("foo/svc", client) as channel:
-        wait_for(channel, all_of_them[0])
-        dialled = note_dialling(monkeypatch)
-        began = time.monotonic()
-        for backend in all_of_them[1:]:
-            add(manager, backend)
-        took = time.monotonic() - began
-        wait_for(channel, *all_of_them)
-    assert len(dialled) <= 2 + took / 0.05
+    for n, backend in enumerate(all_of_them):
+        add(manager, backend)
+        wait_for(channel, *all_of_them[: n + 1])
+    assert [len(each.peers) for each in all_of_them] == [1] * 10
 
 
 def test_connections_stay_when_only_metadata_change(
-    channel: Channel,
-    manager: EndpointManager,
-    backends: Backends,
-    monkeypatch: pytest.MonkeyPatch,
+    channel: Channel, manager: EndpointManager, backends: Backends
 ) -> None:
     """Connections also stay when a second endpoint has an address that is known already."""
     backend = backends()
     add(manager, backend)
     wait_for(channel, backend)
-    dialled = note_dialling(monkeypatch)
     endpoint = Endpoint(backend.addr, {"zone": "b"})
     manager.add_endpoint(f"foo/svc/{backend.addr}", endpoint)
     manager.add_endpoint("foo/svc/twin", endpoint)
     wait_until(lambda: channel.endpoints == (endpoint, endpoint))
-    assert dialled == []
-
-
-def note_dialling(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return a list that gets the target of every set of endpoints that gRPC dials from now on."""
-    dialled: list[str] = []
-    dial = grpc.insecure_channel
-
-    def noted(target: str, *args: Any, **named: Any) -> grpc.Channel:
-        if target.startswith("ipv4:"):
-            dialled.append(target)
-        return dial(target, *args, **named)
-
-    monkeypatch.setattr(grpc, "insecure_channel", noted)
-    return dialled
+    assert ask(channel, 20) == {backend.addr: 20}
+    assert len(backend.peers) == 1
 
 
 def test_endpoint_that_cannot_be_dialled_is_left_out_with_one_warning(
@@ -520,16 +497,19 @@ def test_endpoint_that_cannot_be_dialled_is_left_out_with_one_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The other endpoints get the calls."""
-    add(manager, "nonsense", "10.0.0.1", "does-not-exist.invalid:80")
-    wait_until(lambda: "no endpoints that can be dialled" in why_not(channel), timeout=30)
     backend = backends()
     with caplog.at_level(logging.WARNING):
-        add(manager, backend, "a b:80", "unix:/tmp/x")
+        add(manager, "nonsense", "10.0.0.1", "does-not-exist.invalid:80")
+        add(manager, backend, "a b:80", "unix:/tmp/x", "[::1%lo]:80")
         wait_for(channel, backend)
     assert ask(channel, 10) == {backend.addr: 10}
-    warnings = [each.getMessage() for each in caplog.records]
-    for what in ("nonsense", "10.0.0.1", "unix:/tmp/x", "does-not-exist.invalid", "a b:80"):
-        assert len([each for each in warnings if f" {what} " in each]) == 1
+    for what in ("nonsense", "10.0.0.1", "unix:/tmp/x", "does-not-exist.invalid", "a b:80", "%lo"):
+        wait_until(lambda what=what: _left_out(caplog, what) == 1)  # type: ignore[misc]
+
+
+def _left_out(caplog: pytest.LogCaptureFixture, what: str) -> int:
+    left_out = [each for each in caplog.messages if "left out" in each and what in each]
+    return len({each.partition(" left out")[0] for each in left_out})
 
 
 HOSTILE = (
@@ -566,46 +546,9 @@ def test_channel_leaves_out_every_address_that_grpc_refuses(
     add(manager, backend)
     wait_until(lambda: {each.addr for each in channel.endpoints} == {backend.addr})
     assert ask(channel, 20) == {backend.addr: 20}
-    wait_until(lambda: all(_is_named(addr, caplog) for addr in HOSTILE))
+    keys = [f"foo/svc/{n} is left out: " for n in range(len(HOSTILE))]
+    wait_until(lambda: all(any(key in each for each in caplog.messages) for key in keys))
     assert len(caplog.messages) == len(set(caplog.messages))
-
-
-def _is_named(addr: str, caplog: pytest.LogCaptureFixture) -> bool:
-    host = addr.rpartition(":")[0].strip("[]")
-    names = f" {addr} is left out", f"endpoints on {host} are left out"
-    return any(name in message for name in names for message in caplog.messages)
-
-
-def test_channel_dials_a_scoped_address_in_any_spelling(
-    client: Client, manager: EndpointManager, backends: Backends
-) -> None:
-    """The scope may be a name, a number, or a name after a percent sign encoded as in URLs."""
-    backend = backends("[::1]:0")
-    number, name = next(each for each in socket.if_nameindex() if each[1].startswith("lo"))
-    for n, scope in enumerate((name, f"25{name}", str(number))):
-        endpoint = Endpoint(f"[::1%{scope}]:{backend.port}")
-        EndpointManager(client, f"svc{n}").add_endpoint(f"svc{n}/e1", endpoint)
-        with insecure_channel(f"svc{n}", client) as channel:
-            assert ask(channel, wait_for_ready=True) == {backend.addr: 1}
-
-
-def test_channel_uses_a_scoped_address_when_its_interface_appears(
-    channel: Channel,
-    manager: EndpointManager,
-    backends: Backends,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """An interface may be created after its address was registered."""
-    backend = backends("[::1]:0")
-    real, number = socket.if_nametoindex, socket.if_nameindex()[0][0]
-    known: dict[str, int] = {}
-    monkeypatch.setattr(host_names, "REFRESH", 0.1)
-    monkeypatch.setattr(socket, "if_nametoindex", lambda name: known.get(name) or real(name))
-    add(manager, f"[::1%late0]:{backend.port}")
-    wait_until(lambda: "no endpoints that can be dialled" in why_not(channel))
-    known["late0"] = number
-    wait_until(lambda: channel.endpoints != ())
-    assert ask(channel, wait_for_ready=True) == {backend.addr: 1}
 
 
 WARNED = """
@@ -631,7 +574,8 @@ def test_channel_warning_is_on_stderr_when_logging_is_not_configured(
         check=True,
     )
     [line] = done.stderr.splitlines()
-    assert line.startswith(r"svc: the endpoint a\nError: b\x1b[2J:80 is left out: ")
+    assert line.startswith(r"svc/bad is left out: ")
+    assert r"a\nError: b\x1b[2J:80" in line
 
 
 def test_host_names_and_addresses_of_both_families_can_be_mixed(
@@ -674,15 +618,6 @@ def test_host_names_are_resolved_again_periodically(
     known["moving.test"] = "127.0.0.3"
     wait_until(lambda: set(ask(channel)) == {second.addr})
     assert ask(channel, 5) == {second.addr: 5}
-
-
-def test_channel_dials_unix_sockets_when_all_endpoints_are_unix_sockets(
-    channel: Channel, manager: EndpointManager, backends: Backends, tmp_path: Path
-) -> None:
-    """gRPC can't mix unix sockets and IP addresses in one target."""
-    both = [backends(f"unix:{tmp_path}/{name}.sock") for name in ("a", "b c")]
-    add(manager, *both)
-    wait_for(channel, *both)
 
 
 def test_registered_endpoint_gets_no_calls_when_its_server_has_stopped(
@@ -778,40 +713,49 @@ def test_channel_raises_an_error_when_its_arguments_are_invalid(client: Client) 
         insecure_channel("foo", client, options=[("grpc.x", object())])
 
 
-def test_every_call_fails_when_etcd_denies_permission(auth_etcd: Callable[[], Etcd]) -> None:
-    """Calls with wait_for_ready fail, too."""
+def test_every_call_fails_when_etcd_denies_permission(
+    auth_etcd: Callable[[], Etcd], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A call with wait_for_ready waits, because a role may be granted."""
     user, _, password = READER.partition(":")
     etcd = auth_etcd()
     with (
         Client([etcd.endpoint], user=user, password=password) as client,
         insecure_channel("secret/svc", client) as channel,
     ):
-        for terms in ({}, {"wait_for_ready": True}):
-            with pytest.raises(grpc.RpcError, match="permission denied") as caught:
-                ask(channel, **terms)
-            assert caught.value.code() is UNAVAILABLE
+        for terms, code in (({}, UNAVAILABLE), ({"wait_for_ready": True}, DEADLINE_EXCEEDED)):
+            with pytest.raises(grpc.RpcError) as caught:
+                ask(channel, timeout=5 if not terms else 0.5, **terms)
+            assert caught.value.code() is code
+    [warning] = caplog.messages
+    assert "secret/svc" in warning
+    assert "permission denied" in warning
 
 
 def followed() -> int:
     """Return how many targets this process follows."""
-    return sum(each.name == "etcdnaming-resolver" for each in threading.enumerate())
+    return sum(each.name == "etcdnaming-xds" for each in threading.enumerate())
 
 
-def test_channels_of_a_target_share_one_watch_until_the_last_one_ends(client: Client) -> None:
-    """A channel ends when it is closed, or when it and its stubs are freed."""
-    before = set(threading.enumerate())
+def test_channels_of_a_target_share_one_watch_until_the_last_one_ends(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The watch ends a while after the channels are gone, and gRPC asks for nothing any more."""
+    monkeypatch.setattr(services, "LINGER", 0.1)
+    wait_until(lambda: not followed())  # by the tests before
     channels = [insecure_channel("foo/svc", client) for _ in range(5)]
     with insecure_channel("foo/other", client):
         assert followed() == 2
     channels.pop().close()
     stub = channels.pop().unary_unary(method("Who"))
+    with pytest.raises(grpc.RpcError):
+        stub(b"")  # so that gRPC asks for the endpoints
     channels.clear()
     wait_until(lambda: followed() == 1)
-    time.sleep(0.2)
+    time.sleep(0.3)
     assert followed() == 1  # the stub is still there
     del stub
     wait_until(lambda: not followed())
-    wait_until(lambda: not any(map(_is_ours, set(threading.enumerate()) - before)))
 
 
 def test_hundred_targets_of_a_client_use_one_watch_stream(etcd: Etcd, backends: Backends) -> None:
@@ -870,8 +814,8 @@ def test_waiting_call_is_cancelled_when_the_channel_is_closed(channel: Channel) 
 
     thread = threading.Thread(target=wait)
     thread.start()
-    stream = channel.unary_stream(method("Count"))(b"3", wait_for_ready=True)
-    wait_until(lambda: _is_in(thread, wait_for_inner))
+    stream: Any = channel.unary_stream(method("Count"))(b"3", wait_for_ready=True)
+    assert not stream.done()
     channel.close()
     thread.join()
     assert [each.code() for each in (*ended, stream)] == [grpc.StatusCode.CANCELLED] * 2
@@ -880,29 +824,6 @@ def test_waiting_call_is_cancelled_when_the_channel_is_closed(channel: Channel) 
     with pytest.raises(ValueError, match="closed"):
         who(b"", wait_for_ready=True)
     channel.close()
-
-
-def _is_in(thread: threading.Thread, function: Callable[..., Any]) -> bool:
-    frame = sys._current_frames().get(thread.ident or 0)  # noqa: SLF001
-    return any(each.f_code is function.__code__ for each, _ in walk_stack(frame))
-
-
-def test_waiting_call_fails_as_usual_when_its_request_cannot_be_serialized(
-    channel: Channel, manager: EndpointManager, backends: Backends
-) -> None:
-    """The error is that of a call which did not wait."""
-
-    def fail(_: object) -> bytes:
-        raise RuntimeError
-
-    future = channel.unary_unary(method("Echo"), fail).future(b"", wait_for_ready=True)
-    stream = channel.unary_stream(method("Count"), fail)(b"", wait_for_ready=True)
-    add(manager, backends())
-    for call in (future, stream):
-        assert call.code() is grpc.StatusCode.INTERNAL
-        assert call.details() == "Exception serializing request!"
-    with pytest.raises(grpc.RpcError):
-        next(stream)
 
 
 def test_calls_finish_when_their_channel_is_no_longer_referenced(
@@ -1052,16 +973,6 @@ def test_package_imports_grpc_only_when_a_name_needs_it() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
-
-
-def test_dial_target_is_equal_for_equal_sets_of_addresses() -> None:
-    """The order and the spelling of the addresses do not matter."""
-    mapped = ipaddress.ip_address("::ffff:10.0.0.2")
-    assert dial_target([(mapped, 1)], []) == "ipv4:10.0.0.2:1"
-    many = [ipaddress.ip_address(each) for each in ("::2", "10.0.0.2", "::1", "10.0.0.2")]
-    forwards, backwards = ([(ip, 1) for ip in ips] for ips in (many, many[::-1]))
-    assert dial_target(forwards, []) == dial_target(backwards, [])
-    assert dial_target([], []) is None
 
 
 def _batch(

@@ -192,7 +192,7 @@ class Rival(Client):
         super().__init__([etcd.endpoint])
         self._etcd, self._lease, self._times = etcd, lease, times
 
-    def txn(self, request: rpc.TxnRequest) -> rpc.TxnResponse:
+    def _txn(self, request: rpc.TxnRequest) -> rpc.TxnResponse:
         """Write, after the change by another client."""
         if self._times:
             self._times -= 1
@@ -200,7 +200,7 @@ class Rival(Client):
                 self._etcd.delete("svc/e1")
             else:
                 self._etcd.put("svc/e1", "{}", self._lease)
-        return super().txn(request)
+        return super()._txn(request)
 
 
 @pytest.mark.parametrize("times", [1, 2, 8, 9])

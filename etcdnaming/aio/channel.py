@@ -9,7 +9,7 @@ import grpc
 import grpc.aio
 
 from ..etcd import Client
-from ..resolver.channel import RESYNC_HOLD, Dialled, Following, Options, Policy, dial
+from ..resolver.channel import RESYNC_HOLD, Following, Options, Policy, dial
 
 __all__ = ["Channel", "insecure_channel", "secure_channel"]
 
@@ -21,8 +21,8 @@ class Channel(Following, grpc.aio.Channel):
     It follows them until it is closed, or until neither it nor a stub made from it exists.
     """
 
-    def __init__(self, channel: grpc.aio.Channel, dialled: Dialled) -> None:
-        super().__init__(dialled)
+    def __init__(self, channel: grpc.aio.Channel, service: Any) -> None:
+        super().__init__(service)
         self._channel = channel
 
     def unary_unary(self, *args: Any, **named: Any) -> Any:
@@ -78,7 +78,7 @@ def insecure_channel(
     """Return a channel to the endpoints of *target*, without TLS: see `resolver`."""
     dialled = dial(target, client, options, policy, authority, resync_hold)
     channel = grpc.aio.insecure_channel(dialled.target, dialled.options, compression, interceptors)
-    return Channel(channel, dialled)
+    return Channel(channel, dialled.service)
 
 
 def secure_channel(
@@ -98,4 +98,4 @@ def secure_channel(
     channel = grpc.aio.secure_channel(
         dialled.target, credentials, dialled.options, compression, interceptors
     )
-    return Channel(channel, dialled)
+    return Channel(channel, dialled.service)

@@ -12,6 +12,7 @@ from click.exceptions import Exit
 
 from .. import __version__, errors
 from . import failures, stderr
+from .advice import with_flags
 from .click_extension.command import Group
 from .commands import COMMANDS
 from .output.stdout import flush, write
@@ -35,6 +36,7 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
     (failures.WatchCanceledError, 5),
     (failures.LeaseLostError, 5),
     (failures.NotFoundError, 7),
+    (errors.EndpointNotFoundError, 7),
     (errors.ConditionFailedError, 8),
     (errors.ConflictError, 8),
     (failures.TimedOutError, 124),
@@ -121,6 +123,8 @@ def _run(args: list[str]) -> int:
 
 
 def _fail(exc: Exception) -> int:
+    if isinstance(exc, failures.DiffFailedError) and isinstance(exc.__cause__, Exception):
+        return max(_fail(exc.__cause__), 2)
     if isinstance(exc, RuntimeError) and "start new thread" in str(exc):
         exc = BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))  # as fork() fails
     for kind, status in STATUS:
@@ -141,7 +145,7 @@ def _message(exc: Exception) -> str:
     if isinstance(exc, errors.TooManyOperationsError):
         return f"{exc}; set --max-txn-ops to the server's limit, or split with --batch-size N"
     if not isinstance(exc, click.ClickException):
-        return str(exc)
+        return with_flags(str(exc))
     text = " ".join(exc.format_message().split()).rstrip(".")
     context = getattr(exc, "ctx", None)
     return f"{text} (see {context.command_path} --help)" if context else text

@@ -31,7 +31,16 @@ if TYPE_CHECKING:
     from ..endpoints.manager import EndpointManager
     from ..etcd import Client
     from ..etcd.deadline import Deadline
-    from ..model import Condition, Update, UpdateResult
+    from ..model import (
+        Condition,
+        Endpoint,
+        Header,
+        InvalidValue,
+        Services,
+        StoredEndpoint,
+        Update,
+        UpdateResult,
+    )
     from .debugging import DebugReport
     from .output.printers import Printer
     from .settings.setting import Setting, Value
@@ -201,12 +210,50 @@ class App:
         """Return this machine's address as etcd sees it."""
         return self.client().local_address()
 
-    def manager(self, target: str) -> EndpointManager:
+    def manager(self, target: str, *, max_txn_ops: int = 128) -> EndpointManager:
         """Return the manager for the endpoints of *target*."""
         client = self.client()
         from ..endpoints.manager import EndpointManager  # gRPC is imported by `client`
 
-        return EndpointManager(client, target)
+        return EndpointManager(client, target, max_txn_ops=max_txn_ops)
+
+    def services(self, prefix: str | None, *, revision: int, serializable: bool) -> Services:
+        """Return the targets under *prefix*; ``None``: all of etcd."""
+        client = self.client()
+        from ..endpoints.manager import services  # gRPC is imported by `client`
+
+        return services(client, prefix, revision=revision, serializable=serializable)
+
+    def get(
+        self, keys: Sequence[str]
+    ) -> tuple[Header, Sequence[StoredEndpoint | InvalidValue | None]]:
+        """Return the header of the answer, and what is stored at each of *keys*."""
+        client = self.client()
+        from ..endpoints.modification import get  # gRPC is imported by `client`
+
+        return get(client, keys)
+
+    def modify(
+        self,
+        keys: Sequence[str],
+        change: Callable[[StoredEndpoint], Endpoint],
+        *,
+        previous: bool,
+    ) -> UpdateResult:
+        """Replace the endpoints at *keys* by what *change* returns, by compare-and-swap."""
+        client = self.client()
+        from ..endpoints.modification import modify  # gRPC is imported by `client`
+
+        return modify(client, keys, change, previous=previous)
+
+    def plan_changes(
+        self, keys: Sequence[str], change: Callable[[StoredEndpoint], Endpoint]
+    ) -> tuple[Sequence[Update], Sequence[Condition]]:
+        """Return the updates and the conditions that `modify` would send first."""
+        _, found = self.get(keys)
+        from ..endpoints.modification import plan  # gRPC is imported by `client`
+
+        return plan(keys, found, change)
 
     def keys_with_prefix(self, text: str) -> Iterator[str]:
         """Yield the keys that begin with *text*."""
@@ -221,6 +268,13 @@ class App:
         from ..endpoints.completion_queries import targets_with_prefix  # only for TAB
 
         return targets_with_prefix(client, text)
+
+    def addrs_with_prefix(self, target: str, text: str) -> Iterator[str]:
+        """Yield the addresses of the endpoints of *target* that begin with *text*."""
+        client = self.client()
+        from ..endpoints.completion_queries import addrs_with_prefix  # only for TAB
+
+        return iter(addrs_with_prefix(client, target, text))
 
     def update(
         self,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 __all__ = [
     "CommandNotFoundError",
     "CommandNotRunError",
+    "DiffFailedError",
     "InputError",
     "LeaseLostError",
     "NotFoundError",
@@ -49,6 +50,10 @@ class UnsupportedFormatError(Exception):
         super().__init__(
             f"unsupported output format {name!r}: {source} takes {', '.join(formats)}{hint}"
         )
+
+
+class DiffFailedError(Exception):
+    """``diff`` failed by the error that is its cause; exit code 1 means differences."""
 
 
 class CommandNotFoundError(Exception):

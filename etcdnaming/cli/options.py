@@ -14,7 +14,12 @@ from ..model import JSON
 from . import stderr
 from .click_extension.arguments import opposite
 from .click_extension.param_type import FILE, Parsed
-from .completion.candidates import complete_keys, complete_prefixes, complete_targets
+from .completion.candidates import (
+    complete_addrs,
+    complete_keys,
+    complete_prefixes,
+    complete_targets,
+)
 from .failures import InputError
 from .files import display_name, read_bytes
 from .parsing import (
@@ -30,9 +35,12 @@ from .parsing import (
 )
 
 __all__ = [
+    "CONSISTENCY",
+    "DRY_RUN_CHANGE",
     "DURATION",
     "FORCE",
     "KEY",
+    "KNOWN_ADDR",
     "LEASE",
     "METADATA_OPTIONS",
     "POSITIVE",
@@ -49,6 +57,7 @@ __all__ = [
 Function = TypeVar("Function", bound=Callable[..., Any])
 Status = TypeVar("Status")
 
+KNOWN_ADDR = Parsed("text", parse_text, complete_addrs)
 KEY = Parsed("key", parse_key, complete_keys)
 TARGET = Parsed("target", parse_target, complete_targets)
 TARGET_SLASH = Parsed("target", parse_target_slash, complete_prefixes)
@@ -69,7 +78,15 @@ def flag(name: str, help_text: str) -> Callable[[Function], Function]:
     return lambda function: on(off(function))
 
 
+CONSISTENCY = click.option(
+    "--consistency",
+    type=click.Choice(["l", "s"]),
+    default="l",
+    help="Linearizable (l, the default) or serializable (s) read.",
+)
 FORCE = flag("--force", "Accept an address that clients can't dial.")
+
+DRY_RUN_CHANGE = flag("--dry-run", "Print what would be stored, without storing it.")
 
 
 def target_option(function: Function) -> Function:

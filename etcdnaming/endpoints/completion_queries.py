@@ -1,4 +1,4 @@
-"""Cheap queries for shell completion: the first keys or targets that begin with a text."""
+"""Cheap queries for shell completion: the keys, targets or addresses that begin with a text."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from .. import keys
 from ..etcd import Client
-from ..etcd.ranges import read_keys
+from ..etcd.ranges import read_keys, read_range
+from ..model import StoredEndpoint
+from .decoding import stored_endpoints
 
-__all__ = ["keys_with_prefix", "targets_with_prefix"]
+__all__ = ["addrs_with_prefix", "keys_with_prefix", "targets_with_prefix"]
 
 PAGE_SIZE = 200
 
@@ -38,6 +40,13 @@ def targets_with_prefix(client: Client, text: str) -> Iterator[str]:
             start = keys.range_of(target)[1]  # skip its other keys
         else:
             start = found[0] + b"\0"
+
+
+def addrs_with_prefix(client: Client, target: str, text: str) -> list[str]:
+    """Return the addresses of the endpoints of *target* that begin with *text*, each once."""
+    found = read_range(client, keys.range_of(target), stored_endpoints)[1]
+    addrs = [each.endpoint.addr for each in found if isinstance(each, StoredEndpoint)]
+    return [*dict.fromkeys(addr for addr in addrs if addr and addr.startswith(text))]
 
 
 def _range_of(text: str) -> tuple[bytes, bytes]:

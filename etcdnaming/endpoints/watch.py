@@ -34,6 +34,13 @@ class Watch:
     """
     Batches of changes of *target*: an iterator that ends only when it is closed.
 
+        >>> def addresses(client: Client) -> Iterator[list[str]]:
+        ...     with EndpointManager(client, "foo/svc").watch() as watch:
+        ...         for batch in watch:
+        ...             yield [stored.endpoint.addr for stored in watch.endpoints.values()]
+
+    `EndpointManager.watch` makes it.
+
     One thread takes the batches; any may close it, which ends `get` at once.
 
     Args:
@@ -96,7 +103,7 @@ class Watch:
     def __next__(self) -> ChangeBatch:
         try:
             while True:
-                if batch := self.get():
+                if (batch := self.get()) is not None:
                     return batch
         except ClosedError:
             raise StopIteration from None

@@ -34,9 +34,9 @@ _SCHEMES = {
 }
 
 
-def parse_addresses(endpoints: Sequence[str]) -> tuple[Address, ...]:
+def parse_addresses(endpoints: str | Sequence[str]) -> tuple[Address, ...]:
     """
-    Return the addresses of *endpoints*, in order, each once.
+    Return the addresses of *endpoints*, in order, each once; a text may hold several, with commas.
 
     Blanks and quotes around an item, which configuration files leave there, are not part of it,
     and empty items, as after a trailing comma, are none.
@@ -44,7 +44,8 @@ def parse_addresses(endpoints: Sequence[str]) -> tuple[Address, ...]:
     Raises:
         InvalidSettingError: There are none, or one is not host:port, a URL or a socket.
     """
-    texts = filter(None, (item.strip(_AROUND) for item in endpoints))
+    items = endpoints.split(",") if isinstance(endpoints, str) else endpoints
+    texts = filter(None, (item.strip(_AROUND) for item in items))
     addresses = tuple(dict.fromkeys(map(_parse, texts)))
     if not addresses:
         raise _invalid("no etcd endpoints given")

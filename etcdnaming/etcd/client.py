@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import InvalidSettingError, RefusedError
 from ..fork import call_after_fork
-from ..model import Lease
+from ..model import Lease, LeaseTTL
 from . import rpc_pb2 as rpc
 from .addresses import parse_addresses
 from .answer_checks import fault_of_delete, fault_of_grant, fault_of_range, fault_of_txn
@@ -64,10 +64,19 @@ class Client:
     """
     The calls of etcd that naming needs, for any number of threads; connects when first used.
 
-    Args:
-        endpoints: ``host:port``, ``http://…``, ``https://…`` or ``unix://…``, tried in this order.
+        >>> with Client("127.0.0.1:2379,127.0.0.1:2380") as client:
+        ...     client
+        <Client of etcd at 127.0.0.1:2379, 127.0.0.1:2380>
 
-        channel: An existing channel to etcd; it is used as it is and never closed.
+    Attributes:
+        timeout: Seconds that an operation takes at most: *dial_timeout* and *command_timeout*.
+
+    Args:
+        endpoints: ``host:port``, ``http://…``, ``https://…`` or ``unix://…``, tried in this order;
+            a list, or one text with commas between them, as ``ETCDCTL_ENDPOINTS`` has it.
+
+        channel: An existing channel to etcd, instead of *endpoints*; it is used as it is and never
+            closed.
 
         cacert, cert, key: Files, PEM. Any of them switches TLS on; each is read again for every
             new connection. What is no regular file, as a pipe, is read once, now, and kept.
@@ -96,7 +105,7 @@ class Client:
 
     def __init__(
         self,
-        endpoints: Sequence[str] = ("127.0.0.1:2379",),
+        endpoints: str | Sequence[str] = ("127.0.0.1:2379",),
         *,
         channel: grpc.Channel | None = None,
         cacert: str | None = None,
@@ -117,7 +126,7 @@ class Client:
             raise InvalidSettingError("timeouts must be more than 0")
         dial_timeout = min(dial_timeout, MAX_TIMEOUT)
         command_timeout = min(command_timeout, MAX_TIMEOUT)
-        self.timeout = dial_timeout + command_timeout
+        self.timeout: float = dial_timeout + command_timeout
         self._members: Members
         with within(self.timeout):  # for files that are pipes
             login = Login(
@@ -128,10 +137,14 @@ class Client:
                 timeout=self.timeout,
             )
             if channel is not None:
-                self._members = GivenMember(channel)
+                if not insecure_transport or any((cacert, cert, key)):
+                    raise InvalidSettingError("channel has its own TLS: give no certificates")
+                self._members, self._where = GivenMember(channel), "the channel given"
             else:
+                addresses = parse_addresses(endpoints)
+                self._where = ", ".join(address.text for address in addresses)
                 self._members = DialledMembers(
-                    parse_addresses([endpoints] if isinstance(endpoints, str) else endpoints),
+                    addresses,
                     Security(
                         cacert=cacert,
                         cert=cert,
@@ -143,13 +156,13 @@ class Client:
                     dial_timeout,
                     quiet=quiet,
                 )
-        self.caller = Caller(
+        self._caller = Caller(
             self._members, login, dial_timeout=dial_timeout, command_timeout=command_timeout
         )
         self._attachments = Attachments()
         call_after_fork(self)
 
-    def attach(self, kind: Hashable, factory: Callable[[], Attached]) -> Attached:
+    def _attach(self, kind: Hashable, factory: Callable[[], Attached]) -> Attached:
         """
         Return the object that all users of *kind* share; *factory* makes it for the first user.
 
@@ -161,40 +174,43 @@ class Client:
         """
         return self._attachments.attach(kind, factory)
 
-    def detach(self, kind: Hashable, attached: Attachable) -> None:
+    def __repr__(self) -> str:
+        return f"<Client of etcd at {self._where}>"
+
+    def _detach(self, kind: Hashable, attached: Attachable) -> None:
         """Release *attached*; the last user closes it."""
         self._attachments.detach(kind, attached)
 
     def after_fork(self) -> None:
         """Drop the attached objects, in a child: see `fork`."""
         self._attachments.after_fork()
-        self.caller.after_fork()
+        self._caller.after_fork()
 
-    def range(self, request: rpc.RangeRequest) -> rpc.RangeResponse:
+    def _range(self, request: rpc.RangeRequest) -> rpc.RangeResponse:
         """Read keys; repeated on another member if one does not answer."""
-        return self.caller.call(_RANGE, request)
+        return self._caller.call(_RANGE, request)
 
-    def txn(self, request: rpc.TxnRequest) -> rpc.TxnResponse:
+    def _txn(self, request: rpc.TxnRequest) -> rpc.TxnResponse:
         """
         Compare and write in one transaction.
 
         Raises:
             OutcomeUnknownError: It was sent, and no answer came.
         """
-        return self.caller.call(_TXN, request)
+        return self._caller.call(_TXN, request)
 
-    def read(self, requests: Sequence[rpc.RequestOp]) -> rpc.TxnResponse:
+    def _read(self, requests: Sequence[rpc.RequestOp]) -> rpc.TxnResponse:
         """Read several keys at one revision; repeated on another member if one does not answer."""
-        return self.caller.call(_READ, rpc.TxnRequest(success=requests))
+        return self._caller.call(_READ, rpc.TxnRequest(success=requests))
 
-    def delete_range(self, request: rpc.DeleteRangeRequest) -> rpc.DeleteRangeResponse:
+    def _delete_range(self, request: rpc.DeleteRangeRequest) -> rpc.DeleteRangeResponse:
         """
         Delete a range of keys.
 
         Raises:
             OutcomeUnknownError: It was sent, and no answer came.
         """
-        return self.caller.call(_DELETE_RANGE, request)
+        return self._caller.call(_DELETE_RANGE, request)
 
     def lease_grant(self, ttl: int, *, lease: int = 0) -> Lease:
         """
@@ -204,7 +220,7 @@ class Client:
         sent again, and still makes one lease only.
         """
         try:
-            granted = self.caller.call(_LEASE_GRANT, rpc.LeaseGrantRequest(TTL=ttl, ID=lease))
+            granted = self._caller.call(_LEASE_GRANT, rpc.LeaseGrantRequest(TTL=ttl, ID=lease))
         except RefusedError as exc:
             if lease and "lease already exists" in exc.text:
                 return Lease(lease, ttl)
@@ -218,12 +234,17 @@ class Client:
         Raises:
             LeaseNotFoundError: It is gone already.
         """
-        revoked = self.caller.call(_LEASE_REVOKE, rpc.LeaseRevokeRequest(ID=lease))
+        revoked = self._caller.call(_LEASE_REVOKE, rpc.LeaseRevokeRequest(ID=lease))
         return revoked.header.revision
 
     def lease_time_to_live(self, lease: int) -> int:
         """Return the seconds *lease* has left; -1 if it is gone."""
-        return self.caller.call(_LEASE_TIME_TO_LIVE, rpc.LeaseTimeToLiveRequest(ID=lease)).TTL
+        return self.lease_ttl(lease).remaining
+
+    def lease_ttl(self, lease: int) -> LeaseTTL:
+        """Return the seconds for which *lease* was granted, and those it has left."""
+        answer = self._caller.call(_LEASE_TIME_TO_LIVE, rpc.LeaseTimeToLiveRequest(ID=lease))
+        return LeaseTTL(answer.grantedTTL, answer.TTL)
 
     def local_address(self) -> str:
         """Return our IP address as etcd sees it; empty where etcd is not reached by IP."""
@@ -248,7 +269,7 @@ class Client:
         last endpoints.
         """
         self._attachments.close()
-        self.caller.close()
+        self._caller.close()
         self._members.close()
 
     def __enter__(self) -> Client:

@@ -96,7 +96,7 @@ class KnownKeys:
         """Count the keys, which renews an old token, and raises if we may not read."""
         request = self._request()
         request.count_only = True
-        self._client.range(request)
+        self._client._range(request)
 
     def check(self) -> None:
         """
@@ -123,7 +123,7 @@ class KnownKeys:
         self._check_lease()
         request = self._request(keys_only=True, limit=NEWEST)
         request.sort_order, request.sort_target = rpc.RangeRequest.DESCEND, rpc.RangeRequest.MOD
-        found = self._client.range(request)
+        found = self._client._range(request)
         return Summary(found.header.revision, found.count, found.kvs)
 
     def has_reached(self, summary: Summary) -> bool:
@@ -155,7 +155,7 @@ class KnownKeys:
         """Compare the newest key that has a lease: in another history all leases differ."""
         key, held = max(self._known.items(), key=_leased_last, default=(b"", None))
         if held and held.lease:
-            for kv in self._client.range(rpc.RangeRequest(key=key)).kvs:
+            for kv in self._client._range(rpc.RangeRequest(key=key)).kvs:
                 if kv.mod_revision == held.mod_revision and _version_of(kv) != held:
                     raise HistoryChangedError
 

@@ -153,7 +153,7 @@ class LeaseKeeper:
                 self._client.lease_time_to_live(some)  # renews the token
 
     def _begin(self) -> None:
-        stream = BidiStream(self._client.caller, _KEEP_ALIVE, self, "etcdnaming-keepalive")
+        stream = BidiStream(self._client._caller, _KEEP_ALIVE, self, "etcdnaming-keepalive")
         step = partial(self._keep_alive, stream)
         try:
             start_thread(partial(run_steps, step, self._pause), "etcdnaming-leases")

@@ -122,6 +122,10 @@ class Login:
     ) -> None:
         if user and password is None and password_file is None and not auth_jwt_token:
             raise InvalidSettingError(f"the user {user!r} needs a password")
+        if password is not None and password_file is not None:
+            raise InvalidSettingError("password and password_file exclude each other: give one")
+        if (password or password_file) and not user:
+            raise InvalidSettingError("a password needs a user: set user")
         for name, text in (("user", user), ("password", password)):
             if text is not None and not _is_utf8(text):
                 raise InvalidSettingError(f"{name}: not UTF-8")
@@ -185,7 +189,7 @@ class Login:
         if self._fixed:
             raise AuthenticationError(f"{why}: the token given is not valid") from why
         if not self._user:
-            raise AuthenticationError(f"{why}: etcd wants to know who you are (--user)") from why
+            raise AuthenticationError(f"{why}: etcd requires a login: set user") from why
         with self._changed:
             if self._token == refused:
                 self._token = None

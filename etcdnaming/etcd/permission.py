@@ -55,6 +55,8 @@ def _place(part: Message) -> str:
 def _range(start: bytes, end: bytes) -> str:
     if not end:
         return _text(start)
+    if start == end == b"\0":
+        return "all keys"
     if start and end[:-1] == start[:-1] and end[-1] == start[-1] + 1:
         return f"the prefix {_text(start)}"
     return f"the keys from {_text(start)} to {_text(end)}"

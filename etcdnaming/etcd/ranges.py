@@ -7,15 +7,24 @@ which have these attributes, because a copy of each would take longer than decod
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
 from ..model import Header
 from . import rpc_pb2 as rpc
 from .client import Client
+from .snapshot import read_pages as _read_pages
 from .snapshot import read_snapshot
 
-__all__ = ["KeyValue", "count_keys", "delete_range", "header_of", "read_keys", "read_range"]
+__all__ = [
+    "KeyValue",
+    "count_keys",
+    "delete_range",
+    "header_of",
+    "read_keys",
+    "read_pages",
+    "read_range",
+]
 
 Found = TypeVar("Found")
 
@@ -73,9 +82,29 @@ def read_range(  # noqa: PLR0913 - what etcd lets a reader choose
     return header_of(snapshot.header), snapshot.found, snapshot.count, snapshot.more
 
 
+def read_pages(
+    client: Client, keys: tuple[bytes, bytes], *, revision: int = 0
+) -> Iterator[tuple[Header, Sequence[KeyValue], int, bool]]:
+    """
+    Yield what is stored in the range *keys* in parts, all of one revision, in the order of keys.
+
+    Each is a header with that revision, keys with values, the number of keys in the whole range,
+    and whether more parts follow.
+
+    Raises:
+        CompactedError, FutureRevisionError: etcd does not have *revision*, or no longer has it.
+    """
+    request = rpc.RangeRequest(key=keys[0], range_end=keys[1], revision=revision)
+    count = 0
+    for page in _read_pages(client, request):
+        count = count or page.count  # a later page counts only what is behind it
+        revision = revision or page.header.revision
+        yield header_of(page.header)._replace(revision=revision), page.kvs, count, page.more
+
+
 def read_keys(client: Client, keys: tuple[bytes, bytes], limit: int) -> tuple[list[bytes], bool]:
     """Return the first keys of a range, at most *limit*, and whether there are more."""
-    answer = client.range(
+    answer = client._range(
         rpc.RangeRequest(key=keys[0], range_end=keys[1], limit=limit, keys_only=True)
     )
     return [kv.key for kv in answer.kvs], answer.more
@@ -85,7 +114,7 @@ def count_keys(
     client: Client, keys: tuple[bytes, bytes], *, revision: int = 0, serializable: bool = False
 ) -> tuple[Header, int]:
     """Return the number of keys in a range, without reading them."""
-    answer = client.range(
+    answer = client._range(
         rpc.RangeRequest(
             key=keys[0],
             range_end=keys[1],
@@ -106,7 +135,7 @@ def delete_range(
     Raises:
         OutcomeUnknownError: It was sent, and no answer came.
     """
-    answer = client.delete_range(
+    answer = client._delete_range(
         rpc.DeleteRangeRequest(key=keys[0], range_end=keys[1], prev_kv=previous)
     )
     return header_of(answer.header), answer.deleted, answer.prev_kvs

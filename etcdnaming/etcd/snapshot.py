@@ -22,7 +22,7 @@ Found = TypeVar("Found")
 
 _Pages: TypeAlias = BoundedQueue[rpc.RangeResponse | Exception | None]
 
-__all__ = ["Snapshot", "read_snapshot"]
+__all__ = ["Snapshot", "read_pages", "read_snapshot"]
 
 FIRST_PAGE = 1_000
 LARGEST_PAGE = 20_000
@@ -84,6 +84,22 @@ def read_snapshot(
                 if request.revision:
                     raise
         return _read(client, request, convert)
+
+
+def read_pages(client: Client, request: rpc.RangeRequest) -> Iterator[rpc.RangeResponse]:
+    """
+    Yield what is in the range of *request* page by page, all of one revision; never no page.
+
+    Raises:
+        CompactedError, FutureRevisionError: As `read_snapshot`, but nothing is read again, because
+            the caller has pages of that revision.
+    """
+    first = _page(client, _beginning(request))
+    if _following(request, first, first, len(first.kvs)) is None:
+        yield first
+        return
+    with closing(_pages(client, request, first)) as pages:
+        yield from pages
 
 
 def _read(
@@ -176,7 +192,7 @@ def _page(client: Client, request: rpc.RangeRequest) -> rpc.RangeResponse:
     """Return the page asked for; if a channel that was passed in can't carry it, less of it."""
     while True:
         try:
-            return client.range(request)
+            return client._range(request)
         except MessageTooLargeError:
             if request.limit == 1:
                 raise

@@ -18,7 +18,16 @@ from .answers import lacks_space
 from .client import Client
 from .ranges import KeyValue, header_of
 
-__all__ = ["Compare", "Delete", "Get", "Put", "TxnResult", "look_up", "transact"]
+__all__ = [
+    "Compare",
+    "Delete",
+    "Get",
+    "Put",
+    "TxnResult",
+    "look_up",
+    "look_up_with_header",
+    "transact",
+]
 
 
 class Compare(NamedTuple):
@@ -83,7 +92,7 @@ def transact(
     Raises:
         OutcomeUnknownError: It was sent, and no answer came.
     """
-    answer = client.txn(
+    answer = client._txn(
         rpc.TxnRequest(
             compare=map(_compare, compares),
             success=map(_operation, success),
@@ -95,14 +104,22 @@ def transact(
 
 def look_up(client: Client, keys: Sequence[bytes]) -> list[KeyValue | None]:
     """Return what etcd stores at each of *keys*, with its value: at one revision, if it can."""
+    return look_up_with_header(client, keys)[1]
+
+
+def look_up_with_header(
+    client: Client, keys: Sequence[bytes]
+) -> tuple[Header, list[KeyValue | None]]:
+    """Return the header of the answer, and `look_up`; there is at least one key."""
     try:
-        answer = client.read([requests.get(key) for key in keys])
+        answer = client._read([requests.get(key) for key in keys])
     except EtcdError as exc:
         if not lacks_space(exc):
             raise
         # etcd 3.5.1 with a full database refuses every transaction, even one that only reads.
-        return [_first(client.range(rpc.RangeRequest(key=key)).kvs) for key in keys]
-    return [_found(response) for response in answer.responses]
+        answers = [client._range(rpc.RangeRequest(key=key)) for key in keys]
+        return header_of(answers[-1].header), [_first(each.kvs) for each in answers]
+    return header_of(answer.header), [_found(response) for response in answer.responses]
 
 
 def _compare(compare: Compare) -> rpc.Compare:

@@ -51,7 +51,7 @@ class Watcher:
         It is never detached: it lasts as long as the client, and knows whether a dedicated stream
         works.
         """
-        return client.attach("watches", partial(cls, client.caller))
+        return client._attach("watches", partial(cls, client._caller))
 
     def open(self, create: rpc.WatchCreateRequest, *, shared: bool) -> WatchSubstream:
         """
@@ -170,7 +170,7 @@ class RangeStreams:
         error = classify_text(response.cancel_reason, member)
         if isinstance(error, PermissionDeniedError):
             asked = rpc.WatchCreateRequest(key=self._start, range_end=self._end)
-            return self._client.caller.explain(error, asked)
+            return self._client._caller.explain(error, asked)
         return error
 
     def _open(self, revision: int) -> WatchSubstream:

@@ -94,7 +94,7 @@ class RegistrationExecutor:
             ClientClosedError: The client is closed.
             ConnectionFailedError: No thread can be started now.
         """
-        return client.attach(ATTACHMENT_KIND, partial(cls, client))
+        return client._attach(ATTACHMENT_KIND, partial(cls, client))
 
     def add(self, task: Task) -> None:
         """
@@ -112,7 +112,7 @@ class RegistrationExecutor:
         """Execute *task* no longer; the last one to be removed closes the executor."""
         with self._changed:
             self._tasks.discard(task)
-        self._client.detach(ATTACHMENT_KIND, self)
+        self._client._detach(ATTACHMENT_KIND, self)
 
     def close(self) -> None:
         """End the threads, and abandon the tasks that are left."""

@@ -40,8 +40,11 @@ class Registration:
     """
     Endpoints that are in etcd while this is open, all on one lease, and removed when it closes.
 
-        >>> with Registration(client, {"svc/e1": Endpoint("10.0.0.1:80")}):  # doctest: +SKIP
-        ...     serve()
+        >>> from etcdnaming import Sandbox
+        >>> with Sandbox() as etcd, Client(etcd.endpoint) as client:
+        ...     with Registration(client, {"svc/e1": Endpoint("10.0.0.1:80")}) as registration:
+        ...         registration  # here the service serves
+        <Registration of svc/e1: registered>
 
     It never gives up: after any outage of etcd the endpoints are registered again, and they are put
     back when another client deletes them. If another process takes a key, it is left alone. If
@@ -55,8 +58,9 @@ class Registration:
     Args:
         client: The client of the etcd to register in.
 
-        endpoints: Endpoints by key. An address that gRPC clients can't dial is registered, and
-            logged as a warning.
+        endpoints: Endpoints by key. A key that ends in "/" gets the address as its name, as on the
+            command line. An address that gRPC clients can't dial is registered, and logged as a
+            warning.
 
         ttl: TTL of the lease in seconds: how long the endpoints stay if this process dies.
 
@@ -65,9 +69,8 @@ class Registration:
 
         on_delete: What to do when another client deletes a key: ``restore`` it, or ``leave`` it.
 
-        on_lost, on_regained: Called when the endpoints may have expired, and when they are back.
-
-        on_state: Called with every event, including those two.
+        on_state: Called with every `RegistrationEvent`, in a background thread. Its *kind* is
+            ``lost`` when the endpoints may have expired, and ``regained`` when they are back.
 
     Raises:
         InvalidSettingError, InvalidTargetError, InvalidEndpointError: Nothing was sent.
@@ -81,8 +84,6 @@ class Registration:
         ttl: int = 10,
         on_conflict: OnConflict = "takeover",
         on_delete: OnDelete = "restore",
-        on_lost: Callback | None = None,
-        on_regained: Callback | None = None,
         on_state: Callback | None = None,
     ) -> None:
         if not 1 <= ttl <= MAX_TTL:
@@ -92,7 +93,7 @@ class Registration:
         self._client = client
         self._policy = Policy(ttl, on_conflict, on_delete)
         self._endpoints = _encoded(endpoints)
-        self._callbacks = {"": on_state, "lost": on_lost, "regained": on_regained}
+        self._on_state = on_state
         self._status = RegistrationStatus()
         self._loop: RegistrationLoop | None = None
 
@@ -147,7 +148,13 @@ class Registration:
         return done
 
     def set(self, key: str, endpoint: Endpoint) -> None:
-        """Add *endpoint* or change the one at *key*, in the background."""
+        """
+        Add *endpoint* or change the one at *key*, in the background; `wait` waits for it.
+
+        Raises:
+            InvalidTargetError, InvalidEndpointError: Nothing was changed.
+            ClosedError: The registration is not open.
+        """
         endpoints = _encoded({key: endpoint})
         loop = self._open_loop()
         loop.request(partial(loop.keys.set, endpoints))
@@ -223,23 +230,27 @@ class Registration:
     ) -> None:
         self.close()
 
+    def __repr__(self) -> str:
+        state = "registered" if self.registered else "not registered"
+        return f"<Registration of {', '.join(map(keys.decode, self._endpoints))}: {state}>"
+
     def _call_back(self, event: RegistrationEvent) -> None:
-        for kind, call in self._callbacks.items():
-            if call is not None and kind in {"", event.kind}:
-                try:
-                    call(event)
-                except BaseException as exc:  # noqa: BLE001 - the caller's; the other callbacks still run
-                    sys.excepthook(type(exc), exc, exc.__traceback__)
+        if self._on_state is None:
+            return
+        try:
+            self._on_state(event)
+        except BaseException as exc:  # noqa: BLE001 - the caller's; the registration goes on
+            sys.excepthook(type(exc), exc, exc.__traceback__)
 
 
 def _encoded(endpoints: Mapping[str, Endpoint]) -> dict[bytes, EncodedEndpoint]:
-    for key, endpoint in endpoints.items():
+    encoded: dict[bytes, EncodedEndpoint] = {}
+    for given, endpoint in endpoints.items():
+        key = keys.complete_key(given, endpoint.addr)
         keys.target_of(key)
         warn_of_address(key, endpoint.addr)
-    return {
-        keys.encode(key): EncodedEndpoint(endpoint, wire.encode(endpoint))
-        for key, endpoint in endpoints.items()
-    }
+        encoded[keys.encode(key)] = EncodedEndpoint(endpoint, wire.encode(endpoint))
+    return encoded
 
 
 def _check(name: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -45,11 +45,11 @@ class Dialled(NamedTuple):
 class Following:
     """What can be asked of a channel here, beside what gRPC's can do."""
 
-    def __init__(self, dialled: Dialled) -> None:
+    def __init__(self, service: Any) -> None:
         from ..xds.embedded.process import services  # imported by `dial`
 
-        self._service = dialled.service
-        weakref.finalize(self, services.release, dialled.service)
+        self._service = service
+        weakref.finalize(self, services.release, service)
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -75,23 +75,23 @@ class Channel(Following, grpc.Channel):
     It follows them until it is closed, or until neither it nor a stub made from it exists.
     """
 
-    def __init__(self, channel: grpc.Channel, dialled: Dialled) -> None:
-        super().__init__(dialled)
+    def __init__(self, channel: grpc.Channel, service: Any) -> None:
+        super().__init__(service)
         self._channel = channel
 
-    def unary_unary(self, *args: Any, **named: Any) -> grpc.UnaryUnaryMultiCallable[Any, Any]:
+    def unary_unary(self, *args: Any, **named: Any) -> Any:
         """As gRPC."""
         return self._channel.unary_unary(*args, **named)
 
-    def unary_stream(self, *args: Any, **named: Any) -> grpc.UnaryStreamMultiCallable[Any, Any]:
+    def unary_stream(self, *args: Any, **named: Any) -> Any:
         """As gRPC."""
         return self._channel.unary_stream(*args, **named)
 
-    def stream_unary(self, *args: Any, **named: Any) -> grpc.StreamUnaryMultiCallable[Any, Any]:
+    def stream_unary(self, *args: Any, **named: Any) -> Any:
         """As gRPC."""
         return self._channel.stream_unary(*args, **named)
 
-    def stream_stream(self, *args: Any, **named: Any) -> grpc.StreamStreamMultiCallable[Any, Any]:
+    def stream_stream(self, *args: Any, **named: Any) -> Any:
         """As gRPC."""
         return self._channel.stream_stream(*args, **named)
 
@@ -152,7 +152,8 @@ def insecure_channel(
         ConnectionFailedError: No thread can be started now.
     """
     dialled = dial(target, client, options, policy, authority, resync_hold)
-    return Channel(grpc.insecure_channel(dialled.target, dialled.options, compression), dialled)
+    channel = grpc.insecure_channel(dialled.target, dialled.options, compression)
+    return Channel(channel, dialled.service)
 
 
 def secure_channel(
@@ -173,7 +174,7 @@ def secure_channel(
     """
     dialled = dial(target, client, options, policy, authority, resync_hold)
     channel = grpc.secure_channel(dialled.target, credentials, dialled.options, compression)
-    return Channel(channel, dialled)
+    return Channel(channel, dialled.service)
 
 
 def dial(

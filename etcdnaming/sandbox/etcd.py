@@ -38,6 +38,10 @@ class Sandbox:
     """
     An empty etcd with one member on 127.0.0.1, which runs while the block runs.
 
+        >>> with Sandbox("--max-txn-ops=1000") as etcd:
+        ...     etcd.endpoint.partition(":")[0]
+        '127.0.0.1'
+
     Ctrl-C does not reach it. It and its files are removed however this process ends.
 
     Args:

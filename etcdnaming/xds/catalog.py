@@ -17,6 +17,7 @@ from typing import NamedTuple
 from .. import keys
 from ..errors import InvalidEndpointError
 from ..etcd import Client
+from ..fork import inherited
 from ..model import JSON, ChangeBatch, Endpoint
 from .assignment import Member, View, Zones, assignment
 from .attributes import AttributeKeys, Attributes, read_attributes
@@ -135,6 +136,13 @@ class Catalog:
         for follower in self.followers:
             follower.stop()
         self._hosts.want(set())
+
+    def after_fork(self) -> None:
+        """Keep what is known, in a child: see `fork`. No thread of this is there any more."""
+        inherited.append((self._lock, self._hosts))
+        self._lock, self._hosts = threading.RLock(), HostNames(self._note_hosts)
+        for follower in self.followers:
+            follower.after_fork()
 
     @property
     def ready(self) -> bool:

@@ -1,4 +1,4 @@
-"""The endpoints that clients get: those in etcd, and for a while those that a re-read did not find."""
+"""The endpoints that clients get: those in etcd, and for a while those a re-read did not find."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from ..endpoints.watch import Watch
 from ..errors import ClosedError
 from ..etcd import Client
 from ..etcd.threads import start_thread
+from ..fork import inherited
 from ..model import JSON, ChangeBatch, Endpoint, WatchState
 from .endpoint_cache import EndpointCache
 from .notice import Notice, Notify
@@ -54,6 +55,8 @@ class Follower:
         self._client, self._take, self._on_change, self._notify = client, take, on_change, notify
         self._known = EndpointCache(hold)
         self._again: float | None = None
+        # The keys that `take` has to be called with, more than once if it fails.
+        self._untaken: set[str] = set()
         self._changed = threading.Condition()
         self._watch: Watch | None = None
         self._stopped = self._lost = False
@@ -95,6 +98,13 @@ class Follower:
         if watch:
             watch.close()
 
+    def after_fork(self) -> None:
+        """Know that no more changes come, in a child: see `fork`."""
+        inherited.append((self._changed, self._watch))
+        self._changed, self._watch = threading.Condition(), None
+        if self.connected:
+            self.connected, self._confirmed = False, time.monotonic()
+
     def _run(self) -> None:
         while watch := self._open():
             try:
@@ -133,12 +143,18 @@ class Follower:
 
     def _note_batch(self, batch: ChangeBatch) -> None:
         again = batch.resync or (batch.first and self.was_read)
-        changed = self._known.apply(batch)
+        try:
+            changed = self._known.apply(batch)
+        except Exception:
+            self._untaken.update(change.key for change in batch.changes)
+            raise
+        self._untaken |= changed
         self.revision, self._confirmed, self.failure = batch.revision, time.monotonic(), None
         if again:
             self.resyncs += 1
             self._notify_resync(len(changed))
-        self._again = self._take(self, batch, changed)
+        self._again = self._take(self, batch, self._untaken)
+        self._untaken = set()
         self.was_read = True
         if batch.first:
             self._on_change()

@@ -133,11 +133,10 @@ class Stream:
     @property
     def resend_at(self) -> float | None:
         """When to call `resend`; ``None``: there is no need."""
-        since = [at for kind, at in self._doubtful.items() if not self.is_pending(kind)]
-        if not since:
+        if not self._doubtful:
             return None
         quiet = max(self._last_request, self._last_resend) + RESEND_DELAY
-        return min(quiet, min(since) + MAX_RESEND_DELAY)
+        return min(quiet, min(self._doubtful.values()) + MAX_RESEND_DELAY)
 
     def is_pending(self, kind: Kind) -> bool:
         """Return whether the client has neither accepted nor refused our last answer of *kind*."""
@@ -187,13 +186,11 @@ class Stream:
         """
         Return once more all of the type of which a request may have hidden something first.
 
-        One type at a time, so that no acknowledgement is under way when the next one arrives. A type
-        whose last answer is unacknowledged waits: that acknowledgement may show it all.
+        One type at a time, so that no acknowledgement is under way when the next one arrives.
         """
-        kinds = [kind for kind in self._doubtful if not self.is_pending(kind)]
-        if not kinds:
+        if not self._doubtful:
             return None
-        kind = min(kinds, key=self._doubtful.__getitem__)
+        kind = min(self._doubtful, key=self._doubtful.__getitem__)
         del self._doubtful[kind]
         self._last_resend = now
         found = self._found(kind, self.subscriptions[kind].names)

@@ -61,7 +61,7 @@ Tab = Callable[..., list[str]]
 
 def test_completion_offers_commands(tab: Tab) -> None:
     """Their names are matched by prefix."""
-    assert tab("etcdnaming a") == ["plain,add"]
+    assert tab("etcdnaming a") == ["plain,add", "plain,apply"]
     assert tab("etcdnaming txn") == ["plain,txn-update"]
     assert {"plain,add", "plain,del", "plain,list"} < set(tab("etcdnaming "))
 
@@ -106,8 +106,23 @@ def test_completion_offers_keys(tab: Tab, filled: Etcd) -> None:
     """Commands that take several keys complete each of them."""
     assert tab("etcdnaming del foo/w") == ["plain,foo/web/e1", "plain,foo/web/z/e1"]
     assert tab("etcdnaming del bar/e1 b") == ["plain,bar/e1"]
+    assert tab("etcdnaming drain bar/e1 b") == ["plain,bar/e1"]
+    assert tab("etcdnaming get b") == ["plain,bar/e1"]
     assert tab("etcdnaming txn-update --del b") == ["plain,bar/e1"]
     assert tab("etcdnaming txn-update --add x/y=1 --if-exists b") == ["plain,bar/e1"]
+
+
+def test_completion_offers_the_addresses_of_the_target(tab: Tab, etcd: Etcd) -> None:
+    """Each once, before and after the options that are given already."""
+    addrs = {b"a/1": "10.0.0.1:80", b"a/2": "10.0.0.1:80", b"a/3": "10.0.0.2:80", b"b/1": "1:1"}
+    etcd.put_all({key: f'{{"Addr":"{addr}"}}'.encode() for key, addr in addrs.items()})
+    etcd.put("a/bad", "nonsense")
+
+    assert tab("etcdnaming wait a --gone 10") == ["plain,10.0.0.1:80", "plain,10.0.0.2:80"]
+    assert tab("etcdnaming wait --min 1 a --addr 10.0.0.2:80 --addr 10.0.0.1") == [
+        "plain,10.0.0.1:80"
+    ]
+    assert tab("etcdnaming wait --addr 10", tries=1) == []
 
 
 def test_completion_handles_words_that_bash_splits(tab: Tab, filled: Etcd) -> None:

@@ -34,7 +34,11 @@ etcdnaming add foo/bar/svc/e3 --addr 1.2.3.6:80
 """
 
 # Commands to run before the example of a command.
-BEFORE = {"del": TWO, "list": HERE, "watch": HERE, "wait": OTHERS}
+BEFORE = {
+    **dict.fromkeys(("del", "drain", "undrain"), TWO),
+    **dict.fromkeys(("apply", "diff", "export", "get", "list", "services", "set", "watch"), HERE),
+    "wait": OTHERS,
+}
 
 # These print numbers that differ from run to run.
 NUMBERED = ("version", "xds-bridge")

@@ -171,7 +171,7 @@ def test_list_prints_only_permanent_endpoints_with_no_lease(
 def test_list_services_prints_targets_and_their_key_counts(run: Run, etcd: Etcd) -> None:
     """Only targets under the prefix are printed."""
     keys = ["a/x/e1", "a/x/e2", "a/y/deep/e1", "a/e1", "ab/z/e1"]
-    etcd.put_all({key.encode(): b"" for key in keys})
+    etcd.put_all({key.encode(): E1 for key in keys})
 
     assert run("list", "--services", "a/") == Result(0, "a\t1\na/x\t2\na/y/deep\t1\n", "")
 

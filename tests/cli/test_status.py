@@ -23,6 +23,7 @@ CODES = {
     "ConflictError": 8,
     "ConnectionFailedError": 2,
     "EtcdnamingError": 1,
+    "EndpointNotFoundError": 7,
     "InputError": 3,
     "InvalidEndpointError": 128,
     "InvalidKeyError": 128,

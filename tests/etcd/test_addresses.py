@@ -81,6 +81,12 @@ def test_endpoint_list_without_endpoints_is_an_error(items: list[str]) -> None:
         parse_addresses(items)
 
 
+@pytest.mark.parametrize("text", ["a:1,b:2", " a:1, b:2,", "'a:1,b:2'"])
+def test_endpoints_in_one_text_are_separated_by_commas(text: str) -> None:
+    """As the variable ``ETCDCTL_ENDPOINTS`` has them."""
+    assert parse_addresses(text) == parse_addresses(["a:1", "b:2"])
+
+
 def test_endpoint_list_keeps_its_order_and_drops_duplicates() -> None:
     """The client tries endpoints in the order of the list."""
     found = parse_addresses(["b:1", "a:1", "b:1"])

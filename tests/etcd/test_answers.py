@@ -26,12 +26,12 @@ pytestmark = pytest.mark.server
 
 def get(key: bytes = b"svc/e1", revision: int = 0) -> Callable[[Client], object]:
     """Return a call that reads *key*."""
-    return lambda client: client.range(rpc.RangeRequest(key=key, revision=revision))
+    return lambda client: client._range(rpc.RangeRequest(key=key, revision=revision))
 
 
 def write(*operations: rpc.RequestOp) -> Callable[[Client], object]:
     """Return a call that executes *operations* in one transaction."""
-    return lambda client: client.txn(rpc.TxnRequest(success=operations))
+    return lambda client: client._txn(rpc.TxnRequest(success=operations))
 
 
 PUT = requests.put(b"svc/e1", b"{}")
@@ -105,7 +105,7 @@ def test_authentication_and_permission_failures_raise_different_errors(
         get()(client)
     with (
         Client([asked.endpoint]) as client,
-        pytest.raises(AuthenticationError, match="--user"),
+        pytest.raises(AuthenticationError, match=r": set user$"),
     ):
         get()(client)
     with Client([asked.endpoint], user=name, password=password) as client:

@@ -26,28 +26,28 @@ class Shared:
 def test_attached_object_is_shared_until_its_last_user_detaches() -> None:
     """Each kind has its own object, and the next user after that gets a new one."""
     with Client() as client:
-        first = client.attach("kind", Shared)
-        assert client.attach("kind", Shared) is first
-        assert client.attach("other", Shared) is not first
-        client.detach("kind", first)
+        first = client._attach("kind", Shared)
+        assert client._attach("kind", Shared) is first
+        assert client._attach("other", Shared) is not first
+        client._detach("kind", first)
         assert first.told == []
-        client.detach("kind", first)
+        client._detach("kind", first)
         assert first.told == ["close"]
-        second = client.attach("kind", Shared)
+        second = client._attach("kind", Shared)
         assert second is not first
-        client.detach("kind", first)  # a second detach by a former user
+        client._detach("kind", first)  # a second detach by a former user
         assert second.told == []
 
 
 def test_attached_object_is_closed_with_its_client() -> None:
     """The object is closed once, and attaching to a closed client is an error."""
     client = Client()
-    shared = client.attach("kind", Shared)
+    shared = client._attach("kind", Shared)
     client.close()
-    client.detach("kind", shared)
+    client._detach("kind", shared)
     assert shared.told == ["close"]
     with pytest.raises(ClientClosedError):
-        client.attach("kind", Shared)
+        client._attach("kind", Shared)
 
 
 def test_factory_error_leaves_nothing_attached() -> None:
@@ -58,19 +58,19 @@ def test_factory_error_leaves_nothing_attached() -> None:
 
     with Client() as client:
         with pytest.raises(MemoryError):
-            client.attach("kind", fail)
-        assert client.attach("kind", Shared).told == []
+            client._attach("kind", fail)
+        assert client._attach("kind", Shared).told == []
 
 
 def test_child_has_nothing_attached_after_fork() -> None:
     """The child can attach objects even if a thread of the parent held the lock during the fork."""
     with Client() as client:
-        shared = client.attach("kind", Shared)
+        shared = client._attach("kind", Shared)
 
         def fork() -> Shared:
             client.after_fork()  # the lock is held, and in a child it would never be released
             return Shared()
 
-        client.attach("busy", fork)
+        client._attach("busy", fork)
         assert shared.told == ["after_fork"]
-        assert client.attach("kind", Shared) is not shared
+        assert client._attach("kind", Shared) is not shared

@@ -24,7 +24,7 @@ def test_dial_thread_keeps_the_default_timer_slack(
     really = dial.dial
 
     def noting(*args: Any) -> Any:
-        slacks.append(grpc_tuning._prctl(grpc_tuning.PR_GET_TIMERSLACK))  # noqa: SLF001
+        slacks.append(grpc_tuning._prctl(grpc_tuning.PR_GET_TIMERSLACK))
         dialled.append(really(*args))
         return dialled[-1]
 
@@ -42,7 +42,7 @@ def test_dial_thread_keeps_the_default_timer_slack(
 
 def test_grpc_has_the_private_attributes_that_tuning_uses() -> None:
     """Without them calls still work, but slower or with more threads, so a test must detect it."""
-    assert hasattr(grpc._common, "MAXIMUM_WAIT_TIMEOUT")  # noqa: SLF001
+    assert hasattr(grpc._common, "MAXIMUM_WAIT_TIMEOUT")
     assert grpc_tuning.single_threaded_streams()
     with grpc.insecure_channel("127.0.0.1:1") as channel:
         assert not grpc_tuning.is_connected(channel)

@@ -109,13 +109,13 @@ READS: list[tuple[str, Callable[[Any], None], Callable[[Client], object], str]] 
     (
         "Txn",
         lambda answer: answer.ClearField("responses"),
-        lambda client: client.read([requests.get(b"svc/e1")]),
+        lambda client: client._read([requests.get(b"svc/e1")]),
         "not those of the operations",
     ),
     (
         "Txn",
         failed_without_results,
-        lambda client: client.read([requests.get(b"svc/e1")]),
+        lambda client: client._read([requests.get(b"svc/e1")]),
         "failed, without a condition",
     ),
 ]

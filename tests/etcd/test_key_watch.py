@@ -109,7 +109,7 @@ def test_key_watch_continues_after_its_token_expired(auth_etcd: Callable[..., Et
     ):
 
         def hears() -> bool:
-            client.read([requests.get(E1)])
+            client._read([requests.get(E1)])
             watch.follow(E1)
             etcd.put(E1, "1")
             return (E1, etcd.revision()) in told

@@ -106,16 +106,31 @@ def test_wrong_password_fails_immediately(auth_etcd: Callable[..., Etcd]) -> Non
     assert "wr0ng" not in str(refused.value)
 
 
-def test_missing_user_error_names_the_option(
+def test_missing_user_error_names_the_argument(
     auth_etcd: Callable[..., Etcd],
 ) -> None:
     """etcd's own message is *user name is empty*."""
     etcd = auth_etcd()
     with (
         Client([etcd.endpoint]) as client,
-        pytest.raises(AuthenticationError, match="--user"),
+        pytest.raises(AuthenticationError, match=r": set user$"),
     ):
         listed(client)
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"user": "a", "password": "b", "password_file": "/c"}, "password_file exclude each other"),
+        ({"password": "b"}, "a password needs a user"),
+        ({"password_file": "/c"}, "a password needs a user"),
+        ({"user": "a"}, "the user 'a' needs a password"),
+    ],
+)
+def test_client_refuses_contradictory_credentials(settings: dict[str, str], reason: str) -> None:
+    """Before a file is read, and before anything is sent."""
+    with pytest.raises(InvalidSettingError, match=reason):
+        Client("127.0.0.1:1", **settings)  # type: ignore[arg-type]
 
 
 def test_credentials_are_ignored_when_authentication_is_disabled(etcd: Etcd) -> None:

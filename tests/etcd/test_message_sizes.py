@@ -106,7 +106,7 @@ def test_write_is_refused_when_it_is_too_large_for_etcd(
 ) -> None:
     """Either etcd or its gRPC server refuses the request."""
     with pytest.raises(MessageTooLargeError, match=r"too large|larger than max"):
-        client.txn(rpc.TxnRequest(success=[requests.put(b"svc/e1", b"x" * size)]))
+        client._txn(rpc.TxnRequest(success=[requests.put(b"svc/e1", b"x" * size)]))
     assert etcd.get("svc/") == {}
 
 

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import grpc
 import pytest
 from harness import Certificates, Etcd, wait_until
 from harness.waiting import listens
@@ -36,6 +37,14 @@ def test_server_with_a_certificate_of_the_ca_is_trusted(
     ):
         with Client([endpoint], cacert=str(certificates.ca)) as client:
             assert listed(client) == []
+
+
+def test_client_refuses_certificates_beside_a_channel(certificates: Certificates) -> None:
+    """The channel has its own TLS; certificates would be ignored."""
+    with grpc.insecure_channel("127.0.0.1:1") as channel:
+        for settings in ({"cacert": str(certificates.ca)}, {"insecure_transport": False}):
+            with pytest.raises(InvalidSettingError, match="channel has its own TLS"):
+                Client(channel=channel, **settings)
 
 
 @pytest.mark.server

@@ -40,7 +40,7 @@ def test_snapshot_of_several_pages_has_one_revision(etcd: Etcd, client: Client) 
                 number += 1
                 key = b"svc/%05d.5" % (number % 5000)
                 put = rpc.RequestOp(request_put=rpc.PutRequest(key=key, value=b"late"))
-                other.txn(rpc.TxnRequest(success=[put]))
+                other._txn(rpc.TxnRequest(success=[put]))
 
     writer = threading.Thread(target=write)
     writer.start()
@@ -146,10 +146,10 @@ class Pages(Client):
         self.limits: list[int] = []
         self.sizes: list[int] = []
 
-    def range(self, request: rpc.RangeRequest) -> rpc.RangeResponse:
+    def _range(self, request: rpc.RangeRequest) -> rpc.RangeResponse:
         """Read a page, and record its limit and size."""
         self.limits.append(request.limit)
-        page = super().range(request)
+        page = super()._range(request)
         self.sizes.append(page.ByteSize())
         return page
 
@@ -161,13 +161,13 @@ class Compacting(Client):
         super().__init__([etcd.endpoint])
         self._etcd, self.times = etcd, times
 
-    def range(self, request: rpc.RangeRequest) -> rpc.RangeResponse:
+    def _range(self, request: rpc.RangeRequest) -> rpc.RangeResponse:
         """Compact before reading, if this is a later page."""
         if request.revision and self.times:
             self.times -= 1
             self._etcd.put("svc/99999", "x")
             self._etcd.ctl("compact", str(self._etcd.revision()))
-        return super().range(request)
+        return super()._range(request)
 
 
 @pytest.mark.parametrize(("times", "whole"), [(1, True), (3, True), (4, False)])

@@ -17,6 +17,7 @@ COMMANDS = (
     ("txn-update", "--add", "svc/e3=1.2.3.6:80", "--add", "svc/e4=1.2.3.7:80", "--del", "svc/e1"),
     ("list", "svc"),
     ("list", "svc", "--count-only"),
+    ("export", "svc"),
     ("list", "--services", "svc/"),
     ("del", "svc/e3"),
     ("del", "--all", "svc/", "--yes"),

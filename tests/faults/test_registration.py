@@ -23,7 +23,7 @@ from harness import (
 from harness.registrations import EventLog, holds
 from harness.wire import Wire
 
-from etcdnaming import Client, Endpoint, Registration, wire
+from etcdnaming import Client, Endpoint, Registration, RegistrationEvent, wire
 
 KEY = "svc/e1"
 HERE, THERE = Endpoint("1.2.3.4:80"), Endpoint("5.6.7.8:80")
@@ -98,10 +98,13 @@ def test_registration_reports_a_loss_in_time_while_it_waits(own_etcd: Callable[.
     """For a call that etcd does not answer, or for a slow callback."""
     etcd = own_etcd()
     lost: list[float] = []
+
+    def note(event: RegistrationEvent) -> None:
+        if event.kind == "lost":
+            lost.append(time.monotonic())
+
     with Client([etcd.endpoint], dial_timeout=60, command_timeout=60) as client:
-        registration = Registration(
-            client, {KEY: HERE}, ttl=TTL, on_lost=lambda _: lost.append(time.monotonic())
-        )
+        registration = Registration(client, {KEY: HERE}, ttl=TTL, on_state=note)
         with registration:
             etcd.freeze()
             frozen = time.monotonic()

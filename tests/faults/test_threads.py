@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import subprocess
 import sys
@@ -14,18 +13,15 @@ from typing import Any
 import pytest
 from harness import Etcd, wait_until
 from harness.failing import failing
-from harness.load import in_loop
 from harness.registrations import EventLog, holds
 from harness.watcher import Watcher, put, stored
 
-import etcdnaming.aio
 from etcdnaming import Client, Endpoint, Registration, insecure_channel
-from etcdnaming.aio import current as aio_current
 from etcdnaming.etcd import client as etcd_client
 from etcdnaming.etcd import key_watch, known_keys
 from etcdnaming.registration import loop, registration
-from etcdnaming.resolver import current, following, known_set
-from etcdnaming.resolver.informed import Informed
+from etcdnaming.xds import catalog, endpoint_cache, follower
+from etcdnaming.xds.embedded import server
 
 CROWDED = Path(__file__).parent.parent / "harness" / "crowded.py"
 
@@ -132,35 +128,23 @@ def test_watch_continues_after_an_unexpected_error(
 
 
 @pytest.mark.parametrize(
-    ("owner", "name"), [(known_set.KnownSet, "apply"), (current.Current, "_replace")]
+    ("owner", "name"),
+    [
+        (endpoint_cache.EndpointCache, "apply"),
+        (catalog.Catalog, "_update"),
+        (server.Server, "_write"),
+        (server.Server, "_mark_changes"),
+    ],
 )
 def test_channel_follows_its_target_after_an_unexpected_error(
     etcd: Etcd, client: Client, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
 ) -> None:
     """The channel does not keep its old endpoints."""
-    monkeypatch.setattr(following, "RETRY", 0.1)
+    monkeypatch.setattr(follower, "RETRY", 0.1)
     etcd.put(KEY, stored(HERE.addr))
     with insecure_channel("svc", client) as channel:
+        channel.subscribe(lambda _: None, try_to_connect=True)
         wait_until(lambda: channel.endpoints == (HERE,))
-        with failing(monkeypatch, owner, name, times=1):
+        with failing(monkeypatch, owner, name, times=1) as raised:
             etcd.put("svc/e2", stored(THERE.addr))
-            wait_until(lambda: channel.endpoints == (HERE, THERE), timeout=60)
-
-
-@in_loop
-async def test_asyncio_channel_follows_its_target_after_an_unexpected_error(
-    etcd: Etcd, client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The task of an asyncio channel continues like a thread."""
-    etcd.put(KEY, stored(HERE.addr))
-    async with etcdnaming.aio.insecure_channel("svc", client) as channel:
-        await endpoints_of(channel, HERE)
-        with failing(monkeypatch, aio_current.Current, "_replace", times=1):
-            etcd.put("svc/e2", stored(THERE.addr))
-            await endpoints_of(channel, HERE, THERE)
-
-
-async def endpoints_of(channel: Informed, *endpoints: Endpoint) -> None:
-    """Wait until *channel* has exactly *endpoints*."""
-    while channel.endpoints != endpoints:  # noqa: ASYNC110 - it has no event
-        await asyncio.sleep(0.01)
+            wait_until(lambda: raised and channel.endpoints == (HERE, THERE), timeout=60)

@@ -23,7 +23,9 @@ def method(name: str) -> str:
 
 class Backend:
     """
-    A server on a free port of *host*, or on a unix socket; `calls` counts the calls by method.
+    A server on a free port of *host*, or on a unix socket.
+
+    `calls` counts the calls by method; `peers` are the connections that ``Who`` was called on.
 
     ``Who`` returns the server's address; ``Slow`` does so after the seconds in the request.
     ``Echo`` returns the request, ``Metadata`` its metadata. ``Flaky`` fails twice, and then returns
@@ -35,6 +37,7 @@ class Backend:
         self, host: str = "127.0.0.1:0", credentials: grpc.ServerCredentials | None = None
     ) -> None:
         self.calls: Counter[str] = Counter()
+        self.peers: set[str] = set()
         self.first = threading.Event()
         self._server = grpc.server(ThreadPoolExecutor(64), options=[("grpc.so_reuseport", 0)])
         self._server.add_generic_rpc_handlers(
@@ -71,6 +74,7 @@ class Backend:
 
     def _who(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         self._note("Who")
+        self.peers.add(context.peer())
         return self.addr.encode()
 
     def _echo(self, request: bytes, context: grpc.ServicerContext) -> bytes:

@@ -16,9 +16,15 @@ import os
 import resource
 import sys
 import threading
-from typing import Any
 
-from etcdnaming import Client, Endpoint, EndpointManager, Registration, insecure_channel
+from etcdnaming import (
+    Client,
+    Endpoint,
+    EndpointManager,
+    Registration,
+    RegistrationEvent,
+    insecure_channel,
+)
 from etcdnaming.endpoints.watch import Watch
 
 OTHER_UID = 54321
@@ -54,14 +60,14 @@ def take(watch: Watch, seen: list[str]) -> None:
 def main(endpoint: str) -> None:
     """Start the watch, the channel and the registration, and answer the commands."""
     seen: list[str] = []
-    lost: list[Any] = []
+    events: list[RegistrationEvent] = []
     room = resource.getrlimit(resource.RLIMIT_NPROC)[0]
     threading.Thread.start = _counting  # type: ignore[method-assign]
     with Client([endpoint], dial_timeout=1) as client, insecure_channel("svc", client) as channel:
         watch = EndpointManager(client, "svc").watch()
         threading.Thread(target=take, args=(watch, seen), daemon=True).start()
         held = {"svc/e1": Endpoint("10.0.0.1:80")}
-        registration = Registration(client, held, ttl=TTL, on_lost=lost.append)
+        registration = Registration(client, held, ttl=TTL, on_state=events.append)
         registration.start()
         for line in sys.stdin:
             if line == "full\n":
@@ -72,7 +78,7 @@ def main(endpoint: str) -> None:
                 limit(room)
             found = {
                 "registered": registration.registered,
-                "lost": len(lost),
+                "lost": sum(each.kind == "lost" for each in events),
                 "seen": seen,
                 "endpoints": [each.addr for each in channel.endpoints],
                 "failures": _failures,

@@ -14,7 +14,7 @@ class SlowClient(Client):
 
     pause = 0.0
 
-    def range(self, request: rpc.RangeRequest) -> rpc.RangeResponse:
+    def _range(self, request: rpc.RangeRequest) -> rpc.RangeResponse:
         """Read after the pause."""
         time.sleep(self.pause)
-        return super().range(request)
+        return super()._range(request)

@@ -129,7 +129,7 @@ def test_reconnected_client_is_answered_although_it_reports_the_current_version(
     first.ask(Kind.CLUSTER, "foo/svc")
     version = first.get().version_info
     second = xds.ads(bridge.address)
-    second._nonces[Kind.CLUSTER] = ("", version)  # noqa: SLF001 - as a client on a new stream
+    second._nonces[Kind.CLUSTER] = ("", version)
     second.ask(Kind.CLUSTER, "foo/svc")
     assert second.get().version_info == version
 

@@ -13,7 +13,7 @@ from harness import Etcd, wait_until
 
 from etcdnaming import Endpoint, EndpointManager, Update
 from etcdnaming.etcd import Client
-from etcdnaming.resolver import host_names
+from etcdnaming.xds import host_names
 from etcdnaming.xds import xds_pb2 as xds
 from etcdnaming.xds.assignment import View
 from etcdnaming.xds.catalog import Catalog
@@ -217,7 +217,7 @@ def test_first_set_waits_for_the_dns(
 ) -> None:
     """A restarted server would take these endpoints from clients that have them; others go out."""
     answer = threading.Event()
-    real = host_names._look_up  # noqa: SLF001 - the DNS itself can't be slowed down
+    real = host_names._look_up
 
     def slow(name: str) -> Any:
         answer.wait(30)
@@ -249,7 +249,7 @@ def test_first_set_does_not_wait_for_ever(
 
     def silent(name: str) -> Any:
         answer.wait(30)
-        return host_names._Found(frozenset(), "no answer")  # noqa: SLF001 - as above
+        return host_names._Found(frozenset(), "no answer")
 
     monkeypatch.setattr(host_names, "_look_up", silent)
     monkeypatch.setattr("etcdnaming.xds.catalog.FIRST_LOOKUP", 0.2)
@@ -316,7 +316,7 @@ def test_many_variants_of_a_name_do_not_add_up(
     for n in range(1000):
         found.catalog.assignment("foo/svc", "foo/svc", View(f"zone-{n}"))
 
-    kept = found.catalog._encoded  # noqa: SLF001 - what nothing else shows
+    kept = found.catalog._encoded
     assert len(kept["foo/svc"]) <= 100
     found.catalog.forget("foo/svc")
     assert not kept

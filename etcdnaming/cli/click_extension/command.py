@@ -19,10 +19,16 @@ if TYPE_CHECKING:
 __all__ = ["Command", "Group", "ListedCommand", "WrappingCommand"]
 
 SYNONYMS = {
-    **dict.fromkeys(("get", "ls", "describe"), "list"),
-    **dict.fromkeys(("put", "set", "create"), "add"),
+    **dict.fromkeys(("ls",), "list"),
+    **dict.fromkeys(("describe", "show"), "get"),
+    **dict.fromkeys(("put", "create"), "add"),
+    **dict.fromkeys(("edit", "patch", "annotate", "label"), "set"),
     **dict.fromkeys(("delete", "remove", "rm"), "del"),
-    **dict.fromkeys(("txn", "apply"), "txn-update"),
+    "txn": "txn-update",
+    "cordon": "drain",
+    "uncordon": "undrain",
+    **dict.fromkeys(("endpoint", "member"), "status"),
+    "snapshot": "export",
     **dict.fromkeys(("lease", "register"), "lease-register"),
 }
 """Commands of etcdctl and kubectl, and the command that does the same here."""

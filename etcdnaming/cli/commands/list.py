@@ -9,14 +9,15 @@ from typing import NamedTuple
 import click
 
 from ...errors import EtcdError
-from ...model import Keys, Listing, Services
+from ...model import Keys, Listing
 from .. import stderr
 from ..app import App, pass_app
 from ..click_extension.command import Command
 from ..failures import InputError, NotFoundError
-from ..options import REVISION, TARGET, TARGET_SLASH, flag
+from ..options import CONSISTENCY, REVISION, TARGET, TARGET_SLASH, flag
 from ..output.printers import Printer
 from ..output.spelling import unreadable
+from .services import report_others
 
 __all__ = ["command"]
 
@@ -51,17 +52,12 @@ foo/bar/svc/e1  1.2.3.4:80  {"zone":"a"}
     "--services",
     type=TARGET_SLASH,
     metavar="PREFIX/",
-    help="List services under PREFIX/ with key counts.",
+    help="List the services under PREFIX/, as the command services does.",
 )
 @flag("--no-lease", "Only permanent endpoints (no lease).")
 @click.option("--limit", type=REVISION, metavar="N", help="Read at most N keys.")
 @click.option("--rev", type=REVISION, metavar="N", help="List the endpoints as of revision N.")
-@click.option(
-    "--consistency",
-    type=click.Choice(["l", "s"]),
-    default="l",
-    help="Linearizable (l, the default) or serializable (s) read.",
-)
+@CONSISTENCY
 @flag("--strict", "Fail if a value is not an endpoint.")
 @flag("--fail-if-empty", "Fail if nothing is found.")
 @pass_app
@@ -88,8 +84,9 @@ def command(
     query = _Query(app, where, rev or 0, limit or 0, consistency == "s", no_lease)
     with app.time_limit():
         if services is not None:
-            found = query.services()
+            found = app.services(services, revision=query.revision, serializable=query.serializable)
             printer.services(found)
+            report_others(found)
             number = len(found.counts)
         elif count_only:
             counted = query.key_count()
@@ -112,6 +109,8 @@ def _list_endpoints(printer: Printer, query: _Query, *, addrs_only: bool, strict
         raise InputError("; ".join(reasons))
     for reason in reasons:
         stderr.warn(reason)
+    if not listing.count:
+        query.report_key()
     if addrs_only:
         printer.addrs(listing)
     else:
@@ -133,13 +132,6 @@ class _Query(NamedTuple):
     limit: int
     serializable: bool
     no_lease: bool
-
-    def services(self) -> Services:
-        """Return the targets under the target."""
-        client = self.app.client()
-        from ...endpoints.manager import services  # gRPC is imported by `client`
-
-        return services(client, self.target, revision=self.revision, serializable=self.serializable)
 
     def key_count(self) -> Keys:
         """Return the number of keys under the target."""
@@ -171,6 +163,15 @@ class _Query(NamedTuple):
         kept = [each for each in found.endpoints if not each.lease]
         invalid = [each for each in found.invalid if not each.lease]
         return found._replace(endpoints=kept, invalid=invalid, count=len(kept) + len(invalid))
+
+    def report_key(self) -> None:
+        """If the target, under which nothing was found, is itself a key, say so."""
+        try:
+            (found,) = self.app.get([self.target])[1]
+        except EtcdError:
+            return  # such as a role that may read only what is under the target
+        if found is not None:
+            stderr.say(f"{self.target} is a key: use etcdnaming get {self.target}")
 
     def remaining(self, listing: Listing) -> Mapping[int, int]:
         """Return the remaining seconds of the first leases in *listing*, by lease ID."""

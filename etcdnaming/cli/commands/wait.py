@@ -14,7 +14,7 @@ from ..app import App, pass_app
 from ..click_extension.command import Command
 from ..failures import TimedOutError
 from ..following.follow import StateMessages, batches_until
-from ..options import DURATION, REVISION, TARGET, TEXT
+from ..options import DURATION, KNOWN_ADDR, REVISION, TARGET
 from ..output.printers import FoundEndpoints
 from ..output.progress import StatusLine
 from ..output.spelling import counted, unreadable
@@ -46,10 +46,10 @@ not met in time, the exit code is 124 and stderr shows what is missing.
 )
 @click.option("--max", "at_most", type=REVISION, metavar="N", help="At most N endpoints.")
 @click.option(
-    "--addr", type=TEXT, multiple=True, metavar="ADDR", help="An endpoint has this address."
+    "--addr", type=KNOWN_ADDR, multiple=True, metavar="ADDR", help="An endpoint has this address."
 )
 @click.option(
-    "--gone", type=TEXT, multiple=True, metavar="ADDR", help="No endpoint has this address."
+    "--gone", type=KNOWN_ADDR, multiple=True, metavar="ADDR", help="No endpoint has this address."
 )
 @click.option(
     "--timeout",

@@ -17,11 +17,19 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 from ...errors import EtcdnamingError, InvalidSettingError
 from ..click_extension.global_options import settings_given
 from ..click_extension.param_type import Candidate
+from ..parsing import parse_target
 
 if TYPE_CHECKING:
     import click
 
-__all__ = ["Completer", "OpenCompleter", "complete_keys", "complete_prefixes", "complete_targets"]
+__all__ = [
+    "Completer",
+    "OpenCompleter",
+    "complete_addrs",
+    "complete_keys",
+    "complete_prefixes",
+    "complete_targets",
+]
 
 QUERY_TIMEOUT = 0.7
 """Seconds for etcd; starting Python and importing gRPC takes the rest of the second."""
@@ -39,6 +47,9 @@ class Completer(Protocol):
 
     def targets_with_prefix(self, text: str) -> Iterator[str]:
         """Yield the targets that begin with *text*."""
+
+    def addrs_with_prefix(self, target: str, text: str) -> Iterator[str]:
+        """Yield the addresses of the endpoints of *target* that begin with *text*."""
 
 
 class OpenCompleter(Protocol):
@@ -58,6 +69,17 @@ def complete_keys(ctx: click.Context, beginning: str) -> Sequence[Candidate]:
 def complete_targets(ctx: click.Context, beginning: str) -> Sequence[Candidate]:
     """Return targets that begin with *beginning*."""
     return _query(ctx, lambda completer: completer.targets_with_prefix(beginning))
+
+
+def complete_addrs(ctx: click.Context, beginning: str) -> Sequence[Candidate]:
+    """Return addresses of the target on the command line; none if it is not written yet."""
+    # click stops at an option that has no value yet, and leaves the arguments before it in args.
+    target = ctx.params.get("target") or next(iter(ctx.args), None)
+    if target is None:
+        return ()
+    return _query(
+        ctx, lambda completer: completer.addrs_with_prefix(parse_target(target), beginning)
+    )
 
 
 def complete_prefixes(ctx: click.Context, beginning: str) -> Sequence[Candidate]:

@@ -10,6 +10,7 @@ from queue import SimpleQueue
 from ...registration.event import RegistrationEvent
 from ...wire import dumps
 from .. import stderr
+from ..advice import with_flags
 from ..output.spelling import lease_id
 from ..output.state_changes import (
     RegistrationPrinter,
@@ -125,8 +126,8 @@ class Reporter:
 def _sentence(event: RegistrationEvent) -> str:
     holder = lease_id(event.holder)
     sentences = {
-        "lost": f"lease {lease_id(event.lease)} lost: {event.reason}",
-        "error": event.reason,
+        "lost": f"lease {lease_id(event.lease)} lost: {with_flags(event.reason)}",
+        "error": with_flags(event.reason),
         "changed": f"{event.key} was changed by another client to {_value(event)}; keeping it",
         "deleted": f"{event.key} was deleted by another client; not restoring it",
         "waiting": f"{event.key} is held by lease {holder}; waiting until it is released",

@@ -9,6 +9,7 @@ from typing import Protocol, TypeAlias
 
 from ...model import ChangeBatch, StoredEndpoint, WatchState
 from .. import stderr
+from ..advice import with_flags
 from ..failures import TimedOutError
 from ..output.spelling import counted, unreadable
 from ..signals import PULSE
@@ -96,7 +97,7 @@ class StateMessages:
         if not state.connected:
             self._when_back = "reconnected" if self._was_connected else "connected"
             lost = "disconnected" if self._was_connected else "not connected yet"
-            self._print(stderr.warn, f"{lost}: {state.detail}")
+            self._print(stderr.warn, f"{lost}: {with_flags(state.detail)}")
             return
         if self._when_back:
             self._print(stderr.say, f"{self._when_back} to {state.detail}")

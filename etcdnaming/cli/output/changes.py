@@ -1,13 +1,21 @@
-"""The facts about a change that several formats print: its type, its subject, its effect."""
+"""The facts about changes and plans that several formats print: type, subject, effect, counts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ...model import Change, Endpoint, StoredEndpoint
+from ...model import Change, Difference, Endpoint, Plan, StoredEndpoint
 from ...wire import encode
 
-__all__ = ["effect", "event_type", "matters_to_clients", "states_after", "subject"]
+__all__ = [
+    "counts",
+    "difference_effect",
+    "effect",
+    "event_type",
+    "matters_to_clients",
+    "states_after",
+    "subject",
+]
 
 
 def event_type(change: Change) -> str:
@@ -22,6 +30,20 @@ def effect(change: Change) -> str:
     if change.previous is None:
         return "added"
     return "changed" if matters_to_clients(change) else "renewed"
+
+
+def difference_effect(difference: Difference) -> str:
+    """Return ``added``, ``changed`` or ``removed``."""
+    if difference.update.endpoint is None:
+        return "removed"
+    return "changed" if difference.before else "added"
+
+
+def counts(plan: Plan) -> Mapping[str, int]:
+    """Return how many endpoints of *plan* are ``added changed removed unchanged``."""
+    effects = [*map(difference_effect, plan.differences)]
+    found = {each: effects.count(each) for each in ("added", "changed", "removed")}
+    return {**found, "unchanged": len(plan.unchanged)}
 
 
 def matters_to_clients(change: Change) -> bool:

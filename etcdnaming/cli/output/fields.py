@@ -21,6 +21,7 @@ from ...model import (
     InvalidValue,
     Keys,
     Listing,
+    Plan,
     Services,
     StoredEndpoint,
     StoredKey,
@@ -28,8 +29,8 @@ from ...model import (
     UpdateResult,
 )
 from ...wire import dumps
-from .changes import event_type, states_after
-from .printers import FoundEndpoints
+from .changes import counts, difference_effect, event_type, states_after
+from .printers import FoundEndpoints, GotEndpoints
 from .progress import progress
 from .spelling import quote_go, safe_json
 from .state_changes import StateChange
@@ -51,6 +52,10 @@ class FieldsPrinter:
         """Header, the stored endpoint, and the previous value."""
         write([*_header(result.header), *_updates(result.updates)])
         write(_stored(result.previous.values() if prev_kv else (), "Prev"))
+
+    def changed(self, result: UpdateResult, prev_kv: bool) -> None:
+        """Header, the changed endpoints, and what they were."""
+        self.added(result, prev_kv)
 
     def deleted(self, deletion: Deletion, prev_kv: bool) -> None:
         """Header, the number, and the previous values."""
@@ -81,10 +86,23 @@ class FieldsPrinter:
         write([*_header(keys.header), _line("Count", keys.count)])
 
     def services(self, services: Services) -> None:
-        """Header, and the targets with the number of their keys."""
+        """Header, the targets with the number of their endpoints, and the other keys."""
         write(_header(services.header))
         for target, count in services.counts.items():
             write([_text("Target", target), _line("Count", count)])
+        write([_line("Others", services.others)])
+
+    def got(self, got: GotEndpoints) -> None:
+        """Header, then the endpoints in full, and the values that can't be read."""
+        write(_header(got.header))
+        for stored, ttl, fault in got.endpoints:
+            write(_stored([stored]))
+            if ttl is not None:
+                write([_line("GrantedTTL", ttl.granted), _line("TTL", ttl.remaining)])
+            write([_line("Dialable", "false" if fault else "true")])
+            write([_text("Fault", fault)] if fault else [])
+        write(_stored(got.invalid))
+        write(_text("Missing", key) for key in got.missing)
 
     def found(self, found: FoundEndpoints) -> None:
         """Revision, endpoints, and their number."""
@@ -107,6 +125,22 @@ class FieldsPrinter:
         """The conditions and the updates."""
         write(_text("If", str(condition)) for condition in conditions)
         write(_updates(updates))
+
+    def differences(self, plan: Plan, *, done: bool) -> None:
+        """Header, what changes and how, what pruning leaves, and the counts."""
+        write(_header(plan.header))
+        for difference in plan.differences:
+            write([_text("Change", difference_effect(difference))])
+            write(_stored([difference.before] if difference.before else [], "Prev"))
+            write(_updates([difference.update]))
+        write(_stored(plan.kept, "Kept"))
+        write(_line(name.title(), count) for name, count in counts(plan).items())
+
+    def export_lines(self, pages: Iterable[Listing]) -> Iterator[str]:
+        """The updates, and values that can't be read."""
+        for page in pages:
+            yield from _updates(Update.add(each.key, each.endpoint) for each in page.endpoints)
+            yield from _stored(page.invalid)
 
     def version(self, versions: Mapping[str, str]) -> None:
         """A line for each part."""

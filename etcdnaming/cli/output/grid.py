@@ -42,11 +42,15 @@ class Grid:
     Rows under a header, in columns as wide as their text.
 
     If they don't fit the terminal, the last column, which can be long, moves to lines of its own
-    below each row. Cells that are still too wide are folded, so nothing is lost.
+    below each row, unless *in_place* is set. Cells that are still too wide are folded, so nothing
+    is lost.
     """
 
-    def __init__(self, header: Sequence[str], rows: Iterable[Row]) -> None:
+    def __init__(
+        self, header: Sequence[str], rows: Iterable[Row], *, in_place: bool = False
+    ) -> None:
         self._rows = [Row(header, "bold"), *rows]
+        self._in_place = in_place
 
     def __len__(self) -> int:
         """Return the number of rows under the header."""
@@ -65,7 +69,7 @@ class Grid:
         columns = zip(*(row.cells for row in self._rows), strict=True)
         natural = [max(map(_width, column)) for column in columns]
         gaps = len(GAP) * (len(natural) - 1)
-        if sum(natural) + gaps <= room or len(natural) == 1:
+        if sum(natural) + gaps <= room or len(natural) == 1 or self._in_place:
             return partial(_columns, fit(natural, room - gaps))
         return partial(_last_below, fit(natural[:-1], room - gaps + len(GAP)), room)
 

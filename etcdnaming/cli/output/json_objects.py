@@ -15,9 +15,11 @@ from ...model import (
     Change,
     ChangeBatch,
     Condition,
+    Difference,
     Endpoint,
     Header,
     InvalidValue,
+    LeaseTTL,
     StoredEndpoint,
     StoredKey,
     Update,
@@ -28,7 +30,10 @@ from .spelling import lease_id
 from .state_changes import StateChange
 
 __all__ = [
+    "bare_key",
     "condition",
+    "details",
+    "difference",
     "endpoint",
     "events",
     "header",
@@ -40,6 +45,7 @@ __all__ = [
     "stored_endpoint",
     "stored_endpoints",
     "stored_key",
+    "stored_update",
     "update",
 ]
 
@@ -89,6 +95,21 @@ def stored_key(found: StoredKey) -> str:
     return f"{{{_key(key)},{_revisions(*revisions)}}}"
 
 
+def details(found: StoredEndpoint, ttl: LeaseTTL | None, fault: str) -> str:
+    """As `stored_endpoint`, and ``granted_ttl ttl dialable fault``; null if none or unknown."""
+    granted, remaining = ("null", "null") if ttl is None else ttl
+    reason = encode_basestring(fault) if fault else "null"
+    return (
+        f'{stored_endpoint(found)[:-1]},"granted_ttl":{granted},"ttl":{remaining},'
+        f'"dialable":{"false" if fault else "true"},"fault":{reason}}}'
+    )
+
+
+def bare_key(key: str) -> str:
+    """``key key_base64``."""
+    return f"{{{_key(key)}}}"
+
+
 def invalid(found: InvalidValue) -> str:
     """``key key_base64 reason value_base64 mod_revision``."""
     return (
@@ -115,6 +136,21 @@ def endpoint(change: Update) -> str:
 def update(change: Update) -> str:
     """``op``, the members of `endpoint`, and ``prev``, always null."""
     return f'{{"op":"{change.op.name.lower()}",{_change(change)},"prev":null}}'
+
+
+def stored_update(found: StoredEndpoint) -> str:
+    """As `update`: the add that stores *found* again, on the lease that its key has then."""
+    return (
+        f'{{"op":"add",{_key(found.key)},"addr":{encode_basestring(found.endpoint.addr)},'
+        f'"metadata":{dumps_again(found.endpoint.metadata)},"lease":null,"prev":null}}'
+    )
+
+
+def difference(found: Difference) -> str:
+    """As `update`, with what etcd holds before it as ``prev``."""
+    change, before = found
+    prev = "null" if before is None else stored(before)
+    return f'{{"op":"{change.op.name.lower()}",{_change(change)},"prev":{prev}}}'
 
 
 def condition(wanted: Condition) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
+from itertools import chain
 from json.encoder import encode_basestring
 
 from ...errors import ConditionFailedError
@@ -16,15 +17,18 @@ from ...model import (
     ChangeBatch,
     Condition,
     Deletion,
+    InvalidValue,
     Keys,
     Listing,
+    Plan,
     Services,
     StoredEndpoint,
     Update,
     UpdateResult,
 )
 from . import json_objects as objects
-from .printers import FoundEndpoints
+from .changes import counts
+from .printers import FoundEndpoints, GotEndpoints
 from .progress import progress
 from .spelling import safe_json
 from .state_changes import StateChange
@@ -48,6 +52,14 @@ class JSONLinesPrinter:
             header=objects.header(result.header),
             endpoint=objects.endpoint(update),
             prev=objects.previous(before, update.key),
+        )
+
+    def changed(self, result: UpdateResult, prev_kv: bool) -> None:
+        """``header endpoints prev``, two lists."""
+        _write_object(
+            header=objects.header(result.header),
+            endpoints=map(objects.endpoint, result.updates),
+            prev=map(objects.stored, result.previous.values() if prev_kv else ()),
         )
 
     def deleted(self, deletion: Deletion, prev_kv: bool) -> None:
@@ -87,11 +99,21 @@ class JSONLinesPrinter:
         )
 
     def services(self, services: Services) -> None:
-        """``header prefix services``."""
+        """``header prefix services others``."""
         _write_object(
             header=objects.header(services.header),
             prefix=encode_basestring(services.prefix),
             services=(objects.service(*each) for each in services.counts.items()),
+            others=str(services.others),
+        )
+
+    def got(self, got: GotEndpoints) -> None:
+        """``header endpoints invalid missing``."""
+        _write_object(
+            header=objects.header(got.header),
+            endpoints=(objects.details(*each) for each in got.endpoints),
+            invalid=map(objects.invalid, got.invalid),
+            missing=map(objects.bare_key, got.missing),
         )
 
     def found(self, found: FoundEndpoints) -> None:
@@ -130,6 +152,31 @@ class JSONLinesPrinter:
             conditions=map(objects.condition, conditions),
         )
 
+    def differences(self, plan: Plan, *, done: bool) -> None:
+        """``header target dry_run``, four counts, ``updates kept``."""
+        _write_object(
+            header=objects.header(plan.header),
+            target=encode_basestring(plan.target),
+            dry_run="false" if done else "true",
+            **{name: str(count) for name, count in counts(plan).items()},
+            updates=map(objects.difference, plan.differences),
+            kept=map(objects.stored, plan.kept),
+        )
+
+    def export_lines(self, pages: Iterable[Listing]) -> Iterator[str]:
+        """``header target count updates invalid``."""
+        parts = iter(pages)
+        first = next(parts)
+        unreadable: list[InvalidValue] = []
+        members: dict[str, str | Iterable[str]] = {
+            "header": objects.header(first.header),
+            "target": encode_basestring(first.target),
+            "count": str(first.count),
+            "updates": _exported(chain([first], parts), unreadable),
+            "invalid": (objects.invalid(each) for each in unreadable),  # filled by then
+        }
+        return map(safe_json, _object(members))
+
     def version(self, versions: Mapping[str, str]) -> None:
         """A member for each part."""
         _write_object(**{name: encode_basestring(version) for name, version in versions.items()})
@@ -157,6 +204,12 @@ def _found(found: Listing | Keys) -> dict[str, str]:
         "count": str(found.count),
         "more": "true" if found.more else "false",
     }
+
+
+def _exported(pages: Iterable[Listing], unreadable: list[InvalidValue]) -> Iterator[str]:
+    for page in pages:
+        yield from map(objects.stored_update, page.endpoints)
+        unreadable += page.invalid
 
 
 def _write_object(**members: str | Iterable[str]) -> None:

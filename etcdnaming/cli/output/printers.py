@@ -14,8 +14,12 @@ if TYPE_CHECKING:
         ChangeBatch,
         Condition,
         Deletion,
+        Header,
+        InvalidValue,
         Keys,
+        LeaseTTL,
         Listing,
+        Plan,
         Services,
         StoredEndpoint,
         Update,
@@ -25,7 +29,9 @@ if TYPE_CHECKING:
     from .state_changes import StateChange
 
 __all__ = [
+    "EndpointDetails",
     "FoundEndpoints",
+    "GotEndpoints",
     "LinePrinter",
     "Printer",
     "WatchPrinter",
@@ -40,6 +46,28 @@ class FoundEndpoints(NamedTuple):
     target: str
     revision: int
     endpoints: Sequence[StoredEndpoint]
+
+
+class EndpointDetails(NamedTuple):
+    """
+    One endpoint in full.
+
+    *ttl* is that of its lease; ``None``: it has none, or etcd did not say. *fault* is why gRPC
+    clients can't dial the address; empty if they can.
+    """
+
+    stored: StoredEndpoint
+    ttl: LeaseTTL | None
+    fault: str
+
+
+class GotEndpoints(NamedTuple):
+    """The result of ``get``: what is stored at the keys, and the keys that do not exist."""
+
+    header: Header
+    endpoints: Sequence[EndpointDetails]
+    invalid: Sequence[InvalidValue]
+    missing: Sequence[str]
 
 
 class Printer(Protocol):
@@ -58,6 +86,9 @@ class Printer(Protocol):
     def added(self, result: UpdateResult, prev_kv: bool) -> None:
         """One endpoint was stored; with *prev_kv*, print the previous value of its key."""
 
+    def changed(self, result: UpdateResult, prev_kv: bool) -> None:
+        """Endpoints were changed in one transaction; with *prev_kv*, print what they were."""
+
     def deleted(self, deletion: Deletion, prev_kv: bool) -> None:
         """Keys were deleted; with *prev_kv*, print their previous values."""
 
@@ -74,7 +105,10 @@ class Printer(Protocol):
         """Only the number of keys under a target."""
 
     def services(self, services: Services) -> None:
-        """The targets under a prefix."""
+        """The targets under a prefix; the command reports the keys that are not endpoints."""
+
+    def got(self, got: GotEndpoints) -> None:
+        """Endpoints in full; the command reports the keys that do not exist."""
 
     def found(self, found: FoundEndpoints) -> None:
         """The endpoints when the conditions of ``wait`` are met, printed much as `listing`."""
@@ -87,6 +121,12 @@ class Printer(Protocol):
 
     def plan(self, updates: Sequence[Update], conditions: Sequence[Condition]) -> None:
         """A dry run: the updates and conditions that would be sent."""
+
+    def differences(self, plan: Plan, *, done: bool) -> None:
+        """The updates that ``diff`` has found or, if *done*, that ``apply`` has made."""
+
+    def export_lines(self, pages: Iterable[Listing]) -> Iterable[str]:
+        """Return the text of an update file with the endpoints of one or more parts of a list."""
 
     def version(self, versions: Mapping[str, str]) -> None:
         """The version of each part, by its name."""

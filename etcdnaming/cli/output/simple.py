@@ -8,6 +8,7 @@ KEY and ADDR are escaped (`spelling.escape`); METADATA is JSON, which has its ow
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import starmap
 from json.encoder import encode_basestring, encode_basestring_ascii
 
 from ...errors import ConditionFailedError
@@ -15,10 +16,12 @@ from ...model import (
     ChangeBatch,
     Condition,
     Deletion,
+    Difference,
     Endpoint,
     InvalidValue,
     Keys,
     Listing,
+    Plan,
     Services,
     StoredEndpoint,
     Update,
@@ -26,13 +29,14 @@ from ...model import (
 )
 from ...wire import dumps, dumps_again
 from .changes import event_type, subject
-from .printers import FoundEndpoints
+from .facts import endpoint_facts, invalid_facts
+from .printers import FoundEndpoints, GotEndpoints
 from .progress import progress
-from .spelling import escape, lease_id, safe_json
+from .spelling import escape, lease_id, safe_json, unreadable
 from .state_changes import StateChange
 from .stdout import write
 
-__all__ = ["SimplePrinter"]
+__all__ = ["SimplePrinter", "update_file"]
 
 
 class SimplePrinter:
@@ -47,6 +51,10 @@ class SimplePrinter:
         write(["OK\n"])
         if prev_kv:
             write(_lines(result.previous.values()))
+
+    def changed(self, result: UpdateResult, prev_kv: bool) -> None:
+        """As `added`."""
+        self.added(result, prev_kv)
 
     def deleted(self, deletion: Deletion, prev_kv: bool) -> None:
         """The number, then a line for each previous value."""
@@ -74,6 +82,13 @@ class SimplePrinter:
         """``TARGET COUNT``."""
         write(f"{escape(target)}\t{count}\n" for target, count in services.counts.items())
 
+    def got(self, got: GotEndpoints) -> None:
+        """``NAME VALUE`` for everything known about each endpoint, a blank line between them."""
+        blocks = [*starmap(endpoint_facts, got.endpoints), *map(invalid_facts, got.invalid)]
+        for number, facts in enumerate(blocks):
+            write(["\n"] if number else [])
+            write(f"{name}\t{value}\n" for name, value in facts)
+
     def found(self, found: FoundEndpoints) -> None:
         """``KEY ADDR METADATA``."""
         write(_lines(found.endpoints))
@@ -89,6 +104,15 @@ class SimplePrinter:
     def plan(self, updates: Sequence[Update], conditions: Sequence[Condition]) -> None:
         """An update file."""
         write(_plan_lines(updates, conditions))
+
+    def differences(self, plan: Plan, *, done: bool) -> None:
+        """``- KEY ADDR METADATA`` as it was, ``+ KEY ADDR METADATA`` as it is then."""
+        for difference in plan.differences:
+            write(_difference_lines(difference))
+
+    def export_lines(self, pages: Iterable[Listing]) -> Iterator[str]:
+        """An update file; values that can't be read are comments."""
+        return update_file(pages)
 
     def version(self, versions: Mapping[str, str]) -> None:
         """``NAME VERSION``."""
@@ -111,6 +135,26 @@ class SimplePrinter:
     def registered_lines(self) -> Iterator[str]:
         """``OK``, as ``add`` prints it."""
         yield "OK\n"
+
+
+def update_file(pages: Iterable[Listing]) -> Iterator[str]:
+    """Yield the lines of an update file with the endpoints of *pages*."""
+    for page in pages:
+        for stored in page.endpoints:
+            metadata = safe_json(dumps_again(stored.endpoint.metadata))
+            yield f"add {_word(stored.key)} {_word(stored.endpoint.addr)} {metadata}\n"
+        for found in page.invalid:
+            yield f"# not an endpoint: {escape(unreadable(found))}\n"
+
+
+def _difference_lines(difference: Difference) -> Iterator[str]:
+    update, before = difference
+    if isinstance(before, InvalidValue):
+        yield f"-\t{escape(before.key)}\t\t\n"
+    elif before is not None:
+        yield f"-\t{_line(before.key, before.endpoint)}"
+    if update.endpoint is not None:
+        yield f"+\t{_line(update.key, update.endpoint)}"
 
 
 def _lines(found: Iterable[StoredEndpoint | InvalidValue]) -> Iterator[str]:

@@ -8,9 +8,12 @@ from contextlib import contextmanager
 
 from ..failures import OutputError
 
-__all__ = ["blaming_stdout", "check_open", "flush", "write"]
+__all__ = ["blaming_stdout", "check_open", "flush", "write", "write_whole"]
 
 BATCH = 1 << 17  # characters: few calls and little memory, however many endpoints there are
+
+IN_MEMORY = 1 << 22
+"""Bytes that `write_whole` keeps in memory; what is more lies in a temporary file."""
 
 
 def write(pieces: Iterable[str]) -> None:
@@ -20,15 +23,41 @@ def write(pieces: Iterable[str]) -> None:
     Raises:
         OutputError, BrokenPipeError: They can't be written.
     """
+    for data in _encoded(pieces):
+        _write_all(data)
+
+
+def write_whole(pieces: Iterable[str]) -> None:
+    """
+    Write *pieces* as `write`, but not before the last of them is made: all of them, or nothing.
+
+    Raises:
+        OutputError, BrokenPipeError: They can't be written.
+        OSError: The directory of temporary files can't be written.
+    """
+    from tempfile import SpooledTemporaryFile, gettempdir  # slow to import
+
+    with SpooledTemporaryFile(IN_MEMORY) as file:
+        for data in _encoded(pieces):
+            try:
+                file.write(data)
+            except OSError as exc:
+                raise OSError(exc.errno, exc.strerror, gettempdir()) from exc
+        file.seek(0)
+        while data := file.read(BATCH):
+            _write_all(data)
+
+
+def _encoded(pieces: Iterable[str]) -> Iterator[bytes]:
     batch, size = list[str](), 0
     for piece in pieces:
         batch.append(piece)
         size += len(piece)
         if size >= BATCH:
-            _write_all("".join(batch).encode())
+            yield "".join(batch).encode()
             batch, size = [], 0
     if batch:
-        _write_all("".join(batch).encode())
+        yield "".join(batch).encode()
 
 
 def check_open() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, starmap
 from typing import TextIO
 
 from rich.text import Text
@@ -19,9 +19,11 @@ from ...model import (
     ChangeBatch,
     Condition,
     Deletion,
+    Difference,
     Keys,
     Listing,
     Operation,
+    Plan,
     Services,
     StoredEndpoint,
     Update,
@@ -30,10 +32,12 @@ from ...model import (
 from ...printable import printable
 from ...registration.event import RegistrationEvent
 from . import table_rows as rows
-from .changes import effect, subject
+from .changes import counts, difference_effect, effect, subject
+from .facts import endpoint_facts, invalid_facts
 from .grid import Grid, Row, draw
-from .printers import FoundEndpoints
+from .printers import FoundEndpoints, GotEndpoints
 from .progress import progress
+from .simple import update_file
 from .spelling import counted, escape, lease_id
 from .state_changes import StateChange
 from .stdout import write
@@ -79,6 +83,10 @@ class TablePrinter:
             Text(f"OK, revision {result.header.revision}"),
         )
 
+    def changed(self, result: UpdateResult, prev_kv: bool) -> None:
+        """The changed endpoints, and what they were."""
+        self.added(result, prev_kv)
+
     def deleted(self, deletion: Deletion, prev_kv: bool) -> None:
         """The number, and the previous values."""
         _write(
@@ -106,13 +114,19 @@ class TablePrinter:
         _write(Text(_found(keys, keys.count, "key")))
 
     def services(self, services: Services) -> None:
-        """The targets and the number of their keys."""
+        """The targets and the number of their endpoints."""
         counts = services.counts.items()
-        where = f"under {escape(services.prefix)}, revision {services.header.revision}"
-        _write(
-            Grid(["TARGET", "KEYS"], (Row([escape(name), str(count)]) for name, count in counts)),
-            Text(f"{counted(len(counts), 'target')} {where}", "dim"),
-        )
+        where = f" under {escape(services.prefix)}/" if services.prefix else ""
+        summary = f"{counted(len(counts), 'service')}{where}, revision {services.header.revision}"
+        found = (Row([escape(name), str(count)]) for name, count in counts)
+        _write(Grid(["TARGET", "ENDPOINTS"], found), Text(summary, "dim"))
+
+    def got(self, got: GotEndpoints) -> None:
+        """A table of names and values for each endpoint."""
+        blocks = [*starmap(endpoint_facts, got.endpoints), *map(invalid_facts, got.invalid)]
+        for number, ((name, key), *others) in enumerate(blocks):
+            write(["\n"] if number else [])
+            _write(Grid([name, key], map(Row, others), in_place=True))
 
     def found(self, found: FoundEndpoints) -> None:
         """The endpoints, as the first set of ``watch``."""
@@ -144,6 +158,21 @@ class TablePrinter:
         """The conditions and the updates that would be made."""
         planned = [*map(rows.condition, conditions), *map(rows.update, updates)]
         _write(Grid(rows.CHANGES, planned), Text("dry run: nothing was written"))
+
+    def differences(self, plan: Plan, *, done: bool) -> None:
+        """What changes, as ``watch`` shows it, and the counts."""
+        found = ", ".join(f"{count} {name}" for name, count in counts(plan).items())
+        kept = f", {len(plan.kept)} not pruned" if plan.kept else ""
+        shown = chain.from_iterable(map(_difference_rows, plan.differences))
+        where = f"under {escape(plan.target)}, revision {plan.header.revision}"
+        _write(
+            Grid(WATCH_CHANGES, shown),
+            Text(f"{'SUCCESS: ' if done else ''}{found}{kept} {where}", "" if done else "dim"),
+        )
+
+    def export_lines(self, pages: Iterable[Listing]) -> Iterator[str]:
+        """The update file of ``simple``: it is to be copied."""
+        return update_file(pages)
 
     def version(self, versions: Mapping[str, str]) -> None:
         """The parts and their versions."""
@@ -205,6 +234,20 @@ def _change_rows(changes: Iterable[Change]) -> Iterator[Row]:
         before = rows.previous(change.previous)
         if before.cells[1:] != _change_cells(change):
             yield before
+
+
+def _difference_rows(difference: Difference) -> Iterator[Row]:
+    update, before = difference
+    what = difference_effect(difference)
+    style = rows.EFFECT_STYLES[what]
+    if before is None:
+        yield Row((what, *rows.update(update._replace(lease=update.lease or 0)).cells[1:]), style)
+    elif update.endpoint is None:
+        yield Row((what, *rows.previous(before).cells[1:]), style)
+    else:
+        lease = before.lease if update.lease is None else update.lease
+        yield Row((what, *rows.update(update._replace(lease=lease)).cells[1:]), style)
+        yield rows.previous(before)
 
 
 def _change_cells(change: Change) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from ...errors import InvalidEndpointError, MissingPortError
 from ...model import Endpoint, Update
 from .. import stderr
 
-__all__ = ["Notifier", "check", "check_place", "complete"]
+__all__ = ["Notifier", "check", "check_addr", "check_place", "complete", "complete_addr"]
 
 _NO_HOST = re.compile(r":[^:]+")
 _ANY_HOST = re.compile(r"(0\.0\.0\.0|\[::\]|::)(:[^:]*)?")
@@ -43,12 +43,18 @@ def check(update: Update, target: str | None, *, force: bool = False) -> None:
     if update.endpoint is None:
         check_place(update.key, target)
         return
-    _check_addr(update.endpoint.addr, force=force)
+    check_addr(update.endpoint.addr, force=force)
     check_place(keys.complete_key(update.key, update.endpoint.addr), target)
     wire.encode(update.endpoint)
 
 
-def _check_addr(addr: str, *, force: bool) -> None:
+def check_addr(addr: str, *, force: bool) -> None:
+    """
+    Check that clients can dial *addr*, unless *force* is set; a missing port is accepted.
+
+    Raises:
+        InvalidEndpointError: It is invalid.
+    """
     try:
         addr.encode()
     except UnicodeEncodeError as exc:
@@ -84,16 +90,27 @@ def complete(
     """
     if update.endpoint is None:
         return update
-    addr = _complete_addr(update.endpoint.addr, local_address, notifier)
-    try:
-        parse_address(addr)
-    except InvalidEndpointError as exc:
-        notifier.warn(str(exc))
+    addr = complete_addr(update.endpoint.addr, local_address, notifier)
     endpoint = Endpoint(addr, update.endpoint.metadata)
     return update._replace(key=keys.complete_key(update.key, addr), endpoint=endpoint)
 
 
-def _complete_addr(addr: str, local_address: Callable[[], str], notifier: Notifier) -> str:
+def complete_addr(addr: str, local_address: Callable[[], str], notifier: Notifier = stderr) -> str:
+    """
+    Return *addr* with a host; *notifier* prints warnings about an address clients can't dial.
+
+    Raises:
+        click.UsageError: As `complete`.
+    """
+    addr = _with_any_host(addr, local_address, notifier)
+    try:
+        parse_address(addr)
+    except InvalidEndpointError as exc:
+        notifier.warn(str(exc))
+    return addr
+
+
+def _with_any_host(addr: str, local_address: Callable[[], str], notifier: Notifier) -> str:
     if _NO_HOST.fullmatch(addr):
         return _with_host(addr, local_address, notifier)
     if any_host := _ANY_HOST.fullmatch(addr):

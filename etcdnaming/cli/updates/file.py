@@ -1,24 +1,26 @@
 """
-Read files of updates, which ``txn-update`` makes and its ``--dry-run`` prints.
+Read files of updates, which ``txn-update`` and ``apply`` make and ``export`` prints.
 
     # comment
     add foo/bar/svc/e1 1.2.3.4:80 {"zone":"a"}
     del foo/bar/svc/e2
 
-Or the same as JSON: see `json_objects`. Keys may have any bytes; everything else is UTF-8.
+Or the same as JSON, or what a command printed as JSON: see `json_objects`. Keys may have any bytes;
+everything else is UTF-8.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from ... import keys, wire
 from ...errors import EtcdnamingError
 from ...model import Endpoint, Update
+from .. import stderr
 from ..failures import InputError
-from .json_objects import Objects, read_object
+from .json_objects import Contents, Objects, read_object
 
 __all__ = ["parse", "read_line"]
 
@@ -27,22 +29,35 @@ _WORD = re.compile(r'("(?:[^"\\]|\\.)*")(?=[ \t]|$)|([^ \t"][^ \t]*)')
 
 def parse(data: bytes, name: str, check: Callable[[Update], None]) -> tuple[Update, ...]:
     """
-    Return the updates in *data*, each of them checked.
+    Return the updates in *data*, each of them checked; warn of what it says can't be read in etcd.
 
     Raises:
         InputError: One is invalid; the error has its line in the file *name*.
     """
     text = keys.decode(data)
     is_json = text.lstrip().startswith(("[", "{"))
-    pieces, read = (Objects(text), read_object) if is_json else (_Lines(text), read_line)
-    updates = []
+    pieces, read = (Objects(text), read_object) if is_json else (_Lines(text), _read_contents)
+    updates: list[Update] = []
     try:
         for piece in pieces:
-            updates.append(read(piece))
-            check(updates[-1])
+            found = read(piece)
+            _check(found.updates, check)
+            updates += found.updates
+            for reason in found.unreadable:
+                stderr.warn(f"{name}:{pieces.line}: left out: {reason}")
     except (EtcdnamingError, ValueError) as exc:
         raise InputError(f"{name}:{pieces.line}: {exc}") from exc
     return tuple(updates)
+
+
+def _check(updates: Sequence[Update], check: Callable[[Update], None]) -> None:
+    for update in updates:
+        try:
+            check(update)
+        except (EtcdnamingError, ValueError) as exc:
+            if len(updates) == 1:
+                raise
+            raise ValueError(f"{update.key}: {exc}") from exc  # the line has more of them
 
 
 class _Lines:
@@ -60,6 +75,10 @@ class _Lines:
             content = line.strip(" \t\r")
             if content and not content.startswith("#"):
                 yield content
+
+
+def _read_contents(line: str) -> Contents:
+    return Contents([read_line(line)])
 
 
 def read_line(line: str) -> Update:

@@ -1,17 +1,23 @@
-"""Read updates from JSON: our objects, and those that Go makes of its ``endpoints.Update``."""
+"""
+Read updates from JSON: our objects, and those that Go makes of its ``endpoints.Update``.
+
+What the commands print with ``-w json`` is read, too. An endpoint that was read from etcd is an add
+that keeps the lease of its key: the lease it was on may be of another cluster, or another owner.
+"""
 
 from __future__ import annotations
 
 import re
 from base64 import b64decode
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from ... import keys, wire
 from ...errors import InvalidValueError
 from ...model import JSON, Endpoint, Operation, Update
 from ..parsing import parse_lease
 
-__all__ = ["Objects", "read_object"]
+__all__ = ["Contents", "Objects", "read_object"]
 
 _BLANKS = re.compile(r"[ \t\r\n]*")
 _BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|([{\[])|([}\]])', re.DOTALL)
@@ -92,14 +98,35 @@ class Objects:
         )
 
 
-def read_object(text: str) -> Update:
-    """
-    Return the update in the JSON object *text*. As in Go, the case of names does not count.
+class Contents(NamedTuple):
+    """What an object holds: *updates*, and keys with *unreadable* values, with the reason."""
 
-    >>> read_object('{"Op": 1, "Key": "svc/e1"}')
-    Update(op=<Operation.DELETE: 1>, key='svc/e1', endpoint=None, lease=None)
+    updates: Sequence[Update]
+    unreadable: Sequence[str] = ()
+
+
+def read_object(text: str) -> Contents:
+    """
+    Return the contents of the JSON object *text*. As in Go, the case of names does not count.
+
+    >>> read_object('{"Op": 1, "Key": "svc/e1"}').updates
+    [Update(op=<Operation.DELETE: 1>, key='svc/e1', endpoint=None, lease=None)]
     """
     members = _members(wire.loads(text), "an update")
+    if "op" in members:
+        return Contents([_update(members)])
+    if "type" in members:
+        return _event(members)
+    if "mod_revision" in members:
+        return Contents([_stored(members)])
+    if "updates" in members:
+        return _result(members, "updates", _update)
+    if "endpoints" in members:
+        return _result(members, "endpoints", _stored)
+    raise ValueError('"op" is missing')
+
+
+def _update(members: Mapping[str, JSON]) -> Update:
     if unknown := members.keys() - _MEMBERS:
         raise ValueError(f"unknown member {min(unknown)!r}")
     operation = _operation(members)
@@ -110,6 +137,56 @@ def read_object(text: str) -> Update:
     if endpoint != Endpoint(""):
         raise ValueError("a delete takes a key, but no endpoint")
     return Update.delete(key)
+
+
+def _stored(members: Mapping[str, JSON]) -> Update:
+    """Return the update that adds an endpoint as `list` prints it, with members of any names."""
+    if "addr" not in members:
+        raise ValueError('"addr" is missing')
+    return Update.add(_key(members), _endpoint(members))
+
+
+def _event(members: Mapping[str, JSON]) -> Contents:
+    """Return the update in an event of `watch`."""
+    match members["type"]:
+        case "PUT":
+            return Contents([_stored(members)])
+        case "DELETE":
+            return Contents([Update.delete(_key(members))])
+        case "INVALID":
+            return Contents([], [_unreadable(members)])
+        case "SYNCED":
+            return Contents([])
+    raise ValueError(f'"type" must be PUT or DELETE, not {wire.dumps(members["type"])}')
+
+
+def _result(
+    members: Mapping[str, JSON], name: str, read: Callable[[Mapping[str, JSON]], Update]
+) -> Contents:
+    """Return the updates in the member *name* of what a command printed."""
+    if members.get("more"):
+        raise ValueError('"more" is true: the list was cut short')
+    if _list(members, "conditions"):
+        raise ValueError('"conditions" are not read from a file: use options for them')
+    updates = []
+    for number, item in enumerate(_list(members, name)):
+        try:
+            updates.append(read(_members(item, "an item")))
+        except ValueError as exc:
+            raise ValueError(f'"{name}"[{number}]: {exc}') from exc
+    invalid = [_members(item, '"invalid"') for item in _list(members, "invalid")]
+    return Contents(updates, [*map(_unreadable, invalid)])
+
+
+def _unreadable(members: Mapping[str, JSON]) -> str:
+    return f"{_key(members)}: {_text(members, 'reason')}"
+
+
+def _list(members: Mapping[str, JSON], name: str) -> Sequence[JSON]:
+    value = members.get(name, ())
+    if isinstance(value, (str, Mapping)) or not isinstance(value, Sequence):
+        raise InvalidValueError(f'"{name}" must be an array')
+    return value
 
 
 def _operation(members: Mapping[str, JSON]) -> Operation:

@@ -12,7 +12,7 @@ AUTHORITY = "etcdnaming"
 """The authority in the names of all resources here, and in the targets of channels."""
 
 MARK = "etcdnaming.process"
-"""In the metadata of the node, with the process: a program that inherits our variable replaces it."""
+"""In the node's metadata, with the process: a program that inherits our variable replaces it."""
 
 VARIABLE = "GRPC_XDS_BOOTSTRAP_CONFIG"
 

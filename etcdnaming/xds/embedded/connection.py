@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from struct import Struct
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -80,7 +80,7 @@ class Connection:
         data: bytes = self._http.data_to_send()
         return data
 
-    def _handle(self, event: Any) -> Iterator[Received]:
+    def _handle(self, event: object) -> Iterator[Received]:
         if isinstance(event, RequestReceived):
             self._streams[event.stream_id] = _Stream()
         elif isinstance(event, DataReceived):

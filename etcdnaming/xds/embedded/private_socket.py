@@ -18,8 +18,8 @@ class PrivateSocket:
     """
     A listening socket. `uri` is what gRPC connects to.
 
-    On Linux the socket's file is opened as a mere path, and deleted: ``/proc/self/fd/N`` still leads
-    to it, for this process alone. Elsewhere the file stays until the end of the process, in a
+    On Linux the socket's file is opened as a mere path, and deleted: ``/proc/self/fd/N`` still
+    leads to it, for this process alone. Elsewhere the file stays until the end of the process, in a
     directory that only this user can enter.
 
     Args:
@@ -32,7 +32,7 @@ class PrivateSocket:
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(path)
         self.listener.listen(16)
-        self.listener.setblocking(False)
+        self.listener.settimeout(0)
         self.number: int | None = None
         if not DESCRIPTORS.is_dir():
             atexit.register(shutil.rmtree, directory, ignore_errors=True)

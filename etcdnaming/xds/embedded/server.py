@@ -74,7 +74,7 @@ class Server:
         self.uri = self._private.uri
         self._woken, self._waker = socket.socketpair()
         for each in (self._woken, self._waker):
-            each.setblocking(False)
+            each.settimeout(0)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._private.listener, selectors.EVENT_READ)
         self._selector.register(self._woken, selectors.EVENT_READ)
@@ -167,7 +167,7 @@ class Server:
     def _accept(self) -> None:
         with suppress(OSError):  # gone again
             connected, _ = self._private.listener.accept()
-            connected.setblocking(False)
+            connected.settimeout(0)
             self._selector.register(connected, selectors.EVENT_READ)
             self._peers[connected] = _Peer(connected)
 
@@ -263,8 +263,8 @@ class Server:
         """
         Yield what is to be sent once more, and what has changed.
 
-        There is one unacknowledged answer of a type at a time: changes add up meanwhile, and a table
-        is known to be accepted only if no older one is under way.
+        There is one unacknowledged answer of a type at a time: changes add up meanwhile, and a
+        table is known to be accepted only if no older one is under way.
         """
         now = time.monotonic()
         if stream.resend_at is not None and stream.resend_at <= now:

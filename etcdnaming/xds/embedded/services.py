@@ -104,11 +104,15 @@ class Service:
         return catalog.age() if catalog else None
 
     def resource(self) -> bytes | None:
-        """Return the ClusterLoadAssignment, packed; ``None`` while nothing is known."""
+        """
+        Return the ClusterLoadAssignment, packed; ``None`` while nothing is known.
+
+        It is empty if there is no hope for now, as without a permission: calls fail at once.
+        """
         catalog = self._catalog
         if catalog is not None and catalog.ready:
             return catalog.assignment(self.assignment, self.key.target, View())
-        if catalog is not None and not self.client_closed:
+        if catalog is not None and not self.client_closed and not catalog.followers[0].failure:
             return None
         return packed(Kind.ASSIGNMENT, assignment(self.assignment, (), View(), "off"))
 
@@ -125,14 +129,14 @@ class Service:
         client = self.key.client()
         if client is None:
             raise ClientClosedError
-        client.attach(self, self._begin)
+        client._attach(self, self._begin)
 
     def stop(self) -> None:
         """Watch no more, and forget the endpoints."""
         catalog, self._catalog = self._catalog, None
         client = self.key.client()
         if client is not None:
-            client.detach(self, self)
+            client._detach(self, self)
         if catalog is not None:
             catalog.close()
 
@@ -145,9 +149,10 @@ class Service:
         self._services.changed(self)
 
     def after_fork(self) -> None:
-        """Forget the watch of the parent: see `fork`."""
-        inherited.append(self._catalog)
-        self._catalog = None
+        """Keep what is known, without updates, in a child: see `fork`."""
+        self.client_closed = True
+        if self._catalog is not None:
+            self._catalog.after_fork()
 
     def _begin(self) -> Service:
         client = self.key.client()
@@ -382,7 +387,8 @@ class Services:
     def _wait_until_accepted(self, service: Service) -> None:
         while True:
             slot, server = service.slot, self._server
-            assert slot and server  # noqa: S101 - the caller has made both
+            assert slot is not None  # noqa: S101 - the caller has placed it
+            assert server is not None  # noqa: S101 - and started the server
 
             def is_decided() -> bool:
                 return bool(service.refused) or server.has_accepted(slot.listener, service.since)  # noqa: B023 - called here only

@@ -16,16 +16,19 @@ from pathlib import Path
 import pytest
 
 from etcdnaming.cli.output.printers import Printer, printer
+from etcdnaming.cli.output.stdout import write_whole
 from etcdnaming.errors import ConditionFailedError
 from etcdnaming.model import (
     JSON,
     Condition,
     Deletion,
+    Difference,
     Endpoint,
     Header,
     InvalidValue,
     Keys,
     Listing,
+    Plan,
     Services,
     StoredEndpoint,
     StoredKey,
@@ -62,6 +65,18 @@ UPDATES = (
 )
 ADDED = UpdateResult(HEADER, UPDATES[:1], {E1.key: E1})
 RESULT = UpdateResult(HEADER, UPDATES, {E1.key: E1, E2.key: E2, BAD.key: BAD})
+PLAN = Plan(
+    HEADER,
+    "foo/svc",
+    [
+        Difference(Update.add(E1.key, Endpoint("10.0.0.9:80", {"zone": "b"})), E1),
+        Difference(Update.delete(E2.key), E2),
+        Difference(Update.add("foo/svc/e4", Endpoint("10.0.0.4:80", "new")), None),
+        Difference(Update.delete(BAD.key), BAD),
+    ],
+    unchanged=[Difference(Update.delete("foo/svc/e5"), None)],
+    kept=[E1, BAD],
+)
 DELETION = Deletion(HEADER, 2, [E1, BAD])
 
 Printing = Callable[[Printer], None]
@@ -77,6 +92,8 @@ EVERYTHING: dict[str, Printing] = {
     "transaction": lambda to: to.transaction([RESULT]),
     "failure": lambda to: to.failure(FAILED, UPDATES),
     "plan": lambda to: to.plan(UPDATES, CONDITIONS),
+    "differences": lambda to: to.differences(PLAN, done=False),
+    "export": lambda to: write_whole(to.export_lines([LISTING, LISTING])),
     "version": lambda to: to.version({"etcdnaming": "1.0", "Python": "3.11.7"}),
 }
 """Something to print for each thing a printer can be told, by its name."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from cli.output.samples import ADDED, EVERYTHING, printed
 
@@ -67,6 +69,23 @@ def prev(block: str) -> str:
     return "".join(f'"Prev{line[1:]}\n' for line in block.splitlines())
 
 
+EXPORTED = """\
+"Op" : "add"
+"Key" : "foo/svc/e1"
+"Addr" : "10.0.0.1:80"
+"Metadata" : {"weight":1,"zone":"a"}
+"Op" : "add"
+"Key" : "foo/svc/e2"
+"Addr" : "10.0.0.2:80"
+"Metadata" : null
+"""
+
+
+def prefixed(prefix: str, lines: str) -> str:
+    """Return *lines* with *prefix* before each name."""
+    return re.sub('^"', f'"{prefix}', lines, flags=re.MULTILINE)
+
+
 @pytest.mark.parametrize(
     ("what", "lines"),
     [
@@ -89,7 +108,8 @@ def prev(block: str) -> str:
         ("count", HEADER + '"Count" : 3\n'),
         (
             "services",
-            HEADER + '"Target" : "foo/svc"\n"Count" : 3\n"Target" : "foo/web"\n"Count" : 1\n',
+            HEADER + '"Target" : "foo/svc"\n"Count" : 3\n"Target" : "foo/web"\n"Count" : 1\n'
+            '"Others" : 0\n',
         ),
         (
             "transaction",
@@ -101,6 +121,25 @@ def prev(block: str) -> str:
             '"If" : "foo/svc/e1 is absent"\n"If" : "foo/e2 exists"\n'
             '"If" : "foo/e3 has mod_revision 7"\n' + ADD_E1 + ADD_E2 + DELETE_E3 + ADD_E4,
         ),
+        (
+            "differences",
+            HEADER
+            + '"Change" : "changed"\n'
+            + prefixed("Prev", E1)
+            + ADD_E1
+            + '"Change" : "removed"\n'
+            + prefixed("Prev", E2)
+            + DELETE_E3.replace("e3", "e2")
+            + '"Change" : "added"\n'
+            + ADD_E4.replace('"Lease" : 0\n', "")
+            + '"Change" : "removed"\n'
+            + prefixed("Prev", BAD)
+            + DELETE_E3
+            + prefixed("Kept", E1)
+            + prefixed("Kept", BAD)
+            + '"Added" : 1\n"Changed" : 1\n"Removed" : 2\n"Unchanged" : 1\n',
+        ),
+        ("export", (EXPORTED + BAD) * 2),
         ("version", '"etcdnaming" : "1.0"\n"Python" : "3.11.7"\n'),
     ],
 )

@@ -23,7 +23,18 @@ from wire_documents import metadata
 from etcdnaming import keys
 from etcdnaming.cli.output import json_objects as objects
 from etcdnaming.cli.updates import file as updatefile
-from etcdnaming.model import JSON, Deletion, Endpoint, InvalidValue, Listing, Services, Update
+from etcdnaming.model import (
+    JSON,
+    Change,
+    ChangeBatch,
+    Deletion,
+    Endpoint,
+    InvalidValue,
+    Listing,
+    Operation,
+    Services,
+    Update,
+)
 
 HEAD = {"cluster_id": "cdf8", "member_id": "8e9e", "revision": 74, "raft_term": 2}
 E1 = {
@@ -131,6 +142,7 @@ ABSENT = {
                     {"target": "foo/svc", "target_base64": None, "count": 3},
                     {"target": "foo/web", "target_base64": None, "count": 1},
                 ],
+                "others": 0,
             },
         ),
         (
@@ -156,6 +168,39 @@ ABSENT = {
                     {**ABSENT, "key": "foo/e2", "condition": "exists"},
                     {**ABSENT, "key": "foo/e3", "condition": "mod_revision", "mod_revision": 7},
                 ],
+            },
+        ),
+        (
+            "differences",
+            {
+                "header": HEAD,
+                "target": "foo/svc",
+                "dry_run": True,
+                "added": 1,
+                "changed": 1,
+                "removed": 2,
+                "unchanged": 1,
+                "updates": [
+                    {**ADD_E1, "prev": E1},
+                    {**DELETE_E3, "key": "foo/svc/e2", "prev": E2},
+                    {**ADD_E4, "lease": None},
+                    {**DELETE_E3, "prev": INVALID},
+                ],
+                "kept": [E1, INVALID],
+            },
+        ),
+        (
+            "export",
+            {
+                "header": HEAD,
+                "target": "foo/svc",
+                "count": 3,
+                "updates": [
+                    {**ADD_E1, "addr": E1["addr"], "metadata": E1["metadata"]},
+                    {**ADD_E2, "lease": None},
+                ]
+                * 2,
+                "invalid": [INVALID] * 2,
             },
         ),
         ("version", {"etcdnaming": "1.0", "Python": "3.11.7"}),
@@ -253,6 +298,24 @@ def test_json_format_of_a_dry_run_is_a_valid_update_file(
 
     file = json.dumps(plan["updates"]).encode()
     assert updatefile.parse(file, "plan", check=lambda _: None) == updates
+
+
+def test_json_format_of_a_watch_is_a_valid_update_file(capsys: pytest.CaptureFixture[str]) -> None:
+    """The leases are those of the endpoints that were seen, so they are not asked for."""
+    seen = stored("foo/svc/e1", "10.0.0.1:80", {"zone": "a"}, lease=7)
+    bad = InvalidValue("foo/svc/e3", "it is not JSON", b"x", 73, 0)
+    first = Change(Operation.ADD, seen.key, 72, seen.endpoint, 7, None)
+    then = Change(Operation.DELETE, seen.key, 74, None, 0, seen)
+    batches = [
+        ChangeBatch(73, [first], [bad], first=True),
+        ChangeBatch(74, [then], [], resync=True),
+    ]
+    lines = [line for batch in batches for line in objects.events(batch)]
+
+    updates = updatefile.parse("\n".join(lines).encode(), "FILE", check=lambda _: None)
+
+    assert updates == (Update.add(seen.key, seen.endpoint), Update.delete(seen.key))
+    assert capsys.readouterr().err == "Warning: FILE:2: left out: foo/svc/e3: it is not JSON\n"
 
 
 def test_json_format_preserves_targets_that_are_not_utf8() -> None:

@@ -54,6 +54,25 @@ KEYS = st.binary(min_size=1).map(keys.decode) | st.text(min_size=1)
                 'add foo/svc/e4 10.0.0.4:80 "new"',
             ],
         ),
+        (
+            "differences",
+            [
+                '-\tfoo/svc/e1\t10.0.0.1:80\t{"weight":1,"zone":"a"}',
+                '+\tfoo/svc/e1\t10.0.0.9:80\t{"zone":"b"}',
+                "-\tfoo/svc/e2\t10.0.0.2:80\tnull",
+                '+\tfoo/svc/e4\t10.0.0.4:80\t"new"',
+                "-\tfoo/svc/e3\t\t",
+            ],
+        ),
+        (
+            "export",
+            [
+                'add foo/svc/e1 10.0.0.1:80 {"weight":1,"zone":"a"}',
+                "add foo/svc/e2 10.0.0.2:80 null",
+                "# not an endpoint: foo/svc/e3: it is not JSON",
+            ]
+            * 2,
+        ),
         ("version", ["etcdnaming\t1.0", "Python\t3.11.7"]),
     ],
 )

@@ -13,14 +13,17 @@ from hypothesis import strategies as st
 
 from etcdnaming.cli.output import FORMATS
 from etcdnaming.cli.output.spelling import escape, lease_id, quote_go, safe_json
+from etcdnaming.cli.output.stdout import write_whole
 from etcdnaming.errors import ConditionFailedError
 from etcdnaming.model import (
     Condition,
     Deletion,
+    Difference,
     Endpoint,
     InvalidValue,
     Keys,
     Listing,
+    Plan,
     Services,
     StoredKey,
     Update,
@@ -89,6 +92,8 @@ def _with(text: str) -> dict[str, Printing]:
     updates = (Update.add(text, Endpoint(text)), Update.delete(f"{text}2"))
     result = UpdateResult(HEADER, updates[:1], {text: endpoint})
     listing = Listing(HEADER, text, [endpoint], [bad], 2, more=False)
+    differences = [Difference(updates[0], endpoint), Difference(updates[1], bad)]
+    plan = Plan(HEADER, text, differences, [], [endpoint, bad])
     found = Keys(HEADER, text, [StoredKey(text, 1, 1, 1, 0)], 1, more=False)
     return {
         "added": lambda to: to.added(result, prev_kv=True),
@@ -101,6 +106,8 @@ def _with(text: str) -> dict[str, Printing]:
         "transaction": lambda to: to.transaction([result]),
         "failure": lambda to: to.failure(ConditionFailedError([condition], HEADER), updates),
         "plan": lambda to: to.plan(updates, [condition]),
+        "differences": lambda to: to.differences(plan, done=True),
+        "export": lambda to: write_whole(to.export_lines([listing])),
         "version": lambda to: to.version({text: text}),
     }
 

@@ -23,7 +23,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etcdnaming.cli.output.grid import fit
-from etcdnaming.model import Deletion, InvalidValue, Listing
+from etcdnaming.cli.output.printers import EndpointDetails, GotEndpoints
+from etcdnaming.model import Deletion, Endpoint, InvalidValue, Listing, StoredEndpoint
 
 LISTING_LINES = """\
 KEY         ADDR         LEASE             TTL  METADATA
@@ -89,11 +90,11 @@ foo/svc/e3  it is not JSON
         (
             "services",
             """\
-            TARGET   KEYS
+            TARGET   ENDPOINTS
             foo/svc  3
             foo/web  1
 
-            2 targets under foo, revision 74
+            2 services under foo/, revision 74
             """,
         ),
         (
@@ -134,6 +135,19 @@ foo/svc/e3  it is not JSON
             add     foo/svc/e4  10.0.0.4:80         -                 "new"
 
             dry run: nothing was written
+            """,
+        ),
+        (
+            "differences",
+            """\
+            CHANGE   KEY         ADDR             LEASE             METADATA
+            changed  foo/svc/e1  10.0.0.9:80      7ffaa20539177e6e  {"zone":"b"}
+            was      foo/svc/e1  10.0.0.1:80      7ffaa20539177e6e  {"weight":1,"zone":"a"}
+            removed  foo/svc/e2  10.0.0.2:80      -
+            added    foo/svc/e4  10.0.0.4:80      -                 "new"
+            removed  foo/svc/e3  not an endpoint  7ffaa20539177e6e  it is not JSON
+
+            1 added, 1 changed, 2 removed, 1 unchanged, 2 not pruned under foo/svc, revision 74
             """,
         ),
         (
@@ -352,3 +366,15 @@ def test_columns_are_fitted_to_the_available_width(natural: list[int], room: int
     assert all(width for width, wanted in zip(widths, natural, strict=True) if wanted)
     if room >= len(natural):
         assert sum(widths) == min(room, sum(natural))
+
+
+def test_get_folds_long_metadata_beside_its_name() -> None:
+    """The other facts stay on one line each."""
+    stored = StoredEndpoint("svc/e1", Endpoint("1:1", "x" * 100), 5, 7, 2, 0)
+    got = GotEndpoints(HEADER, [EndpointDetails(stored, None, "")], [], [])
+
+    lines = printed("table", lambda to: to.got(got), columns=60, NO_COLOR="1").splitlines()
+
+    assert lines[1] == "ADDR             1:1"
+    assert max(map(len, lines)) <= 60
+    assert sum(line.count("x") for line in lines) == 100

@@ -1,0 +1,114 @@
+"""The command ``etcdnaming apply``."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from functools import partial
+
+import click
+
+from ...errors import OutcomeUnknownError, TooManyOperationsError
+from ...model import Plan
+from .. import stderr
+from ..app import App, pass_app
+from ..click_extension.command import Command
+from ..options import POSITIVE, TARGET, flag
+from ..output.spelling import lease_id
+from ..signals import unwinding
+from ..updates.endpoint import complete
+from ..updates.wanted import read_wanted, wanted_options, warn_of_kept
+
+__all__ = ["command"]
+
+
+HELP = """
+Make a target hold the endpoints of a file.
+
+$ etcdnaming apply foo/bar/svc -f - --prune <<END
+add foo/bar/svc/e1 1.2.3.9:80
+END
+- foo/bar/svc/e1 1.2.3.4:80 {"zone":"a"}
++ foo/bar/svc/e1 1.2.3.9:80 null
+
+Prints what it changed; endpoints that are as in FILE are not written, and a changed endpoint stays
+on its lease. All changes are made, or none: etcd compares each key with what was read, and if
+another client has changed it, everything is read again. A "del" line deletes its key.
+"""
+
+
+@click.command(cls=Command, help=HELP)
+@click.argument("target", type=TARGET, metavar="TARGET")
+@wanted_options
+@flag("--dry-run", "Print what would be changed, as diff does, without changing it.")
+@click.option(
+    "--batch-size",
+    type=POSITIVE,
+    metavar="N",
+    help="Split into transactions of N keys (not atomic as a whole).",
+)
+@click.option(
+    "--max-txn-ops",
+    type=POSITIVE,
+    default="128",
+    metavar="N",
+    help="The server's --max-txn-ops (default 128).",
+)
+@pass_app
+def command(
+    app: App,
+    *,
+    target: str,
+    file: str,
+    prune: bool,
+    force: bool,
+    dry_run: bool,
+    batch_size: int | None,
+    max_txn_ops: int,
+) -> None:
+    """Run ``etcdnaming apply``."""
+    if batch_size and batch_size > max_txn_ops:
+        raise click.UsageError("--batch-size is more than --max-txn-ops")
+    printer = app.printer()
+    found = read_wanted(file, target, prune=prune, force=force)
+    with app.time_limit():
+        wanted = [complete(each, app.local_address) for each in found]
+        manager = app.manager(target, max_txn_ops=max_txn_ops)
+        if dry_run:
+            plan = manager.plan(wanted, prune=prune, prune_leased=force)
+            if batch_size is None and len(plan.differences) > max_txn_ops:
+                raise TooManyOperationsError(len(plan.differences), max_txn_ops)
+        else:
+            make = partial(manager.apply, wanted, prune=prune, prune_leased=force)
+            plan = make() if batch_size is None else _in_batches(make, batch_size)
+    warn_of_kept(plan)
+    if not dry_run:
+        _warn_of_owners(plan)
+    printer.differences(plan, done=not dry_run)
+
+
+def _in_batches(make: Callable[..., Plan], size: int) -> Plan:
+    """Apply in transactions of *size* keys; after an error or a signal, warn of what was made."""
+    made = total = 0
+
+    def count(done: int, of: int) -> None:
+        nonlocal made, total
+        made, total = done, of
+
+    with unwinding(signal.SIGINT, signal.SIGTERM):
+        try:
+            return make(batch_size=size, on_batch=count)
+        except BaseException as exc:
+            at_least = "at least " if isinstance(exc, OutcomeUnknownError) else ""
+            if total:
+                stderr.warn(f"{at_least}{made} of {total} updates were written")
+            raise
+
+
+def _warn_of_owners(plan: Plan) -> None:
+    for update, before in plan.differences:
+        if update.endpoint is None and before is not None and before.lease:
+            stderr.warn(
+                f"{update.key} was attached to lease {lease_id(before.lease)}; "
+                "its owner may register it again"
+            )

@@ -1,0 +1,47 @@
+"""Everything that is known about one endpoint, as names and values: ``get`` for users."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from ...model import InvalidValue, LeaseTTL, StoredEndpoint
+from ...printable import printable
+from ...wire import dumps_again
+from .spelling import escape, lease_id, safe_json
+
+__all__ = ["endpoint_facts", "invalid_facts"]
+
+Facts: TypeAlias = Sequence[tuple[str, str]]
+
+
+def endpoint_facts(stored: StoredEndpoint, ttl: LeaseTTL | None, fault: str) -> Facts:
+    """Return names and values; the first is the key."""
+    return [
+        ("KEY", escape(stored.key)),
+        ("ADDR", escape(stored.endpoint.addr)),
+        ("METADATA", safe_json(dumps_again(stored.endpoint.metadata))),
+        ("LEASE", lease_id(stored.lease) if stored.lease else "-"),
+        ("TTL", _ttl(ttl)),
+        ("CREATE REVISION", str(stored.create_revision)),
+        ("MOD REVISION", str(stored.mod_revision)),
+        ("VERSION", str(stored.version)),
+        ("DIALABLE", f"no: {printable(fault)}" if fault else "yes"),
+    ]
+
+
+def invalid_facts(found: InvalidValue) -> Facts:
+    """Return names and values of a key whose value can't be read."""
+    return [
+        ("KEY", escape(found.key)),
+        ("NOT AN ENDPOINT", printable(found.reason)),
+        ("VALUE", escape(found.value.decode("utf-8", "surrogateescape"))),
+        ("LEASE", lease_id(found.lease) if found.lease else "-"),
+        ("MOD REVISION", str(found.mod_revision)),
+    ]
+
+
+def _ttl(ttl: LeaseTTL | None) -> str:
+    if ttl is None:
+        return "-"
+    return f"{ttl.remaining}s of {ttl.granted}s" if ttl.remaining >= 0 else "gone"

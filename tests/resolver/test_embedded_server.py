@@ -1,4 +1,4 @@
-"""Many services share one xDS server and few targets of gRPC: what one does must not harm another."""
+"""Services share one xDS server and few targets of gRPC: none of them may harm another."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from harness.counting import CountingServers, tls_context
 
 from etcdnaming import Client, Endpoint, EndpointManager, insecure_channel, secure_channel
 from etcdnaming.errors import InvalidSettingError
-from etcdnaming.resolver.channel import Channel
 from etcdnaming.xds.embedded import process
 from etcdnaming.xds.embedded import services as services_module
 from etcdnaming.xds.embedded.resources import MethodRoute, Retry
@@ -102,8 +101,9 @@ def test_services_reach_their_own_servers_when_their_authorities_are_equal(
     ]
     for _ in range(2):
         assert [[*map(ask, channels)] for channels in dialled] == [addrs] * 4
-    for channel in sum(dialled, []):
-        channel.close()
+    for channels in dialled:
+        for channel in channels:
+            channel.close()
 
 
 @pytest.mark.parametrize(

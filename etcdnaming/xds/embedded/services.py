@@ -393,7 +393,8 @@ class Services:
     def _wait_until_accepted(self, service: Service) -> None:
         while not service.accepted:
             slot, server = service.slot, self._server
-            assert slot and server  # noqa: S101 - the caller has made both
+            assert slot is not None  # noqa: S101 - the caller has made both
+            assert server is not None  # noqa: S101
 
             def is_decided() -> bool:
                 return (

@@ -32,6 +32,7 @@ print(used() - before)
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
 def test_hundred_more_services_take_at_most_25_mib(etcd: Etcd) -> None:
     """Most of it is gRPC's own."""

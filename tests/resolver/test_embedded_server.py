@@ -274,7 +274,8 @@ def test_other_channels_go_on_when_the_server_fails_for_one_service(
     """The error is logged, and the service works when gRPC asks again."""
     first, second, third = servers.start(3)
     register(client, ("first", first), ("second", second))
-    original, failures = process.services.resource, []
+    original = process.services.resource
+    failures: list[str] = []
 
     def resource(kind: Any, name: str, node: Any) -> bytes | None:
         if "second" in name and not failures:

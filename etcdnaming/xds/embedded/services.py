@@ -81,6 +81,7 @@ class Service:
         self.slot: _Slot | None = None
         self.since = 0
         self.refused = ""
+        self.accepted = False  # gRPC has it in its table, or will have it with the first channel
         self.channels = 0
         self.subscribed = self.client_closed = False
         self.unused_since = 0.0
@@ -177,7 +178,11 @@ class Service:
 
 
 class _Slot:
-    """A target of channels. *full*: it takes no more services."""
+    """
+    A target of channels. *full*: it takes no more services.
+
+    *broken*: a connection that used it has ended, so that gRPC may go on with the table it had.
+    """
 
     def __init__(self, name: str, *, any_domain: bool) -> None:
         self.uri = f"xds://{AUTHORITY}/{name}"
@@ -185,6 +190,7 @@ class _Slot:
         self.hosts: dict[str, Service] = {}
         self.taken = 0
         self.any_domain = self.full = any_domain
+        self.broken = False
         self.version = 0
 
     def add(self, service: Service, version: int) -> None:
@@ -244,17 +250,17 @@ class Services:
             if self._server is None:
                 self._server = Server(self, self._number)
             service = self._by_key.get(key)
-            is_new = service is None
             if service is None:
                 service = self._new(key)
+            service.channels += 1  # before the wait, in which unused services may be ended
             try:
                 service.watch()
                 self._wait_until_accepted(service)
             except EtcdnamingError:
-                if is_new:
+                service.channels -= 1
+                if not (service.accepted or service.channels):
                     self._forget(service)
                 raise
-            service.channels += 1
             assert service.slot is not None  # noqa: S101 - `_new` has placed it
             return service, service.slot.uri, self._server.uri
 
@@ -336,7 +342,7 @@ class Services:
         """Add nothing to slots of a broken connection: gRPC may go on with the table it has."""
         for name in names:
             if slot := self._slots.get(name):
-                slot.full = True
+                slot.full = slot.broken = True
 
     def _sweep(self) -> None:
         """Note which channels are gone, and end what has been unused for long enough."""
@@ -385,18 +391,27 @@ class Services:
             self._server.announce(Kind.LISTENER, slot.listener)
 
     def _wait_until_accepted(self, service: Service) -> None:
-        while True:
+        while not service.accepted:
             slot, server = service.slot, self._server
-            assert slot is not None  # noqa: S101 - the caller has placed it
-            assert server is not None  # noqa: S101 - and started the server
+            assert slot is not None  # noqa: S101 - the caller has made both
+            assert server is not None  # noqa: S101
 
             def is_decided() -> bool:
-                return bool(service.refused) or server.has_accepted(slot.listener, service.since)  # noqa: B023 - called here only
+                return (
+                    bool(service.refused)
+                    or service.accepted
+                    or service.slot is not slot  # noqa: B023 - called here only
+                    or slot.broken  # noqa: B023
+                    or server.has_accepted(slot.listener, service.since)  # noqa: B023
+                )
 
             decided = self.lock.wait_for(is_decided, ACCEPT_TIMEOUT)
             if service.refused:
                 raise InvalidSettingError(f"gRPC refuses the service: {service.refused}")
-            if decided:
+            if service.accepted or service.slot is not slot:
+                continue  # another thread dials it, too, and was faster
+            if decided and not slot.broken:
+                service.accepted = True
                 return
             # No channel of it exists yet, so it may move.
             slot.full = True

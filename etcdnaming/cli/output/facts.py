@@ -1,4 +1,4 @@
-"""Everything that is known about one endpoint, as names and values: ``get`` for users."""
+"""What is known about one endpoint, as text for users: ``get`` and ``check``."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import TypeAlias
 from ...model import InvalidValue, LeaseTTL, StoredEndpoint
 from ...printable import printable
 from ...wire import dumps_again
+from .printers import EndpointHealth
 from .spelling import escape, lease_id, safe_json
 
-__all__ = ["endpoint_facts", "invalid_facts"]
+__all__ = ["endpoint_facts", "health_cells", "invalid_facts"]
 
 Facts: TypeAlias = Sequence[tuple[str, str]]
 
@@ -39,6 +40,13 @@ def invalid_facts(found: InvalidValue) -> Facts:
         ("LEASE", lease_id(found.lease) if found.lease else "-"),
         ("MOD REVISION", str(found.mod_revision)),
     ]
+
+
+def health_cells(health: EndpointHealth) -> Sequence[str]:
+    """Return key, address, status, latency and reason."""
+    seconds = "-" if health.seconds is None else f"{1000 * health.seconds:.1f}ms"
+    key, addr = escape(health.stored.key), escape(health.stored.endpoint.addr)
+    return key, addr, health.status, seconds, printable(health.reason)
 
 
 def _ttl(ttl: LeaseTTL | None) -> str:

@@ -30,7 +30,7 @@ from ...model import (
 )
 from ...wire import dumps
 from .changes import counts, difference_effect, event_type, states_after
-from .printers import FoundEndpoints, GotEndpoints
+from .printers import CheckedEndpoints, FoundEndpoints, GotEndpoints
 from .progress import progress
 from .spelling import quote_go, safe_json
 from .state_changes import StateChange
@@ -109,6 +109,16 @@ class FieldsPrinter:
         write([_line("Revision", found.revision)])
         write(_stored(found.endpoints))
         write([_line("Count", len(found.endpoints))])
+
+    def checked(self, checked: CheckedEndpoints) -> None:
+        """Header, each endpoint with its health, values that can't be read, and the numbers."""
+        write(_header(checked.header))
+        for stored, status, seconds, reason in checked.endpoints:
+            write([*_stored([stored]), _text("Status", status)])
+            write([] if seconds is None else [_line("Seconds", f"{seconds:.6f}")])
+            write([_text("Reason", reason)] if reason else [])
+        write(_stored(checked.invalid))
+        write([_line("Serving", checked.serving), _line("Count", len(checked.endpoints))])
 
     def transaction(self, results: Sequence[UpdateResult]) -> None:
         """Header, success and the updates, for each transaction."""

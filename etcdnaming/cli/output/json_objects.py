@@ -26,6 +26,7 @@ from ...model import (
 )
 from ...wire import dumps, dumps_again, dumps_rows
 from .changes import event_type, subject
+from .printers import EndpointHealth
 from .spelling import lease_id
 from .state_changes import StateChange
 
@@ -37,6 +38,7 @@ __all__ = [
     "endpoint",
     "events",
     "header",
+    "health",
     "invalid",
     "previous",
     "service",
@@ -102,6 +104,16 @@ def details(found: StoredEndpoint, ttl: LeaseTTL | None, fault: str) -> str:
     return (
         f'{stored_endpoint(found)[:-1]},"granted_ttl":{granted},"ttl":{remaining},'
         f'"dialable":{"false" if fault else "true"},"fault":{reason}}}'
+    )
+
+
+def health(found: EndpointHealth) -> str:
+    """As `stored_endpoint`, and ``status seconds reason``; the last two are null if unknown."""
+    seconds = "null" if found.seconds is None else f"{found.seconds:.6f}"
+    reason = encode_basestring(found.reason) if found.reason else "null"
+    return (
+        f'{stored_endpoint(found.stored)[:-1]},"status":"{found.status}","seconds":{seconds},'
+        f'"reason":{reason}}}'
     )
 
 

@@ -29,8 +29,8 @@ from ...model import (
 )
 from ...wire import dumps, dumps_again
 from .changes import event_type, subject
-from .facts import endpoint_facts, invalid_facts
-from .printers import FoundEndpoints, GotEndpoints
+from .facts import endpoint_facts, health_cells, invalid_facts
+from .printers import CheckedEndpoints, FoundEndpoints, GotEndpoints
 from .progress import progress
 from .spelling import escape, lease_id, safe_json, unreadable
 from .state_changes import StateChange
@@ -92,6 +92,10 @@ class SimplePrinter:
     def found(self, found: FoundEndpoints) -> None:
         """``KEY ADDR METADATA``."""
         write(_lines(found.endpoints))
+
+    def checked(self, checked: CheckedEndpoints) -> None:
+        """``KEY ADDR STATUS LATENCY REASON``."""
+        write("\t".join(health_cells(each)) + "\n" for each in checked.endpoints)
 
     def transaction(self, results: Sequence[UpdateResult]) -> None:
         """``SUCCESS``, once."""

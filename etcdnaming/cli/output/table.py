@@ -33,9 +33,9 @@ from ...printable import printable
 from ...registration.event import RegistrationEvent
 from . import table_rows as rows
 from .changes import counts, difference_effect, effect, subject
-from .facts import endpoint_facts, invalid_facts
+from .facts import endpoint_facts, health_cells, invalid_facts
 from .grid import Grid, Row, draw
-from .printers import FoundEndpoints, GotEndpoints
+from .printers import CheckedEndpoints, FoundEndpoints, GotEndpoints
 from .progress import progress
 from .simple import update_file
 from .spelling import counted, escape, lease_id
@@ -46,6 +46,9 @@ __all__ = ["TablePrinter"]
 
 FIRST_SET = ("KEY", "ADDR", "LEASE", "METADATA")
 WATCH_CHANGES = ("CHANGE", *FIRST_SET)
+
+HEALTH = ("KEY", "ADDR", "STATUS", "LATENCY", "REASON")
+HEALTH_STYLES = {"SERVING": "green", "NOT_SERVING": "yellow", "UNREACHABLE": "red"}
 
 STATE_STYLES = {
     "granted": "dim",
@@ -136,6 +139,17 @@ class TablePrinter:
         ]
         batch = ChangeBatch(found.revision, first, (), first=True)
         write(self.batch_lines(found.target, batch, {}))
+
+    def checked(self, checked: CheckedEndpoints) -> None:
+        """The endpoints and their health."""
+        shown = (Row(health_cells(each), HEALTH_STYLES[each.status]) for each in checked.endpoints)
+        number = counted(len(checked.endpoints), "endpoint")
+        summary = f"{checked.serving} of {number} under {escape(checked.target)} SERVING"
+        _write(
+            Grid(HEALTH, shown),
+            Grid(rows.UNREADABLE, map(rows.unreadable, checked.invalid)),
+            Text(f"{summary}, revision {checked.header.revision}", "dim"),
+        )
 
     def transaction(self, results: Sequence[UpdateResult]) -> None:
         """The updates, in one table even for many transactions."""

@@ -32,7 +32,7 @@ class NotFoundError(Exception):
 
 
 class NotServingError(Exception):
-    """An endpoint that was checked does not serve."""
+    """An endpoint that was checked, or a member of etcd, does not serve."""
 
 
 class OutputError(OSError):

@@ -21,7 +21,7 @@ def fill(etcd: Etcd, *addrs: str) -> None:
 
 def columns(text: str) -> list[list[str]]:
     """Return the columns of a result in a pipe, without the latency."""
-    lines = [line.split("\t") for line in text.splitlines()]
+    lines = [[*line.split("\t"), ""][:5] for line in text.splitlines()]
     return [[addr, status, reason] for _, addr, status, _, reason in lines]
 
 

@@ -45,7 +45,7 @@ BEFORE = {
 }
 
 # These print numbers that differ from run to run.
-NUMBERED = ("check", "version", "xds-bridge")
+NUMBERED = ("check", "status", "version", "xds-bridge")
 
 # The command in lease-register's example: it exits once the endpoint is registered.
 SERVER = """#!/bin/sh
@@ -121,7 +121,7 @@ def test_help_refers_to_the_global_options_when_the_command_accepts_them(
     """The sandbox, for instance, refuses ``--user``."""
     page = run(name, "--help").out
 
-    asks_etcd = name not in ("xds-bootstrap", "sandbox", "completion", "version")
+    asks_etcd = name not in ("xds-bootstrap", "sandbox", "completion")
     assert (
         page.endswith("Global options (--endpoints, --user, -w, ...): etcdnaming --help\n")
         is asks_etcd

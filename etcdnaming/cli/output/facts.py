@@ -8,10 +8,10 @@ from typing import TypeAlias
 from ...model import InvalidValue, LeaseTTL, StoredEndpoint
 from ...printable import printable
 from ...wire import dumps_again
-from .printers import EndpointHealth
+from .printers import EndpointHealth, EtcdStatus
 from .spelling import escape, lease_id, safe_json
 
-__all__ = ["endpoint_facts", "health_cells", "invalid_facts"]
+__all__ = ["endpoint_facts", "health_cells", "invalid_facts", "status_facts"]
 
 Facts: TypeAlias = Sequence[tuple[str, str]]
 
@@ -47,6 +47,27 @@ def health_cells(health: EndpointHealth) -> Sequence[str]:
     seconds = "-" if health.seconds is None else f"{1000 * health.seconds:.1f}ms"
     key, addr = escape(health.stored.key), escape(health.stored.endpoint.addr)
     return key, addr, health.status, seconds, printable(health.reason)
+
+
+def status_facts(found: EtcdStatus) -> Facts:
+    """Return names and values; the first is the endpoint, and "-" is unknown or not there."""
+    status = found.status
+    if status is None:
+        return [("ENDPOINT", escape(found.endpoint)), ("UNREACHABLE", printable(found.reason))]
+    return [
+        ("ENDPOINT", escape(found.endpoint)),
+        ("MEMBER", f"{status.header.member_id:x}"),
+        ("VERSION", printable(status.version)),
+        ("ROLE", status.role),
+        ("REVISION", str(status.header.revision)),
+        ("RAFT TERM", str(status.header.raft_term)),
+        ("DB SIZE", f"{status.size / 1e6:.1f}MB"),
+        ("ALARMS", printable("; ".join(status.errors)) or "-"),
+        ("LATENCY", f"{1000 * status.seconds:.1f}ms"),
+        ("USER", printable(status.user) or "-"),
+        ("TLS", status.tls or "-"),
+        ("EXPIRES", status.expires or "-"),
+    ]
 
 
 def _ttl(ttl: LeaseTTL | None) -> str:

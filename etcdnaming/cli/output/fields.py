@@ -30,7 +30,7 @@ from ...model import (
 )
 from ...wire import dumps
 from .changes import counts, difference_effect, event_type, states_after
-from .printers import CheckedEndpoints, FoundEndpoints, GotEndpoints
+from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints
 from .progress import progress
 from .spelling import quote_go, safe_json
 from .state_changes import StateChange
@@ -119,6 +119,19 @@ class FieldsPrinter:
             write([_text("Reason", reason)] if reason else [])
         write(_stored(checked.invalid))
         write([_line("Serving", checked.serving), _line("Count", len(checked.endpoints))])
+
+    def status(self, found: Sequence[EtcdStatus]) -> None:
+        """The endpoint, then the header and the fields of each member."""
+        for endpoint, status, reason in found:
+            write([_text("Endpoint", endpoint)])
+            if status is None:
+                write([_text("Reason", reason)])
+                continue
+            write([*_header(status.header), _text("Version", status.version)])
+            write([_text("Role", status.role), _line("DBSize", status.size)])
+            write(_text("Error", each) for each in status.errors)
+            write([_line("Seconds", f"{status.seconds:.6f}"), _text("User", status.user)])
+            write([_text("TLS", status.tls), _text("Expires", status.expires)])
 
     def transaction(self, results: Sequence[UpdateResult]) -> None:
         """Header, success and the updates, for each transaction."""

@@ -28,7 +28,7 @@ from ...model import (
 )
 from . import json_objects as objects
 from .changes import counts
-from .printers import CheckedEndpoints, FoundEndpoints, GotEndpoints
+from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints
 from .progress import progress
 from .spelling import safe_json
 from .state_changes import StateChange
@@ -135,6 +135,10 @@ class JSONLinesPrinter:
             endpoints=map(objects.health, checked.endpoints),
             invalid=map(objects.invalid, checked.invalid),
         )
+
+    def status(self, found: Sequence[EtcdStatus]) -> None:
+        """``members``."""
+        _write_object(members=map(objects.status, found))
 
     def transaction(self, results: Sequence[UpdateResult]) -> None:
         """``header succeeded updates failed``, an object for each transaction."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         Keys,
         LeaseTTL,
         Listing,
+        MemberStatus,
         Plan,
         Services,
         StoredEndpoint,
@@ -32,6 +33,7 @@ __all__ = [
     "CheckedEndpoints",
     "EndpointDetails",
     "EndpointHealth",
+    "EtcdStatus",
     "FoundEndpoints",
     "GotEndpoints",
     "LinePrinter",
@@ -95,6 +97,14 @@ class CheckedEndpoints(NamedTuple):
         return sum(each.status == "SERVING" for each in self.endpoints)
 
 
+class EtcdStatus(NamedTuple):
+    """The status of the etcd at *endpoint*; ``None`` with the *reason* if it did not answer."""
+
+    endpoint: str
+    status: MemberStatus | None
+    reason: str
+
+
 class Printer(Protocol):
     """
     One format. Methods named after a result print it; methods named ``…_lines`` return text.
@@ -140,6 +150,9 @@ class Printer(Protocol):
 
     def checked(self, checked: CheckedEndpoints) -> None:
         """The health of the endpoints of a target."""
+
+    def status(self, found: Sequence[EtcdStatus]) -> None:
+        """The status of each endpoint of etcd."""
 
     def transaction(self, results: Sequence[UpdateResult]) -> None:
         """Updates were made, in one transaction for each of *results*."""

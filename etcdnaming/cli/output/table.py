@@ -33,9 +33,9 @@ from ...printable import printable
 from ...registration.event import RegistrationEvent
 from . import table_rows as rows
 from .changes import counts, difference_effect, effect, subject
-from .facts import endpoint_facts, health_cells, invalid_facts
+from .facts import endpoint_facts, health_cells, invalid_facts, status_facts
 from .grid import Grid, Row, draw
-from .printers import CheckedEndpoints, FoundEndpoints, GotEndpoints
+from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints
 from .progress import progress
 from .simple import update_file
 from .spelling import counted, escape, lease_id
@@ -150,6 +150,12 @@ class TablePrinter:
             Grid(rows.UNREADABLE, map(rows.unreadable, checked.invalid)),
             Text(f"{summary}, revision {checked.header.revision}", "dim"),
         )
+
+    def status(self, found: Sequence[EtcdStatus]) -> None:
+        """A table of names and values for each endpoint."""
+        for number, ((name, endpoint), *others) in enumerate(map(status_facts, found)):
+            write(["\n"] if number else [])
+            _write(Grid([name, endpoint], map(Row, others), in_place=True))
 
     def transaction(self, results: Sequence[UpdateResult]) -> None:
         """The updates, in one table even for many transactions."""

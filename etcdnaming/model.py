@@ -39,6 +39,7 @@ __all__ = [
     "Lease",
     "LeaseTTL",
     "Listing",
+    "MemberStatus",
     "Operation",
     "Plan",
     "Services",
@@ -367,6 +368,27 @@ class LeaseTTL(NamedTuple):
 
     granted: int
     remaining: int
+
+
+class MemberStatus(NamedTuple):
+    """
+    What a member of etcd reports about itself.
+
+    *role* is ``leader``, ``follower`` or ``learner``; *size* is that of its database, in bytes;
+    *errors* are alarms, and such as a missing leader. *seconds* is the latency of a call. *user* is
+    the name that is logged in, *tls* the version of TLS and *expires* the end of the member's
+    certificate; these three are empty if there is none, or if it is unknown.
+    """
+
+    header: Header
+    version: str
+    role: str
+    size: int
+    errors: Sequence[str]
+    seconds: float
+    user: str
+    tls: str
+    expires: str
 
 
 class Listing(_ResultSequence[StoredEndpoint]):

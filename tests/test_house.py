@@ -40,7 +40,7 @@ KNOWS: dict[str, set[str]] = {
     "fork.py": set(),
     "etcd/": {"errors", "etcd", "fork", "log", "model"},
     "process/": {"process"},
-    "probing.py": set(),
+    "probing.py": {"addresses"},
     "xds/": {"addresses", "endpoints", "errors", "etcd", "fork", "keys", "log", "model", "xds"},
     "registration/": {
         "addresses",

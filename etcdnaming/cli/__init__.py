@@ -35,6 +35,7 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
     (failures.UnsupportedFormatError, 4),
     (failures.WatchCanceledError, 5),
     (failures.LeaseLostError, 5),
+    (failures.NotServingError, 1),
     (failures.NotFoundError, 7),
     (errors.EndpointNotFoundError, 7),
     (errors.ConditionFailedError, 8),

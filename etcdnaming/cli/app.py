@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         Endpoint,
         Header,
         InvalidValue,
+        MemberStatus,
         Services,
         StoredEndpoint,
         Update,
@@ -182,6 +183,19 @@ class App:
         if self._client is None:
             self._client = self._new_client(quiet=quiet)
         return self._client
+
+    def members(self) -> Sequence[tuple[str, Callable[[], MemberStatus]]]:
+        """Return each given endpoint of etcd, and a function that asks it for its status."""
+        self.client()  # imports gRPC, and reports wrong settings
+        from ..etcd.addresses import parse_addresses
+
+        found = self._found(CONNECTION)
+        settings = {**{name: value for name, (value, _) in found.items()}, **self.log_in()}
+        addresses = parse_addresses(settings["endpoints"])
+        return [
+            (each.text, functools.partial(_ask_status, {**settings, "endpoints": [each.text]}))
+            for each in addresses
+        ]
 
     def _new_client(self, *, quiet: bool) -> Client:
         self._found(REFUSED)
@@ -335,6 +349,13 @@ def pass_app(
             return command(app, *args, **kwargs)
 
     return with_app
+
+
+def _ask_status(settings: Mapping[str, Any]) -> MemberStatus:
+    from ..etcd import Client  # gRPC is imported by `client`
+
+    with Client(**settings) as client:
+        return client.status()
 
 
 def _debug_report() -> DebugReport:

@@ -11,6 +11,7 @@ __all__ = [
     "InputError",
     "LeaseLostError",
     "NotFoundError",
+    "NotServingError",
     "OutputError",
     "TimedOutError",
     "UnsupportedFormatError",
@@ -28,6 +29,10 @@ class LeaseLostError(Exception):
 
 class NotFoundError(Exception):
     """A required key or endpoint does not exist."""
+
+
+class NotServingError(Exception):
+    """An endpoint that was checked, or a member of etcd, does not serve."""
 
 
 class OutputError(OSError):

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable, Hashable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidSettingError, RefusedError
 from ..fork import call_after_fork
-from ..model import Lease, LeaseTTL
+from ..model import Header, Lease, LeaseTTL, MemberStatus
 from . import rpc_pb2 as rpc
 from .addresses import parse_addresses
 from .answer_checks import fault_of_delete, fault_of_grant, fault_of_range, fault_of_txn
 from .attachments import Attachable, Attached, Attachments
 from .calls import Caller, Method
-from .deadline import within
+from .deadline import Deadline, within
 from .login import Login
 from .members import DialledMembers, GivenMember, Members
 from .security import Security
@@ -58,6 +59,7 @@ _LEASE_REVOKE = Method(
 _LEASE_TIME_TO_LIVE = Method(
     "/etcdserverpb.Lease/LeaseTimeToLive", rpc.LeaseTimeToLiveRequest, rpc.LeaseTimeToLiveResponse
 )
+_STATUS = Method("/etcdserverpb.Maintenance/Status", rpc.StatusRequest, rpc.StatusResponse)
 
 
 class Client:
@@ -129,7 +131,7 @@ class Client:
         self.timeout: float = dial_timeout + command_timeout
         self._members: Members
         with within(self.timeout):  # for files that are pipes
-            login = Login(
+            self._login = Login(
                 user=user,
                 password=password,
                 password_file=password_file,
@@ -157,7 +159,7 @@ class Client:
                     quiet=quiet,
                 )
         self._caller = Caller(
-            self._members, login, dial_timeout=dial_timeout, command_timeout=command_timeout
+            self._members, self._login, dial_timeout=dial_timeout, command_timeout=command_timeout
         )
         self._attachments = Attachments()
         call_after_fork(self)
@@ -245,6 +247,49 @@ class Client:
         """Return the seconds for which *lease* was granted, and those it has left."""
         answer = self._caller.call(_LEASE_TIME_TO_LIVE, rpc.LeaseTimeToLiveRequest(ID=lease))
         return LeaseTTL(answer.grantedTTL, answer.TTL)
+
+    def status(self) -> MemberStatus:
+        """
+        Return the status of the member in use.
+
+        Any user may ask for it, also where etcd wants a login.
+        """
+        with within(self.timeout) as deadline:
+            self._caller.call(_STATUS, rpc.StatusRequest())  # connects and logs in
+            begin = time.monotonic()
+            answer = self._caller.call(_STATUS, rpc.StatusRequest())
+            seconds = time.monotonic() - begin
+            certificate, tls = self._handshake(deadline)
+        head = answer.header
+        leads = "leader" if answer.leader == head.member_id else "follower"
+        return MemberStatus(
+            Header(head.cluster_id, head.member_id, head.revision, head.raft_term),
+            answer.version,
+            "learner" if answer.isLearner else leads,
+            answer.dbSize,
+            [*answer.errors],
+            seconds,
+            self._login.user,
+            tls,
+            certificate,
+        )
+
+    def _handshake(self, deadline: Deadline) -> tuple[str, str]:
+        """Return the end of the member's certificate and the version of TLS, as far as known."""
+        if not isinstance(self._members, DialledMembers):
+            return "", ""
+        member = self._members.current(deadline)
+        files = self._members.tls_files(member)
+        if files is None or member.address is None:
+            return "", ""
+        from .diagnosis import handshake  # gRPC does not say it
+        from .pem import valid_until
+
+        try:
+            certificate, version = handshake(member.address, files)
+        except (OSError, ValueError):
+            return "", ""
+        return valid_until(certificate), version
 
     def local_address(self) -> str:
         """Return our IP address as etcd sees it; empty where etcd is not reached by IP."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from .security import Content, TLSFiles
 
-__all__ = ["explain"]
+__all__ = ["explain", "handshake"]
 
 PROBE = 1.0
 """Seconds for a TLS handshake of our own, which shows what gRPC does not say."""
@@ -191,7 +191,7 @@ def _speaks_tls(address: Address) -> bool:
     import ssl  # only on the way to an error message
 
     try:
-        return bool(_handshake(address))
+        return bool(handshake(address)[0])
     except ssl.SSLError as exc:
         return "ALERT" in str(exc.reason)
     except (OSError, ValueError):
@@ -211,13 +211,20 @@ def _speaks_plain_text(address: Address) -> bool:
 def _certificate_of(failure: _Failure) -> bytes:
     """Return the server's certificate, whatever it is; nothing if it shows none."""
     try:
-        return _handshake(failure.address, failure.files)
+        return handshake(failure.address, failure.files)[0]
     except (OSError, ValueError):
         return b""
 
 
-def _handshake(address: Address, files: TLSFiles | None = None) -> bytes:
-    """Return the certificate (DER) that the server shows; without our own it may not go so far."""
+def handshake(address: Address, files: TLSFiles | None = None) -> tuple[bytes, str]:
+    """
+    Return the certificate (DER) that the server shows, and the version of TLS.
+
+    Without a client certificate the server may refuse.
+
+    Raises:
+        OSError, ValueError: The handshake failed.
+    """
     import ssl  # only on the way to an error message
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -228,7 +235,7 @@ def _handshake(address: Address, files: TLSFiles | None = None) -> bytes:
     with _connection(address) as plain:
         host = None if plain.family == socket.AF_UNIX else _host_port(address)[0]
         with context.wrap_socket(plain, server_hostname=host) as secure:
-            return secure.getpeercert(binary_form=True) or b""
+            return secure.getpeercert(binary_form=True) or b"", secure.version() or ""
 
 
 def _connection(address: Address) -> socket.socket:

@@ -162,6 +162,11 @@ class Login:
         # Without either, etcd takes the name in the client certificate, if at all.
         return f"user {self._user!r}" if self._user else "this client"
 
+    @property
+    def user(self) -> str:
+        """The user that is logged in; empty without one, or where etcd asks for none."""
+        return (self._user or "") if self._token else ""
+
     def after_fork(self) -> None:
         """Log in without waiting for a thread that is not here: see `fork`."""
         self._begin_anew()

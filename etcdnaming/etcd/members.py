@@ -165,6 +165,10 @@ class DialledMembers:
         channel = self._channel(member.address, PATIENT, files)
         return Member(member.name, channel, member.address, tls=member.tls)
 
+    def tls_files(self, member: Member) -> TLSFiles | None:
+        """Return the files for another connection to *member*; ``None`` without TLS."""
+        return self._security.files() if member.tls else None
+
     def leave(self, member: Member) -> None:
         """
         Begin with the next endpoint from now on.

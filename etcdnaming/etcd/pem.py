@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import NamedTuple
 
-__all__ = ["check_key", "read_certificates", "wrong_time"]
+__all__ = ["check_key", "read_certificates", "valid_until", "wrong_time"]
 
 CERTIFICATES = frozenset({"CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"})
 KEYS = frozenset({"PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "ENCRYPTED PRIVATE KEY"})
@@ -71,6 +71,14 @@ def wrong_time(certificate: bytes) -> str:
             f"(the clock of this system: {now:%Y-%m-%d %H:%M:%S} UTC)"
         )
     return ""
+
+
+def valid_until(certificate: bytes) -> str:
+    """Return the end of *certificate* (DER); empty if it can't be read."""
+    try:
+        return f"{_validity(certificate)[1]:%Y-%m-%d}"
+    except ValueError:
+        return ""
 
 
 def _blocks(content: bytes) -> Iterator[_Block]:

@@ -33,15 +33,19 @@ etcdnaming add foo/bar/svc/e2 --addr 1.2.3.5:80
 etcdnaming add foo/bar/svc/e3 --addr 1.2.3.6:80
 """
 
+# etcd itself has the health service.
+ITSELF = "etcdnaming add foo/bar/svc/e1 --addr $ETCDNAMING_ENDPOINTS"
+
 # Commands to run before the example of a command.
 BEFORE = {
+    "check": ITSELF,
     **dict.fromkeys(("del", "drain", "undrain"), TWO),
     **dict.fromkeys(("apply", "diff", "export", "get", "list", "services", "set", "watch"), HERE),
     "wait": OTHERS,
 }
 
 # These print numbers that differ from run to run.
-NUMBERED = ("version", "xds-bridge")
+NUMBERED = ("check", "status", "version", "xds-bridge")
 
 # The command in lease-register's example: it exits once the endpoint is registered.
 SERVER = """#!/bin/sh
@@ -117,7 +121,7 @@ def test_help_refers_to_the_global_options_when_the_command_accepts_them(
     """The sandbox, for instance, refuses ``--user``."""
     page = run(name, "--help").out
 
-    asks_etcd = name not in ("xds-bootstrap", "sandbox", "completion", "version")
+    asks_etcd = name not in ("xds-bootstrap", "sandbox", "completion")
     assert (
         page.endswith("Global options (--endpoints, --user, -w, ...): etcdnaming --help\n")
         is asks_etcd

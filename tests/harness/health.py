@@ -8,6 +8,8 @@ from types import TracebackType
 import grpc
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
+from .tls import Certificates
+
 __all__ = ["NOT_SERVING", "SERVING", "HealthServer"]
 
 SERVING, NOT_SERVING = 1, 2
@@ -18,9 +20,19 @@ REQUEST, RESPONSE = StringValue.FromString, Int32Value.SerializeToString
 
 
 class HealthServer:
-    """Serve on *port*; *statuses* by service (``""``: the server) may be changed at any time."""
+    """
+    Serve on *port*; *statuses* by service (``""``: the server) may be changed at any time.
 
-    def __init__(self, statuses: dict[str, int] | None, port: int = 0) -> None:
+    *tls*: use its server certificate.
+    """
+
+    def __init__(
+        self,
+        statuses: dict[str, int] | None,
+        port: int = 0,
+        *,
+        tls: Certificates | None = None,
+    ) -> None:
         self.statuses = statuses or {}
         self._server = grpc.server(ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
         if statuses is not None:
@@ -29,7 +41,14 @@ class HealthServer:
                 "grpc.health.v1.Health", {"Check": check}
             )
             self._server.add_generic_rpc_handlers([handler])
-        self.address = f"127.0.0.1:{self._server.add_insecure_port(f'127.0.0.1:{port}')}"
+        address = f"127.0.0.1:{port}"
+        if tls:
+            pair = (tls.server.key.read_bytes(), tls.server.cert.read_bytes())
+            credentials = grpc.ssl_server_credentials([pair])
+            port = self._server.add_secure_port(address, credentials)
+        else:
+            port = self._server.add_insecure_port(address)
+        self.address = f"127.0.0.1:{port}"
         self._server.start()
 
     def _check(self, request: StringValue, context: grpc.ServicerContext) -> Int32Value:

@@ -506,9 +506,9 @@ def test_second_signal_skips_the_waiting(xds: Xds) -> None:
 
 def test_health_is_that_of_grpc(bridge: Bridge) -> None:
     """Of the whole, and of its service; no other is known."""
-    assert check_grpc_health(bridge.address, "", 10) == ""
-    assert check_grpc_health(bridge.address, ADS, 10) == ""
-    assert "NOT_FOUND" in check_grpc_health(bridge.address, "other", 10)
+    assert check_grpc_health(bridge.address, "", 10).reason == ""
+    assert check_grpc_health(bridge.address, ADS, 10).reason == ""
+    assert "NOT_FOUND" in check_grpc_health(bridge.address, "other", 10).reason
 
 
 def test_pages_show_who_has_what(xds: Xds, bridge: Bridge, service: Service, etcd: Etcd) -> None:
@@ -662,7 +662,7 @@ def test_bridge_goes_on_when_its_log_is_closed(etcd: Etcd, service: Service) -> 
         process.stderr.close()
         wait_until(lambda: listens(f"127.0.0.1:{port}"), 30)
         service.add("10.0.0.1")
-        assert check_grpc_health(f"127.0.0.1:{port}", "", 10) == ""
+        assert check_grpc_health(f"127.0.0.1:{port}", "", 10).reason == ""
     finally:
         process.kill()
         process.wait()

@@ -92,8 +92,9 @@ class Command(click.Command):
         write_options(super().get_params(ctx), ctx, formatter)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Refer to the global options, if the command has options and uses etcd."""
-        if not self._use_etcd or not any(isinstance(each, click.Option) for each in self.params):
+        """Refer to the global options, if the command takes options or nothing, and uses etcd."""
+        takes_options = any(isinstance(each, click.Option) for each in self.params)
+        if not self._use_etcd or not (takes_options or not self.params):
             return
         formatter.write_paragraph()
         formatter.write_text("Global options (--endpoints, --user, -w, ...): etcdnaming --help")

@@ -19,6 +19,8 @@ COMMANDS = {
     "undrain": (f"{__name__}.undrain", "Remove the mark of drain."),
     "watch": (f"{__name__}.watch", "Print the endpoints of a target, then every change."),
     "wait": (f"{__name__}.wait", "Wait until the endpoints of a target meet conditions."),
+    "check": (f"{__name__}.check", "Check the health of all endpoints of a target."),
+    "status": (f"{__name__}.status", "Print the status of each etcd endpoint."),
     "lease-register": (
         f"{__name__}.lease_register",
         "Keep endpoints registered while this process runs.",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol, TypeAlias
 
+from ...addresses import HostPort
 from ..child import start_errors
 from ..failures import CommandNotFoundError, CommandNotRunError
 from ..system_errors import describe
@@ -79,11 +80,11 @@ class _ExecProbe:
 
 
 def _run_network_check(check: TcpCheck | GrpcCheck, timeout: float) -> str:
-    from ...probing import check_grpc_health, check_tcp_port  # imports gRPC
+    from ...probing import check_connection, check_grpc_health  # imports gRPC
 
     if isinstance(check, TcpCheck):
-        return check_tcp_port(check.host, check.port, timeout)
-    return check_grpc_health(check.address, check.service, timeout)
+        return check_connection(HostPort(check.host, check.port), timeout).reason
+    return check_grpc_health(check.address, check.service, timeout).reason
 
 
 class HealthChecker:

@@ -1,4 +1,4 @@
-"""Everything that is known about one endpoint, as names and values: ``get`` for users."""
+"""What is known about one endpoint, as text for users: ``get`` and ``check``."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import TypeAlias
 from ...model import InvalidValue, LeaseTTL, StoredEndpoint
 from ...printable import printable
 from ...wire import dumps_again
+from .printers import EndpointHealth, EtcdStatus
 from .spelling import escape, lease_id, safe_json
 
-__all__ = ["endpoint_facts", "invalid_facts"]
+__all__ = ["endpoint_facts", "health_cells", "invalid_facts", "status_facts"]
 
 Facts: TypeAlias = Sequence[tuple[str, str]]
 
@@ -38,6 +39,34 @@ def invalid_facts(found: InvalidValue) -> Facts:
         ("VALUE", escape(found.value.decode("utf-8", "surrogateescape"))),
         ("LEASE", lease_id(found.lease) if found.lease else "-"),
         ("MOD REVISION", str(found.mod_revision)),
+    ]
+
+
+def health_cells(health: EndpointHealth) -> Sequence[str]:
+    """Return key, address, status, latency and reason."""
+    seconds = "-" if health.seconds is None else f"{1000 * health.seconds:.1f}ms"
+    key, addr = escape(health.stored.key), escape(health.stored.endpoint.addr)
+    return key, addr, health.status, seconds, printable(health.reason)
+
+
+def status_facts(found: EtcdStatus) -> Facts:
+    """Return names and values; the first is the endpoint, and "-" is unknown or not there."""
+    status = found.status
+    if status is None:
+        return [("ENDPOINT", escape(found.endpoint)), ("UNREACHABLE", printable(found.reason))]
+    return [
+        ("ENDPOINT", escape(found.endpoint)),
+        ("MEMBER", f"{status.header.member_id:x}"),
+        ("VERSION", printable(status.version)),
+        ("ROLE", status.role),
+        ("REVISION", str(status.header.revision)),
+        ("RAFT TERM", str(status.header.raft_term)),
+        ("DB SIZE", f"{status.size / 1e6:.1f}MB"),
+        ("ALARMS", printable("; ".join(status.errors)) or "-"),
+        ("LATENCY", f"{1000 * status.seconds:.1f}ms"),
+        ("USER", printable(status.user) or "-"),
+        ("TLS", status.tls or "-"),
+        ("EXPIRES", status.expires or "-"),
     ]
 
 

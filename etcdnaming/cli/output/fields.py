@@ -30,7 +30,7 @@ from ...model import (
 )
 from ...wire import dumps
 from .changes import counts, difference_effect, event_type, states_after
-from .printers import FoundEndpoints, GotEndpoints
+from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints
 from .progress import progress
 from .spelling import quote_go, safe_json
 from .state_changes import StateChange
@@ -109,6 +109,29 @@ class FieldsPrinter:
         write([_line("Revision", found.revision)])
         write(_stored(found.endpoints))
         write([_line("Count", len(found.endpoints))])
+
+    def checked(self, checked: CheckedEndpoints) -> None:
+        """Header, each endpoint with its health, values that can't be read, and the numbers."""
+        write(_header(checked.header))
+        for stored, status, seconds, reason in checked.endpoints:
+            write([*_stored([stored]), _text("Status", status)])
+            write([] if seconds is None else [_line("Seconds", f"{seconds:.6f}")])
+            write([_text("Reason", reason)] if reason else [])
+        write(_stored(checked.invalid))
+        write([_line("Serving", checked.serving), _line("Count", len(checked.endpoints))])
+
+    def status(self, found: Sequence[EtcdStatus]) -> None:
+        """The endpoint, then the header and the fields of each member."""
+        for endpoint, status, reason in found:
+            write([_text("Endpoint", endpoint)])
+            if status is None:
+                write([_text("Reason", reason)])
+                continue
+            write([*_header(status.header), _text("Version", status.version)])
+            write([_text("Role", status.role), _line("DBSize", status.size)])
+            write(_text("Error", each) for each in status.errors)
+            write([_line("Seconds", f"{status.seconds:.6f}"), _text("User", status.user)])
+            write([_text("TLS", status.tls), _text("Expires", status.expires)])
 
     def transaction(self, results: Sequence[UpdateResult]) -> None:
         """Header, success and the updates, for each transaction."""

@@ -26,6 +26,7 @@ from ...model import (
 )
 from ...wire import dumps, dumps_again, dumps_rows
 from .changes import event_type, subject
+from .printers import EndpointHealth, EtcdStatus
 from .spelling import lease_id
 from .state_changes import StateChange
 
@@ -37,10 +38,12 @@ __all__ = [
     "endpoint",
     "events",
     "header",
+    "health",
     "invalid",
     "previous",
     "service",
     "state_change",
+    "status",
     "stored",
     "stored_endpoint",
     "stored_endpoints",
@@ -103,6 +106,33 @@ def details(found: StoredEndpoint, ttl: LeaseTTL | None, fault: str) -> str:
         f'{stored_endpoint(found)[:-1]},"granted_ttl":{granted},"ttl":{remaining},'
         f'"dialable":{"false" if fault else "true"},"fault":{reason}}}'
     )
+
+
+def health(found: EndpointHealth) -> str:
+    """As `stored_endpoint`, and ``status seconds reason``; the last two are null if unknown."""
+    seconds = "null" if found.seconds is None else f"{found.seconds:.6f}"
+    reason = encode_basestring(found.reason) if found.reason else "null"
+    return (
+        f'{stored_endpoint(found.stored)[:-1]},"status":"{found.status}","seconds":{seconds},'
+        f'"reason":{reason}}}'
+    )
+
+
+def status(found: EtcdStatus) -> str:
+    """``endpoint header version role db_size errors seconds user tls expires reason``."""
+    known = found.status
+    members: dict[str, str] = {"endpoint": encode_basestring(found.endpoint)}
+    members["header"] = header(known.header) if known else "null"
+    texts = {"version": "", "role": "", "user": "", "tls": "", "expires": ""}
+    if known:
+        texts = {name: getattr(known, name) for name in texts}
+    members |= {name: encode_basestring(text) if text else "null" for name, text in texts.items()}
+    members["db_size"] = str(known.size) if known else "null"
+    errors = ",".join(map(encode_basestring, known.errors)) if known else ""
+    members["errors"] = f"[{errors}]"
+    members["seconds"] = f"{known.seconds:.6f}" if known else "null"
+    members["reason"] = encode_basestring(found.reason) if found.reason else "null"
+    return "{" + ",".join(f'"{name}":{value}' for name, value in members.items()) + "}"
 
 
 def bare_key(key: str) -> str:

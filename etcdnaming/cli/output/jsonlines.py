@@ -28,7 +28,7 @@ from ...model import (
 )
 from . import json_objects as objects
 from .changes import counts
-from .printers import FoundEndpoints, GotEndpoints
+from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints
 from .progress import progress
 from .spelling import safe_json
 from .state_changes import StateChange
@@ -124,6 +124,21 @@ class JSONLinesPrinter:
             count=str(len(found.endpoints)),
             endpoints=objects.stored_endpoints(found.endpoints),
         )
+
+    def checked(self, checked: CheckedEndpoints) -> None:
+        """``header target serving count endpoints invalid``."""
+        self._write_object(
+            header=objects.header(checked.header),
+            target=encode_basestring(checked.target),
+            serving=str(checked.serving),
+            count=str(len(checked.endpoints)),
+            endpoints=map(objects.health, checked.endpoints),
+            invalid=map(objects.invalid, checked.invalid),
+        )
+
+    def status(self, found: Sequence[EtcdStatus]) -> None:
+        """``members``."""
+        self._write_object(members=map(objects.status, found))
 
     def transaction(self, results: Sequence[UpdateResult]) -> None:
         """``header succeeded updates failed``, an object for each transaction."""

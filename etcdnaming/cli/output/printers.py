@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         Keys,
         LeaseTTL,
         Listing,
+        MemberStatus,
         Plan,
         Services,
         StoredEndpoint,
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
     from .state_changes import StateChange
 
 __all__ = [
+    "CheckedEndpoints",
     "EndpointDetails",
+    "EndpointHealth",
+    "EtcdStatus",
     "FoundEndpoints",
     "GotEndpoints",
     "LinePrinter",
@@ -68,6 +72,37 @@ class GotEndpoints(NamedTuple):
     endpoints: Sequence[EndpointDetails]
     invalid: Sequence[InvalidValue]
     missing: Sequence[str]
+
+
+class EndpointHealth(NamedTuple):
+    """One endpoint that was checked; *seconds* is the latency, ``None`` without an answer."""
+
+    stored: StoredEndpoint
+    status: str
+    seconds: float | None
+    reason: str
+
+
+class CheckedEndpoints(NamedTuple):
+    """The result of ``check``: the endpoints of *target*, in key order, and their health."""
+
+    header: Header
+    target: str
+    endpoints: Sequence[EndpointHealth]
+    invalid: Sequence[InvalidValue]
+
+    @property
+    def serving(self) -> int:
+        """The number of endpoints that serve."""
+        return sum(each.status == "SERVING" for each in self.endpoints)
+
+
+class EtcdStatus(NamedTuple):
+    """The status of the etcd at *endpoint*; ``None`` with the *reason* if it did not answer."""
+
+    endpoint: str
+    status: MemberStatus | None
+    reason: str
 
 
 class Printer(Protocol):
@@ -112,6 +147,12 @@ class Printer(Protocol):
 
     def found(self, found: FoundEndpoints) -> None:
         """The endpoints when the conditions of ``wait`` are met, printed much as `listing`."""
+
+    def checked(self, checked: CheckedEndpoints) -> None:
+        """The health of the endpoints of a target."""
+
+    def status(self, found: Sequence[EtcdStatus]) -> None:
+        """The status of each endpoint of etcd."""
 
     def transaction(self, results: Sequence[UpdateResult]) -> None:
         """Updates were made, in one transaction for each of *results*."""

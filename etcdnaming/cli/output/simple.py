@@ -29,8 +29,8 @@ from ...model import (
 )
 from ...wire import dumps, dumps_again
 from .changes import event_type, subject
-from .facts import endpoint_facts, invalid_facts
-from .printers import FoundEndpoints, GotEndpoints
+from .facts import endpoint_facts, health_cells, invalid_facts, status_facts
+from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints
 from .progress import progress
 from .spelling import escape, lease_id, safe_json, unreadable
 from .state_changes import StateChange
@@ -92,6 +92,16 @@ class SimplePrinter:
     def found(self, found: FoundEndpoints) -> None:
         """``KEY ADDR METADATA``."""
         write(_lines(found.endpoints))
+
+    def checked(self, checked: CheckedEndpoints) -> None:
+        """``KEY ADDR STATUS LATENCY REASON``."""
+        write("\t".join(health_cells(each)).rstrip("\t") + "\n" for each in checked.endpoints)
+
+    def status(self, found: Sequence[EtcdStatus]) -> None:
+        """``NAME VALUE`` for each endpoint, a blank line between them."""
+        for number, facts in enumerate(map(status_facts, found)):
+            write(["\n"] if number else [])
+            write(f"{name}\t{value}\n" for name, value in facts)
 
     def transaction(self, results: Sequence[UpdateResult]) -> None:
         """``SUCCESS``, once."""

@@ -33,10 +33,10 @@ from ...printable import printable
 from ...registration.event import RegistrationEvent
 from . import table_rows as rows
 from .changes import counts, difference_effect, effect, subject
-from .facts import endpoint_facts, invalid_facts
+from .facts import endpoint_facts, health_cells, invalid_facts, status_facts
 from .grid import Grid, Row, draw
 from .order import sort
-from .printers import FoundEndpoints, GotEndpoints
+from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints
 from .progress import progress
 from .simple import update_file
 from .spelling import counted, escape, lease_id
@@ -47,6 +47,9 @@ __all__ = ["TablePrinter"]
 
 FIRST_SET = ("KEY", "ADDR", "LEASE", "METADATA")
 WATCH_CHANGES = ("CHANGE", *FIRST_SET)
+
+HEALTH = ("KEY", "ADDR", "STATUS", "LATENCY", "REASON")
+HEALTH_STYLES = {"SERVING": "green", "NOT_SERVING": "yellow", "UNREACHABLE": "red"}
 
 STATE_STYLES = {
     "granted": "dim",
@@ -138,6 +141,23 @@ class TablePrinter:
         ]
         batch = ChangeBatch(found.revision, first, (), first=True)
         write(self.batch_lines(found.target, batch, {}))
+
+    def checked(self, checked: CheckedEndpoints) -> None:
+        """The endpoints and their health."""
+        shown = (Row(health_cells(each), HEALTH_STYLES[each.status]) for each in checked.endpoints)
+        number = counted(len(checked.endpoints), "endpoint")
+        summary = f"{checked.serving} of {number} under {escape(checked.target)} SERVING"
+        self._write(
+            Grid(HEALTH, shown),
+            Grid(rows.UNREADABLE, map(rows.unreadable, checked.invalid)),
+            Text(f"{summary}, revision {checked.header.revision}", "dim"),
+        )
+
+    def status(self, found: Sequence[EtcdStatus]) -> None:
+        """A table of names and values for each endpoint."""
+        for number, ((name, endpoint), *others) in enumerate(map(status_facts, found)):
+            write(["\n"] if number else [])
+            self._write(Grid([name, endpoint], map(Row, others), in_place=True))
 
     def transaction(self, results: Sequence[UpdateResult]) -> None:
         """The updates, in one table even for many transactions."""

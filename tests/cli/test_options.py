@@ -495,3 +495,9 @@ def test_no_headers_removes_only_the_header_line(run: Run, one: Etcd, command: l
     assert header.startswith("KEY")
     shown = run(*command, "-w", "table", "--no-headers").out.splitlines()
     assert [line.split() for line in shown] == [line.split() for line in rest]
+
+
+@pytest.mark.parametrize("command", [["xds-bootstrap", "a:1"], ["sandbox", "--", "true"]])
+def test_quiet_is_accepted_by_commands_that_do_not_connect_to_etcd(command: list[str]) -> None:
+    """They have warnings and notes, too."""
+    assert Run("127.0.0.1:1")("-q", *command).status == 0

@@ -38,8 +38,8 @@ and its data are removed.
 @pass_app
 def command(app: App, cmd: Sequence[str]) -> int:
     """Run ``etcdnaming sandbox``."""
-    if app.flags.keys() - {"debug"}:
-        flags = ", ".join(f"--{name.replace('_', '-')}" for name in app.flags)
+    if others := [name for name in app.flags if name not in ("debug", "quiet")]:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in others)
         raise click.UsageError(
             f"{flags}: not supported: the sandbox starts its own etcd and prints only CMD's output"
         )

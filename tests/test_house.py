@@ -83,6 +83,7 @@ CLI_FLOORS = (
     "signals",
     "stderr",
     "system_errors",
+    "lazy_imports",
     "child",
     "output",
     "parsing",

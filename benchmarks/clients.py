@@ -17,7 +17,18 @@ from contextlib import ExitStack
 from functools import partial
 from typing import NamedTuple
 
-from measuring import Bound, Row, Told, Took, fill, go_program, in_turns, python_with, record, told
+from measuring import (
+    Bound,
+    Row,
+    Told,
+    Took,
+    fill,
+    go_program,
+    in_turns,
+    peer_program,
+    python_with,
+    record,
+)
 
 from etcdnaming.sandbox import Sandbox
 
@@ -50,12 +61,12 @@ def commands() -> dict[str, list[str]]:
     etcd3 = python_with("etcd3", "etcd3==0.12.0", "protobuf<3.21", "setuptools<81")
     aetcd = python_with("aetcd", "aetcd==1.0.0")
     return {
-        "etcdnaming": [sys.executable, told("ours.py")],
+        "etcdnaming": [sys.executable, peer_program("ours.py")],
         GO: [str(go_program("manager"))],
-        "grpcio, undecoded": [sys.executable, told("bare.py"), "put"],
-        TXN: [sys.executable, told("bare.py"), "txn"],
-        "python-etcd3": [etcd3, told("python_etcd3.py")],
-        "aetcd": [aetcd, told("aetcd_client.py")],
+        "grpcio, undecoded": [sys.executable, peer_program("bare.py"), "put"],
+        TXN: [sys.executable, peer_program("bare.py"), "txn"],
+        "python-etcd3": [etcd3, peer_program("python_etcd3.py")],
+        "aetcd": [aetcd, peer_program("aetcd_client.py")],
     }
 
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from measuring import Cost, cost_of, go_program, median, ours, told, update_lines
+from measuring import Cost, cost_of, go_program, median, ours, peer_program, update_lines
 
 from etcdnaming.sandbox import Sandbox
 
@@ -67,10 +67,15 @@ def works(endpoint: str, count: int, file: Path) -> dict[str, Sequence[str]]:
         "list": [ours(), "list", "svc"],
         "list -w json": [ours(), "list", "svc", "-w", "json"],
         "watch: the first set": [ours(), "wait", "svc", "--min", number],
-        "register and leave": [sys.executable, told("register_and_leave.py"), endpoint, number],
+        "register and leave": [
+            sys.executable,
+            peer_program("register_and_leave.py"),
+            endpoint,
+            number,
+        ],
         "watch: as many changes": [
             sys.executable,
-            told("see_changes.py"),
+            peer_program("see_changes.py"),
             endpoint,
             number,
             str(go_program("naming")),

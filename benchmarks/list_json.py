@@ -37,7 +37,7 @@ def main(rounds: int = 7, endpoints: int = 100_000) -> int:
             f"`etcdctl get -w json` and jq: {they.seconds:.2f} s, CPU {they.cpu:.2f} s, "
             f"{they.memory:.0f} MiB",
             we.seconds / they.seconds,
-            Bound(most=0.5),
+            Bound(most=0.35),
         )
     )
 

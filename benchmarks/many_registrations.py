@@ -10,7 +10,7 @@ import sys
 import time
 from typing import NamedTuple
 
-from measuring import Bound, Row, record, running, streams, told, usage_of
+from measuring import Bound, Row, peer_program, record, running, streams, usage_of
 
 from etcdnaming.sandbox import Sandbox
 
@@ -44,7 +44,7 @@ def main(count: int = 1000) -> int:
 def held(count: int) -> Held:
     """Return the resources that *count* registrations use after two rounds of keep-alive."""
     with Sandbox() as etcd:
-        command = [sys.executable, told("hold.py"), etcd.endpoint, str(count)]
+        command = [sys.executable, peer_program("hold.py"), etcd.endpoint, str(count)]
         with running(command, ready="registered") as pid:
             time.sleep(7)
             return Held(usage_of(pid).memory, streams(etcd.endpoint, "LeaseKeepAlive"))

@@ -35,6 +35,9 @@ def main() -> NoReturn:
         _exit_on_signals()
     _reserve_standard_descriptors()
 
+    import gc
+
+    gc.disable()  # modules that are imported are no garbage; `App` enables it after that
     from .cli import main as run
 
     try:

@@ -97,6 +97,7 @@ CLI_FLOORS = (
     "signals",
     "stderr",
     "system_errors",
+    "lazy_imports",
     "child",
     "output",
     "parsing",

@@ -6,7 +6,7 @@ The etcd is an `etcdnaming.sandbox.Sandbox`; `peers` builds or installs the othe
 
 from .filling import TARGET, fill, update_lines, updates
 from .orders import Told, Took
-from .peers import etcdctl, go_program, ours, python_with, told
+from .peers import etcdctl, go_program, ours, peer_program, python_with
 from .processes import Cost, cost_of, median
 from .results import Bound, Row, record, rows
 from .running import Usage, requests, running, streams, usage_of
@@ -27,13 +27,13 @@ __all__ = [
     "in_turns",
     "median",
     "ours",
+    "peer_program",
     "python_with",
     "record",
     "requests",
     "rows",
     "running",
     "streams",
-    "told",
     "update_lines",
     "updates",
     "usage_of",

@@ -20,7 +20,7 @@ class Took(NamedTuple):
 
 class Told:
     """
-    A running client: Go's ``manager`` or one of ``benchmarks/told``.
+    A running client: Go's ``manager`` or one of ``benchmarks/peer_programs``.
 
     Args:
         command: A program that reads commands from stdin, and answers each with three numbers.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from etcdnaming.sandbox import find_etcd
 
-__all__ = ["etcdctl", "go_program", "ours", "python_with", "told"]
+__all__ = ["etcdctl", "go_program", "ours", "peer_program", "python_with"]
 
 GO = Path(__file__).parent.parent / "go"
 
@@ -30,9 +30,9 @@ def ours() -> str:
     return str(Path(sys.executable).with_name("etcdnaming"))
 
 
-def told(name: str) -> str:
-    """Return the path of the program ``benchmarks/told/NAME``."""
-    return str(Path(__file__).parent.parent / "told" / name)
+def peer_program(name: str) -> str:
+    """Return the path of the program ``benchmarks/peer_programs/NAME``."""
+    return str(Path(__file__).parent.parent / "peer_programs" / name)
 
 
 def python_with(name: str, *requirements: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import errno
 import functools
+import gc
 import os
 import signal
 import sys
@@ -204,8 +205,11 @@ class App:
         if self._debug_report is not None:
             self._debug_report.settings(found, login)
         _check_limits()
-        with _unless_set(GRPC_VARIABLES):
+        from .lazy_imports import deferred_imports  # only for the import of gRPC
+
+        with _unless_set(GRPC_VARIABLES), deferred_imports():
             from ..etcd import Client  # imports gRPC
+        _resume_garbage_collection()
         values = {name: value for name, (value, _) in found.items()}
         try:
             return Client(**values, **login, quiet=quiet)
@@ -362,6 +366,13 @@ def _debug_report() -> DebugReport:
     from .debugging import DebugReport  # imports traceback
 
     return DebugReport()
+
+
+def _resume_garbage_collection() -> None:
+    """Enable Python's garbage collector, which the program starts without."""
+    if not gc.isenabled():
+        gc.freeze()  # the modules: they stay, so the collector need not look at them again
+        gc.enable()
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import cast
 
 from .. import keys, wire
 from ..errors import InvalidValueError
+from ..etcd.columns import Columns
 from ..etcd.ranges import KeyValue
 from ..model import InvalidValue, StoredEndpoint, StoredKey, build_many
 
@@ -36,7 +37,9 @@ def stored_endpoints(kvs: Sequence[KeyValue]) -> Sequence[StoredEndpoint | Inval
     if len(kvs) < COLUMNS_FROM:
         return [stored_endpoint(kv) for kv in kvs]
     # Column by column, so that the loops run in C.
-    stored_as, values, *others = ([*map(column, kvs)] for column in _COLUMNS)
+    stored_as, values, *others = (
+        kvs.lists if isinstance(kvs, Columns) else ([*map(column, kvs)] for column in _COLUMNS)
+    )
     endpoints = wire.decode_all(values)
     rows = zip(map(keys.decode, stored_as), endpoints, *others, strict=True)
     found = list(build_many(StoredEndpoint, rows))

@@ -9,6 +9,7 @@ that can be kept alive. They look at a few fields only, never at every key of a 
 from __future__ import annotations
 
 from . import rpc_pb2 as rpc
+from .columns import PageOfColumns
 
 __all__ = [
     "LAST_REVISION",
@@ -32,7 +33,7 @@ _RESULTS = {
 }
 
 
-def fault_of_range(request: rpc.RangeRequest, response: rpc.RangeResponse) -> str:
+def fault_of_range(request: rpc.RangeRequest, response: rpc.RangeResponse | PageOfColumns) -> str:
     """Check an answer to a read of a range, which may be a page of it."""
     found = response.kvs
     if response.more and not found:

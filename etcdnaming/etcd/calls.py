@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar, cast
 
 import grpc
 from google.protobuf.message import Message
@@ -18,6 +18,7 @@ from ..errors import ClientClosedError, ConnectionFailedError, PermissionDeniedE
 from .answers import LearnerError, TokenRefusedError, classify, invalid
 from .authenticate import Authenticator
 from .backoff import FIRST_PAUSE, full_jitter
+from .columns import PageOfColumns
 from .deadline import Deadline, within
 from .grpc_tuning import threads_of_a_call
 from .login import Login
@@ -30,7 +31,7 @@ REQUIRE_LEADER = ("hasleader", "true")
 """With this header, a member that has lost its leader ends a stream instead of going silent."""
 
 Request = TypeVar("Request", bound=Message)
-Response = TypeVar("Response", bound=Message)
+Response = TypeVar("Response", bound=Message | PageOfColumns)
 Response_co = TypeVar("Response_co", covariant=True)
 
 _Metadata: TypeAlias = tuple[tuple[str, str], ...]
@@ -250,7 +251,8 @@ def _send(
 def _formats(
     method: Method[Request, Response],
 ) -> tuple[Callable[[Request], bytes], Callable[[bytes], Response]]:
-    return method.request.SerializeToString, method.response.FromString
+    decode = cast("Callable[[bytes], Response]", method.response.FromString)
+    return method.request.SerializeToString, decode
 
 
 def _identity(token: str | None) -> _Metadata:

@@ -16,6 +16,7 @@ from .addresses import parse_addresses
 from .answer_checks import fault_of_delete, fault_of_grant, fault_of_range, fault_of_txn
 from .attachments import Attachable, Attached, Attachments
 from .calls import Caller, Method
+from .columns import PageOfColumns
 from .deadline import Deadline, within
 from .login import Login
 from .members import DialledMembers, GivenMember, Members
@@ -34,6 +35,9 @@ MAX_TIMEOUT = 24 * 86400.0
 
 _RANGE = Method(
     "/etcdserverpb.KV/Range", rpc.RangeRequest, rpc.RangeResponse, fault_of=fault_of_range
+)
+_RANGE_BY_COLUMNS = Method(
+    "/etcdserverpb.KV/Range", rpc.RangeRequest, PageOfColumns, fault_of=fault_of_range
 )
 _TXN = Method(
     "/etcdserverpb.KV/Txn", rpc.TxnRequest, rpc.TxnResponse, writes=True, fault_of=fault_of_txn
@@ -191,6 +195,10 @@ class Client:
     def _range(self, request: rpc.RangeRequest) -> rpc.RangeResponse:
         """Read keys; repeated on another member if one does not answer."""
         return self._caller.call(_RANGE, request)
+
+    def _range_by_columns(self, request: rpc.RangeRequest) -> PageOfColumns:
+        """Do the same as `_range`; many keys are decoded faster."""
+        return self._caller.call(_RANGE_BY_COLUMNS, request)
 
     def _txn(self, request: rpc.TxnRequest) -> rpc.TxnResponse:
         """

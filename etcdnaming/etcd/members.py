@@ -50,7 +50,7 @@ class Member:
         self, name: str, channel: grpc.Channel, address: Address | None = None, *, tls: bool = False
     ) -> None:
         self.name, self.channel, self.address, self.tls = name, channel, address, tls
-        self._calls: dict[str, grpc.UnaryUnaryMultiCallable[Any, Any]] = {}
+        self._calls: dict[object, grpc.UnaryUnaryMultiCallable[Any, Any]] = {}
 
     def is_stale(self) -> bool:
         """
@@ -64,12 +64,12 @@ class Member:
         self, path: str, serialize: Callable[[Any], bytes], deserialize: Callable[[bytes], Any]
     ) -> grpc.UnaryUnaryMultiCallable[Any, Any]:
         """Return the callable of method *path*; cached, because making it takes time."""
-        call = self._calls.get(path)
+        call = self._calls.get((path, deserialize))
         if call is None:
             call = self.channel.unary_unary(
                 path, request_serializer=serialize, response_deserializer=deserialize
             )
-            self._calls[path] = call
+            self._calls[path, deserialize] = call
         return call
 
 

@@ -78,7 +78,7 @@ def read_range(  # noqa: PLR0913 - what etcd lets a reader choose
         serializable=serializable,
         keys_only=keys_only,
     )
-    snapshot = read_snapshot(client, request, convert)
+    snapshot = read_snapshot(client, request, convert, by_columns=not keys_only)
     return header_of(snapshot.header), snapshot.found, snapshot.count, snapshot.more
 
 

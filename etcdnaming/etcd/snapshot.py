@@ -16,11 +16,14 @@ from . import rpc_pb2 as rpc
 from .answers import InvalidAnswerError
 from .bounded_queue import BoundedQueue
 from .client import Client
+from .columns import PageOfColumns
 from .deadline import within
 
 Found = TypeVar("Found")
 
-_Pages: TypeAlias = BoundedQueue[rpc.RangeResponse | Exception | None]
+_Page: TypeAlias = rpc.RangeResponse | PageOfColumns
+_Read: TypeAlias = Callable[[rpc.RangeRequest], _Page]
+_Pages: TypeAlias = BoundedQueue[_Page | Exception | None]
 
 __all__ = ["Snapshot", "read_pages", "read_snapshot"]
 
@@ -64,29 +67,33 @@ def read_snapshot(
     client: Client,
     request: rpc.RangeRequest,
     convert: Callable[[Sequence[rpc.KeyValue]], Iterable[Found]],
+    *,
+    by_columns: bool = False,
 ) -> Snapshot[Found]:
     """
     Return what is in the range of *request*, up to its limit, however much that is.
 
     *convert* makes something of the keys and values of a page, while the next one is under way.
+    If *by_columns*, most pages that it gets are `Columns`.
 
     Raises:
         CompactedError: The revision asked for is compacted or, when none was, compaction overtook
             the reading several times in a row.
     """
+    read = client._range_by_columns if by_columns else client._range
     with within(client.timeout):
         for _ in range(STARTS - 1):
             try:
-                return _read(client, request, convert)
+                return _read(read, request, convert)
             except (CompactedError, FutureRevisionError):
                 # Without a revision of the caller's, it is that of our first page which is gone,
                 # or which another member than the one that left has not reached.
                 if request.revision:
                     raise
-        return _read(client, request, convert)
+        return _read(read, request, convert)
 
 
-def read_pages(client: Client, request: rpc.RangeRequest) -> Iterator[rpc.RangeResponse]:
+def read_pages(client: Client, request: rpc.RangeRequest) -> Iterator[_Page]:
     """
     Yield what is in the range of *request* page by page, all of one revision; never no page.
 
@@ -94,24 +101,24 @@ def read_pages(client: Client, request: rpc.RangeRequest) -> Iterator[rpc.RangeR
         CompactedError, FutureRevisionError: As `read_snapshot`, but nothing is read again, because
             the caller has pages of that revision.
     """
-    first = _page(client, _beginning(request))
+    first = _page(client._range, _beginning(request))
     if _following(request, first, first, len(first.kvs)) is None:
         yield first
         return
-    with closing(_pages(client, request, first)) as pages:
+    with closing(_pages(client._range, request, first)) as pages:
         yield from pages
 
 
 def _read(
-    client: Client,
+    read: _Read,
     request: rpc.RangeRequest,
     convert: Callable[[Sequence[rpc.KeyValue]], Iterable[Found]],
 ) -> Snapshot[Found]:
-    first = page = _page(client, _beginning(request))
+    first = page = _page(read, _beginning(request))
     if _following(request, first, page, len(page.kvs)) is None:
         return Snapshot(first.header, [*convert(page.kvs)], first.count, more=page.more)
     found: list[Found] = []
-    with _garbage_left_lying() as look_once, closing(_pages(client, request, first)) as pages:
+    with _garbage_left_lying() as look_once, closing(_pages(read, request, first)) as pages:
         for page in pages:
             for kvs in _parts(page.kvs):
                 found += convert(kvs)
@@ -120,15 +127,13 @@ def _read(
     return Snapshot(first.header, found, first.count, more=page.more)
 
 
-def _pages(
-    client: Client, asked: rpc.RangeRequest, first: rpc.RangeResponse
-) -> Generator[rpc.RangeResponse, None, None]:
+def _pages(read: _Read, asked: rpc.RangeRequest, first: _Page) -> Generator[_Page, None, None]:
     """Yield *first*, and what follows; a thread asks for each as soon as it knows how."""
-    page: rpc.RangeResponse | Exception | None = first
+    page: _Page | Exception | None = first
     ahead: _Pages = BoundedQueue(AHEAD)
     threading.Thread(
         target=copy_context().run,  # the deadline goes along
-        args=(_read_ahead, client, asked, first, ahead),
+        args=(_read_ahead, read, asked, first, ahead),
         name="etcdnaming-pages",
         daemon=True,
     ).start()
@@ -140,15 +145,13 @@ def _pages(
             page = ahead.get()
 
 
-def _read_ahead(
-    client: Client, asked: rpc.RangeRequest, first: rpc.RangeResponse, pages: _Pages
-) -> None:
-    page, read = first, len(first.kvs)
+def _read_ahead(read: _Read, asked: rpc.RangeRequest, first: _Page, pages: _Pages) -> None:
+    page, number = first, len(first.kvs)
     with suppress(ClosedError):
         try:
-            while (following := _following(asked, first, page, read)) is not None:
-                page = _page(client, following)
-                read += len(page.kvs)
+            while (following := _following(asked, first, page, number)) is not None:
+                page = _page(read, following)
+                number += len(page.kvs)
                 pages.put(page)
             pages.put(None)
         except Exception as exc:  # noqa: BLE001 - a bug, too, must not look like silence
@@ -167,7 +170,7 @@ def _beginning(asked: rpc.RangeRequest) -> rpc.RangeRequest:
 
 
 def _following(
-    asked: rpc.RangeRequest, first: rpc.RangeResponse, page: rpc.RangeResponse, read: int
+    asked: rpc.RangeRequest, first: _Page, page: _Page, read: int
 ) -> rpc.RangeRequest | None:
     """Return what to ask for after *page*, when so many were *read*."""
     if not page.more or (asked.limit and read >= asked.limit):
@@ -183,16 +186,16 @@ def _following(
     return request
 
 
-def _next_size(page: rpc.RangeResponse) -> int:
+def _next_size(page: _Page) -> int:
     fitting = PAGE_BYTES * len(page.kvs) // page.ByteSize()
     return max(1, min(fitting, LARGEST_PAGE, 20 * len(page.kvs)))
 
 
-def _page(client: Client, request: rpc.RangeRequest) -> rpc.RangeResponse:
+def _page(read: _Read, request: rpc.RangeRequest) -> _Page:
     """Return the page asked for; if a channel that was passed in can't carry it, less of it."""
     while True:
         try:
-            return client._range(request)
+            return read(request)
         except MessageTooLargeError:
             if request.limit == 1:
                 raise

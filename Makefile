@@ -15,7 +15,7 @@
 PYTHON ?= python3
 PYTEST_ARGS ?=
 # Tests wait more than they work. Each worker has etcds of its own; WORKERS= is one after another.
-WORKERS ?= -n 2 --dist worksteal
+WORKERS ?= -n 4 --dist worksteal
 
 VENV := .venv
 BIN := $(VENV)/bin

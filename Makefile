@@ -36,10 +36,10 @@ PIP := -m pip --disable-pip-version-check --quiet install
 demo: $(VENV)/installed-sandbox
 	PATH="$(CURDIR)/$(BIN):$$PATH" etcdnaming sandbox -- sh tools/demo.sh
 
-test: $(VENV)/installed-test
+test: $(VENV)/installed-test $(VENV)/installed-examples
 	$(BIN)/pytest $(WORKERS) $(PYTEST_ARGS)
 
-test-all: $(VENV)/installed-test
+test-all: $(VENV)/installed-test $(VENV)/installed-examples
 	rm -f $(TRIED)
 	$(BIN)/pytest -m "" --tried=$(TRIED) $(PYTEST_ARGS)
 	$(MAKE) matrix
@@ -60,7 +60,7 @@ lint: $(VENV)/installed-lint
 
 # mypy for all there is; pyright, which needs node, for what users see: the types of public names,
 # and programs as users write them.
-types: $(VENV)/installed-lint $(VENV)/installed-test
+types: $(VENV)/installed-lint $(VENV)/installed-test $(VENV)/installed-examples
 	$(BIN)/mypy
 	$(BIN)/python tools/type_completeness.py
 	$(BIN)/pyright --pythonpath $(BIN)/python examples/service

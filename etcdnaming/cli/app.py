@@ -65,6 +65,9 @@ Status = TypeVar("Status")
 GRPC_NEEDS = 8
 """The descriptors, and the threads, that one call of gRPC takes on a small machine."""
 
+VERSION_TIMEOUT = 1.0
+"""Seconds to learn the version of etcd."""
+
 # gRPC reads these variables once, when it is imported. Its own log lines would appear between our
 # messages, and its fork support has crashed the commands that we start.
 GRPC_VARIABLES = {"GRPC_VERBOSITY": "NONE", "GRPC_ENABLE_FORK_SUPPORT": "0"}
@@ -182,8 +185,21 @@ class App:
             InvalidSettingError: A setting is invalid.
         """
         if self._client is None:
-            self._client = self._new_client(quiet=quiet)
+            self._client = self._new_client(self.log_in, quiet=quiet)
         return self._client
+
+    def etcd_version(self) -> str:
+        """
+        Return the version of the first member that answers. There is no login, thus no prompt.
+
+        Raises:
+            InvalidSettingError, ConnectionFailedError, OSError: Etcd can't be asked.
+        """
+        client = self._new_client(dict)
+        from ..etcd import within  # gRPC is imported by `_new_client`
+
+        with within(VERSION_TIMEOUT), client:
+            return client.status().version
 
     def members(self) -> Sequence[tuple[str, Callable[[], MemberStatus]]]:
         """Return each given endpoint of etcd, and a function that asks it for its status."""
@@ -198,10 +214,12 @@ class App:
             for each in addresses
         ]
 
-    def _new_client(self, *, quiet: bool) -> Client:
+    def _new_client(
+        self, log_in: Callable[[], Mapping[str, Any]], *, quiet: bool = False
+    ) -> Client:
         self._found(REFUSED)
         found = self._found(CONNECTION)
-        login = self.log_in()
+        login = log_in()
         if self._debug_report is not None:
             self._debug_report.settings(found, login)
         _check_limits()

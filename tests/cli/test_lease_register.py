@@ -31,7 +31,8 @@ def test_lease_register_keeps_the_key_until_it_is_signalled(
 
     lease = f"{entry.lease:016x}"
     expected = f"lease {lease} granted with TTL(7s)\nOK\nlease {lease} revoked\n"
-    assert process.finish() == (0, expected, "")
+    states = f"registered {KEY} {ADDR}\nderegistered {KEY} {ADDR}\n"
+    assert process.finish() == (0, expected, states)
     assert is_empty(etcd)
 
 
@@ -142,7 +143,11 @@ def test_lease_register_warns_once_of_an_address_without_a_port(spawn: Spawn, et
     """The command line and the library both check the address."""
     process = spawn("lease-register", "svc/e1", "--addr", "localhost")
     process.wait_for_out("OK\n")
-    assert process.err == "Warning: the address 'localhost' has no port: write localhost:PORT\n"
+    process.wait_for_err("registered svc/e1 localhost\n")
+    assert process.err == (
+        "Warning: the address 'localhost' has no port: write localhost:PORT\n"
+        "registered svc/e1 localhost\n"
+    )
 
 
 def test_lease_register_refuses_an_address_in_a_file_that_no_client_can_dial(
@@ -159,7 +164,9 @@ def test_lease_register_refuses_an_address_in_a_file_that_no_client_can_dial(
     process = spawn("lease-register", "-f", file, "--force")
     process.wait_for_out("OK\n")
     assert list(etcd.get("")) == [b"svc/e1", b"svc/e2"]
-    assert process.err == f"Warning: {reason}\n"
+    process.wait_for_err("registered svc/e2 http://a:1\n")
+    assert process.err.startswith(f"Warning: {reason}\nregistered ")
+    assert process.err.count("Warning") == 1
 
 
 def test_lease_register_completes_a_key_that_ends_in_a_slash(spawn: Spawn, etcd: Etcd) -> None:
@@ -168,8 +175,10 @@ def test_lease_register_completes_a_key_that_ends_in_a_slash(spawn: Spawn, etcd:
     process.wait_for_out("OK\n")
 
     assert list(etcd.get("svc/")) == [b"svc/0.0.0.0:80"]
+    process.wait_for_err("registered ")
     assert process.err == (
         "Warning: 0.0.0.0:80: servers listen on 0.0.0.0, but clients can't dial it\n"
+        "registered svc/0.0.0.0:80 0.0.0.0:80\n"
     )
 
 
@@ -186,7 +195,7 @@ def test_lease_register_refuses_a_port_when_etcd_is_reached_by_loopback(
 
 def test_lease_register_ends_when_its_stdout_is_a_broken_pipe(shell: Shell, etcd: Etcd) -> None:
     """It dies by SIGPIPE without a message; nothing stays registered."""
-    script = f"etcdnaming {' '.join(REGISTER)} | true; echo ${{PIPESTATUS[0]}}"
+    script = f"etcdnaming {' '.join(REGISTER)} --quiet | true; echo ${{PIPESTATUS[0]}}"
 
     assert shell(script) == (0, "141\n", "")
     assert is_empty(etcd)
@@ -196,7 +205,7 @@ def test_lease_register_fails_when_the_disk_is_full(shell: Shell, etcd: Etcd) ->
     """Nothing stays registered."""
     full = (6, "", "Error: stdout: No space left on device\n")
 
-    assert shell(f"etcdnaming {' '.join(REGISTER)} > /dev/full") == full
+    assert shell(f"etcdnaming {' '.join(REGISTER)} --quiet > /dev/full") == full
     assert is_empty(etcd)
 
 

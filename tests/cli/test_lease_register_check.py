@@ -10,12 +10,12 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
-from harness import AT_ONCE, Etcd, Process, Spawn, wait_until
+from harness import AT_ONCE, Etcd, Process, Run, Spawn, wait_until
 from harness.environment import pointing_at
 from harness.health import NOT_SERVING, SERVING, HealthServer
 from harness.pids import parent_of
 from harness.ports import free_port
-from harness.registering import KEY, REGISTER, changes, is_empty, kinds
+from harness.registering import ADDR, KEY, REGISTER, changes, is_empty, kinds
 from harness.timeline import Timeline
 
 OFTEN = ("--check-interval", "200ms", "--check-failures", "3")
@@ -169,6 +169,31 @@ def test_exec_check_output_is_discarded_when_it_passes(
     assert process.out == "begun\n"
     assert "\ny\n" not in process.err
     assert out.read_text().split() == ["0", "1", "2", "3"]
+
+
+def test_lease_register_logs_each_state_with_key_and_address(
+    spawn: Spawn, run: Run, etcd: Etcd
+) -> None:
+    """One line for each, in the order in which they happen, also when etcd loses the lease."""
+    with HealthServer({"": SERVING}) as server:
+        check = ("--check", f"grpc://{server.address}", *OFTEN)
+        process = spawn(*REGISTER, *check, "--drain", "10ms", "--", "sleep", "60")
+        process.wait_for_err(f"registered {KEY} {ADDR}\nOK\n")
+        assert run("drain", KEY).status == 0
+        process.wait_for_err(f"\ndraining {KEY} {ADDR}\n")
+        etcd.ctl("lease", "revoke", f"{etcd.lease_of(KEY):016x}")
+        process.wait_for_err(f"regained {KEY} {ADDR} after ")
+        server.statuses[""] = NOT_SERVING
+        process.wait_for_err(f"\nderegistered {KEY} {ADDR}\n")
+        process.signal(signal.SIGTERM)
+        process.finish()
+
+    states = ["healthy", "registered", "draining", "lost", "regained", "unhealthy", "deregistered"]
+    lines = [each for each in process.err.splitlines() if f" {KEY} {ADDR}" in each]
+    first = list(dict.fromkeys(each.split()[0] for each in lines if "Warning" not in each))
+    assert first == states
+    assert f"unhealthy {KEY} {ADDR}: NOT_SERVING" in lines
+    assert f"draining {KEY} {ADDR} for 0.01s" in lines
 
 
 def test_exec_check_processes_are_killed_when_it_exits(

@@ -10,7 +10,7 @@ import pytest
 from harness import Etcd, Result, Shell
 from harness.environment import pointing_at
 from harness.process import command
-from harness.registering import REGISTER
+from harness.registering import ADDR, KEY, REGISTER
 
 FILES = "Error: too many open files: raise the limit (ulimit -n)\n"
 PROCESSES = "Error: too many processes: raise the limit (ulimit -u, or the container's)\n"
@@ -101,7 +101,8 @@ def test_command_line_works_when_there_is_no_dev_null(
 
     assert result.status == 5
     said = [each for each in result.err.splitlines() if not each.startswith("lease ")]
-    assert said == ([] if "2>" in closed else ["OK"])
+    states = [f"{state} {KEY} {ADDR}" for state in ("registered", "deregistered")]
+    assert said == ([] if "2>" in closed else [states[0], "OK", states[1]])
 
 
 def test_check_reports_dev_null_when_it_is_missing(etcd: Etcd, without_null: list[str]) -> None:

@@ -107,7 +107,7 @@ def test_short_outage_is_not_reported(spawn: Spawn, own_etcd: Callable[..., Etcd
     etcd.start()
     etcd.delete(KEY)
     wait_until(lambda: etcd.get(KEY))
-    again = f"Warning: {KEY} is registered again: it was deleted\n"
+    again = f"Warning: {KEY} is registered again: it was deleted\nregistered {KEY} {ADDR}\n"
     process.wait_for_err(again)
     assert process.err == printed_before + again
     assert (etcd.lease_of(KEY), etcd.leases()) == (lease, [lease])

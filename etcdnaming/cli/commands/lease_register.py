@@ -265,6 +265,12 @@ def _run(app: App, options: Options, updates: Sequence[Update], settings: dict[s
     let_grpc_sleep()
     # No sentences between the lines of a format on stderr, or beside a table with the same facts.
     verbose = name == "simple" or not (options.cmd or name == "table")
-    reporter = Reporter(RegistrationPrinter(printer(name, stream), stream), verbose=verbose)
+    addrs = {each.key: each.endpoint.addr for each in updates if each.endpoint}
+    reporter = Reporter(
+        RegistrationPrinter(printer(name, stream), stream),
+        addrs,
+        verbose=verbose,
+        states=name == "simple",
+    )
     create = partial(create_registration, app, updates, settings, reporter)
     return Entrypoint(options, loop, create, reporter).run()

@@ -16,11 +16,15 @@ DEPENDENCIES = ("grpcio", "protobuf", "click", "rich")
 
 
 HELP = """
-Print the versions of etcdnaming and its dependencies.
+Print the versions of etcdnaming, its dependencies and etcd.
 
 $ etcdnaming version
 etcdnaming  0.1.0
 python      3.13.0
+...
+
+The version of etcd is that of the first endpoint of --endpoints that answers within a second. It is
+asked without a login; if none answers, or a setting is invalid, it is "-".
 """
 
 
@@ -28,7 +32,13 @@ python      3.13.0
 @pass_app
 def command(app: App) -> None:
     """Run ``etcdnaming version``."""
-    from importlib.metadata import version  # takes longer to import than everything else
+    from importlib.metadata import version  # takes long to import
 
+    printer = app.printer()
     versions = {"etcdnaming": __version__, "python": platform.python_version()}
-    app.printer().version({**versions, **{name: version(name) for name in DEPENDENCIES}})
+    versions |= {name: version(name) for name in DEPENDENCIES}
+    try:
+        versions["etcd"] = app.etcd_version() or "-"
+    except Exception:  # noqa: BLE001 - the other versions matter most where something is broken
+        versions["etcd"] = "-"
+    printer.version(versions)

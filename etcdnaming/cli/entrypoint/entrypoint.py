@@ -189,6 +189,8 @@ class Entrypoint:
     def _stop(self, signum: int) -> None:
         if self._command:
             drain = self._options.drain if self._was_registered else 0.0
+            if drain and not self._shutdown:
+                self._reporter.report_draining(drain)
             self._end(None, signum=signum, drain=drain)
         else:
             # Die by the signal, unless it is the regular end of a registration without a command.

@@ -19,6 +19,7 @@ from .loop import Loop, start_thread
 if TYPE_CHECKING:
     from ...registration.registration import Registration
     from ..app import App
+    from .reporter import Reporter
 
 __all__ = ["RegistrationThread", "create_registration"]
 
@@ -33,11 +34,13 @@ def create_registration(
     app: App,
     updates: Sequence[Update],
     settings: Mapping[str, Any],
-    notifier: Notifier,
+    reporter: Reporter,
     on_state: Callable[[RegistrationEvent], None],
 ) -> Registration:
     """
     Return a registration of *updates*, not started, that calls *on_state* with its events.
+
+    *reporter* gets the complete endpoints, and the warnings about them.
 
     Raises:
         EtcdnamingError, click.UsageError: An address has no host, and this machine's is unknown.
@@ -45,7 +48,8 @@ def create_registration(
     from ...log import silent
     from ...registration.registration import Registration  # the lazy import of gRPC
 
-    endpoints = _complete(updates, app.local_address, notifier)
+    endpoints = _complete(updates, app.local_address, reporter)
+    reporter.set_endpoints(endpoints)
     with silent("etcdnaming.addresses"):  # `complete` has warned already
         return Registration(app.client(), endpoints, on_state=on_state, **settings)
 

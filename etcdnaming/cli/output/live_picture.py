@@ -169,7 +169,7 @@ class _RecentRows:
             value, last_effect, at = self._states[key]
             clock = _clock(at) if at > 0 else ""
             if isinstance(value, InvalidValue):
-                shown, reason = rows.unreadable(value).cells
+                shown, reason = escape(value.key), printable(value.reason)
                 yield Row((UNREADABLE, shown, "not an endpoint", "", "", clock, reason), "red")
             else:
                 recent = last_effect if self._is_recent(key, now) else ""

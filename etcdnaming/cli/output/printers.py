@@ -113,7 +113,7 @@ class Printer(Protocol):
     """
 
     wants_remaining: bool
-    """Whether `listing` shows the remaining seconds of leases."""
+    """Whether `listing` and `found` show the remaining seconds of leases."""
 
     wants_leases: bool
     """Whether `keys` shows the leases of keys."""
@@ -145,7 +145,7 @@ class Printer(Protocol):
     def got(self, got: GotEndpoints) -> None:
         """Endpoints in full; the command reports the keys that do not exist."""
 
-    def found(self, found: FoundEndpoints) -> None:
+    def found(self, found: FoundEndpoints, remaining: Mapping[int, int]) -> None:
         """The endpoints when the conditions of ``wait`` are met, printed much as `listing`."""
 
     def checked(self, checked: CheckedEndpoints) -> None:

@@ -133,6 +133,39 @@ def test_live_table_shows_an_invalid_value_in_a_row(watch: Watch, etcd: Etcd) ->
     picture.wait_until(lambda: row(picture, "svc/e1").startswith("+"))
 
 
+def test_live_table_has_natural_order(watch: Watch, etcd: Etcd) -> None:
+    """Numbers in keys are sorted by value, also those of keys that are added later."""
+    put(etcd, e1="1:1", e10="1:10")
+    picture = watch()
+    picture.wait_for("2 endpoints", "connected to")
+    put(etcd, e2="1:2")
+    picture.wait_for("3 endpoints")
+
+    keys = re.findall(r"svc/e\d+", "\n".join(picture.lines))
+    assert keys == ["svc/e1", "svc/e2", "svc/e10"]
+
+
+def test_live_table_keeps_the_address_longest_on_a_narrow_terminal(
+    watch: Watch, etcd: Etcd
+) -> None:
+    """CHANGED and TTL are left out first, then LEASE and METADATA; the key is cut before ADDR."""
+    lease = etcd.grant(600)
+    value = '{"Addr":"10.0.0.1:50051","Metadata":{"zone":"a"}}'
+    etcd.put("svc/a-long-name-1", value, lease=lease)
+    picture = watch(size=(24, 76))
+    picture.wait_for("1 endpoint under svc", "10.0.0.1:50051")
+    assert picture.lines[0].split() == ["KEY", "ADDR", "LEASE", "TTL", "METADATA"]
+    for columns, header in (
+        (70, ["KEY", "ADDR", "LEASE", "METADATA"]),
+        (50, ["KEY", "ADDR", "METADATA"]),
+        (40, ["KEY", "ADDR"]),
+        (24, ["KEY", "ADDR"]),
+    ):
+        picture.terminal.setwinsize(24, columns)
+        picture.wait_until(lambda: picture.lines[0].split() == header)  # noqa: B023 - called here
+        picture.wait_until(lambda: "10.0.0.1:50051" in picture.lines[1])
+
+
 def test_live_table_shows_whether_it_is_connected(
     watch: Watch, own_etcd: Callable[..., Etcd]
 ) -> None:
@@ -143,7 +176,7 @@ def test_live_table_shows_whether_it_is_connected(
     picture.wait_for("connected to")
     etcd.kill()
     picture.wait_for("disconnected since ", "svc/e1")
-    assert picture.styles[picture.lines[-1]] == "1;31"
+    assert picture.styles[picture.lines[-1]] == RED
     etcd.start()
     put(etcd, e2="2:2")
     picture.wait_for("svc/e2", "connected to")

@@ -8,9 +8,8 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from heapq import nsmallest
 from itertools import islice, takewhile
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ...model import Change, ChangeBatch, InvalidValue, StoredEndpoint, WatchState
 from ...printable import printable
@@ -18,6 +17,7 @@ from . import table_rows as rows
 from .changes import effect
 from .grid import Row
 from .live_columns import Columns, draw_lines
+from .order import natural
 from .spelling import counted, escape
 
 __all__ = ["Picture"]
@@ -124,12 +124,15 @@ class _RecentRows:
         """When etcd was read again, because changes were lost."""
         self._states: dict[str, _KeyState] = {}  # the latest change is the last
         self._removed: set[str] = set()
+        self._order: Sequence[tuple[Any, ...]] = ()  # as `_sorted` returned it last
+        self._is_unsorted = False
 
     def batch(
         self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint], now: float
     ) -> None:
         """Add *batch*; *endpoints*: those after it."""
         self.count, self.revision = len(endpoints), batch.revision
+        self._is_unsorted = True
         if batch.resync:
             self.resynced = now
         for change in batch.changes:
@@ -146,17 +149,17 @@ class _RecentRows:
 
     def select(self, room: int, now: float) -> tuple[Sequence[str], int]:
         """
-        Return at most *room* keys, sorted, and the number of the others.
+        Return at most *room* keys, in natural order, and the number of the others.
 
         Keys with a recent change are preferred.
         """
         for key in [key for key in self._removed if not self._is_recent(key, now)]:
             self._forget(key)
+        first = [each[-1] for each in self._sorted()[:room]]
         if len(self._states) <= room:
-            return sorted(self._states), 0
-        chosen = dict.fromkeys(islice(self._recent(now), room))
-        chosen.update(dict.fromkeys(nsmallest(room, self._states)))
-        return sorted(islice(chosen, room)), len(self._states) - room
+            return first, 0
+        chosen = dict.fromkeys([*islice(self._recent(now), room), *first])
+        return sorted(islice(chosen, room), key=natural), len(self._states) - room
 
     def leases(self, keys: Iterable[str]) -> Sequence[int]:
         """Return the leases of the endpoints with these *keys*."""
@@ -191,7 +194,17 @@ class _RecentRows:
         if change.endpoint is None:
             self._removed.add(change.key)
 
+    def _sorted(self) -> Sequence[tuple[Any, ...]]:
+        """Return what `natural` returns for each key, sorted; the last item is the key."""
+        if self._is_unsorted:
+            kept = {each[-1]: each for each in self._order if each[-1] in self._states}
+            added = (natural(key) for key in self._states if key not in kept)
+            self._order = sorted([*kept.values(), *added])
+            self._is_unsorted = False
+        return self._order
+
     def _forget(self, key: str) -> None:
+        self._is_unsorted = True
         self._states.pop(key, None)
         self._removed.discard(key)
 
@@ -224,7 +237,7 @@ class _Status(NamedTuple):
         if self.is_connected and self.state and not last:
             text = f"{text}, connected to {printable(self.state.detail)}"
         outage = self._outage("disconnected" if found.revision else "not connected")
-        return [*_wrapped(text, "dim", room), *_wrapped(outage, "bold red", room)]
+        return [*_wrapped(text, "dim", room), *_wrapped(outage, "red", room)]
 
     def _outage(self, what: str) -> str:
         if self.state is None or self.state.connected:

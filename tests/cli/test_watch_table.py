@@ -346,6 +346,36 @@ def test_live_table_restores_the_terminal_when_it_is_signalled(
     assert f"1 endpoint under svc, revision {etcd.revision()}" in picture.lines
 
 
+@pytest.mark.parametrize("args", [[], ["--endpoints=127.0.0.1:1"]], ids=["connected", "not"])
+def test_live_table_ends_with_q(watch: Watch, etcd: Etcd, args: list[str]) -> None:
+    """Without Enter; the last table stays on the screen, and the modes are as they were."""
+    put(etcd, e1="1:1")
+    picture = watch(*args)
+    picture.wait_for("not connected" if args else "connected to")
+    picture.terminal.send("xq")
+    picture.finish()
+
+    assert picture.terminal.exitstatus == 0
+    assert not picture.is_own
+    assert picture.has_cursor
+    assert bool(row(picture, "svc/e1")) is not bool(args)
+
+
+def test_live_table_leaves_the_shell_with_its_modes_when_q_is_pressed(job: Picture) -> None:
+    """Also after the job was stopped, and continued twice."""
+    job.wait_for("connected to")
+    job.terminal.sendcontrol("z")
+    job.wait_until(partial(_is_stopped, job, 1))
+    job.terminal.sendline("fg")
+    job.wait_for("connected to")
+    job.terminal.send("q")
+    job.wait_for("0 endpoints", "\n$")
+    job.terminal.sendline(
+        "echo status $?; stty -a | grep -o ' echo '; stty -a | grep -o ' icanon '"
+    )
+    job.wait_for("status 0", "\n echo", "\n icanon")
+
+
 @pytest.mark.long
 def test_live_table_restores_the_terminal_at_any_moment(watch: Watch, etcd: Etcd) -> None:
     """The signal may arrive while the terminal is being set up."""

@@ -14,6 +14,7 @@ from typing import Any
 from ...errors import EtcdnamingError
 from ...model import ChangeBatch, StoredEndpoint, WatchState
 from .live_columns import prepare
+from .live_keys import read_keys
 from .live_painter import Order, Painter
 from .live_picture import Picture
 
@@ -60,6 +61,15 @@ class LiveTable:
         self._handle(signal.SIGWINCH, lambda *_: self._painter.order(Order.RESIZE))
         self._handle(signal.SIGTSTP, self._suspend)
         self._handle(signal.SIGCONT, lambda *_: self._painter.order(Order.RESUME))
+
+    def read_keys(self, on_quit: Callable[[], None]) -> None:
+        """Call *on_quit* when ``q`` is pressed; other keys scroll."""
+
+        def on_key(key: bytes) -> None:
+            if key == b"q":
+                on_quit()
+
+        read_keys(on_key)
 
     def end(self) -> None:
         """Release the terminal, with the last frame on it."""

@@ -229,6 +229,9 @@ class WatchPrinter(Protocol):
     def begin(self) -> None:
         """Take over the terminal, if this printer needs it."""
 
+    def read_keys(self, on_quit: Callable[[], None]) -> None:
+        """Call *on_quit* in another thread when the user presses the key that ends the watch."""
+
     def end(self) -> None:
         """Restore the terminal; callable at any time, also from a signal handler."""
 
@@ -250,6 +253,9 @@ class LinePrinter:
 
     def begin(self) -> None:
         """Do nothing: a line printer does not own the terminal."""
+
+    def read_keys(self, on_quit: Callable[[], None]) -> None:
+        """Do nothing: stdin belongs to CMD, or to the shell."""
 
     def end(self) -> None:
         """Do nothing: there is no terminal to restore."""

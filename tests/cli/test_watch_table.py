@@ -228,6 +228,26 @@ def test_live_table_shows_changed_rows_when_not_all_fit(watch: Watch, etcd: Etcd
     assert [line.split()[0] for line in picture.lines[1:7]] == [f"svc/e{n:05}" for n in range(6)]
 
 
+def test_live_table_scrolls(watch: Watch, etcd: Etcd) -> None:
+    """By rows and pages, to both ends, and not beyond them."""
+    etcd.put_all({f"svc/e{n}".encode(): stored(f"{n}").encode() for n in range(100)})
+    picture = watch(size=(12, 100))
+    picture.wait_for("100 endpoints", "connected to", "and 92 more")
+    for typed, first in (
+        ("\x1b[B", 1),
+        ("\x1b[6~", 9),
+        ("\x1bOA", 8),
+        ("\x1b[5~", 0),
+        ("\x1b[F\x1b[B", 92),
+        ("\x1b[A", 91),
+        ("\x1b[H\x1b[A", 0),
+    ):
+        picture.terminal.send(typed)
+        others = f"{first} above, {92 - first} below" if first else "and 92 more"
+        picture.wait_for(f" svc/e{first} ", f" svc/e{first + 7} ", others)
+        assert len(picture.lines) == 12
+
+
 def test_live_table_uses_little_cpu_when_nothing_changes(watch: Watch, etcd: Etcd) -> None:
     """Drawing it ten times a second would take a tenth of a core."""
     put(etcd, e1="1:1")

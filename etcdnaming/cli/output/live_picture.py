@@ -33,10 +33,10 @@ LOCK_TIMEOUT = 0.3
 
 
 class _Shown(NamedTuple):
-    """The rows that fit, the number that don't, the status lines, and the leases of the rows."""
+    """The rows that fit, what is said of the others, the status lines, the leases of the rows."""
 
     rows: Sequence[Row]
-    hidden: int
+    others: str
     below: Sequence[tuple[str, str]]
     leases: Sequence[int] = ()
 
@@ -45,15 +45,16 @@ class Picture:
     """
     The current contents of the live table, drawn for any size of the terminal.
 
-    One thread passes in batches and states, and another one draws. `_lock` guards the state that
-    the first thread changes. The state of the last frame belongs to the thread that draws.
+    One thread passes in batches and states, one scrolls, and another one draws. `_lock` guards the
+    state that the others change. The state of the last frame belongs to the thread that draws.
     """
 
     def __init__(self, target: str) -> None:
         self._lock = threading.Lock()
         self._rows, self._status = _RecentRows(), _Status(target)
         self._columns = Columns()
-        self._shown = _Shown((), 0, ())
+        self._first = 0  # the number of the rows above the first one that is shown
+        self._shown = _Shown((), "", ())
         self._lasts = 0.0
 
     @property
@@ -71,6 +72,11 @@ class Picture:
         with self._lock:
             self._status = self._status._replace(state=state, since=time.time())
 
+    def scroll(self, rows: int, pages: int) -> None:
+        """Show other rows: *rows* and *pages* further down, or further up if they are negative."""
+        with self._lock:
+            self._first = max(0, self._first + rows + pages * len(self._shown.rows))
+
     def draw(
         self, size: os.terminal_size, remaining: Mapping[int, int], *, last: bool
     ) -> tuple[str, float]:
@@ -81,10 +87,10 @@ class Picture:
                 self._lay_out(width, size.lines, remaining, last=last)
             finally:
                 self._lock.release()
-        shown, hidden, below, _ = self._shown
+        shown, others, below, _ = self._shown
         lines = self._columns.lines(shown, width) if shown else []
-        if hidden:
-            lines.append((f"   and {hidden} more"[:width], "dim"))
+        if others:
+            lines.append((f"   {others}"[:width], "dim"))
         if lines:
             lines.append(("", ""))
         return draw_lines([*lines, *below][: size.lines]), self._lasts
@@ -95,11 +101,18 @@ class Picture:
         now = time.time()
         below = self._status.lines(self._rows, width, last=last)
         room = height - len(below) - 2  # the header, and a blank line
-        keys, hidden = self._rows.select(max(1, room), now)
+        keys, hidden = self._rows.select(max(1, room), now, 0)
+        others = ""
         if hidden:
-            keys, hidden = self._rows.select(max(1, room - 1), now)
+            self._first = min(self._first, len(keys) + hidden - max(1, room - 1))
+            keys, hidden = self._rows.select(max(1, room - 1), now, self._first)
+            others = f"and {hidden} more"
+            if self._first:
+                others = f"{self._first} above, {hidden - self._first} below"
+        else:
+            self._first = 0
         leases = self._rows.leases(keys) if self._status.is_connected else ()
-        self._shown = _Shown([*self._rows.rows(keys, remaining, now)], hidden, below, leases)
+        self._shown = _Shown([*self._rows.rows(keys, remaining, now)], others, below, leases)
         self._lasts = self._rows.lasts(now)
 
 
@@ -147,18 +160,18 @@ class _RecentRows:
             self._forget(found.key)
             self._states[found.key] = _KeyState(found, at=-math.inf if batch.first else now)
 
-    def select(self, room: int, now: float) -> tuple[Sequence[str], int]:
+    def select(self, room: int, now: float, first: int) -> tuple[Sequence[str], int]:
         """
         Return at most *room* keys, in natural order, and the number of the others.
 
-        Keys with a recent change are preferred.
+        Keys with a recent change are preferred, unless *first* rows are skipped.
         """
         for key in [key for key in self._removed if not self._is_recent(key, now)]:
             self._forget(key)
-        first = [each[-1] for each in self._sorted()[:room]]
-        if len(self._states) <= room:
-            return first, 0
-        chosen = dict.fromkeys([*islice(self._recent(now), room), *first])
+        page = [each[-1] for each in self._sorted()[first : first + room]]
+        if first or len(self._states) <= room:
+            return page, len(self._states) - len(page)
+        chosen = dict.fromkeys([*islice(self._recent(now), room), *page])
         return sorted(islice(chosen, room), key=natural), len(self._states) - room
 
     def leases(self, keys: Iterable[str]) -> Sequence[int]:

@@ -27,6 +27,23 @@ MAX_LEASES = 100
 """Leases whose remaining time is requested; each needs a request of its own."""
 
 
+_END = 1 << 40  # more rows than there are
+
+SCROLLING = {
+    **dict.fromkeys((b"\x1b[A", b"\x1bOA", b"k"), (-1, 0)),
+    **dict.fromkeys((b"\x1b[B", b"\x1bOB", b"j"), (1, 0)),
+    **dict.fromkeys((b"\x1b[5~", b"b"), (0, -1)),
+    **dict.fromkeys((b"\x1b[6~", b" "), (0, 1)),
+    **dict.fromkeys((b"\x1b[H", b"\x1bOH", b"\x1b[1~", b"g"), (-_END, 0)),
+    **dict.fromkeys((b"\x1b[F", b"\x1bOF", b"\x1b[4~", b"G"), (_END, 0)),
+}
+"""
+The rows and pages that a key scrolls down: arrows, PgUp, PgDn, Home, End, and those of ``less``.
+
+Terminals send one of several sequences for a key.
+"""
+
+
 class LiveTable:
     """
     See `WatchPrinter`. The main thread uses it, because it handles signals.
@@ -68,6 +85,9 @@ class LiveTable:
         def on_key(key: bytes) -> None:
             if key == b"q":
                 on_quit()
+            elif key in SCROLLING:
+                self._picture.scroll(*SCROLLING[key])
+                self._painter.wake()
 
         read_keys(on_key)
 

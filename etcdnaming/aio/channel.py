@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import grpc
 import grpc.aio
@@ -21,25 +20,7 @@ class Channel(Following, grpc.aio.Channel):
     It follows them until it is closed, or until neither it nor a stub made from it exists.
     """
 
-    def __init__(self, channel: grpc.aio.Channel, service: Any) -> None:
-        super().__init__(service)
-        self._channel = channel
-
-    def unary_unary(self, *args: Any, **named: Any) -> Any:
-        """As gRPC."""
-        return self._channel.unary_unary(*args, **named)
-
-    def unary_stream(self, *args: Any, **named: Any) -> Any:
-        """As gRPC."""
-        return self._channel.unary_stream(*args, **named)
-
-    def stream_unary(self, *args: Any, **named: Any) -> Any:
-        """As gRPC."""
-        return self._channel.stream_unary(*args, **named)
-
-    def stream_stream(self, *args: Any, **named: Any) -> Any:
-        """As gRPC."""
-        return self._channel.stream_stream(*args, **named)
+    _channel: grpc.aio.Channel
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:  # noqa: FBT001, FBT002 - as gRPC
         """As gRPC."""

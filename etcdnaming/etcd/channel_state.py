@@ -19,17 +19,14 @@ import grpc
 
 from ..errors import ConnectionFailedError
 from ..fork import call_after_fork, inherited
-from ..log import logger
 from .grpc_tuning import is_polled
 from .threads import run_steps, start_thread
 
-__all__ = ["Listener", "close", "unsubscribe"]
+__all__ = ["Listener", "unsubscribe"]
 
-_Kept: TypeAlias = "tuple[grpc.Channel, float, Callable[[], None]]"
+_Kept: TypeAlias = "tuple[grpc.Channel, float]"
 
 Listener: TypeAlias = Callable[[grpc.ChannelConnectivity], None]
-
-_log = logger(__name__)
 
 LOOK_INTERVAL = 0.2
 """Seconds between two looks for threads that are over; gRPC's own interval."""
@@ -41,16 +38,7 @@ MAX_KEPT = 60.0
 def unsubscribe(channel: grpc.Channel, listener: Listener) -> None:
     """Report the state of *channel* to *listener* no more; the caller may drop the channel."""
     channel.unsubscribe(listener)
-    _keeper.keep(channel, _nothing)
-
-
-def close(channel: grpc.Channel) -> None:
-    """Close *channel* as soon as gRPC's thread has noticed that nothing listens to it."""
-    _keeper.keep(channel, channel.close)
-
-
-def _nothing() -> None:
-    """Drop the channel without closing it."""
+    _keeper.keep(channel)
 
 
 class _Keeper:
@@ -72,10 +60,10 @@ class _Keeper:
         inherited.append(self._kept)
         self._lock, self._kept, self._runs = threading.Lock(), [], False
 
-    def keep(self, channel: grpc.Channel, then: Callable[[], None]) -> None:
-        """Keep *channel* as long as gRPC's thread needs it, and call *then*."""
+    def keep(self, channel: grpc.Channel) -> None:
+        """Keep *channel* as long as gRPC's thread needs it."""
         with self._lock:
-            self._kept.append((channel, time.monotonic() + MAX_KEPT, then))
+            self._kept.append((channel, time.monotonic() + MAX_KEPT))
             if self._runs:
                 return
             try:
@@ -98,17 +86,12 @@ class _Keeper:
         """Drop what is no longer needed; return whether anything is left."""
         now = time.monotonic()
         with self._lock:
-            over: list[_Kept] = []
-            needed: list[_Kept] = []
-            for each in self._kept:
-                (needed if is_polled(each[0]) and now < each[1] else over).append(each)
-            self._kept, self._runs = needed, bool(needed)
-        for _, _, then in over:  # without the lock: gRPC takes its own, and may call listeners
-            try:
-                then()
-            except Exception:  # noqa: BLE001 - other channels need this thread
-                _log.exception("a channel could not be closed")
-        return bool(needed)
+            before = self._kept
+            self._kept = [each for each in before if is_polled(each[0]) and now < each[1]]
+            self._runs = bool(self._kept)
+            is_left = self._runs
+        del before  # without the lock: gRPC takes its own, and may call listeners
+        return is_left
 
 
 _keeper = _Keeper()

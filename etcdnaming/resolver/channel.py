@@ -43,12 +43,12 @@ class Dialled(NamedTuple):
 
 
 class Following:
-    """What can be asked of a channel here, beside what gRPC's can do."""
+    """What both channels share: gRPC's own makes the calls, *service* has the endpoints."""
 
-    def __init__(self, service: Any) -> None:
+    def __init__(self, channel: Any, service: Any) -> None:
         from ..xds.embedded.process import services  # imported by `dial`
 
-        self._service = service
+        self._channel, self._service = channel, service
         self._release = weakref.finalize(self, services.release, service)
 
     @property
@@ -67,18 +67,6 @@ class Following:
         age: float | None = self._service.age()
         return age
 
-
-class Channel(Following, grpc.Channel):
-    """
-    A gRPC channel to the endpoints of a target.
-
-    It follows them until it is closed, or until neither it nor a stub made from it exists.
-    """
-
-    def __init__(self, channel: grpc.Channel, service: Any) -> None:
-        super().__init__(service)
-        self._channel = channel
-
     def unary_unary(self, *args: Any, **named: Any) -> Any:
         """As gRPC."""
         return self._channel.unary_unary(*args, **named)
@@ -94,6 +82,16 @@ class Channel(Following, grpc.Channel):
     def stream_stream(self, *args: Any, **named: Any) -> Any:
         """As gRPC."""
         return self._channel.stream_stream(*args, **named)
+
+
+class Channel(Following, grpc.Channel):
+    """
+    A gRPC channel to the endpoints of a target.
+
+    It follows them until it is closed, or until neither it nor a stub made from it exists.
+    """
+
+    _channel: grpc.Channel
 
     def subscribe(self, *args: Any, **named: Any) -> None:
         """As gRPC."""

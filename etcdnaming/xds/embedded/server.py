@@ -80,7 +80,8 @@ class Server:
         self._selector.register(self._woken, selectors.EVENT_READ)
         self._peers: dict[socket.socket, _Peer] = {}
         self._users: Counter[str] = Counter()
-        self._announced_lock = threading.Lock()
+        # Reentrant: the garbage collector may free a channel, and so call `call_later`, anywhere.
+        self._announced_lock = threading.RLock()
         self._announced: set[tuple[Kind, str]] = set()
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = count()

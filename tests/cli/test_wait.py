@@ -223,7 +223,7 @@ def test_wait_shows_the_missing_endpoints_on_a_terminal(terminal: Terminal, etcd
     picture.finish()
 
     assert picture.terminal.exitstatus == 0
-    assert picture.lines[1].split() == ["KEY", "ADDR", "LEASE", "METADATA"]
+    assert picture.lines[1].split() == ["KEY", "ADDR", "LEASE", "TTL", "METADATA"]
     assert "waiting" not in "\n".join(picture.lines)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import signal
+import termios
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -368,21 +369,25 @@ def test_live_table_restores_the_terminal_when_it_is_signalled(
 
 @pytest.mark.parametrize("args", [[], ["--endpoints=127.0.0.1:1"]], ids=["connected", "not"])
 def test_live_table_ends_with_q(watch: Watch, etcd: Etcd, args: list[str]) -> None:
-    """Without Enter; the last table stays on the screen, and the modes are as they were."""
+    """Without Enter; the last table stays, and the modes are restored, also after a SIGCONT."""
     put(etcd, e1="1:1")
     picture = watch(*args)
     picture.wait_for("not connected" if args else "connected to")
+    picture.terminal.kill(signal.SIGCONT)  # takes the terminal over again
     picture.terminal.send("xq")
     picture.finish()
+    modes = termios.tcgetattr(picture.terminal.child_fd)[3]
 
     assert picture.terminal.exitstatus == 0
+    assert modes & termios.ECHO
+    assert modes & termios.ICANON
     assert not picture.is_own
     assert picture.has_cursor
     assert bool(row(picture, "svc/e1")) is not bool(args)
 
 
 def test_live_table_leaves_the_shell_with_its_modes_when_q_is_pressed(job: Picture) -> None:
-    """Also after the job was stopped, and continued twice."""
+    """Also after the job was stopped and continued."""
     job.wait_for("connected to")
     job.terminal.sendcontrol("z")
     job.wait_until(partial(_is_stopped, job, 1))

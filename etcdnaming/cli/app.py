@@ -11,11 +11,12 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TextIO, TypeVar
 
 import click
 
-from ..errors import InvalidSettingError
+from ..errors import EtcdError, InvalidSettingError
 from ..printable import printable
 from .click_extension.global_options import settings_given
 from .failures import UnsupportedFormatError
@@ -61,6 +62,9 @@ __all__ = ["App", "pass_app"]
 Arguments = ParamSpec("Arguments")
 Status = TypeVar("Status")
 
+
+MAX_TTL_REQUESTS = 100
+"""Leases whose remaining time is requested; each needs a request of its own."""
 
 GRPC_NEEDS = 8
 """The descriptors, and the threads, that one call of gRPC takes on a small machine."""
@@ -282,6 +286,18 @@ class App:
         from ..endpoints.modification import get  # gRPC is imported by `client`
 
         return get(client, keys)
+
+    def remaining(self, endpoints: Iterable[StoredEndpoint]) -> Mapping[int, int]:
+        """Return the remaining seconds of the first leases of *endpoints*, by lease ID."""
+        client = self.client()
+        leases = dict.fromkeys(each.lease for each in endpoints if each.lease)
+        remaining: dict[int, int] = {}
+        try:
+            for lease in islice(leases, MAX_TTL_REQUESTS):
+                remaining[lease] = client.lease_time_to_live(lease)
+        except EtcdError:
+            pass  # the endpoints are the result; an unknown time is shown as "-"
+        return remaining
 
     def modify(
         self,

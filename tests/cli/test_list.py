@@ -77,8 +77,18 @@ def test_list_fails_when_the_revision_is_compacted(run: Run, two: Etcd) -> None:
 
 
 def test_list_stops_at_the_limit(run: Run, two: Etcd) -> None:
-    """JSON output has a member that reports that there are more keys."""
-    assert run("list", "svc", "--limit", "1") == Result(0, LINE_1, "")
+    """Every format says that there are more keys, and nothing says so if there are not."""
+    note = "--limit 1: read 1 of 2 keys under svc/\n"
+    for options, out in (
+        ([], LINE_1),
+        (["--keys-only"], "svc/e1\n"),
+        (["--addrs-only"], "10.0.0.1:80\n"),
+        (["--addrs-only", "-w", "table"], "10.0.0.1:80\n"),
+    ):
+        assert run("list", "svc", "--limit", "1", *options) == Result(0, out, note)
+    for name in ("fields", "json", "table", "yaml"):
+        assert run("-w", name, "list", "svc", "--limit", "1").err == note
+        assert run("-w", name, "list", "svc", "--limit", "2").err == ""
 
     found = run("-w", "json", "list", "svc", "--limit", "1").json()
     assert (found["count"], found["more"]) == (2, True)

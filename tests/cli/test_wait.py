@@ -176,8 +176,10 @@ def test_wait_reports_wrong_usage_in_one_line(run: Run, args: list[str], message
 
 
 def test_wait_prints_fields_and_tables_like_list(run: Run, etcd: Etcd) -> None:
-    """The lines that both commands print are equal."""
+    """The lines that both commands print are equal, also the remaining time of a lease."""
     put(etcd, e1="1:1")
+    lease = etcd.grant(1000)
+    etcd.put("svc/e2", '{"Addr":"1:2"}', lease)
     revision = etcd.revision()
 
     fields = run("wait", "svc", "-w", "fields").out
@@ -186,12 +188,11 @@ def test_wait_prints_fields_and_tables_like_list(run: Run, etcd: Etcd) -> None:
     listed = run("list", "svc", "-w", "fields").out
     assert fields.splitlines()[0] == f'"Revision" : {revision}'
     assert set(fields.splitlines()) <= set(listed.splitlines())
-    assert table == (
-        "KEY     ADDR  LEASE  METADATA\n"
-        "svc/e1  1:1   -\n"
-        "\n"
-        f"1 endpoint under svc, revision {revision}\n"
-    )
+    lines = table.splitlines()
+    assert lines[0].split() == ["KEY", "ADDR", "LEASE", "TTL", "METADATA"]
+    assert lines[1].split() == ["svc/e1", "1:1", "-", "-"]
+    assert re.fullmatch(r"svc/e2  1:2   [0-9a-f]+ +(9\d\d|1000)s", lines[2])
+    assert lines[3:] == ["", f"2 endpoints under svc, revision {revision}"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT])
@@ -222,7 +223,7 @@ def test_wait_shows_the_missing_endpoints_on_a_terminal(terminal: Terminal, etcd
     picture.finish()
 
     assert picture.terminal.exitstatus == 0
-    assert picture.lines[1].split() == ["KEY", "ADDR", "LEASE", "METADATA"]
+    assert picture.lines[1].split() == ["KEY", "ADDR", "LEASE", "TTL", "METADATA"]
     assert "waiting" not in "\n".join(picture.lines)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import signal
+import termios
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -133,6 +134,39 @@ def test_live_table_shows_an_invalid_value_in_a_row(watch: Watch, etcd: Etcd) ->
     picture.wait_until(lambda: row(picture, "svc/e1").startswith("+"))
 
 
+def test_live_table_has_natural_order(watch: Watch, etcd: Etcd) -> None:
+    """Numbers in keys are sorted by value, also those of keys that are added later."""
+    put(etcd, e1="1:1", e10="1:10")
+    picture = watch()
+    picture.wait_for("2 endpoints", "connected to")
+    put(etcd, e2="1:2")
+    picture.wait_for("3 endpoints")
+
+    keys = re.findall(r"svc/e\d+", "\n".join(picture.lines))
+    assert keys == ["svc/e1", "svc/e2", "svc/e10"]
+
+
+def test_live_table_keeps_the_address_longest_on_a_narrow_terminal(
+    watch: Watch, etcd: Etcd
+) -> None:
+    """CHANGED and TTL are left out first, then LEASE and METADATA; the key is cut before ADDR."""
+    lease = etcd.grant(600)
+    value = '{"Addr":"10.0.0.1:50051","Metadata":{"zone":"a"}}'
+    etcd.put("svc/a-long-name-1", value, lease=lease)
+    picture = watch(size=(24, 76))
+    picture.wait_for("1 endpoint under svc", "10.0.0.1:50051")
+    assert picture.lines[0].split() == ["KEY", "ADDR", "LEASE", "TTL", "METADATA"]
+    for columns, header in (
+        (70, ["KEY", "ADDR", "LEASE", "METADATA"]),
+        (50, ["KEY", "ADDR", "METADATA"]),
+        (40, ["KEY", "ADDR"]),
+        (24, ["KEY", "ADDR"]),
+    ):
+        picture.terminal.setwinsize(24, columns)
+        picture.wait_until(lambda: picture.lines[0].split() == header)  # noqa: B023 - called here
+        picture.wait_until(lambda: "10.0.0.1:50051" in picture.lines[1])
+
+
 def test_live_table_shows_whether_it_is_connected(
     watch: Watch, own_etcd: Callable[..., Etcd]
 ) -> None:
@@ -143,7 +177,7 @@ def test_live_table_shows_whether_it_is_connected(
     picture.wait_for("connected to")
     etcd.kill()
     picture.wait_for("disconnected since ", "svc/e1")
-    assert picture.styles[picture.lines[-1]] == "1;31"
+    assert picture.styles[picture.lines[-1]] == RED
     etcd.start()
     put(etcd, e2="2:2")
     picture.wait_for("svc/e2", "connected to")
@@ -193,6 +227,26 @@ def test_live_table_shows_changed_rows_when_not_all_fit(watch: Watch, etcd: Etcd
     shown = [line.split()[1] for line in picture.lines[1:9] if line[0] != " "]
     assert shown == ["svc/e07777", "svc/e08888"]
     assert [line.split()[0] for line in picture.lines[1:7]] == [f"svc/e{n:05}" for n in range(6)]
+
+
+def test_live_table_scrolls(watch: Watch, etcd: Etcd) -> None:
+    """By rows and pages, to both ends, and not beyond them."""
+    etcd.put_all({f"svc/e{n}".encode(): stored(f"{n}").encode() for n in range(100)})
+    picture = watch(size=(12, 100))
+    picture.wait_for("100 endpoints", "connected to", "and 92 more")
+    for typed, first in (
+        ("\x1b[B", 1),
+        ("\x1b[6~", 9),
+        ("\x1bOA", 8),
+        ("\x1b[5~", 0),
+        ("\x1b[F\x1b[B", 92),
+        ("\x1b[A", 91),
+        ("\x1b[H\x1b[A", 0),
+    ):
+        picture.terminal.send(typed)
+        others = f"{first} above, {92 - first} below" if first else "and 92 more"
+        picture.wait_for(f" svc/e{first} ", f" svc/e{first + 7} ", others)
+        assert len(picture.lines) == 12
 
 
 def test_live_table_uses_little_cpu_when_nothing_changes(watch: Watch, etcd: Etcd) -> None:
@@ -311,6 +365,40 @@ def test_live_table_restores_the_terminal_when_it_is_signalled(
     assert picture.has_cursor
     assert row(picture, "svc/e1").split() == ["svc/e1", "1:1", "-", "-"]
     assert f"1 endpoint under svc, revision {etcd.revision()}" in picture.lines
+
+
+@pytest.mark.parametrize("args", [[], ["--endpoints=127.0.0.1:1"]], ids=["connected", "not"])
+def test_live_table_ends_with_q(watch: Watch, etcd: Etcd, args: list[str]) -> None:
+    """Without Enter; the last table stays, and the modes are restored, also after a SIGCONT."""
+    put(etcd, e1="1:1")
+    picture = watch(*args)
+    picture.wait_for("not connected" if args else "connected to")
+    picture.terminal.kill(signal.SIGCONT)  # takes the terminal over again
+    picture.terminal.send("xq")
+    picture.finish()
+    modes = termios.tcgetattr(picture.terminal.child_fd)[3]
+
+    assert picture.terminal.exitstatus == 0
+    assert modes & termios.ECHO
+    assert modes & termios.ICANON
+    assert not picture.is_own
+    assert picture.has_cursor
+    assert bool(row(picture, "svc/e1")) is not bool(args)
+
+
+def test_live_table_leaves_the_shell_with_its_modes_when_q_is_pressed(job: Picture) -> None:
+    """Also after the job was stopped and continued."""
+    job.wait_for("connected to")
+    job.terminal.sendcontrol("z")
+    job.wait_until(partial(_is_stopped, job, 1))
+    job.terminal.sendline("fg")
+    job.wait_for("connected to")
+    job.terminal.send("q")
+    job.wait_for("0 endpoints", "\n$")
+    job.terminal.sendline(
+        "echo status $?; stty -a | grep -o ' echo '; stty -a | grep -o ' icanon '"
+    )
+    job.wait_for("status 0", "\n echo", "\n icanon")
 
 
 @pytest.mark.long

@@ -48,7 +48,10 @@ def command(app: App, *, target: str, rev: int | None, strict: bool) -> None:
             invalid: list[InvalidValue] = []
             pages = app.manager(target).pages(revision=rev or 0)
             try:
-                write_whole(printer.export_lines(_collected(pages, invalid, strict=strict)))
+                found = _collected(pages, invalid, strict=strict)
+                if app.format() != "json":  # keys in JSON are read as they are
+                    found = _checked(found)
+                write_whole(printer.export_lines(found))
                 break
             except CompactedError:
                 if rev or attempt == ATTEMPTS - 1:
@@ -63,9 +66,15 @@ def _collected(
     """Yield *pages*, and append to *invalid* what can't be read; *strict*: fail at the end."""
     for page in pages:
         invalid += page.invalid
+        yield page
+    if strict and invalid:
+        raise InputError("; ".join(map(unreadable, invalid)))
+
+
+def _checked(pages: Iterable[Listing]) -> Iterator[Listing]:
+    """Yield *pages*, and warn of keys that an update file does not preserve."""
+    for page in pages:
         for each in page.endpoints:
             if each.key.endswith("/"):
                 stderr.warn(f'{each.key} ends in "/": a reader completes it with the address')
         yield page
-    if strict and invalid:
-        raise InputError("; ".join(map(unreadable, invalid)))

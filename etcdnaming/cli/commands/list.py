@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import islice
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import click
@@ -17,7 +16,7 @@ from ..failures import InputError, NotFoundError
 from ..options import CONSISTENCY, REVISION, SELECTOR, TARGET, TARGET_SLASH, flag
 from ..output.order import ORDERS, sort
 from ..output.printers import Printer
-from ..output.spelling import unreadable
+from ..output.spelling import counted, unreadable
 from ..selector import Selector
 from .services import report_others
 
@@ -42,10 +41,6 @@ EXCLUSIVE = (
     *((name, "limit") for name in ("services", "count_only", "no_lease")),
     ("services", "no_lease"),
 )
-
-MAX_TTL_REQUESTS = 100
-"""Leases whose remaining time is requested; each needs a request of its own."""
-
 
 HELP = """
 List the endpoints of targets.
@@ -128,6 +123,7 @@ def command(
             elif keys_only:
                 listed = query.keys(leases=printer.wants_leases)
                 printer.keys(listed)
+                query.report_cut(listed)
                 number = len(listed.keys)
             else:
                 number = _list_endpoints(printer, query, addrs_only=addrs_only, strict=strict)
@@ -160,7 +156,9 @@ def _list_endpoints(printer: Printer, query: _Query, *, addrs_only: bool, strict
     if addrs_only:
         printer.addrs(listing)
     else:
-        printer.listing(listing, query.remaining(listing) if printer.wants_remaining else {})
+        wants = printer.wants_remaining
+        printer.listing(listing, query.app.remaining(listing.endpoints) if wants else {})
+    query.report_cut(listing)
     return len(listing.endpoints)
 
 
@@ -217,6 +215,12 @@ class _Query(NamedTuple):
             found = found._replace(endpoints=kept, invalid=invalid, count=len(kept) + len(invalid))
         return found._replace(endpoints=sort(kept, self.order)) if self.order else found
 
+    def report_cut(self, found: Listing | Keys) -> None:
+        """If the limit has left keys out, say so."""
+        if found.more:
+            of = counted(found.count, "key")
+            stderr.say(f"--limit {self.limit}: read {self.limit} of {of} under {self.target}/")
+
     def report_key(self) -> None:
         """If the target, under which nothing was found, is itself a key, say so."""
         try:
@@ -225,15 +229,3 @@ class _Query(NamedTuple):
             return  # such as a role that may read only what is under the target
         if found is not None:
             stderr.say(f"{self.target} is a key: use etcdnaming get {self.target}")
-
-    def remaining(self, listing: Listing) -> Mapping[int, int]:
-        """Return the remaining seconds of the first leases in *listing*, by lease ID."""
-        client = self.app.client()
-        leases = dict.fromkeys(each.lease for each in listing.endpoints if each.lease)
-        remaining: dict[int, int] = {}
-        try:
-            for lease in islice(leases, MAX_TTL_REQUESTS):
-                remaining[lease] = client.lease_time_to_live(lease)
-        except EtcdError:
-            pass  # the endpoints are the result; an unknown time is shown as "-"
-        return remaining

@@ -77,9 +77,12 @@ def command(
     wanted = _conditions(at_least, at_most, addr, gone)
     printer = app.printer()
     if timeout:
-        printer.found(_wait(app, target, selector, wanted, timeout))
+        found = _wait(app, target, selector, wanted, timeout)
     else:
-        printer.found(_check_once(app, target, selector, wanted))
+        found = _check_once(app, target, selector, wanted)
+    with app.time_limit():
+        remaining = app.remaining(found.endpoints) if printer.wants_remaining else {}
+    printer.found(found, remaining)
 
 
 class _Conditions(NamedTuple):

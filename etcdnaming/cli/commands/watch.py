@@ -40,9 +40,9 @@ PUT  foo/bar/svc/e1  1.2.3.4:80  {"zone":"a"}
 
 $ etcdnaming watch foo/bar/svc -- sh -c 'cat > endpoints.json'
 
-The watch continues through outages, which are reported on stderr. CMD runs for the initial
-endpoints and then for changes, one run at a time. Its stdin is
-{"revision":N,"events":[...],"endpoints":[...]}. Its environment describes the last event:
+The watch continues through outages, which are reported on stderr. On a terminal, arrow keys scroll
+and q ends it. CMD runs for the initial endpoints and then for changes, one run at a time. Its stdin
+is {"revision":N,"events":[...],"endpoints":[...]}. Its environment describes the last event:
 ETCDNAMING_WATCH_EVENT, _KEY, _ADDR, _METADATA, _COUNT, _REVISION and _TARGET, and etcdctl's
 ETCD_WATCH_*.
 """
@@ -104,6 +104,7 @@ def command(
         printer.begin()
         watch = stack.enter_context(manager.watch(revision=rev or 0, on_state=outputs.state))
         reader = _PipeReader(watch.close)
+        printer.read_keys(watch.close)
         if cmd:
             options = HandlerOptions(debounce or 0.0, on_error != "continue")
             handler = Handler(CommandRunner(cmd, environment()), target, options, watch.close)

@@ -104,7 +104,7 @@ class FieldsPrinter:
         write(_stored(got.invalid))
         write(_text("Missing", key) for key in got.missing)
 
-    def found(self, found: FoundEndpoints) -> None:
+    def found(self, found: FoundEndpoints, remaining: Mapping[int, int]) -> None:
         """Revision, endpoints, and their number."""
         write([_line("Revision", found.revision)])
         write(_stored(found.endpoints))

@@ -116,7 +116,7 @@ class JSONLinesPrinter:
             missing=map(objects.bare_key, got.missing),
         )
 
-    def found(self, found: FoundEndpoints) -> None:
+    def found(self, found: FoundEndpoints, remaining: Mapping[int, int]) -> None:
         """``target revision count endpoints``."""
         self._write_object(
             target=encode_basestring(found.target),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from .grid import GAP, Row, draw, fit
+from .grid import GAP, Row, draw
 
 __all__ = ["Columns", "draw_lines", "prepare"]
 
@@ -16,11 +16,12 @@ HEADER = ("", "KEY", "ADDR", "LEASE", "TTL", "CHANGED", "METADATA")
 
 LAYOUTS = (
     (SIGN, KEY, ADDR, LEASE, TTL, CHANGED, METADATA),
-    (SIGN, KEY, ADDR, TTL, CHANGED, METADATA),
-    (SIGN, KEY, ADDR, TTL, CHANGED),
-    (SIGN, KEY, ADDR, CHANGED),
+    (SIGN, KEY, ADDR, LEASE, TTL, METADATA),
+    (SIGN, KEY, ADDR, LEASE, METADATA),
+    (SIGN, KEY, ADDR, METADATA),
+    (SIGN, KEY, ADDR),
 )
-"""From wide to narrow; the first one that fits is used."""
+"""From wide to narrow; the first one that fits is used. In the last one, ADDR is cut last."""
 
 MIN_METADATA = 10
 """Columns; metadata that gets less is left out."""
@@ -54,7 +55,9 @@ class Columns:
                 widths[-1] = min(widths[-1], max(least, left - sum(widths[:-1])))
             if sum(widths) <= left:
                 return layout, widths
-        return layout, fit(widths, left)
+        sign, _, addr = widths
+        addr = max(1, min(addr, left - sign - 1))
+        return layout, (sign, max(1, left - sign - addr), addr)
 
 
 def draw_lines(lines: Sequence[tuple[str, str]]) -> str:

@@ -26,6 +26,7 @@ TERMINAL_TIMEOUT = 2.0
 
 ENTER, CLEAR, HIDE_CURSOR = "\x1b[?1049h", "\x1b[2J", "\x1b[?25l"
 SHOW_CURSOR, LEAVE = "\x1b[?25h", "\x1b[?1049l"
+RAW = termios.ECHO | termios.ICANON
 HOME, CLEAR_LINE, CLEAR_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
 
 Frame = Callable[[os.terminal_size, bool], tuple[str, float]]
@@ -141,25 +142,29 @@ class Painter:
 
 class _Screen:
     """
-    The terminal's alternate screen, without cursor and echo. It belongs to the painter's thread.
+    The terminal's alternate screen, without cursor and echo; a key is read once it is pressed.
+
+    It belongs to the painter's thread.
 
     While it is not entered, nothing is drawn. After `leave`, the terminal is as it was before.
     """
 
     def __init__(self) -> None:
-        self._is_entered = self._had_echo = False
+        self._is_entered = False
+        self._cleared = 0
+        self._least: bytes | int = 1
 
     def enter(self) -> None:
         """Switch to the alternate screen."""
         self._is_entered = True
-        self._set_echo(on=False)
+        self._set_modes(on=False)
         _write(ENTER + CLEAR + HIDE_CURSOR)
 
     def leave(self, text: str = "") -> None:
         """Switch back, if it is entered, and print *text*."""
         if self._is_entered:
             self._is_entered = False
-            self._set_echo(on=True)
+            self._set_modes(on=True)
             _write(CLEAR + SHOW_CURSOR + LEAVE)  # tmux keeps parts of a screen that is not cleared
         _write(text)
 
@@ -178,16 +183,26 @@ class _Screen:
         """Return the current columns and lines; the environment is ignored."""
         return terminal.size(sys.stdout.fileno())
 
-    def _set_echo(self, *, on: bool) -> None:
-        """Disable the echo, or restore it: typed characters would appear in the table."""
+    def _set_modes(self, *, on: bool) -> None:
+        """
+        Disable echo and line mode, or restore them: typed characters would appear in the table.
+
+        Several calls may disable them before one restores them: a shell may have enabled them
+        while this process was stopped.
+        """
         with suppress(termios.error, ValueError, AttributeError):  # stdin is not a terminal
             modes = termios.tcgetattr(sys.stdin)
-            echo = modes[3] & termios.ECHO
-            if on and self._had_echo:
-                modes[3] |= termios.ECHO
-            elif not on:
-                self._had_echo = bool(echo)
-                modes[3] &= ~termios.ECHO
+            flags, control = modes[3], modes[6]
+            if on:
+                modes[3] |= self._cleared
+                if self._cleared & termios.ICANON:
+                    control[termios.VMIN] = self._least
+                self._cleared = 0
+            else:
+                if flags & termios.ICANON:
+                    self._least, control[termios.VMIN] = control[termios.VMIN], 1
+                self._cleared |= flags & RAW
+                modes[3] &= ~RAW
             termios.tcsetattr(sys.stdin, termios.TCSANOW, modes)
 
 

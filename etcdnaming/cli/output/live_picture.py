@@ -8,9 +8,8 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from heapq import nsmallest
 from itertools import islice, takewhile
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ...model import Change, ChangeBatch, InvalidValue, StoredEndpoint, WatchState
 from ...printable import printable
@@ -18,6 +17,7 @@ from . import table_rows as rows
 from .changes import effect
 from .grid import Row
 from .live_columns import Columns, draw_lines
+from .order import natural
 from .spelling import counted, escape
 
 __all__ = ["Picture"]
@@ -33,10 +33,10 @@ LOCK_TIMEOUT = 0.3
 
 
 class _Shown(NamedTuple):
-    """The rows that fit, the number that don't, the status lines, and the leases of the rows."""
+    """The rows that fit, what is said of the others, the status lines, the leases of the rows."""
 
     rows: Sequence[Row]
-    hidden: int
+    others: str
     below: Sequence[tuple[str, str]]
     leases: Sequence[int] = ()
 
@@ -45,15 +45,16 @@ class Picture:
     """
     The current contents of the live table, drawn for any size of the terminal.
 
-    One thread passes in batches and states, and another one draws. `_lock` guards the state that
-    the first thread changes. The state of the last frame belongs to the thread that draws.
+    One thread passes in batches and states, one scrolls, and another one draws. `_lock` guards the
+    state that the others change. The state of the last frame belongs to the thread that draws.
     """
 
     def __init__(self, target: str) -> None:
         self._lock = threading.Lock()
         self._rows, self._status = _RecentRows(), _Status(target)
         self._columns = Columns()
-        self._shown = _Shown((), 0, ())
+        self._first = 0  # the number of the rows above the first one that is shown
+        self._shown = _Shown((), "", ())
         self._lasts = 0.0
 
     @property
@@ -71,6 +72,11 @@ class Picture:
         with self._lock:
             self._status = self._status._replace(state=state, since=time.time())
 
+    def scroll(self, rows: int, pages: int) -> None:
+        """Show other rows: *rows* and *pages* further down, or further up if they are negative."""
+        with self._lock:
+            self._first = max(0, self._first + rows + pages * len(self._shown.rows))
+
     def draw(
         self, size: os.terminal_size, remaining: Mapping[int, int], *, last: bool
     ) -> tuple[str, float]:
@@ -81,10 +87,10 @@ class Picture:
                 self._lay_out(width, size.lines, remaining, last=last)
             finally:
                 self._lock.release()
-        shown, hidden, below, _ = self._shown
+        shown, others, below, _ = self._shown
         lines = self._columns.lines(shown, width) if shown else []
-        if hidden:
-            lines.append((f"   and {hidden} more"[:width], "dim"))
+        if others:
+            lines.append((f"   {others}"[:width], "dim"))
         if lines:
             lines.append(("", ""))
         return draw_lines([*lines, *below][: size.lines]), self._lasts
@@ -95,11 +101,18 @@ class Picture:
         now = time.time()
         below = self._status.lines(self._rows, width, last=last)
         room = height - len(below) - 2  # the header, and a blank line
-        keys, hidden = self._rows.select(max(1, room), now)
+        keys, hidden = self._rows.select(max(1, room), now, 0)
+        others = ""
         if hidden:
-            keys, hidden = self._rows.select(max(1, room - 1), now)
+            self._first = min(self._first, len(keys) + hidden - max(1, room - 1))
+            keys, hidden = self._rows.select(max(1, room - 1), now, self._first)
+            others = f"and {hidden} more"
+            if self._first:
+                others = f"{self._first} above, {hidden - self._first} below"
+        else:
+            self._first = 0
         leases = self._rows.leases(keys) if self._status.is_connected else ()
-        self._shown = _Shown([*self._rows.rows(keys, remaining, now)], hidden, below, leases)
+        self._shown = _Shown([*self._rows.rows(keys, remaining, now)], others, below, leases)
         self._lasts = self._rows.lasts(now)
 
 
@@ -124,12 +137,15 @@ class _RecentRows:
         """When etcd was read again, because changes were lost."""
         self._states: dict[str, _KeyState] = {}  # the latest change is the last
         self._removed: set[str] = set()
+        self._order: Sequence[tuple[Any, ...]] = ()  # as `_sorted` returned it last
+        self._is_unsorted = False
 
     def batch(
         self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint], now: float
     ) -> None:
         """Add *batch*; *endpoints*: those after it."""
         self.count, self.revision = len(endpoints), batch.revision
+        self._is_unsorted = True
         if batch.resync:
             self.resynced = now
         for change in batch.changes:
@@ -144,19 +160,19 @@ class _RecentRows:
             self._forget(found.key)
             self._states[found.key] = _KeyState(found, at=-math.inf if batch.first else now)
 
-    def select(self, room: int, now: float) -> tuple[Sequence[str], int]:
+    def select(self, room: int, now: float, first: int) -> tuple[Sequence[str], int]:
         """
-        Return at most *room* keys, sorted, and the number of the others.
+        Return at most *room* keys, in natural order, and the number of the others.
 
-        Keys with a recent change are preferred.
+        Keys with a recent change are preferred, unless *first* rows are skipped.
         """
         for key in [key for key in self._removed if not self._is_recent(key, now)]:
             self._forget(key)
-        if len(self._states) <= room:
-            return sorted(self._states), 0
-        chosen = dict.fromkeys(islice(self._recent(now), room))
-        chosen.update(dict.fromkeys(nsmallest(room, self._states)))
-        return sorted(islice(chosen, room)), len(self._states) - room
+        page = [each[-1] for each in self._sorted()[first : first + room]]
+        if first or len(self._states) <= room:
+            return page, len(self._states) - len(page)
+        chosen = dict.fromkeys([*islice(self._recent(now), room), *page])
+        return sorted(islice(chosen, room), key=natural), len(self._states) - room
 
     def leases(self, keys: Iterable[str]) -> Sequence[int]:
         """Return the leases of the endpoints with these *keys*."""
@@ -169,7 +185,7 @@ class _RecentRows:
             value, last_effect, at = self._states[key]
             clock = _clock(at) if at > 0 else ""
             if isinstance(value, InvalidValue):
-                shown, reason = rows.unreadable(value).cells
+                shown, reason = escape(value.key), printable(value.reason)
                 yield Row((UNREADABLE, shown, "not an endpoint", "", "", clock, reason), "red")
             else:
                 recent = last_effect if self._is_recent(key, now) else ""
@@ -191,7 +207,17 @@ class _RecentRows:
         if change.endpoint is None:
             self._removed.add(change.key)
 
+    def _sorted(self) -> Sequence[tuple[Any, ...]]:
+        """Return what `natural` returns for each key, sorted; the last item is the key."""
+        if self._is_unsorted:
+            kept = {each[-1]: each for each in self._order if each[-1] in self._states}
+            added = (natural(key) for key in self._states if key not in kept)
+            self._order = sorted([*kept.values(), *added])
+            self._is_unsorted = False
+        return self._order
+
     def _forget(self, key: str) -> None:
+        self._is_unsorted = True
         self._states.pop(key, None)
         self._removed.discard(key)
 
@@ -224,7 +250,7 @@ class _Status(NamedTuple):
         if self.is_connected and self.state and not last:
             text = f"{text}, connected to {printable(self.state.detail)}"
         outage = self._outage("disconnected" if found.revision else "not connected")
-        return [*_wrapped(text, "dim", room), *_wrapped(outage, "bold red", room)]
+        return [*_wrapped(text, "dim", room), *_wrapped(outage, "red", room)]
 
     def _outage(self, what: str) -> str:
         if self.state is None or self.state.connected:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import Any
@@ -12,16 +14,34 @@ from typing import Any
 from ...errors import EtcdnamingError
 from ...model import ChangeBatch, StoredEndpoint, WatchState
 from .live_columns import prepare
+from .live_keys import read_keys
 from .live_painter import Order, Painter
 from .live_picture import Picture
 
-__all__ = ["LiveTable"]
+__all__ = ["LeaseTimes", "LiveTable"]
 
 LEASE_INTERVAL = 5.0
-"""Seconds between two rounds of requests for the remaining times of leases."""
+"""Seconds between two requests for the remaining time of a lease."""
 
 MAX_LEASES = 100
 """Leases whose remaining time is requested; each needs a request of its own."""
+
+
+_END = 1 << 40  # more rows than there are
+
+SCROLLING = {
+    **dict.fromkeys((b"\x1b[A", b"\x1bOA", b"k"), (-1, 0)),
+    **dict.fromkeys((b"\x1b[B", b"\x1bOB", b"j"), (1, 0)),
+    **dict.fromkeys((b"\x1b[5~", b"b"), (0, -1)),
+    **dict.fromkeys((b"\x1b[6~", b" "), (0, 1)),
+    **dict.fromkeys((b"\x1b[H", b"\x1bOH", b"\x1b[1~", b"g"), (-_END, 0)),
+    **dict.fromkeys((b"\x1b[F", b"\x1bOF", b"\x1b[4~", b"G"), (_END, 0)),
+}
+"""
+The rows and pages that a key scrolls down: arrows, PgUp, PgDn, Home, End, and those of ``less``.
+
+Terminals send one of several sequences for a key.
+"""
 
 
 class LiveTable:
@@ -35,7 +55,7 @@ class LiveTable:
     def __init__(self, target: str, time_to_live: Callable[[int], int]) -> None:
         self._picture = Picture(target)
         self._painter = Painter(self._frame)
-        self._leases = _LeaseTimes(time_to_live, self._painter.wake)
+        self._leases = LeaseTimes(time_to_live, self._painter.wake)
         self._handlers: dict[int, Any] = {}
 
     def print_batch(self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]) -> None:
@@ -58,6 +78,18 @@ class LiveTable:
         self._handle(signal.SIGWINCH, lambda *_: self._painter.order(Order.RESIZE))
         self._handle(signal.SIGTSTP, self._suspend)
         self._handle(signal.SIGCONT, lambda *_: self._painter.order(Order.RESUME))
+
+    def read_keys(self, on_quit: Callable[[], None]) -> None:
+        """Call *on_quit* when ``q`` is pressed; other keys scroll."""
+
+        def on_key(key: bytes) -> None:
+            if key == b"q":
+                on_quit()
+            elif key in SCROLLING:
+                self._picture.scroll(*SCROLLING[key])
+                self._painter.wake()
+
+        read_keys(on_key)
 
     def end(self) -> None:
         """Release the terminal, with the last frame on it."""
@@ -89,7 +121,7 @@ class LiveTable:
         self._painter.order(Order.RESUME)
 
 
-class _LeaseTimes:
+class LeaseTimes:
     """
     Requests the remaining times of leases repeatedly, in its own thread, so nothing waits for it.
 
@@ -98,13 +130,14 @@ class _LeaseTimes:
     Args:
         time_to_live: Returns the remaining seconds of a lease, -1 if it is gone.
 
-        on_change: Called after each round of requests.
+        on_change: Called after some requests, each lease's first one at once.
     """
 
     def __init__(self, time_to_live: Callable[[int], int], on_change: Callable[[], None]) -> None:
         self._time_to_live, self._on_change = time_to_live, on_change
         self._changed = threading.Condition()
         self._requested: Sequence[int] = ()
+        self._asked: dict[int, float] = {}  # when each lease was asked for last
         self._is_over = False
         self.remaining: Mapping[int, int] = {}
         """Seconds by lease, as far as they are known."""
@@ -118,7 +151,7 @@ class _LeaseTimes:
         with self._changed:
             self._requested = leases[:MAX_LEASES]
             if not leases:
-                self.remaining = {}
+                self.remaining, self._asked = {}, {}
             self._changed.notify_all()
 
     def end(self) -> None:
@@ -129,17 +162,29 @@ class _LeaseTimes:
 
     def _work(self) -> None:
         while leases := self._next():
-            remaining = self._query(leases)
+            found = self._query(leases)
             with self._changed:
-                self.remaining = remaining if self._requested else {}
+                if self._requested:
+                    kept = {each: self.remaining.get(each) for each in self._asked}
+                    known = {**kept, **dict.fromkeys(leases), **found}
+                    self.remaining = {
+                        lease: seconds for lease, seconds in known.items() if seconds is not None
+                    }
             self._on_change()
-            with self._changed:
-                self._changed.wait_for(lambda: self._is_over, LEASE_INTERVAL)
 
     def _next(self) -> Sequence[int]:
+        """Wait until leases are due, and return them; none at the end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._requested or self._is_over)
-            return () if self._is_over else self._requested
+            while not self._is_over:
+                now = time.monotonic()
+                due = {lease: self._asked.get(lease, -math.inf) for lease in self._requested}
+                past = now - LEASE_INTERVAL
+                if leases := [each for each, at in due.items() if at <= past]:
+                    asked = {each: self._asked[each] for each in due if each in self._asked}
+                    self._asked = {**asked, **dict.fromkeys(leases, now)}
+                    return leases
+                self._changed.wait(min(due.values()) - past if due else None)
+            return ()
 
     def _query(self, leases: Sequence[int]) -> Mapping[int, int]:
         try:

@@ -113,7 +113,7 @@ class Printer(Protocol):
     """
 
     wants_remaining: bool
-    """Whether `listing` shows the remaining seconds of leases."""
+    """Whether `listing` and `found` show the remaining seconds of leases."""
 
     wants_leases: bool
     """Whether `keys` shows the leases of keys."""
@@ -145,7 +145,7 @@ class Printer(Protocol):
     def got(self, got: GotEndpoints) -> None:
         """Endpoints in full; the command reports the keys that do not exist."""
 
-    def found(self, found: FoundEndpoints) -> None:
+    def found(self, found: FoundEndpoints, remaining: Mapping[int, int]) -> None:
         """The endpoints when the conditions of ``wait`` are met, printed much as `listing`."""
 
     def checked(self, checked: CheckedEndpoints) -> None:
@@ -229,6 +229,9 @@ class WatchPrinter(Protocol):
     def begin(self) -> None:
         """Take over the terminal, if this printer needs it."""
 
+    def read_keys(self, on_quit: Callable[[], None]) -> None:
+        """Call *on_quit* in another thread when the user presses the key that ends the watch."""
+
     def end(self) -> None:
         """Restore the terminal; callable at any time, also from a signal handler."""
 
@@ -250,6 +253,9 @@ class LinePrinter:
 
     def begin(self) -> None:
         """Do nothing: a line printer does not own the terminal."""
+
+    def read_keys(self, on_quit: Callable[[], None]) -> None:
+        """Do nothing: stdin belongs to CMD, or to the shell."""
 
     def end(self) -> None:
         """Do nothing: there is no terminal to restore."""

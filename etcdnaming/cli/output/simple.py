@@ -36,7 +36,7 @@ from .spelling import escape, lease_id, safe_json, unreadable
 from .state_changes import StateChange
 from .stdout import write
 
-__all__ = ["SimplePrinter", "update_file"]
+__all__ = ["SimplePrinter", "addr_lines", "update_file"]
 
 
 class SimplePrinter:
@@ -68,7 +68,7 @@ class SimplePrinter:
 
     def addrs(self, listing: Listing) -> None:
         """An address a line."""
-        write(f"{escape(stored.endpoint.addr)}\n" for stored in listing.endpoints)
+        write(addr_lines(listing))
 
     def keys(self, keys: Keys) -> None:
         """A key a line."""
@@ -89,7 +89,7 @@ class SimplePrinter:
             write(["\n"] if number else [])
             write(f"{name}\t{value}\n" for name, value in facts)
 
-    def found(self, found: FoundEndpoints) -> None:
+    def found(self, found: FoundEndpoints, remaining: Mapping[int, int]) -> None:
         """``KEY ADDR METADATA``."""
         write(_lines(found.endpoints))
 
@@ -145,6 +145,11 @@ class SimplePrinter:
     def registered_lines(self) -> Iterator[str]:
         """``OK``, as ``add`` prints it."""
         yield "OK\n"
+
+
+def addr_lines(listing: Listing) -> Iterator[str]:
+    """Yield a line with the address of each endpoint."""
+    return (f"{escape(stored.endpoint.addr)}\n" for stored in listing.endpoints)
 
 
 def update_file(pages: Iterable[Listing]) -> Iterator[str]:

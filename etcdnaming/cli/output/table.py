@@ -22,7 +22,6 @@ from ...model import (
     Difference,
     Keys,
     Listing,
-    Operation,
     Plan,
     Services,
     StoredEndpoint,
@@ -38,7 +37,7 @@ from .grid import Grid, Row, draw
 from .order import sort
 from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints
 from .progress import progress
-from .simple import update_file
+from .simple import addr_lines, update_file
 from .spelling import counted, escape, lease_id
 from .state_changes import StateChange
 from .stdout import write
@@ -99,14 +98,14 @@ class TablePrinter:
         )
 
     def listing(self, listing: Listing, remaining: Mapping[int, int]) -> None:
-        """The endpoints; values that can't be read are last, where they are seen."""
+        """The endpoints."""
         endpoints = (rows.endpoint(stored, remaining) for stored in listing.endpoints)
-        self._write(Grid(rows.ENDPOINTS, endpoints), *_summary(listing))
+        found = _found(listing, len(listing.endpoints), "endpoint")
+        self._write(Grid(rows.ENDPOINTS, endpoints), Text(found, "dim"))
 
     def addrs(self, listing: Listing) -> None:
-        """The addresses."""
-        addrs = (Row([escape(stored.endpoint.addr)]) for stored in listing.endpoints)
-        self._write(Grid(["ADDR"], addrs), *_summary(listing))
+        """An address a line, as `SimplePrinter` prints them."""
+        write(addr_lines(listing))
 
     def keys(self, keys: Keys) -> None:
         """The keys with their revisions."""
@@ -133,14 +132,14 @@ class TablePrinter:
             # The first line is a fact, not a header that can be left out.
             write([draw(Grid([name, key], map(Row, others), in_place=True))])
 
-    def found(self, found: FoundEndpoints) -> None:
-        """The endpoints, as the first set of ``watch``."""
-        first = [
-            Change(Operation.ADD, each.key, each.mod_revision, each.endpoint, each.lease, None)
-            for each in sort(found.endpoints, "key")
-        ]
-        batch = ChangeBatch(found.revision, first, (), first=True)
-        write(self.batch_lines(found.target, batch, {}))
+    def found(self, found: FoundEndpoints, remaining: Mapping[int, int]) -> None:
+        """The endpoints, as `listing` prints them."""
+        endpoints = sort(found.endpoints, "key")
+        number = counted(len(endpoints), "endpoint")
+        self._write(
+            Grid(rows.ENDPOINTS, (rows.endpoint(stored, remaining) for stored in endpoints)),
+            Text(f"{number} under {escape(found.target)}, revision {found.revision}", "dim"),
+        )
 
     def checked(self, checked: CheckedEndpoints) -> None:
         """The endpoints and their health."""
@@ -149,7 +148,6 @@ class TablePrinter:
         summary = f"{checked.serving} of {number} under {escape(checked.target)} SERVING"
         self._write(
             Grid(HEALTH, shown),
-            Grid(rows.UNREADABLE, map(rows.unreadable, checked.invalid)),
             Text(f"{summary}, revision {checked.header.revision}", "dim"),
         )
 
@@ -204,7 +202,7 @@ class TablePrinter:
     def batch_lines(
         self, target: str, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]
     ) -> Iterator[str]:
-        """One small table a batch: the endpoints or changes, unreadable values, a summary."""
+        """One small table a batch: the endpoints or changes, and a summary."""
         if not self._is_first_batch:
             yield "\n"
         self._is_first_batch = False
@@ -212,8 +210,7 @@ class TablePrinter:
             shown = Grid(FIRST_SET, (Row(_change_cells(change)) for change in batch.changes))
         else:
             shown = Grid(WATCH_CHANGES, _change_rows(batch.changes))
-        unreadable = Grid(rows.UNREADABLE, map(rows.unreadable, batch.invalid))
-        yield self._draw(shown, unreadable, Text(_batch_summary(target, batch), "dim"))
+        yield self._draw(shown, Text(_batch_summary(target, batch), "dim"))
 
     def state_lines(self, change: StateChange) -> Iterator[str]:
         """One line: time, type and the facts of the event."""
@@ -235,15 +232,6 @@ class TablePrinter:
             if isinstance(part, Grid):
                 part.has_header = self._headers
         return draw(*parts)
-
-
-def _summary(listing: Listing) -> Iterator[Grid | Text]:
-    found = Text(_found(listing, len(listing.endpoints), "endpoint"), "dim")
-    if listing.invalid:
-        yield Grid(rows.UNREADABLE, map(rows.unreadable, listing.invalid))
-        unreadable = f"{counted(len(listing.invalid), 'value')} can't be read\n"
-        found = Text(unreadable, "bold red").append(found)
-    yield found
 
 
 def _found(found: Listing | Keys, shown: int, noun: str) -> str:

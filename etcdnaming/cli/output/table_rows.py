@@ -22,19 +22,16 @@ __all__ = [
     "EFFECT_STYLES",
     "ENDPOINTS",
     "KEYS",
-    "UNREADABLE",
     "condition",
     "endpoint",
     "key",
     "previous",
-    "unreadable",
     "update",
 ]
 
 # The column that can be long is the last one, so that no other column is padded for it.
 ENDPOINTS = ("KEY", "ADDR", "LEASE", "TTL", "METADATA")
-KEYS = ("KEY", "CREATED", "MODIFIED", "VERSION", "LEASE")
-UNREADABLE = ("KEY", "NOT AN ENDPOINT")
+KEYS = ("KEY", "CREATE REVISION", "MOD REVISION", "VERSION", "LEASE")
 CHANGES = ("OP", "KEY", "ADDR", "LEASE", "METADATA")
 NONE = "-"
 
@@ -53,11 +50,6 @@ def key(found: StoredKey) -> Row:
     """A row of `KEYS`."""
     revisions = (found.create_revision, found.mod_revision, found.version)
     return Row((escape(found.key), *map(str, revisions), _lease(found.lease)))
-
-
-def unreadable(found: InvalidValue) -> Row:
-    """A row of `UNREADABLE`."""
-    return Row((escape(found.key), printable(found.reason)), "red")
 
 
 def update(change: Update) -> Row:

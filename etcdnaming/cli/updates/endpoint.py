@@ -13,6 +13,7 @@ from ...addresses import parse_address
 from ...errors import InvalidEndpointError, MissingPortError
 from ...model import Endpoint, Update
 from .. import stderr
+from .json_objects import ExactUpdate
 
 __all__ = ["Notifier", "check", "check_addr", "check_place", "complete", "complete_addr"]
 
@@ -44,7 +45,7 @@ def check(update: Update, target: str | None, *, force: bool = False) -> None:
         check_place(update.key, target)
         return
     check_addr(update.endpoint.addr, force=force)
-    check_place(keys.complete_key(update.key, update.endpoint.addr), target)
+    check_place(_full_key(update, update.endpoint.addr), target)
     wire.encode(update.endpoint)
 
 
@@ -92,7 +93,13 @@ def complete(
         return update
     addr = complete_addr(update.endpoint.addr, local_address, notifier)
     endpoint = Endpoint(addr, update.endpoint.metadata)
-    return update._replace(key=keys.complete_key(update.key, addr), endpoint=endpoint)
+    return update._replace(key=_full_key(update, addr), endpoint=endpoint)
+
+
+def _full_key(update: Update, addr: str) -> str:
+    if isinstance(update, ExactUpdate):
+        return update.key
+    return keys.complete_key(update.key, addr)
 
 
 def complete_addr(addr: str, local_address: Callable[[], str], notifier: Notifier = stderr) -> str:

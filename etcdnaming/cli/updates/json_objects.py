@@ -17,7 +17,7 @@ from ...errors import InvalidValueError
 from ...model import JSON, Endpoint, Operation, Update
 from ..parsing import parse_lease
 
-__all__ = ["Contents", "Objects", "read_object"]
+__all__ = ["Contents", "ExactUpdate", "Objects", "read_object"]
 
 _BLANKS = re.compile(r"[ \t\r\n]*")
 _BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|([{\[])|([}\]])', re.DOTALL)
@@ -98,6 +98,12 @@ class Objects:
         )
 
 
+class ExactUpdate(Update):
+    """An update that was read from the output of a command: its key is in full, also with "/"."""
+
+    __slots__ = ()
+
+
 class Contents(NamedTuple):
     """What an object holds: *updates*, and keys with *unreadable* values, with the reason."""
 
@@ -143,7 +149,7 @@ def _stored(members: Mapping[str, JSON]) -> Update:
     """Return the update that adds an endpoint as `list` prints it, with members of any names."""
     if "addr" not in members:
         raise ValueError('"addr" is missing')
-    return Update.add(_key(members), _endpoint(members))
+    return ExactUpdate.add(_key(members), _endpoint(members))
 
 
 def _event(members: Mapping[str, JSON]) -> Contents:
@@ -171,7 +177,7 @@ def _result(
     updates = []
     for number, item in enumerate(_list(members, name)):
         try:
-            updates.append(read(_members(item, "an item")))
+            updates.append(ExactUpdate(*read(_members(item, "an item"))))
         except ValueError as exc:
             raise ValueError(f'"{name}"[{number}]: {exc}') from exc
     invalid = [_members(item, '"invalid"') for item in _list(members, "invalid")]

@@ -31,10 +31,6 @@ KEY         ADDR         LEASE             TTL  METADATA
 foo/svc/e1  10.0.0.1:80  7ffaa20539177e6e  9s   {"weight":1,"zone":"a"}
 foo/svc/e2  10.0.0.2:80  -                 -
 
-KEY         NOT AN ENDPOINT
-foo/svc/e3  it is not JSON
-
-1 value can't be read
 2 endpoints under foo/svc, revision 74
 """
 
@@ -66,22 +62,15 @@ foo/svc/e3  it is not JSON
         (
             "addrs",
             """\
-            ADDR
             10.0.0.1:80
             10.0.0.2:80
-
-            KEY         NOT AN ENDPOINT
-            foo/svc/e3  it is not JSON
-
-            1 value can't be read
-            2 endpoints under foo/svc, revision 74
             """,
         ),
         (
             "keys",
             """\
-            KEY         CREATED  MODIFIED  VERSION  LEASE
-            foo/svc/e1  70       72        2        7ffaa20539177e6e
+            KEY         CREATE REVISION  MOD REVISION  VERSION  LEASE
+            foo/svc/e1  70               72            2        7ffaa20539177e6e
 
             1 of 3 keys under foo/svc, revision 74
             """,
@@ -202,11 +191,11 @@ def test_table_of_many_transactions_has_one_header() -> None:
 def test_table_escapes_only_unprintable_characters_in_the_reason_of_an_invalid_value() -> None:
     """The reason is the same text as in the warning; its backslashes stay."""
     bad = InvalidValue("svc/e1", r"found '\"\x1b' and " + "\x1b", b"", 73, 0)
-    listing = Listing(HEADER, "svc", [], [bad], count=1, more=False)
+    deletion = Deletion(HEADER, 1, [bad])
 
-    lines = printed("table", lambda to: to.listing(listing, {})).splitlines()
+    lines = printed("table", lambda to: to.deleted(deletion, prev_kv=True)).splitlines()
 
-    assert lines[1] == r"svc/e1  found '\"\x1b' and \x1b"
+    assert lines[1].endswith(r"  found '\"\x1b' and \x1b")
 
 
 WIDE = Listing(
@@ -338,12 +327,12 @@ def test_table_is_coloured_according_to_terminal_and_environment(
     assert re.sub(r"\x1b\[[0-9;]*m", "", shown) == PLAIN
 
 
-def test_table_prints_invalid_values_in_red() -> None:
-    """They are below the valid rows, close to the prompt."""
+def test_table_leaves_invalid_values_to_the_warnings() -> None:
+    """The command warns of each on stderr, in every format: the table does not repeat them."""
     shown = printed("table", LISTED, columns=80, TERM="xterm")
 
-    assert "\x1b[31mfoo/svc/e3  it is not JSON\x1b[0m" in shown
-    assert "\x1b[1;31m1 value can't be read\x1b[0m" in shown
+    assert "foo/svc/e3" not in shown
+    assert "can't be read" not in shown
 
 
 def test_table_of_ten_thousand_rows_takes_less_than_two_seconds() -> None:

@@ -31,7 +31,7 @@ LIVE = 5
 def serve(number: int) -> None:
     """Print the addresses of so many servers, and for each line of stdin the connections so far."""
     sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-    from harness.counting import CountingServers  # noqa: PLC0415 - found only now
+    from harness.counting import CountingServers
 
     with closing(CountingServers()) as servers:
         print(*servers.start(number), flush=True)
@@ -45,9 +45,9 @@ def serving(number: int) -> Iterator[tuple[list[str], Callable[[], int]]]:
     command = [sys.executable, __file__, "serve", str(number)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
-        assert process.stdin
-        assert process.stdout
         stdin, stdout = process.stdin, process.stdout
+        if not stdin or not stdout:
+            raise AssertionError("both are pipes")
 
         def accepted() -> int:
             print(file=stdin, flush=True)

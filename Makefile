@@ -27,7 +27,7 @@ GRPCIO_TOOLS := grpcio-tools==1.62.3
 TRIED := build/tried.tsv
 
 BENCHMARKS := clients list_json bulk_add start_up idle many_registrations resolver_call \
-	watch_latency watch_flood growth at_rest
+	channel_changes watch_latency watch_flood growth at_rest
 
 PIP := -m pip --disable-pip-version-check --quiet install
 

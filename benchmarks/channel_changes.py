@@ -108,7 +108,8 @@ def cpu(size: int, changes: int = 10) -> int:
     with Sandbox() as etcd, serving(size + changes) as (addrs, accepted):
         began = time.process_time()
         with grpc.insecure_channel("ipv4:" + ",".join(addrs[:size]), OPTIONS) as static:
-            static.unary_unary(METHOD)(b"", timeout=60)
+            call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = static.unary_unary(METHOD)
+            call(b"", timeout=60)
             reach(accepted, size)
         theirs = time.process_time() - began
         client = Client([etcd.endpoint])

@@ -201,8 +201,9 @@ def test_wait_ends_at_once_when_it_is_signalled(spawn: Spawn, etcd: Etcd, number
     etcd.put("svc/bad", "nonsense")
     connected = spawn("wait", "svc")
     lost = spawn("wait", "svc", "--endpoints=127.0.0.1:1", "--dial-timeout=300ms")
-    connected.wait_for_err("nonsense")
-    lost.wait_for_err("not connected yet")
+    for wait, word in ((connected, "nonsense"), (lost, "not connected yet")):
+        wait.wait_for_err(word)
+        wait.wait_for_err("\n")  # the whole line
 
     for wait in (connected, lost):
         said, start = wait.err, time.monotonic()

@@ -33,7 +33,10 @@ COMMANDS = {
     "xds-bootstrap": (f"{__name__}.xds_bootstrap", "Print the file that xDS clients start with."),
     "sandbox": (f"{__name__}.sandbox", "Run a command or a shell with a temporary etcd."),
     "completion": (f"{__name__}.completion", "Print the shell completion script."),
-    "version": (f"{__name__}.version", "Print the versions of etcdnaming and its dependencies."),
+    "version": (
+        f"{__name__}.version",
+        "Print the versions of etcdnaming, its dependencies and etcd.",
+    ),
 }
 
 # Another name of a command, and the command.

@@ -56,6 +56,7 @@ Keep endpoints registered while this process runs.
 
 $ etcdnaming lease-register foo/bar/svc/e1 --addr 10.0.0.1:80 -- server
 lease 7ffaa20539177e6e granted with TTL(10s)
+registered foo/bar/svc/e1 10.0.0.1:80
 OK
 
 Works as the entrypoint of a container: CMD inherits stdin, stdout and stderr, signals are

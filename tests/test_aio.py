@@ -322,9 +322,15 @@ async def test_closed_channel_cancels_its_calls_after_the_grace_period(
     await asyncio.sleep(0.1)
     await channel.close(grace=1)
     assert await short == new.addr.encode()
-    assert await before.code() is grpc.StatusCode.CANCELLED
+    if version(grpc) >= (1, 85):  # before, gRPC did not report the end of such a stream
+        assert await before.code() is grpc.StatusCode.CANCELLED
     assert await long.code() is grpc.StatusCode.CANCELLED
     assert channel.get_state() is grpc.ChannelConnectivity.SHUTDOWN
+
+
+def version(module: Any) -> tuple[int, ...]:
+    """Return the first two numbers of the version of *module*."""
+    return tuple(map(int, module.__version__.split(".")[:2]))
 
 
 def is_followed() -> bool:

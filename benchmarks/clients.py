@@ -19,8 +19,8 @@ from typing import NamedTuple
 
 from measuring import (
     Bound,
+    PeerProcess,
     Row,
-    Told,
     Took,
     fill,
     go_program,
@@ -40,14 +40,14 @@ class Client(NamedTuple):
     """A running client and its name."""
 
     name: str
-    process: Told
+    process: PeerProcess
 
 
 def main(rounds: int = 9, endpoints: int = 100_000, adds: int = 1000) -> int:
     with Sandbox() as etcd, ExitStack() as stack:
         fill(etcd.endpoint, endpoints)
         clients = [
-            Client(name, stack.enter_context(Told([*command, etcd.endpoint])))
+            Client(name, stack.enter_context(PeerProcess([*command, etcd.endpoint])))
             for name, command in commands().items()
         ]
         return max(

@@ -5,7 +5,7 @@ The etcd is an `etcdnaming.sandbox.Sandbox`; `peers` builds or installs the othe
 """
 
 from .filling import TARGET, fill, update_lines, updates
-from .orders import Told, Took
+from .orders import PeerProcess, Took
 from .peers import etcdctl, go_program, ours, peer_program, python_with
 from .processes import Cost, cost_of, median
 from .results import Bound, Row, record, rows
@@ -16,8 +16,8 @@ __all__ = [
     "TARGET",
     "Bound",
     "Cost",
+    "PeerProcess",
     "Row",
-    "Told",
     "Took",
     "Usage",
     "cost_of",

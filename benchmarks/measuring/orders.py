@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import IO, NamedTuple, cast
 
-__all__ = ["Told", "Took"]
+__all__ = ["PeerProcess", "Took"]
 
 
 class Took(NamedTuple):
@@ -18,7 +18,7 @@ class Took(NamedTuple):
     cpu: float
 
 
-class Told:
+class PeerProcess:
     """
     A running client: Go's ``manager`` or one of ``benchmarks/peer_programs``.
 
@@ -42,7 +42,7 @@ class Told:
         number, seconds, cpu = map(int, answer.split())
         return Took(number, seconds / 1e9, cpu / 1e9)
 
-    def __enter__(self) -> Told:
+    def __enter__(self) -> PeerProcess:
         return self
 
     def __exit__(

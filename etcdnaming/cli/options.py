@@ -44,13 +44,13 @@ __all__ = [
     "KNOWN_ADDR",
     "LEASE",
     "METADATA_OPTIONS",
-    "POSITIVE",
     "REVISION",
     "SELECTOR",
     "TARGET",
     "TARGET_SLASH",
     "TEXT",
     "TTL",
+    "batch_options",
     "flag",
     "metadata_options",
     "target_option",
@@ -111,6 +111,34 @@ def target_option(function: Function) -> Function:
         metavar="TARGET",
         help='Service that all keys must belong to. Default: KEY up to its last "/".',
     )(function)
+
+
+def batch_options(command: Callable[..., Status]) -> Callable[..., Status]:
+    """Add ``--batch-size`` and ``--max-txn-ops``, which must not be less."""
+
+    @functools.wraps(command)
+    def checked(*args: Any, batch_size: int | None, max_txn_ops: int, **rest: Any) -> Status:
+        if batch_size and batch_size > max_txn_ops:
+            raise click.UsageError("--batch-size is more than --max-txn-ops")
+        return command(*args, batch_size=batch_size, max_txn_ops=max_txn_ops, **rest)
+
+    for option in (
+        click.option(
+            "--max-txn-ops",
+            type=POSITIVE,
+            default="128",
+            metavar="N",
+            help="The server's --max-txn-ops (default 128).",
+        ),
+        click.option(
+            "--batch-size",
+            type=POSITIVE,
+            metavar="N",
+            help="Split into transactions of N keys (not atomic as a whole).",
+        ),
+    ):
+        checked = option(checked)
+    return checked
 
 
 METADATA_OPTIONS = ("metadata", "metadata_json", "metadata_file")

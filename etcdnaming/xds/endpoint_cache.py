@@ -25,10 +25,6 @@ class EndpointCache:
         self._missing: dict[str, float] = {}
         self._read = False
 
-    def endpoints(self) -> tuple[Endpoint, ...]:
-        """Return them in the order of their keys."""
-        return tuple(self._endpoints[key] for key in sorted(self._endpoints))
-
     def get(self, key: str) -> Endpoint | None:
         """Return the endpoint at *key*, if there is one."""
         return self._endpoints.get(key)

@@ -12,15 +12,15 @@ class Shared:
     """An attached object that records the calls of its methods."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.calls: list[str] = []
 
     def close(self) -> None:
         """Record the call."""
-        self.told.append("close")
+        self.calls.append("close")
 
     def after_fork(self) -> None:
         """Record the call."""
-        self.told.append("after_fork")
+        self.calls.append("after_fork")
 
 
 def test_attached_object_is_shared_until_its_last_user_detaches() -> None:
@@ -30,13 +30,13 @@ def test_attached_object_is_shared_until_its_last_user_detaches() -> None:
         assert client._attach("kind", Shared) is first
         assert client._attach("other", Shared) is not first
         client._detach("kind", first)
-        assert first.told == []
+        assert first.calls == []
         client._detach("kind", first)
-        assert first.told == ["close"]
+        assert first.calls == ["close"]
         second = client._attach("kind", Shared)
         assert second is not first
         client._detach("kind", first)  # a second detach by a former user
-        assert second.told == []
+        assert second.calls == []
 
 
 def test_attached_object_is_closed_with_its_client() -> None:
@@ -45,7 +45,7 @@ def test_attached_object_is_closed_with_its_client() -> None:
     shared = client._attach("kind", Shared)
     client.close()
     client._detach("kind", shared)
-    assert shared.told == ["close"]
+    assert shared.calls == ["close"]
     with pytest.raises(ClientClosedError):
         client._attach("kind", Shared)
 
@@ -59,7 +59,7 @@ def test_factory_error_leaves_nothing_attached() -> None:
     with Client() as client:
         with pytest.raises(MemoryError):
             client._attach("kind", fail)
-        assert client._attach("kind", Shared).told == []
+        assert client._attach("kind", Shared).calls == []
 
 
 def test_child_has_nothing_attached_after_fork() -> None:
@@ -72,5 +72,5 @@ def test_child_has_nothing_attached_after_fork() -> None:
             return Shared()
 
         client._attach("busy", fork)
-        assert shared.told == ["after_fork"]
+        assert shared.calls == ["after_fork"]
         assert client._attach("kind", Shared) is not shared

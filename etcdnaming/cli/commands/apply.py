@@ -13,7 +13,7 @@ from ...model import Plan
 from .. import stderr
 from ..app import App, pass_app
 from ..click_extension.command import Command
-from ..options import POSITIVE, TARGET, flag
+from ..options import TARGET, batch_options, flag
 from ..output.spelling import lease_id
 from ..signals import unwinding
 from ..updates.endpoint import complete
@@ -41,19 +41,7 @@ another client has changed it, everything is read again. A "del" line deletes it
 @click.argument("target", type=TARGET, metavar="TARGET")
 @wanted_options
 @flag("--dry-run", "Print what would be changed, as diff does, without changing it.")
-@click.option(
-    "--batch-size",
-    type=POSITIVE,
-    metavar="N",
-    help="Split into transactions of N keys (not atomic as a whole).",
-)
-@click.option(
-    "--max-txn-ops",
-    type=POSITIVE,
-    default="128",
-    metavar="N",
-    help="The server's --max-txn-ops (default 128).",
-)
+@batch_options
 @pass_app
 def command(
     app: App,
@@ -67,8 +55,6 @@ def command(
     max_txn_ops: int,
 ) -> None:
     """Run ``etcdnaming apply``."""
-    if batch_size and batch_size > max_txn_ops:
-        raise click.UsageError("--batch-size is more than --max-txn-ops")
     printer = app.printer()
     found = read_wanted(file, target, prune=prune, force=force)
     with app.time_limit():

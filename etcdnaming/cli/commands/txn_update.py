@@ -16,7 +16,7 @@ from .. import stderr
 from ..app import App, pass_app
 from ..click_extension.param_type import FILE
 from ..files import display_name, read_bytes
-from ..options import FORCE, KEY, LEASE, POSITIVE, flag, target_option
+from ..options import FORCE, KEY, LEASE, batch_options, flag, target_option
 from ..output.printers import Printer
 from ..output.spelling import lease_id
 from ..signals import unwinding
@@ -65,19 +65,7 @@ such as {"op":"add","key":"foo/bar/svc/e2","addr":"1.2.3.4:80"}.
 )
 @target_option
 @FORCE
-@click.option(
-    "--batch-size",
-    type=POSITIVE,
-    metavar="N",
-    help="Split into transactions of N keys (not atomic as a whole).",
-)
-@click.option(
-    "--max-txn-ops",
-    type=POSITIVE,
-    default="128",
-    metavar="N",
-    help="The server's --max-txn-ops (default 128).",
-)
+@batch_options
 @flag("--dry-run", "Print the updates as a FILE for this command, without making them.")
 @pass_app
 def command(
@@ -96,8 +84,6 @@ def command(
     dry_run: bool,
 ) -> None:
     """Run ``etcdnaming txn-update``."""
-    if batch_size and batch_size > max_txn_ops:
-        raise click.UsageError("--batch-size is more than --max-txn-ops")
     printer = app.printer()
     absent = [Condition(key, 0) for key in if_absent]
     existing = [Condition(key, None) for key in if_exists]

@@ -48,8 +48,8 @@ LINGER = 5.0
 
 _COMPARED_AS_IT_IS = re.compile(r"[a-z0-9._:\[\]-]+")
 """
-Authorities that gRPC compares with the domain of a virtual host as they are. It encodes others
-anew, so a service with such a one has a slot to itself, whose domain is ``*``.
+Authorities that gRPC compares with the domain of a virtual host as they are. It percent-encodes
+others first, so a service with such an authority has a slot to itself, whose domain is ``*``.
 """
 
 _log = logger(__name__)

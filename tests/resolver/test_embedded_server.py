@@ -27,13 +27,6 @@ from etcdnaming.xds.embedded.resources import MethodRoute, Retry
 WHO = "/test.Service/Who"
 
 
-@pytest.fixture(autouse=True)
-def _new_slot() -> None:
-    """Let no service of the test share a target with one of an earlier test."""
-    for slot in process.services._slots.values():
-        slot.full = True
-
-
 def register(client: Client, *services: tuple[str, str]) -> None:
     """Register an endpoint for each (service, address)."""
     for name, addr in services:

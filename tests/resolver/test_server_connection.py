@@ -191,7 +191,7 @@ def test_server_goes_on_when_a_step_of_its_thread_fails(
 def test_change_is_sent_when_a_timer_of_the_server_fails_in_the_same_step(
     channel: Channel, etcd: Etcd, servers: CountingServers, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It needs no later step, which may come much later."""
+    """In that step: the thread neither pauses nor leaves the change to a later one."""
     server = process.services._server
     assert server
     streams = [each for peer in server._peers.values() for each in peer.streams.values()]
@@ -208,3 +208,4 @@ def test_change_is_sent_when_a_timer_of_the_server_fails_in_the_same_step(
         server.call_later(0, fail)
     wait_until(lambda: ask(channel) == addr)
     assert "a bug" in caplog.text
+    assert caplog.messages == ["the xDS server goes on after an error"]

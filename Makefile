@@ -40,9 +40,10 @@ test-all: $(VENV)/installed-test $(VENV)/installed-examples  ## run every test, 
 	$(BIN)/pytest -m "" --tried=$(TRIED) $(PYTEST_ARGS)
 	$(MAKE) matrix
 
-# The tests that an etcd release could break, on the others; then README.md says so.
+# The tests that an etcd release could break, on the others, or on ETCDS="3.6 3.7"; then README.md
+# says so.
 matrix: $(VENV)/installed-test  ## run the tests that an etcd release could break on all releases (needs Go)
-	set -e; for name in $$($(BIN)/python tools/servers.py); do \
+	set -e; for name in $(or $(ETCDS),$$($(BIN)/python tools/servers.py)); do \
 		etcd=$$($(BIN)/python tools/servers.py $$name); \
 		ETCDNAMING_TEST_ETCD=$$etcd $(BIN)/pytest -m "server and not long" --tried=$(TRIED) $(PYTEST_ARGS); \
 	done
@@ -52,6 +53,9 @@ lint: $(VENV)/installed-lint  ## check the style of code, scripts and manifests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/shellcheck .ci/run .ci/twice examples/*.sh tools/*.sh
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/zizmor --offline --quiet .github
 	$(BIN)/kubernetes-validate --strict --quiet examples/kubernetes/*.yaml examples/xds/*.yaml
 
 # mypy for all there is; pyright, which needs node, for what users see: the types of public names,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import json
 import socket
@@ -12,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from ..model import JSON
 
-__all__ = ["Page", "PageFunction", "PageServer", "json_page", "text_page"]
+__all__ = ["Page", "PageFunction", "PageServer", "PageThread", "json_page", "text_page"]
 
 TIMEOUT = 10.0
 """Seconds for a request to arrive, and for its answer to be taken."""
@@ -80,6 +81,30 @@ class PageServer:
             return page(parse_qs(url.query))
         except Exception as exc:  # noqa: BLE001 - the server goes on whatever a page does
             return text_page("500 Internal Server Error", f"{type(exc).__name__}: {exc}")
+
+
+class PageThread:
+    """
+    Serves *pages* on *sockets*, which listen, in a thread of its own: the one that calls `run`.
+
+    Raises:
+        OSError: There are too many open files.
+    """
+
+    def __init__(self, pages: Mapping[str, PageFunction], sockets: Sequence[socket.socket]) -> None:
+        self._server = PageServer(pages)
+        self._loop = asyncio.new_event_loop()
+        self._loop.run_until_complete(self._server.start(sockets))
+
+    def run(self) -> None:
+        """Serve for ever."""
+        self._loop.run_forever()
+
+    def stop(self) -> None:
+        """Stop listening, and return when the requests are answered; from another thread."""
+        stopped = asyncio.run_coroutine_threadsafe(self._server.stop(), self._loop)
+        with contextlib.suppress(concurrent.futures.TimeoutError):
+            stopped.result(2 * STOP_TIMEOUT)
 
 
 def text_page(status: str, text: str) -> Page:

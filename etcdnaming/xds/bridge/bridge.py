@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import NamedTuple
 
 from ...etcd import Client
+from ...listening import ListenAddress
 from ..assignment import Zones
 from ..attributes import AttributeKeys
 from ..catalog import Catalog
@@ -18,7 +19,6 @@ from .admin import Admin
 from .counters import Counters
 from .hub import Hub
 from .journal import Log
-from .listening import ListenAddress
 from .server import AdsServer, CatalogSource, Limits
 from .tls import ServerFiles
 
@@ -99,7 +99,7 @@ class Bridge:
                 await self._drain(hurry)
         finally:
             await self._server.stop(0)
-            self._admin.stop()
+            await self._admin.stop()
             self.catalog.close()
 
     async def _start_admin(self) -> None:

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 import etcdnaming
+from etcdnaming.extras import INSTALLED_BY
 
 ROOT = Path(__file__).parent.parent
 PROJECT = (ROOT / "pyproject.toml").read_text("utf-8")
@@ -25,7 +26,7 @@ def workflow(name: str) -> Any:
 def test_changelog_has_notes_for_the_version() -> None:
     """The release's page shows them."""
     tag = f"v{etcdnaming.__version__}"
-    tool = [sys.executable, ROOT / "tools" / "release_notes.py", tag]
+    tool = [sys.executable, str(ROOT / "tools" / "release_notes.py"), tag]
     notes = subprocess.run(tool, capture_output=True, text=True, check=True).stdout
     assert len(notes.splitlines()) > 10
 
@@ -33,7 +34,7 @@ def test_changelog_has_notes_for_the_version() -> None:
 @pytest.mark.parametrize("tag", ["v0.0.1", etcdnaming.__version__])
 def test_release_is_refused_when_the_tag_is_not_the_version(tag: str) -> None:
     """Before anything is built."""
-    tool = [sys.executable, ROOT / "tools" / "release_notes.py", tag]
+    tool = [sys.executable, str(ROOT / "tools" / "release_notes.py"), tag]
     refused = subprocess.run(tool, capture_output=True, text=True, check=False)
     assert refused.returncode == 1
     assert refused.stderr.startswith(f"the tag is {tag}, but the version of the package is ")
@@ -48,9 +49,16 @@ def test_workflow_tests_every_python_of_the_classifiers() -> None:
 
 def test_workflow_tests_every_etcd_of_the_matrix() -> None:
     """As tools/servers.py lists them."""
-    tool = [sys.executable, ROOT / "tools" / "servers.py"]
+    tool = [sys.executable, str(ROOT / "tools" / "servers.py")]
     names = subprocess.run(tool, capture_output=True, text=True, check=True).stdout.split()
     assert workflow("test")["jobs"]["etcd"]["strategy"]["matrix"]["etcd"] == names
+
+
+@pytest.mark.parametrize("extra", INSTALLED_BY)
+def test_messages_name_what_an_extra_installs(extra: str) -> None:
+    """Its first requirement in pyproject.toml; without a version unless that is fixed."""
+    [requirement] = re.findall(rf'^{extra} = \["([^"]+)"\]$', PROJECT, re.MULTILINE)
+    assert re.sub(">=.*", "", requirement) == INSTALLED_BY[extra]
 
 
 def test_commit_hook_is_make_lint() -> None:

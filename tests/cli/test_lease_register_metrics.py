@@ -19,6 +19,8 @@ from harness.environment import pointing_at
 from harness.registering import KEY, REGISTER, changes, is_empty
 from prometheus_client.parser import text_string_to_metric_families
 
+from etcdnaming.extras import missing
+
 PREFIX = "etcdnaming_"
 METRICS = (*REGISTER, "--metrics", "127.0.0.1:0")
 OFTEN = ("--check-interval", "200ms", "--check-failures", "2")
@@ -264,7 +266,7 @@ def test_metrics_without_their_library_name_the_extra(
     (tmp_path / "prometheus_client.py").write_text("raise ModuleNotFoundError\n")
     process = spawn(*METRICS, "--", "echo", "begun", env={"PYTHONPATH": str(tmp_path)})
 
-    message = "Error: --metrics needs prometheus_client: pip install 'etcdnaming[metrics]'"
+    message = f"Error: no --metrics: {missing('metrics')}"
     hint = " (see etcdnaming lease-register --help)\n"
     assert process.finish() == (128, "", message + hint)
     assert is_empty(etcd)

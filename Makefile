@@ -65,9 +65,11 @@ types: $(VENV)/installed-lint $(VENV)/installed-test $(VENV)/installed-examples 
 	$(BIN)/python tools/type_completeness.py
 	$(BIN)/pyright --pythonpath $(BIN)/python examples/service
 
-# The reference of the library, from its docstrings: build/docs/etcdnaming.html
-docs: $(VENV)/installed-docs $(VENV)/installed-test  ## write the reference of the library as web pages: build/docs
-	$(BIN)/python tools/reference.py
+# The pages are looked at in a browser, which has to be there: chromium.
+docs: $(VENV)/installed-docs $(VENV)/installed-test  ## write the documentation as web pages, and try them: build/docs/index.html
+	$(BIN)/python tools/site.py
+	$(BIN)/mkdocs --quiet build --strict --config-file build/mkdocs.yml
+	$(BIN)/pytest -m docs
 
 # Both are installed into a new environment each, and run the demo there.
 dist: $(VENV)/installed-dist  ## build the sdist and the wheel, check them, install and try each: dist/

@@ -36,7 +36,7 @@ KNOWS: dict[str, set[str]] = {
     "addresses.py": {"errors", "log"},
     "keys.py": {"errors"},
     "wire/": {"errors", "model", "wire"},
-    "endpoints/": {"addresses", "endpoints", "errors", "etcd", "keys", "model", "wire"},
+    "endpoints/": {"addresses", "endpoints", "errors", "etcd", "keys", "log", "model", "wire"},
     "fork.py": set(),
     "etcd/": {"errors", "etcd", "fork", "log", "model"},
     "process/": {"process"},

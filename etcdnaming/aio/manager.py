@@ -150,7 +150,7 @@ class EndpointManager:
         return await run(partial(self._manager.delete_all, previous=previous))
 
     def watch(
-        self, *, revision: int = 0, on_state: Callable[[WatchState], None] = lambda _: None
+        self, *, revision: int = 0, on_state: Callable[[WatchState], None] | None = None
     ) -> Watch:
         """
         Watch the endpoints, in the running loop: first the current set, then every change.
@@ -158,7 +158,8 @@ class EndpointManager:
         Args:
             revision: Start with the changes of this revision; 0 starts with the current set.
 
-            on_state: Called in the loop when the connection is lost and restored.
+            on_state: Called in the loop when the connection is lost and restored. Without it, that
+                is logged.
         """
         return Watch(self._client, self._target, revision=revision, on_state=on_state)
 

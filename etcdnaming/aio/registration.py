@@ -13,7 +13,7 @@ from ..model import Endpoint
 from ..registration import registration
 from ..registration.event import RegistrationEvent
 from ..registration.rules import OnConflict, OnDelete
-from .threads import call_in_loop, run, run_to_end
+from .threads import in_loop, run, run_to_end
 
 __all__ = ["Registration"]
 
@@ -44,7 +44,10 @@ class Registration:
 
         on_delete: What to do when another client deletes a key: ``restore`` it, or ``leave`` it.
 
-        on_state: Called in the loop with every `RegistrationEvent`.
+        on_state: Called in the loop with every `RegistrationEvent`. Without it, they are logged.
+
+        wait: An ``async with`` block begins when all endpoints are registered. False: it begins at
+            once, also while etcd is away, as a server's must that is to be stopped by a signal.
 
     Raises:
         InvalidSettingError, InvalidTargetError, InvalidEndpointError: Nothing was sent.
@@ -60,20 +63,17 @@ class Registration:
         on_conflict: OnConflict = "takeover",
         on_delete: OnDelete = "restore",
         on_state: Callable[[RegistrationEvent], None] | None = None,
+        wait: bool = True,
     ) -> None:
+        self._wait = wait
         loop = asyncio.get_running_loop()
-
-        def report(event: RegistrationEvent) -> None:
-            if on_state is not None:
-                call_in_loop(loop, partial(on_state, event))
-
         self._registration = registration.Registration(
             client,
             endpoints,
             ttl=ttl,
             on_conflict=on_conflict,
             on_delete=on_delete,
-            on_state=report,
+            on_state=on_state if on_state is None else in_loop(loop, on_state),
         )
 
     def __repr__(self) -> str:
@@ -143,7 +143,7 @@ class Registration:
 
     async def __aenter__(self) -> Registration:
         try:
-            await self.start()
+            await self.start(wait=self._wait)
         except BaseException:  # a cancelled task must not leave anything behind either
             await self.close()
             raise

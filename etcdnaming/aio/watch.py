@@ -14,7 +14,7 @@ from ..errors import ClosedError
 from ..etcd import Client
 from ..etcd.threads import start_thread
 from ..model import ChangeBatch, StoredEndpoint, WatchState
-from .threads import call_in_loop, settle
+from .threads import call_in_loop, in_loop, settle
 
 __all__ = ["Watch"]
 
@@ -40,7 +40,8 @@ class Watch(AsyncIterator[ChangeBatch]):
         revision: Begin with the changes of this revision, and leave out the first set. 0: begin
             with all endpoints.
 
-        on_state: Called in the loop when the connection is lost and restored.
+        on_state: Called in the loop when the connection is lost and restored. Without it, that is
+            logged.
 
     Raises:
         InvalidTargetError: *target* names no service, or it names a host.
@@ -55,14 +56,15 @@ class Watch(AsyncIterator[ChangeBatch]):
         target: str,
         *,
         revision: int = 0,
-        on_state: Callable[[WatchState], None] = lambda _: None,
+        on_state: Callable[[WatchState], None] | None = None,
     ) -> None:
         self._loop = loop = asyncio.get_running_loop()
+        self._target = keys.parse_target(target)
         self._watch = watch.Watch(
             client,
-            keys.parse_target(target),
+            self._target,
             revision=revision,
-            on_state=lambda state: call_in_loop(loop, partial(on_state, state)),
+            on_state=on_state if on_state is None else in_loop(loop, on_state),
         )
         self._endpoints: Mapping[str, StoredEndpoint] = {}
         self._wanted: SimpleQueue[asyncio.Future[_Taken] | None] = SimpleQueue()
@@ -74,6 +76,9 @@ class Watch(AsyncIterator[ChangeBatch]):
         except BaseException:
             self._watch.close()
             raise
+
+    def __repr__(self) -> str:
+        return f"<aio.Watch of {self._target}: {len(self._endpoints)} endpoints>"
 
     @property
     def endpoints(self) -> Mapping[str, StoredEndpoint]:

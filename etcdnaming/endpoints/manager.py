@@ -376,7 +376,7 @@ class EndpointManager:
         self,
         *,
         revision: int = 0,
-        on_state: Callable[[WatchState], None] = lambda _: None,
+        on_state: Callable[[WatchState], None] | None = None,
     ) -> Watch:
         """
         Watch the endpoints: first the current set, then every change.
@@ -388,6 +388,7 @@ class EndpointManager:
             revision: Start with the changes of this revision; 0 starts with the current set.
 
             on_state: Called by the iterating thread when the connection is lost and restored.
+                Without it, that is logged.
 
         Raises (while iterating):
             PermissionDeniedError, CompactedError: It can't go on, and no retry would help.

@@ -22,12 +22,15 @@ from ..etcd.watch import (
     RangeWatch,
     WatchEvent,
 )
+from ..log import logger
 from ..model import Change, ChangeBatch, InvalidValue, Operation, StoredEndpoint, WatchState
 from .decoding import stored_endpoints
 
 __all__ = ["Watch"]
 
 _DELETE = rpc.Event.DELETE
+
+_log = logger(__name__)
 
 
 class Watch:
@@ -50,6 +53,7 @@ class Watch:
         shared: It is one of many of this client, and shares their stream.
 
         on_state: Called, by the thread that takes, when the connection is lost and restored.
+            Without it, that is logged.
 
     Raises:
         InvalidTargetError: *target* is empty, or only slashes.
@@ -62,12 +66,13 @@ class Watch:
         *,
         revision: int = 0,
         shared: bool = False,
-        on_state: Callable[[WatchState], None] = lambda _: None,
+        on_state: Callable[[WatchState], None] | None = None,
     ) -> None:
         start, end = keys.range_of(target)
+        self._target = target
         self._set = _EndpointSet()
         self._from = revision
-        self._on_state = on_state
+        self._on_state = self._log_state if on_state is None else on_state
         self._range = RangeWatch(client, start, end, revision=revision, shared=shared)
 
     @property
@@ -118,6 +123,15 @@ class Watch:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def __repr__(self) -> str:
+        return f"<Watch of {self._target}: {len(self._set.endpoints)} endpoints>"
+
+    def _log_state(self, state: WatchState) -> None:
+        if state.connected:
+            _log.info("the watch of %s is connected to %s", self._target, state.detail)
+        else:
+            _log.warning("the watch of %s is disconnected: %s", self._target, state.detail)
 
     def _batch(self, event: WatchEvent) -> ChangeBatch | None:
         if isinstance(event, Events):

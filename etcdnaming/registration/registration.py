@@ -13,8 +13,9 @@ from ..addresses import warn_of_address
 from ..errors import ClosedError, InheritedError, InvalidSettingError
 from ..etcd import Client
 from ..etcd.deadline import Deadline
+from ..log import logger
 from ..model import Endpoint
-from .event import RegistrationEvent
+from .event import RegistrationEvent, is_warning
 from .loop import RegistrationLoop
 from .registered_keys import EncodedEndpoint
 from .rules import OnConflict, OnDelete, Policy
@@ -34,6 +35,8 @@ CALLBACK_TIMEOUT = 1.0
 NOT_OPEN = "the registration is not open"
 
 Callback: TypeAlias = Callable[[RegistrationEvent], None]
+
+_log = logger(__name__)
 
 
 class Registration:
@@ -71,6 +74,10 @@ class Registration:
 
         on_state: Called with every `RegistrationEvent`, in a background thread. Its *kind* is
             ``lost`` when the endpoints may have expired, and ``regained`` when they are back.
+            Without it, the events are logged.
+
+        wait: A ``with`` block begins when all endpoints are registered. False: it begins at once,
+            also while etcd is away, as a server's must that is to be stopped by a signal.
 
     Raises:
         InvalidSettingError, InvalidTargetError, InvalidEndpointError: Nothing was sent.
@@ -85,6 +92,7 @@ class Registration:
         on_conflict: OnConflict = "takeover",
         on_delete: OnDelete = "restore",
         on_state: Callback | None = None,
+        wait: bool = True,
     ) -> None:
         if not 1 <= ttl <= MAX_TTL:
             raise InvalidSettingError(f"a TTL is from 1 to {MAX_TTL} seconds, not {ttl}")
@@ -93,7 +101,8 @@ class Registration:
         self._client = client
         self._policy = Policy(ttl, on_conflict, on_delete)
         self._endpoints = _encoded(endpoints)
-        self._on_state = on_state
+        self._on_state = _log_event if on_state is None else on_state
+        self._wait = wait
         self._status = RegistrationStatus()
         self._loop: RegistrationLoop | None = None
 
@@ -216,7 +225,7 @@ class Registration:
 
     def __enter__(self) -> Registration:
         try:
-            self.start()
+            self.start(wait=self._wait)
         except BaseException:  # Ctrl-C must not leave anything behind either
             self.close()
             raise
@@ -232,15 +241,18 @@ class Registration:
 
     def __repr__(self) -> str:
         state = "registered" if self.registered else "not registered"
-        return f"<Registration of {', '.join(map(keys.decode, self._endpoints))}: {state}>"
+        names = ", ".join(map(keys.decode, self._endpoints)) or "no endpoints"
+        return f"<Registration of {names}: {state}>"
 
     def _call_back(self, event: RegistrationEvent) -> None:
-        if self._on_state is None:
-            return
         try:
             self._on_state(event)
         except BaseException as exc:  # noqa: BLE001 - the caller's; the registration goes on
             sys.excepthook(type(exc), exc, exc.__traceback__)
+
+
+def _log_event(event: RegistrationEvent) -> None:
+    (_log.warning if is_warning(event) else _log.info)("%s", event)
 
 
 def _encoded(endpoints: Mapping[str, Endpoint]) -> dict[bytes, EncodedEndpoint]:
@@ -255,4 +267,4 @@ def _encoded(endpoints: Mapping[str, Endpoint]) -> dict[bytes, EncodedEndpoint]:
 
 def _check(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        raise InvalidSettingError(f"{name} is {' or '.join(allowed)}, not {value!r}")
+        raise InvalidSettingError(f"{name} must be {' or '.join(allowed)}, not {value!r}")

@@ -8,11 +8,9 @@ from functools import partial
 from queue import SimpleQueue
 
 from ...model import Endpoint
-from ...registration.event import RegistrationEvent
-from ...wire import dumps
+from ...registration.event import RegistrationEvent, is_warning
 from .. import stderr
 from ..advice import with_flags
-from ..output.spelling import lease_id
 from ..output.state_changes import (
     RegistrationPrinter,
     StateChange,
@@ -104,10 +102,10 @@ class Reporter:
     def report(self, event: RegistrationEvent) -> None:
         """Print a change of the registration."""
         self._print(registration_changed(event))
-        if sentence := _sentence(event):
-            self._print_sentence(partial(stderr.warn, sentence))
+        if is_warning(event):
+            self._print_sentence(partial(stderr.warn, _sentence(event)))
         elif event.kind == "regained":
-            self.say(f"registered again after {event.seconds:.1f}s")
+            self.say(str(event))
         if event.endpoint is not None and event.key in self._addrs:
             self._addrs[event.key] = event.endpoint.addr
         if event.kind == "regained":
@@ -172,25 +170,5 @@ def _state(event: RegistrationEvent) -> str:
 
 
 def _sentence(event: RegistrationEvent) -> str:
-    holder = lease_id(event.holder)
-    sentences = {
-        "lost": f"lease {lease_id(event.lease)} lost: {with_flags(event.reason)}",
-        "error": with_flags(event.reason),
-        "changed": f"{event.key} was changed by another client to {_value(event)}; keeping it",
-        "deleted": f"{event.key} was deleted by another client; not restoring it",
-        "waiting": f"{event.key} is held by lease {holder}; waiting until it is released",
-        "taken_over": f"{event.key} was taken over by lease {holder}",
-    }
-    return _registered(event) if event.kind == "registered" else sentences.get(event.kind, "")
-
-
-def _registered(event: RegistrationEvent) -> str:
-    if event.holder:
-        return f"{event.key} was taken over from lease {lease_id(event.holder)}"
-    return f"{event.key} is registered again: {event.reason}" if event.reason else ""
-
-
-def _value(event: RegistrationEvent) -> str:
-    if event.endpoint is None:
-        return "an invalid value"
-    return f"{event.endpoint.addr} {dumps(event.endpoint.metadata)}"
+    # Only in these is the text after the key the library's own.
+    return with_flags(str(event)) if event.kind in {"lost", "error"} else str(event)

@@ -310,9 +310,14 @@ class Difference(NamedTuple):
     before: StoredEndpoint | InvalidValue | None
 
 
-class Plan(NamedTuple):
+class Plan(_ResultSequence[Difference]):
     """
-    What makes a target hold the wanted endpoints.
+    What makes a target hold the wanted endpoints; behaves as the sequence of its `differences`.
+
+        >>> update = Update.add("svc/e1", Endpoint("10.0.0.1:80"))
+        >>> plan = Plan(Header(1, 2, 7, 1), "svc", [Difference(update, None)], [], [])
+        >>> len(plan), [(each.update.op.name, each.update.key) for each in plan]
+        (1, [('ADD', 'svc/e1')])
 
     Attributes:
         header: Of the answer with the endpoints of the target, or of the last transaction.
@@ -326,11 +331,25 @@ class Plan(NamedTuple):
         kept: What pruning leaves: endpoints on leases, and values that can't be read.
     """
 
+    __slots__ = ("header", "target", "differences", "unchanged", "kept")  # noqa: RUF023
     header: Header
     target: str
     differences: Sequence[Difference]
     unchanged: Sequence[Difference]
     kept: Sequence[StoredEndpoint | InvalidValue]
+
+    def __init__(
+        self,
+        header: Header,
+        target: str,
+        differences: Sequence[Difference],
+        unchanged: Sequence[Difference],
+        kept: Sequence[StoredEndpoint | InvalidValue],
+    ) -> None:
+        self._fill(header, target, differences, unchanged, kept)
+
+    def _items(self) -> Sequence[Difference]:
+        return self.differences
 
 
 class Deletion(_Result):

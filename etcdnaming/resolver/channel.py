@@ -51,6 +51,9 @@ class Following:
         self._channel, self._service = channel, service
         self._release = weakref.finalize(self, services.release, service)
 
+    def __repr__(self) -> str:
+        return f"<Channel to {self._service.key.target}: {len(self.endpoints)} endpoints>"
+
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
         """The endpoints in etcd that calls are spread over; gRPC has them a moment later."""

@@ -84,6 +84,9 @@ class Sandbox:
     ) -> None:
         self._opened.close()
 
+    def __repr__(self) -> str:
+        return f"<Sandbox: {getattr(self, 'endpoint', 'not running')}>"
+
     def environment(self, base: Mapping[str, str]) -> dict[str, str]:
         """Return *base*, changed so that etcdctl and etcdnaming use this etcd and no other."""
         return {

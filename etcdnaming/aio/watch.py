@@ -23,10 +23,14 @@ class Watch(AsyncIterator[ChangeBatch]):
     """
     Batches of changes of *target*, for the loop that runs when this is made.
 
-        >>> async def follow(client: Client) -> None:
+        >>> async def main() -> None:
+        ...     _ = await manager.add_endpoint("foo/svc/e1", Endpoint("10.0.0.1:80"))
         ...     async with Watch(client, "foo/svc") as watch:
         ...         async for batch in watch:
-        ...             addrs = [each.endpoint.addr for each in watch.endpoints.values()]
+        ...             print([each.endpoint.addr for each in watch.endpoints.values()])
+        ...             break  # a real watch goes on
+        >>> asyncio.run(main())
+        ['10.0.0.1:80']
 
     It is `etcdnaming.Watch`, whose batches a thread takes, one for each that is asked for. If the
     task is cancelled while it waits, the next one to ask gets that batch: none is lost. One task
@@ -82,12 +86,29 @@ class Watch(AsyncIterator[ChangeBatch]):
 
     @property
     def endpoints(self) -> Mapping[str, StoredEndpoint]:
-        """The endpoints after the last batch, by key."""
+        """
+        The endpoints after the last batch, by key.
+
+            >>> _ = asyncio.run(manager.add_endpoint("foo/svc/e1", Endpoint("10.0.0.1:80")))
+            >>> async def main() -> None:
+            ...     async with manager.watch() as watch:
+            ...         _ = await watch.get()
+            ...         print([*watch.endpoints])
+            >>> asyncio.run(main())
+            ['foo/svc/e1']
+        """
         return self._endpoints
 
     async def get(self, timeout: float | None = None) -> ChangeBatch | None:
         """
         Return the next batch; ``None`` if there is none for *timeout* seconds.
+
+            >>> async def main() -> None:
+            ...     async with manager.watch() as watch:
+            ...         batch = await watch.get()
+            ...         print(batch.first, await watch.get(timeout=0.01))
+            >>> asyncio.run(main())
+            True None
 
         Raises:
             PermissionDeniedError, CompactedError, …: No retry heals it.
@@ -108,7 +129,16 @@ class Watch(AsyncIterator[ChangeBatch]):
         return batch
 
     async def close(self) -> None:
-        """End it, and wait until its thread has ended, which takes no time."""
+        """
+        End it, and wait until its thread has ended, which takes no time.
+
+            >>> async def main() -> None:
+            ...     watch = manager.watch()
+            ...     await watch.close()
+            ...     print([batch async for batch in watch])
+            >>> asyncio.run(main())
+            []
+        """
         self._closed = True
         self._watch.close()
         self._wanted.put(None)

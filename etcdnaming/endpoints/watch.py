@@ -37,10 +37,12 @@ class Watch:
     """
     Batches of changes of *target*: an iterator that ends only when it is closed.
 
-        >>> def addresses(client: Client) -> Iterator[list[str]]:
-        ...     with EndpointManager(client, "foo/svc").watch() as watch:
-        ...         for batch in watch:
-        ...             yield [stored.endpoint.addr for stored in watch.endpoints.values()]
+        >>> _ = manager.add_endpoint("foo/svc/e1", Endpoint("10.0.0.1:80"))
+        >>> with manager.watch() as watch:
+        ...     for batch in watch:
+        ...         print([stored.endpoint.addr for stored in watch.endpoints.values()])
+        ...         break  # a real watch goes on
+        ['10.0.0.1:80']
 
     `EndpointManager.watch` makes it.
 
@@ -77,12 +79,24 @@ class Watch:
 
     @property
     def endpoints(self) -> Mapping[str, StoredEndpoint]:
-        """The endpoints after the last batch, by key; for the thread that takes the batches."""
+        """
+        The endpoints after the last batch, by key; for the thread that takes the batches.
+
+            >>> _ = manager.add_endpoint("foo/svc/e1", Endpoint("10.0.0.1:80"))
+            >>> with manager.watch() as watch:
+            ...     _ = watch.get()
+            ...     [*watch.endpoints]
+            ['foo/svc/e1']
+        """
         return MappingProxyType(self._set.endpoints)
 
     def get(self, timeout: float | None = None) -> ChangeBatch | None:
         """
         Return the next batch; ``None`` if there is none for *timeout* seconds.
+
+            >>> with manager.watch() as watch:
+            ...     watch.get().first, watch.get(timeout=0.01)
+            (True, None)
 
         Raises:
             PermissionDeniedError, CompactedError, …: No retry heals it.
@@ -99,7 +113,14 @@ class Watch:
                 return batch
 
     def close(self) -> None:
-        """End it, at once and from any thread."""
+        """
+        End it, at once and from any thread.
+
+            >>> watch = manager.watch()
+            >>> watch.close()
+            >>> [*watch]
+            []
+        """
         self._range.close()
 
     def __iter__(self) -> Iterator[ChangeBatch]:

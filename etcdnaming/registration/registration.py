@@ -110,6 +110,11 @@ class Registration:
         """
         Start to register the endpoints.
 
+            >>> registration = Registration(client, {"foo/svc/e1": Endpoint("10.0.0.1:80")})
+            >>> registration.start(wait=False)
+            >>> registration.wait(timeout=60), registration.close()
+            (True, True)
+
         Args:
             wait: Wait until all endpoints are registered, however long that takes.
 
@@ -139,6 +144,11 @@ class Registration:
         After `set`, `remove`, `withdraw` or `restore` a list of the target shows the same. Keys
         that were given up to other clients don't count.
 
+            >>> with Registration(client, {"foo/svc/e1": Endpoint("10.0.0.1:80")}) as registration:
+            ...     registration.withdraw()
+            ...     registration.wait(timeout=60), len(manager.list())
+            (True, 0)
+
         Raises:
             ClosedError: It was closed, or never opened; or else the error that has ended it.
             InheritedError: It is the parent's, and this is a forked child.
@@ -160,6 +170,11 @@ class Registration:
         """
         Add *endpoint* or change the one at *key*, in the background; `wait` waits for it.
 
+            >>> with Registration(client, {"foo/svc/e1": Endpoint("10.0.0.1:80")}) as registration:
+            ...     registration.set("foo/svc/e1", Endpoint("10.0.0.1:80", {"weight": 3}))
+            ...     registration.wait(timeout=60), manager.get("foo/svc/e1").endpoint.metadata
+            (True, {'weight': 3})
+
         Raises:
             InvalidTargetError, InvalidEndpointError: Nothing was changed.
             ClosedError: The registration is not open.
@@ -169,17 +184,39 @@ class Registration:
         loop.request(partial(loop.keys.set, endpoints))
 
     def remove(self, key: str) -> None:
-        """Register *key* no longer, and delete it unless another client has taken it."""
+        """
+        Register *key* no longer, and delete it unless another client has taken it.
+
+            >>> with Registration(client, {"foo/svc/e1": Endpoint("10.0.0.1:80")}) as registration:
+            ...     registration.remove("foo/svc/e1")
+            ...     registration.wait(timeout=60), len(manager.list())
+            (True, 0)
+        """
         loop = self._open_loop()
         loop.request(partial(loop.keys.remove, keys.encode(key)))
 
     def withdraw(self) -> None:
-        """Delete all endpoints, but keep the lease, until `restore`."""
+        """
+        Delete all endpoints, but keep the lease, until `restore`.
+
+            >>> with Registration(client, {"foo/svc/e1": Endpoint("10.0.0.1:80")}) as registration:
+            ...     registration.withdraw()
+            ...     registration.wait(timeout=60), dict(registration.endpoints)
+            (True, {})
+        """
         loop = self._open_loop()
         loop.request(partial(loop.keys.want, wanted=False))
 
     def restore(self) -> None:
-        """Register the withdrawn endpoints again."""
+        """
+        Register the withdrawn endpoints again.
+
+            >>> with Registration(client, {"foo/svc/e1": Endpoint("10.0.0.1:80")}) as registration:
+            ...     registration.withdraw()
+            ...     registration.restore()
+            ...     registration.wait(timeout=60), len(manager.list())
+            (True, 1)
+        """
         loop = self._open_loop()
         loop.request(partial(loop.keys.want, wanted=True))
 
@@ -189,6 +226,11 @@ class Registration:
 
         Return whether etcd has confirmed that within *timeout* seconds. If not, the lease is no
         longer renewed, and the remaining keys expire with it.
+
+            >>> registration = Registration(client, {"foo/svc/e1": Endpoint("10.0.0.1:80")})
+            >>> registration.start()
+            >>> registration.close(), len(manager.list())
+            (True, 0)
         """
         loop = self._loop
         if loop is None:
@@ -210,17 +252,35 @@ class Registration:
 
     @property
     def registered(self) -> bool:
-        """Return whether every endpoint is registered, as far as known."""
+        """
+        Return whether every endpoint is registered, as far as known.
+
+            >>> with Registration(client, {"foo/svc/e1": Endpoint("10.0.0.1:80")}) as registration:
+            ...     registration.registered
+            True
+        """
         return self._status.current.registered
 
     @property
     def lease(self) -> int:
-        """Return the id of the lease; 0 if there is none."""
+        """
+        Return the id of the lease; 0 if there is none.
+
+            >>> with Registration(client, {"foo/svc/e1": Endpoint("10.0.0.1:80")}) as registration:
+            ...     registration.lease == manager.get("foo/svc/e1").lease
+            True
+        """
         return self._status.current.lease
 
     @property
     def endpoints(self) -> Mapping[str, Endpoint | None]:
-        """Return what etcd holds; ``None`` for another client's value that can't be read."""
+        """
+        Return what etcd holds; ``None`` for another client's value that can't be read.
+
+            >>> with Registration(client, {"foo/svc/e1": Endpoint("10.0.0.1:80")}) as registration:
+            ...     dict(registration.endpoints)
+            {'foo/svc/e1': Endpoint(addr='10.0.0.1:80', metadata=None)}
+        """
         return self._status.current.endpoints
 
     def __enter__(self) -> Registration:

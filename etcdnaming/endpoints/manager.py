@@ -368,7 +368,9 @@ class EndpointManager:
         Args:
             revision: Read the endpoints of this revision; 0 is the current one.
 
-        Raises (while iterating):
+        It raises while iterating.
+
+        Raises:
             CompactedError: etcd does not have the revision, or compacted it between two parts.
             FutureRevisionError: etcd does not have the revision.
         """
@@ -453,7 +455,9 @@ class EndpointManager:
             on_state: Called by the iterating thread when the connection is lost and restored.
                 Without it, that is logged.
 
-        Raises (while iterating):
+        It raises while iterating.
+
+        Raises:
             PermissionDeniedError, CompactedError: It can't go on, and no retry would help.
         """
         from .watch import Watch  # imports modules that a list does not need

@@ -121,7 +121,9 @@ class Registration:
             strict: Until all endpoints were registered once, an error that waiting can't heal ends
                 the registration. Otherwise it is retried for ever. Default: as *wait*.
 
-        Raises (without *wait*, `wait` raises all but the last):
+        Without *wait*, all but the last of these are raised by the method `wait`.
+
+        Raises:
             PermissionDeniedError, AuthenticationError, TLSError: If it is strict.
             KeyHeldError: ``on_conflict="fail"``, and a key is attached to another lease.
             ClosedError: It was open before.

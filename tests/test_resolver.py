@@ -304,6 +304,7 @@ def test_call_fails_at_once_when_the_service_has_no_endpoints(
         next(channel.unary_stream(method("Count"))(b"1"))
     assert caught.value.code() is UNAVAILABLE
     assert channel.endpoints == ()
+    assert repr(channel) == "<Channel to foo/svc: 0 endpoints>"
 
 
 def test_future_and_stream_wait_for_the_first_endpoint_with_wait_for_ready(

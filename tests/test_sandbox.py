@@ -80,6 +80,7 @@ def test_sandbox_is_a_real_etcd(programs: Programs, temporary: Path) -> None:
         ctl = Etcdctl(programs, sandbox.endpoint)
         ctl.put("svc/e1", "x")
         assert ctl.get("") == {b"svc/e1": b"x"}
+        assert repr(sandbox) == f"<Sandbox: {sandbox.endpoint}>"
 
     assert not listens(sandbox.endpoint)
     assert list(temporary.iterdir()) == []

@@ -22,6 +22,7 @@ from ..etcd.watch import (
     RangeWatch,
     WatchEvent,
 )
+from ..log import logger
 from ..model import Change, ChangeBatch, InvalidValue, Operation, StoredEndpoint, WatchState
 from .decoding import stored_endpoints
 
@@ -29,15 +30,19 @@ __all__ = ["Watch"]
 
 _DELETE = rpc.Event.DELETE
 
+_log = logger(__name__)
+
 
 class Watch:
     """
     Batches of changes of *target*: an iterator that ends only when it is closed.
 
-        >>> def addresses(client: Client) -> Iterator[list[str]]:
-        ...     with EndpointManager(client, "foo/svc").watch() as watch:
-        ...         for batch in watch:
-        ...             yield [stored.endpoint.addr for stored in watch.endpoints.values()]
+        >>> _ = manager.add_endpoint("foo/svc/e1", Endpoint("10.0.0.1:80"))
+        >>> with manager.watch() as watch:
+        ...     for batch in watch:
+        ...         print([stored.endpoint.addr for stored in watch.endpoints.values()])
+        ...         break  # a real watch goes on
+        ['10.0.0.1:80']
 
     `EndpointManager.watch` makes it.
 
@@ -50,6 +55,7 @@ class Watch:
         shared: It is one of many of this client, and shares their stream.
 
         on_state: Called, by the thread that takes, when the connection is lost and restored.
+            Without it, that is logged.
 
     Raises:
         InvalidTargetError: *target* is empty, or only slashes.
@@ -62,22 +68,35 @@ class Watch:
         *,
         revision: int = 0,
         shared: bool = False,
-        on_state: Callable[[WatchState], None] = lambda _: None,
+        on_state: Callable[[WatchState], None] | None = None,
     ) -> None:
         start, end = keys.range_of(target)
+        self._target = target
         self._set = _EndpointSet()
         self._from = revision
-        self._on_state = on_state
+        self._on_state = self._log_state if on_state is None else on_state
         self._range = RangeWatch(client, start, end, revision=revision, shared=shared)
 
     @property
     def endpoints(self) -> Mapping[str, StoredEndpoint]:
-        """The endpoints after the last batch, by key; for the thread that takes the batches."""
+        """
+        The endpoints after the last batch, by key; for the thread that takes the batches.
+
+            >>> _ = manager.add_endpoint("foo/svc/e1", Endpoint("10.0.0.1:80"))
+            >>> with manager.watch() as watch:
+            ...     _ = watch.get()
+            ...     [*watch.endpoints]
+            ['foo/svc/e1']
+        """
         return MappingProxyType(self._set.endpoints)
 
     def get(self, timeout: float | None = None) -> ChangeBatch | None:
         """
         Return the next batch; ``None`` if there is none for *timeout* seconds.
+
+            >>> with manager.watch() as watch:
+            ...     watch.get().first, watch.get(timeout=0.01)
+            (True, None)
 
         Raises:
             PermissionDeniedError, CompactedError, …: No retry heals it.
@@ -94,7 +113,14 @@ class Watch:
                 return batch
 
     def close(self) -> None:
-        """End it, at once and from any thread."""
+        """
+        End it, at once and from any thread.
+
+            >>> watch = manager.watch()
+            >>> watch.close()
+            >>> [*watch]
+            []
+        """
         self._range.close()
 
     def __iter__(self) -> Iterator[ChangeBatch]:
@@ -118,6 +144,15 @@ class Watch:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def __repr__(self) -> str:
+        return f"<Watch of {self._target}: {len(self._set.endpoints)} endpoints>"
+
+    def _log_state(self, state: WatchState) -> None:
+        if state.connected:
+            _log.info("the watch of %s is connected to %s", self._target, state.detail)
+        else:
+            _log.warning("the watch of %s is disconnected: %s", self._target, state.detail)
 
     def _batch(self, event: WatchEvent) -> ChangeBatch | None:
         if isinstance(event, Events):

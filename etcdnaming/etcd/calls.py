@@ -15,6 +15,7 @@ import grpc
 from google.protobuf.message import Message
 
 from ..errors import ClientClosedError, ConnectionFailedError, PermissionDeniedError
+from ..fork import call_after_fork
 from .answers import LearnerError, TokenRefusedError, classify, invalid
 from .authenticate import Authenticator
 from .backoff import FIRST_PAUSE, full_jitter
@@ -85,6 +86,7 @@ class Caller:
         self._dial_timeout, self._command_timeout = dial_timeout, command_timeout
         self._total = dial_timeout + command_timeout
         self._closing = threading.Event()
+        call_after_fork(self)
 
     def call(self, method: Method[Request, Response], request: Request) -> Response:
         """

@@ -111,8 +111,15 @@ class WrappingCommand(Command):
     """
     A command that runs another one: its last argument *cmd* is everything after ``--``.
 
-    Only that: a second target is not taken for a command, nor an option of CMD for one of ours.
+    Only that: a second target is not taken for a command, nor an option of CMD for one of ours. A
+    command that takes any number of arguments before ``--`` has no parameter *cmd* of its own,
+    since click takes only one such parameter.
     """
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Return the words of the usage line."""
+        has_cmd = any(each.name == "cmd" for each in self.params)
+        return [*super().collect_usage_pieces(ctx), *([] if has_cmd else ["[-- CMD ARGS...]"])]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the words before ``--``, and take those after it as they are."""

@@ -9,7 +9,7 @@ from ...model import InvalidValue, LeaseTTL, StoredEndpoint
 from ...printable import printable
 from ...wire import dumps_again
 from .printers import EndpointHealth, EtcdStatus
-from .spelling import escape, lease_id, safe_json
+from .spelling import byte_size, escape, lease_id, safe_json
 
 __all__ = ["endpoint_facts", "health_cells", "invalid_facts", "status_facts"]
 
@@ -61,7 +61,7 @@ def status_facts(found: EtcdStatus) -> Facts:
         ("ROLE", status.role),
         ("REVISION", str(status.header.revision)),
         ("RAFT TERM", str(status.header.raft_term)),
-        ("DB SIZE", f"{status.size / 1e6:.1f}MB"),
+        ("DB SIZE", byte_size(status.size)),
         ("ALARMS", printable("; ".join(status.errors)) or "-"),
         ("LATENCY", f"{1000 * status.seconds:.1f}ms"),
         ("USER", printable(status.user) or "-"),

@@ -111,7 +111,8 @@ def command(
             stack.enter_context(ending(outputs.interrupt, *ENDING))
         stack.callback(printer.end)
         printer.begin()
-        watch = stack.enter_context(_watch(managers, rev or 0, outputs.state))
+        watch = _watch(managers, rev or 0, outputs.state)
+        stack.callback(watch.close)
         reader = _PipeReader(watch.close)
         printer.read_keys(watch.close)
         if cmd:

@@ -34,12 +34,12 @@ OpenWatch: TypeAlias = Callable[[Callable[[WatchState], None]], _Watch]
 
 class _Item(NamedTuple):
     """
-    What watch number *index* has brought.
+    What watch *number* has brought.
 
     *endpoints* are those of the changed keys after *batch*; all of them if *is_initial*.
     """
 
-    index: int
+    number: int
     batch: ChangeBatch | None = None
     endpoints: Mapping[str, StoredEndpoint] = {}
     is_initial: bool = False
@@ -70,8 +70,8 @@ class MergedWatch:
         self._ready: deque[_Item] = deque()
         self._states: dict[int, WatchState] = {}
         self._watches: list[_Watch] = []
-        for index, open_watch in enumerate(open_each):
-            source = _Source(index, self._put)
+        for number, open_watch in enumerate(open_each):
+            source = _Source(number, self._put)
             watch = open_watch(source.on_state)
             self._watches.append(watch)
             run = partial(source.run, watch)
@@ -127,9 +127,9 @@ class MergedWatch:
         if item.failure:
             raise item.failure
         if item.state:
-            self._take_state(item.index, item.state)
+            self._take_state(item.number, item.state)
         if item.is_initial:
-            self._initial[item.index] = item
+            self._initial[item.number] = item
             if len(self._initial) == self._count:
                 self._ready.extend([_merge(self._initial), *self._held])
         elif item.batch and len(self._initial) < self._count:
@@ -137,10 +137,10 @@ class MergedWatch:
         elif item.batch:
             self._ready.append(item)
 
-    def _take_state(self, index: int, state: WatchState) -> None:
-        before = self._states.get(index)
+    def _take_state(self, number: int, state: WatchState) -> None:
+        before = self._states.get(number)
         was_connected = all(each.connected for each in self._states.values())
-        self._states[index] = state
+        self._states[number] = state
         is_new = was_connected or (before is not None and not before.connected)
         if state.connected:
             is_complete = len(self._states) == self._count
@@ -164,8 +164,8 @@ class MergedWatch:
 class _Source:
     """Passes on what one watch brings, in its own thread."""
 
-    def __init__(self, index: int, put: Callable[[_Item], None]) -> None:
-        self._index, self._put = index, put
+    def __init__(self, number: int, put: Callable[[_Item], None]) -> None:
+        self._number, self._put = number, put
         self._watch: _Watch | None = None
         self._has_begun = False
 
@@ -180,26 +180,26 @@ class _Source:
             except ClosedError:
                 raise
             except Exception as exc:  # noqa: BLE001 - raised where batches are taken
-                self._put(_Item(self._index, failure=exc))
+                self._put(_Item(self._number, failure=exc))
 
     def on_state(self, state: WatchState) -> None:
         """Pass on the state of the connection."""
-        self._put(_Item(self._index, state=state))
+        self._put(_Item(self._number, state=state))
         if state.connected and self._watch and not self._has_begun:
             self._put(self._item(self._watch, None))  # with --rev, there is no first batch
 
     def _item(self, watch: _Watch, batch: ChangeBatch | None) -> _Item:
         if not self._has_begun:
             self._has_begun = True
-            return _Item(self._index, batch, dict(watch.endpoints), is_initial=True)
+            return _Item(self._number, batch, dict(watch.endpoints), is_initial=True)
         changed = {each.key for each in batch.changes} if batch else ()
         after = {key: watch.endpoints[key] for key in changed if key in watch.endpoints}
-        return _Item(self._index, batch, after)
+        return _Item(self._number, batch, after)
 
 
 def _merge(initial: Mapping[int, _Item]) -> _Item:
     """Return all endpoints, in one batch; or without one, if there are only changes."""
-    items = [initial[index] for index in sorted(initial)]
+    items = [initial[number] for number in sorted(initial)]
     endpoints = {key: each for item in items for key, each in item.endpoints.items()}
     batches = [item.batch for item in items if item.batch]
     if not batches:

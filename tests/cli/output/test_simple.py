@@ -63,10 +63,11 @@ LINES = [
         (
             "status",
             [
-                *("ENDPOINT\t127.0.0.1:2379", "MEMBER\t8e9e", "VERSION\t3.5.1", "ROLE\tleader"),
-                *("REVISION\t74", "RAFT TERM\t2", "DB SIZE\t20 kB", "ALARMS\t-"),
-                *("LATENCY\t1.2ms", "USER\troot", "TLS\tTLSv1.3", "EXPIRES\t2027-01-01", ""),
-                *("ENDPOINT\t127.0.0.1:2380", "UNREACHABLE\tconnection refused"),
+                (
+                    "127.0.0.1:2379\t8e9e\t3.5.1\tleader\t74\t2\t20 kB\t-\t1.2ms\troot\tTLSv1.3"
+                    "\t2027-01-01"
+                ),
+                "127.0.0.1:2380" + "\t-" * 11 + "\tconnection refused",
             ],
         ),
         ("transaction", ["SUCCESS"]),

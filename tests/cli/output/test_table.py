@@ -15,6 +15,7 @@ from cli.output.samples import (
     HEADER,
     LEASE,
     RESULT,
+    STATUS,
     on_terminal,
     printed,
     stored,
@@ -33,6 +34,15 @@ foo/svc/e2  10.0.0.2:80  -                 -
 
 2 endpoints under foo/svc, revision 74
 """
+
+STATUS_HEADER = (
+    "ENDPOINT        MEMBER  VERSION  ROLE    REVISION  RAFT TERM  DB SIZE  ALARMS  "
+    "LATENCY  USER  TLS      EXPIRES   "
+)
+STATUS_ROW = (
+    "127.0.0.1:2379  8e9e    3.5.1    leader  74        2          20 kB    -       "
+    "1.2ms    root  TLSv1.3  2027-01-01"
+)
 
 
 @pytest.mark.parametrize(
@@ -197,22 +207,11 @@ foo/svc/e2  10.0.0.2:80  -                 -
         ),
         (
             "status",
-            """\
-            ENDPOINT   127.0.0.1:2379
-            MEMBER     8e9e
-            VERSION    3.5.1
-            ROLE       leader
-            REVISION   74
-            RAFT TERM  2
-            DB SIZE    20 kB
-            ALARMS     -
-            LATENCY    1.2ms
-            USER       root
-            TLS        TLSv1.3
-            EXPIRES    2027-01-01
-
-            ENDPOINT     127.0.0.1:2380
-            UNREACHABLE  connection refused
+            f"""\
+            {STATUS_HEADER}  REASON
+            {STATUS_ROW}
+            127.0.0.1:2380  {"-       -        -       -         -          -        -       "}\
+-        -     -        -           connection refused
             """,
         ),
         (
@@ -431,6 +430,33 @@ def test_columns_are_fitted_to_the_available_width(natural: list[int], room: int
     assert all(width for width, wanted in zip(widths, natural, strict=True) if wanted)
     if room >= len(natural):
         assert sum(widths) == min(room, sum(natural))
+
+
+def test_status_is_a_block_for_each_endpoint_where_a_row_is_too_wide() -> None:
+    """A row is not folded; without an endpoint that does not answer it has no reason."""
+    found = [each for each in STATUS if each.status]
+
+    wide = printed("table", lambda to: to.status(found), columns=114, NO_COLOR="1")
+    narrow = printed("table", EVERYTHING["status"], columns=113, NO_COLOR="1")
+
+    assert wide == f"{STATUS_HEADER.rstrip()}\n{STATUS_ROW}\n"
+    assert narrow == textwrap.dedent("""\
+        ENDPOINT   127.0.0.1:2379
+        MEMBER     8e9e
+        VERSION    3.5.1
+        ROLE       leader
+        REVISION   74
+        RAFT TERM  2
+        DB SIZE    20 kB
+        ALARMS     -
+        LATENCY    1.2ms
+        USER       root
+        TLS        TLSv1.3
+        EXPIRES    2027-01-01
+
+        ENDPOINT  127.0.0.1:2380
+        REASON    connection refused
+        """)
 
 
 def test_get_folds_long_metadata_beside_its_name() -> None:

@@ -28,7 +28,8 @@ DOORS = {
 
 # The rooms that a room below the command line may import.
 KNOWS: dict[str, set[str]] = {
-    "errors.py": {"model"},
+    "errors.py": {"extras", "model"},
+    "extras.py": set(),
     "model.py": set(),
     "metadata.py": {"model"},
     "printable.py": set(),
@@ -40,7 +41,7 @@ KNOWS: dict[str, set[str]] = {
     "wire/": {"errors", "model", "wire"},
     "endpoints/": {"addresses", "endpoints", "errors", "etcd", "keys", "model", "wire"},
     "fork.py": set(),
-    "etcd/": {"errors", "etcd", "fork", "log", "model"},
+    "etcd/": {"errors", "etcd", "extras", "fork", "log", "model"},
     "process/": {"process"},
     "probing.py": {"addresses"},
     "xds/": {
@@ -48,6 +49,7 @@ KNOWS: dict[str, set[str]] = {
         "endpoints",
         "errors",
         "etcd",
+        "extras",
         "fork",
         "keys",
         "listening",

@@ -139,6 +139,7 @@ class RegistrationLoop:
 
     def after_fork(self) -> None:
         """End in a child process: the lease and the keys are the parent's."""
+        self._requesting = threading.RLock()
         self._status.after_fork()
 
     def step(self) -> float | None:

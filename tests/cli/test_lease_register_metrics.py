@@ -19,6 +19,7 @@ from harness.environment import pointing_at
 from harness.registering import KEY, REGISTER, changes, is_empty
 from prometheus_client.parser import text_string_to_metric_families
 
+from etcdnaming.extras import missing
 from etcdnaming.monitoring.pages import MAX_CONNECTIONS
 
 PREFIX = "etcdnaming_"
@@ -292,7 +293,7 @@ def test_metrics_without_their_library_name_the_extra(
     (tmp_path / "prometheus_client.py").write_text("raise ModuleNotFoundError\n")
     process = spawn(*METRICS, "--", "echo", "begun", env={"PYTHONPATH": str(tmp_path)})
 
-    message = "Error: --metrics needs prometheus_client: pip install 'etcdnaming[metrics]'"
+    message = f"Error: no --metrics: {missing('metrics')}"
     hint = " (see etcdnaming lease-register --help)\n"
     assert process.finish() == (128, "", message + hint)
     assert is_empty(etcd)

@@ -322,9 +322,9 @@ def _listen(address: ListenAddress) -> tuple[Callable[[Status], PageThread], str
     try:
         from ..entrypoint.metrics import metrics_server
     except ModuleNotFoundError as exc:
-        raise click.UsageError(
-            "--metrics needs prometheus_client: pip install 'etcdnaming[metrics]'"
-        ) from exc
+        from ...extras import missing
+
+        raise click.UsageError(f"no --metrics: {missing('metrics')}") from exc
     sockets, taken = listen_on(address)
     host = "" if address.host else "localhost"
     url = taken if address.path else f"http://{host}{taken}/metrics"

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ...extras import missing
 from ...listening import ListenAddress, listen_on
 from ...model import JSON
 from ...monitoring.pages import Page, PageServer, json_page, text_page
@@ -65,7 +66,7 @@ class Admin:
             from ...monitoring.prometheus import Metrics
             from .metrics import collect
         except ModuleNotFoundError:
-            text = "metrics need prometheus_client: pip install 'etcdnaming[metrics]'"
+            text = f"no metrics: {missing('metrics')}"
             return text_page("501 Not Implemented", text)
         if self._metrics is None:
             self._metrics = Metrics(partial(collect, self._bridge))

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import NamedTuple
 
 from ...etcd import Client
+from ...extras import missing
 from ...listening import ListenAddress
 from ..assignment import Zones
 from ..attributes import AttributeKeys
@@ -108,7 +109,7 @@ class Bridge:
         address = await self._admin.start(self._settings.admin)
         text = f"pages for operators are on {address}"
         if find_spec("prometheus_client") is None:
-            text += ", but no metrics: pip install 'etcdnaming[metrics]'"
+            text += f", but no metrics: {missing('metrics')}"
         self._notify(Notice("admin", text, {"address": address}))
 
     async def _read(self, stop: asyncio.Event) -> bool:

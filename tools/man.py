@@ -21,6 +21,7 @@ from roff import Page
 
 from etcdnaming import __version__
 from etcdnaming.cli import cli
+from etcdnaming.cli.click_extension.command import WrappingCommand
 from etcdnaming.cli.click_extension.global_options import GLOBAL_OPTIONS
 from etcdnaming.cli.commands import COMMANDS
 from etcdnaming.cli.settings.known import REFUSED, SETTINGS
@@ -88,8 +89,10 @@ def of_command(name: str, make: type[Page]) -> str:
     page.section("name")
     page.paragraph(f"etcdnaming-{name} - {summary[0].lower()}{summary[1:]}")
     page.section("synopsis")
-    words = " ".join(usage(each) for each in options if isinstance(each, click.Argument))
-    page.paragraph(f"`etcdnaming {name}` [OPTIONS] {words}")
+    words = [usage(each) for each in options if isinstance(each, click.Argument)]
+    if isinstance(command, WrappingCommand) and "[-- CMD ARGS...]" not in words:
+        words.append("[-- CMD ARGS...]")
+    page.paragraph(f"`etcdnaming {name}` [OPTIONS] {' '.join(words)}")
     page.section("description")
     write_paragraphs(page, about)
     if len(options) > 1:

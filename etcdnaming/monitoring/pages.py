@@ -23,6 +23,9 @@ STOP_TIMEOUT = 1.0
 
 MAX_HEADERS = 100
 
+MAX_CONNECTIONS = 64
+"""Further ones are closed at once: they must not take the descriptors that the process needs."""
+
 
 class Page(NamedTuple):
     """An answer: the HTTP status, the content type and the content."""
@@ -43,6 +46,7 @@ class PageServer:
         self._pages = pages
         self._servers: list[asyncio.AbstractServer] = []
         self._answering: set[asyncio.Task[None]] = set()
+        self._connections = 0
 
     async def start(self, sockets: Sequence[socket.socket]) -> None:
         """Accept connections on *sockets*, which listen."""
@@ -60,15 +64,23 @@ class PageServer:
             await asyncio.wait(self._answering, timeout=STOP_TIMEOUT)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._connections += 1
+        try:
+            if self._connections <= MAX_CONNECTIONS:
+                await self._answer(reader, writer)
+        finally:
+            self._connections -= 1
+            writer.close()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, ValueError, asyncio.TimeoutError):
             method, path = await asyncio.wait_for(_request(reader), TIMEOUT)
-            answering = asyncio.ensure_future(_answer(writer, method, self._page(method, path)))
+            answering = asyncio.ensure_future(_send(writer, method, self._page(method, path)))
             self._answering.add(answering)
             try:
                 await answering
             finally:
                 self._answering.discard(answering)
-        writer.close()
 
     def _page(self, method: str, target: str) -> Page:
         if method not in ("GET", "HEAD"):
@@ -117,7 +129,7 @@ def json_page(value: JSON) -> Page:
     return Page("200 OK", "application/json", json.dumps(value, default=list).encode() + b"\n")
 
 
-async def _answer(writer: asyncio.StreamWriter, method: str, page: Page) -> None:
+async def _send(writer: asyncio.StreamWriter, method: str, page: Page) -> None:
     head = (
         f"HTTP/1.1 {page.status}\r\nContent-Type: {page.type}\r\n"
         f"Content-Length: {len(page.body)}\r\nConnection: close\r\n\r\n"

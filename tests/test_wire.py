@@ -118,6 +118,17 @@ def test_decode_all_equals_decode_of_each_value() -> None:
         ]
 
 
+def test_decode_all_equals_decode_of_a_value_among_ordinary_ones() -> None:
+    """One value that needs Go's rules is noticed, although all others are decoded fast."""
+    ordinary = wire.encode(Endpoint("10.0.0.1:80", {"weight": 1}))
+    for value in map(value_of, vectors("wire_read.jsonl")):
+        _, found, _ = wire.decode_all([ordinary, value, ordinary])
+        expected = alone(value)
+        assert type(found) is type(expected)
+        if value.count(b"[") + value.count(b"{") < 100:  # for repr
+            assert repr(found) == repr(expected)
+
+
 def alone(value: bytes) -> Endpoint | InvalidValueError:
     """Return the endpoint, or the error."""
     try:

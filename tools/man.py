@@ -4,7 +4,8 @@ Write the man pages from the definitions of the commands.
     python tools/man.py [DIRECTORY]        (man)
 
 Commands, options and variables come from the click tree, exit codes from README.md, and the stored,
-printed and read formats from format.md in this directory.
+printed and read formats from format.md in this directory. What the help of a command leaves out
+(columns, signals, files, exit codes, more examples) is in man/COMMAND.md in this directory.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from etcdnaming.cli.settings.setting import PREFIXES, Setting
 
 ROOT = Path(__file__).parent.parent
 FORMAT = Path(__file__).parent / "format.md"
+MORE = Path(__file__).parent / "man"
 
 
 def main(directory: Path) -> None:
@@ -63,6 +65,8 @@ def program() -> str:
     write_options(page, options)
     page.section("environment")
     write_variables(page)
+    more, _ = more_of("etcdnaming")
+    page.write(more)
     page.section("flags of etcdctl that are refused")
     for setting in REFUSED:
         page.item(spelled(setting), sentence(setting.refusal))
@@ -92,7 +96,9 @@ def of_command(name: str) -> str:
         page.section("options")
         write_options(page, options)
         page.paragraph("Options of all commands, such as --endpoints and -w: `etcdnaming`(1).")
-    write_end(page, examples, ["etcdnaming(1)", FORMAT_PAGE])
+    more, more_examples = more_of(name)
+    page.write(more)
+    write_end(page, examples, ["etcdnaming(1)", FORMAT_PAGE], more_examples)
     return page.text()
 
 
@@ -181,10 +187,19 @@ def write_variables(page: Page) -> None:
     page.item("`NO_COLOR`\n`FORCE_COLOR`\n`TERM`", "Whether there is colour; TERM=dumb has none.")
 
 
-def write_end(page: Page, examples: Sequence[str], others: Sequence[str]) -> None:
-    page.section("examples" if len(examples) > 1 else "example")
+def more_of(name: str) -> tuple[str, str]:
+    """Return the sections that only the man page of *name* has, and further examples."""
+    sections, _, examples = (MORE / f"{name}.md").read_text().partition("## EXAMPLES\n")
+    return sections, examples
+
+
+def write_end(
+    page: Page, examples: Sequence[str], others: Sequence[str], more_examples: str = ""
+) -> None:
+    page.section("examples" if len(examples) > 1 or more_examples else "example")
     for each in examples:
         page.verbatim(each)
+    page.write(more_examples)
     page.section("see also")
     linked = (re.sub(r"^([^(]+)", r"`\1`", each) for each in others)
     page.paragraph(", ".join(linked))

@@ -11,15 +11,18 @@ from .processes import Cost, cost_of, median
 from .results import Bound, Row, record, rows
 from .running import Usage, requests, running, streams, usage_of
 from .turns import in_turns
+from .xds_clients import Received, XdsClients
 
 __all__ = [
     "TARGET",
     "Bound",
     "Cost",
     "PeerProcess",
+    "Received",
     "Row",
     "Took",
     "Usage",
+    "XdsClients",
     "cost_of",
     "etcdctl",
     "fill",

@@ -137,6 +137,15 @@ class Registration:
         return self._registration.lease
 
     @property
+    def renewal(self) -> tuple[int, float] | None:
+        """
+        Return the TTL of the lease in seconds, and when it was renewed last; ``None`` without one.
+
+        That is a Unix time: of the last keep-alive request that etcd has confirmed.
+        """
+        return self._registration.renewal
+
+    @property
     def endpoints(self) -> Mapping[str, Endpoint | None]:
         """Return what etcd holds; ``None`` for another client's value that can't be read."""
         return self._registration.endpoints

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import TracebackType
@@ -208,6 +209,21 @@ class Registration:
     def lease(self) -> int:
         """Return the id of the lease; 0 if there is none."""
         return self._status.current.lease
+
+    @property
+    def renewal(self) -> tuple[int, float] | None:
+        """
+        Return the TTL of the lease in seconds, and when it was renewed last; ``None`` without one.
+
+        That is a Unix time: of the last keep-alive request that etcd has confirmed.
+        """
+        if self._loop is None or self._status.current.ended:
+            return None
+        found = self._loop.renewal
+        if found is None:
+            return None
+        ttl, renewed = found
+        return ttl, time.time() - (time.monotonic() - renewed)
 
     @property
     def endpoints(self) -> Mapping[str, Endpoint | None]:

@@ -71,7 +71,10 @@ def warnings(wanted: Bootstrap) -> Sequence[str]:
     if language in ("cpp", "ruby") and tls:
         found.append("gRPC 1.51 and older has no TLS to the xDS server")
     if language in ("cpp", "ruby") and (wanted.authority or wanted.strip):
-        found.append("gRPC 1.51 and older knows neither authorities nor templates")
+        found.append(
+            "gRPC 1.51 reads authorities and templates only with "
+            "GRPC_EXPERIMENTAL_XDS_FEDERATION=true in its environment"
+        )
     if language == "rust":
         found.append("tonic-xds ignores weights and zones, and waits where a set is empty")
         if wanted.strip:

@@ -149,7 +149,6 @@ def test_empty_file_name_is_refused(run: Run, name: str) -> None:
     assert result == Result(128, "", f"Error: {message}\n")
 
 
-DISCOVERY = "not supported: look up the SRV record, and use --endpoints with its hosts"
 VERIFY = (
     "not supported: gRPC for Python verifies every server; use --cacert with the server's CA, "
     "or with its certificate if that is self-signed"
@@ -157,9 +156,6 @@ VERIFY = (
 HEX = r"not supported: bytes that are not UTF-8 are shown as \xNN, and by -w json in base64"
 REFUSED = [
     ("insecure-skip-tls-verify", "true", VERIFY),
-    ("discovery-srv", "example.com", DISCOVERY),
-    ("discovery-srv-name", "x", DISCOVERY),
-    ("insecure-discovery", "false", DISCOVERY),
     ("hex", "true", HEX),
     (
         "max-request-bytes",
@@ -307,6 +303,7 @@ def test_debug_prints_the_effective_settings(run: Run, one: Etcd) -> None:
 
     assert lines[1:-1] == [
         f"Debug: --endpoints {one.endpoint} (ETCDNAMING_ENDPOINTS)",
+        "Debug: --insecure-discovery True (default)",
         "Debug: --insecure-transport True (default)",
         "Debug: --dial-timeout 1s (--dial-timeout)",
         "Debug: --command-timeout 90s (ETCDCTL_COMMAND_TIMEOUT)",

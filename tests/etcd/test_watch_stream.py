@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from urllib.request import urlopen
@@ -11,6 +12,7 @@ from urllib.request import urlopen
 import pytest
 from harness import READER, TIMEOUT, Etcd, Proxy, wait_until
 from harness.relay import Answers, Relay, cut_off_when, only_accepted, passed_on, silent
+from harness.slow import SlowClient
 from harness.watcher import Watcher, put, stored
 
 from etcdnaming import Endpoint, EndpointManager, Update
@@ -18,7 +20,6 @@ from etcdnaming.errors import PermissionDeniedError
 from etcdnaming.etcd import Client, range_watch_loop
 from etcdnaming.etcd.calls import Caller
 from etcdnaming.etcd.known_keys import KnownKeys, Summary
-from etcdnaming.etcd.watcher import Watcher as ClientWatcher
 
 pytestmark = pytest.mark.server
 
@@ -261,42 +262,50 @@ def test_watch_delivers_changes_while_it_verifies_its_keys(
 
 
 def test_slow_watch_delays_no_other_watch_and_misses_nothing(
-    client: Client, monkeypatch: pytest.MonkeyPatch
+    own_etcd: Callable[..., Etcd], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The slow watch is cancelled and resumed at its revision, without a reported disconnect."""
-    monkeypatch.setattr(range_watch_loop, "MAX_QUEUED_BYTES", 1000)
-    begun = count_calls(monkeypatch, ClientWatcher, "open")
-    states: list[bool] = []
-    manager = EndpointManager(client, "svc")
-    with (
-        sharing(client, "svc") as [quick],
-        manager.watch(on_state=lambda state: states.append(state.connected)) as slow,
-    ):
-        assert next(slow).first
-        for n in range(1500):
-            manager.add_endpoint("svc/e1", Endpoint(str(n)))
-        quick.wait_for_addresses(e1="1499")
-        seen = [change.endpoint for _ in range(3) for change in next(slow).changes]
-        while len(seen) < 1500:
-            seen += [change.endpoint for change in next(slow).changes]
-        assert seen == [Endpoint(str(n)) for n in range(1500)]
-        assert states == [True]
-        assert len(begun) > 2
+    """The slow watch is cancelled in etcd, and resumed without a reported disconnect."""
+    monkeypatch.setattr(range_watch_loop, "MAX_QUEUED_BYTES", 100_000)
+    etcd, states = own_etcd(), list[bool]()
+    with Client([etcd.endpoint]) as client, sharing(client, "svc") as [quick]:
+        manager = EndpointManager(client, "svc")
+        with manager.watch(on_state=lambda state: states.append(state.connected)) as slow:
+            assert next(slow).first
+            wait_until(lambda: watches_of(etcd) == 3)
+            for n in range(1500):
+                manager.add_endpoint("svc/e1", Endpoint(str(n)))
+            quick.wait_for_addresses(e1="1499")
+            wait_until(lambda: watches_of(etcd) == 2)
+            seen: list[Endpoint | None] = []
+            while len(seen) < 1500:
+                seen += [change.endpoint for change in next(slow).changes]
+            assert seen == [Endpoint(str(n)) for n in range(1500)]
+            assert states == [True]
 
 
 def test_watch_receives_a_transaction_larger_than_its_buffer(
-    client: Client, monkeypatch: pytest.MonkeyPatch
+    etcd: Etcd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The transaction comes in fragments; if some were dropped, it would be requested forever."""
+    """
+    The transaction comes in fragments, and is one batch.
+
+    They arrive while the watch still reads, so they are kept for it. If one was dropped, all of
+    them would be requested again, forever.
+    """
     monkeypatch.setattr(range_watch_loop, "MAX_QUEUED_BYTES", 1000)
     metadata = "x" * 40_000
-    manager = EndpointManager(client, "svc")
-    for n in range(3):
-        manager.update(
-            [Update.add(f"svc/{n}-{each}", Endpoint("1", metadata)) for each in range(30)]
-        )
-    with Watcher(client, revision=revision_of(manager) - 2) as late:
-        late.wait_until(lambda late: late.count == 90)
+    with SlowClient([etcd.endpoint]) as client:
+        manager = EndpointManager(client, "svc")
+        for n in range(3):
+            manager.update(
+                [Update.add(f"svc/{n}-{each}", Endpoint("1", metadata)) for each in range(30)]
+            )
+        first = revision_of(manager) - 2
+        client.pause = 0.5
+        with Watcher(client, revision=first) as late:
+            late.wait_until(lambda late: late.count == 90)
+        revisions = [Counter(each.revision for each in batch.changes) for batch in late.batches]
+    assert all(set(counts.values()) == {30} for counts in revisions if counts)
 
 
 def watches_of(etcd: Etcd) -> float:
@@ -317,9 +326,9 @@ def count_calls(monkeypatch: pytest.MonkeyPatch, kind: type, name: str) -> list[
     calls: list[None] = []
     method = getattr(kind, name)
 
-    def counted(self: object, *args: object, **options: object) -> object:
+    def counted(self: object, *args: object) -> object:
         calls.append(None)
-        return method(self, *args, **options)
+        return method(self, *args)
 
     monkeypatch.setattr(kind, name, counted)
     return calls

@@ -25,7 +25,7 @@ from harness.backends import Backends
 from harness.examples import EXAMPLES, SERVER, replaced
 from harness.process import Process
 from harness.waiting import wait_until
-from harness.xds import Language, Xds
+from harness.xds import Language, Xds, languages
 
 from etcdnaming.cli.commands.xds_bridge import command
 from etcdnaming.cli.parsing import parse_duration
@@ -35,13 +35,6 @@ MANIFEST = EXAMPLES / "xds" / "bridge.yaml"
 UNIT = EXAMPLES / "xds" / "etcdnaming-xds-bridge.service"
 
 NAME, PASSWORD = READER.split(":")
-
-LANGUAGES = [
-    pytest.param(Language("python"), id="python"),
-    pytest.param(Language("go"), marks=pytest.mark.interop, id="go"),
-    pytest.param(Language("node"), marks=pytest.mark.interop, id="node"),
-    pytest.param(Language("java", "1.85.1"), marks=pytest.mark.interop, id="java"),
-]
 
 
 def pod() -> Any:
@@ -71,7 +64,7 @@ def guarded_etcd(auth_etcd: Callable[..., Etcd]) -> Etcd:
     return etcd
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", languages())
 def test_client_in_each_language_calls_the_service(
     guarded_etcd: Etcd,
     start: Callable[..., Process],

@@ -54,7 +54,7 @@ def test_child_uses_inherited_objects_and_creates_new_ones_after_a_fork(etcd: Et
         "before": {"who": addr},
         "watch": {"known": 1},
         "after": {"who": addr},
-        "inherited": {"who": addr, "aging": True},
+        "inherited": {"who": addr, "aging": True, "endpoints": 1},
         "read": {"addr": addr},
         "own": {"who": addr},
         "child": {"endpoints": 2},

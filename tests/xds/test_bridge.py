@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -20,11 +22,13 @@ from harness.auth import READER_NEEDS
 from harness.backends import Backends
 from harness.tls import Certificates
 from harness.waiting import listens
-from harness.xds import Bridge, Language, Xds, addresses
+from harness.xds import Bridge, Language, Xds, addresses, languages
 
 from etcdnaming import Client
+from etcdnaming.errors import InvalidSettingError
 from etcdnaming.probing import check_grpc_health
 from etcdnaming.sandbox import free_port
+from etcdnaming.xds.bridge.tls import ServerFiles
 from etcdnaming.xds.names import Kind
 
 from .conftest import Service
@@ -295,28 +299,26 @@ def test_plaintext_for_other_machines_has_to_be_allowed(spawn: Spawn) -> None:
 
 # TLS.
 
+WITH_TLS = languages(without={"node", "java", "cpp", "ruby"})
+"""Languages that can do what the bootstrap file says about it."""
 
+
+@pytest.mark.parametrize("language", WITH_TLS)
 def test_clients_reach_the_bridge_by_tls(
-    xds: Xds, service: Service, backends: Backends, certificates: Certificates
+    xds: Xds, service: Service, backends: Backends, certificates: Certificates, language: Language
 ) -> None:
     """As their bootstrap file says."""
     backend = backends()
     service.add(backend)
     server = certificates.server
     bridge = xds.bridge("foo", f"--tls-cert={server.cert}", f"--tls-key={server.key}")
-    caller = xds.call(PYTHON, bridge.address, TARGET, ca=str(certificates.ca))
+    caller = xds.call(language, bridge.address, TARGET, ca=str(certificates.ca))
     caller.wait_for(backend.addr)
-    plain = xds.call(PYTHON, bridge.address, TARGET, "-calls", "1", "-deadline", "5")
+    plain = xds.call(language, bridge.address, TARGET, "-calls", "1", "-deadline", "5")
     assert plain.finish()[0].error
 
 
-@pytest.mark.parametrize(
-    "language",
-    [
-        pytest.param(PYTHON, id="python"),
-        pytest.param(Language("go"), marks=pytest.mark.interop, id="go"),
-    ],
-)
+@pytest.mark.parametrize("language", WITH_TLS)
 def test_mutual_tls_lets_in_only_clients_of_the_ca(
     xds: Xds, service: Service, backends: Backends, certificates: Certificates, language: Language
 ) -> None:
@@ -422,6 +424,39 @@ def test_bad_certificate_is_an_error_at_the_start(
     assert result.status == 128
     assert re.fullmatch(rf"Error: {re.escape(str(server.cert))}.*: .*\n", result.err)
     assert not listens(f"127.0.0.1:{port}")
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        ("encrypted key", "an encrypted key, and gRPC takes no passphrase: decrypt it"),
+        ("certificate as key", "no private key in it, but CERTIFICATE"),
+        ("binary", "binary (DER), not PEM: convert it"),
+        ("cut off", "a certificate in it is cut off"),
+        ("pipe", "not a regular file, which could be read again"),
+        ("bad CA", "not PEM: no certificate in it"),
+    ],
+)
+def test_server_files_that_grpc_could_not_use_are_refused(
+    certificates: Certificates, broken: str, reason: str
+) -> None:
+    """In the words of the client's files."""
+    cert, key, ca = certificates.server.cert, certificates.server.key, certificates.ca
+    if broken == "encrypted key":
+        key.write_text(re.sub(r"(EC |RSA )?PRIVATE", "ENCRYPTED PRIVATE", key.read_text()))
+    elif broken == "certificate as key":
+        key = cert
+    elif broken == "binary":
+        cert.write_bytes(ssl.PEM_cert_to_DER_cert(ca.read_text()))
+    elif broken == "cut off":
+        cert.write_bytes(cert.read_bytes()[:200])
+    elif broken == "pipe":
+        cert.unlink()
+        os.mkfifo(cert)
+    else:
+        ca.write_text("nonsense")
+    with pytest.raises(InvalidSettingError, match=re.escape(reason)):
+        ServerFiles(str(cert), str(key), str(ca))
 
 
 # etcd's permissions.
@@ -610,7 +645,7 @@ def test_metrics_need_their_library(spawn: Spawn, tmp_path: Path) -> None:
             connection.sendall(b"GET %s HTTP/1.1\r\n\r\n" % path.encode())
             answer = connection.recv(65536)
             assert answer.startswith(b"HTTP/1.1 " + expected), answer
-            assert (b"etcdnaming[metrics]" in answer) is (path == "/metrics")
+            assert (b"the extra 'metrics' is not installed" in answer) is (path == "/metrics")
 
 
 def test_log_can_be_read_by_machines(xds: Xds, service: Service) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from ...xds.bridge.listening import ListenAddress, parse_listen_address
+from ...listening import ListenAddress, parse_listen_address
 from .. import stderr
 from ..app import App, pass_app
 from ..click_extension.command import Command

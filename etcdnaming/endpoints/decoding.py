@@ -29,7 +29,7 @@ def stored_endpoint(kv: KeyValue) -> StoredEndpoint | InvalidValue:
 
 def stored_endpoints(kvs: Sequence[KeyValue]) -> Sequence[StoredEndpoint | InvalidValue]:
     """Return `stored_endpoint` of each of *kvs*, much faster than one by one."""
-    if len(kvs) < COLUMNS_FROM and not isinstance(kvs, Columns):
+    if len(kvs) < COLUMNS_FROM:
         return [stored_endpoint(kv) for kv in kvs]
     # Column by column, so that the loops run in C.
     columns = kvs if isinstance(kvs, Columns) else Columns.of(kvs)

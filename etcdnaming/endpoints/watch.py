@@ -139,8 +139,10 @@ class Watch:
 
     def _apply(self, events: Events) -> ChangeBatch | None:
         if self._from:
-            early = sum(revision < self._from for revision in events.revisions)
-            number = len(events.revisions)
+            early, number = (
+                sum(kv.mod_revision < self._from for kv in events.keys),
+                len(events.keys),
+            )
             self._set.apply(events.only(range(early)))
             events = events.only(range(early, number))
             if early < number:
@@ -166,7 +168,7 @@ class _EndpointSet:
     def apply(self, events: Events) -> ChangeBatch:
         """Apply *events* in their order, and return the changes."""
         stored = stored_endpoints(events.keys)
-        revision = events.revisions[-1] if events.revisions else 0
+        revision = events.keys[-1].mod_revision if events.keys else 0
         if not (events.deleted or self._invalid or InvalidValue in map(type, stored)):
             return ChangeBatch(revision, self._put_all(cast("list[StoredEndpoint]", stored)), [])
         changes: list[Change | None] = []

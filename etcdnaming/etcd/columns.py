@@ -14,9 +14,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple, cast, overload
 
+from ..model import build_many
 from . import rpc_pb2 as rpc
 
-__all__ = ["Columns", "PageOfColumns", "Row"]
+__all__ = ["Columns", "PageOfColumns", "Row", "rows_of"]
 
 _FIELDS = ("key", "value", "create_revision", "mod_revision", "version", "lease")
 _COLUMNS = attrgetter(*_FIELDS)
@@ -32,6 +33,11 @@ class Row(NamedTuple):
     mod_revision: int
     version: int
     lease: int
+
+
+def rows_of(kvs: Iterable[object]) -> list[Row]:
+    """Return *kvs*, which have the attributes of a `Row`, as rows."""
+    return [*build_many(Row, map(_COLUMNS, kvs))]
 
 
 class Columns(Sequence[Row]):

@@ -15,6 +15,7 @@ from ..errors import CompactedError, EtcdError, FutureRevisionError
 from . import rpc_pb2 as rpc
 from .answer_checks import LAST_REVISION
 from .client import Client
+from .columns import Columns, Row
 from .deadline import within
 from .snapshot import Snapshot, read_snapshot
 from .watch_events import Events
@@ -92,27 +93,24 @@ class KnownKeys:
 
     def add(self, events: Events) -> Events:
         """Apply *events*, and return those that are new."""
-        keys, _, _, revisions, versions, leases = events.keys.lists
-        puts = zip(keys, zip(revisions, versions, leases))  # noqa: B905 - of one length, see Columns
-        if not events.deleted and self._are_new(keys, revisions):
-            self._known.update(puts)  # all at once, in C
-            self.revision = revisions[-1]
+        if not events.deleted and isinstance(events.keys, Columns) and self._add_all(events.keys):
             return events
-        new = [
-            position
-            for position, (key, version) in enumerate(puts)
-            if self._apply(key, version, deleted=position in events.deleted)
-        ]
-        return events if len(new) == len(keys) else events.only(new)
+        new = [n for n, row in enumerate(events.keys) if self._apply(row, n in events.deleted)]
+        return events if len(new) == len(events.keys) else events.only(new)
 
-    def _are_new(self, keys: Sequence[bytes], revisions: Sequence[int]) -> bool:
-        """Return whether all are later than what we know, and in order, and none comes twice."""
-        return (
+    def _add_all(self, puts: Columns) -> bool:
+        """Apply *puts* in C, if all are later than what we know, in order, and none is twice."""
+        keys, _, _, revisions, versions, leases = puts.lists
+        if (
             self.revision < revisions[0]
             and revisions[-1] <= LAST_REVISION
             and revisions == sorted(revisions)
-            and len({*zip(keys, revisions)}) == len(keys)  # noqa: B905
-        )
+            and len({*zip(keys, revisions)}) == len(keys)  # noqa: B905 - of one length
+        ):
+            self._known.update(zip(keys, zip(revisions, versions, leases)))  # noqa: B905
+            self.revision = revisions[-1]
+            return True
+        return False
 
     def check_access(self) -> None:
         """Count the keys, which renews an old token, and raises if we may not read."""
@@ -182,9 +180,10 @@ class KnownKeys:
                 if kv.mod_revision == mod_revision and _version_of(kv) != held:
                     raise HistoryChangedError
 
-    def _apply(self, key: bytes, version: KeyVersion, *, deleted: bool) -> bool:
+    def _apply(self, row: Row, deleted: bool) -> bool:  # noqa: FBT001 - called for every change
         """Apply a change, and return whether it is new; a revision may come in several answers."""
-        revision = version[0]
+        key, _, _, revision, _, _ = row
+        version = row[3:]
         if revision < self.revision or (
             revision == self.revision and self._known.get(key) == (None if deleted else version)
         ):

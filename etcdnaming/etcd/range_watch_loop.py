@@ -30,7 +30,7 @@ from .answers import InvalidAnswerError, NotNowError, classify_text
 from .backoff import Backoff
 from .bounded_queue import BoundedQueue
 from .client import Client
-from .columns import Columns
+from .columns import rows_of
 from .deadline import Deadline
 from .known_keys import HistoryChangedError, KnownKeys, Summary
 from .watch_events import Connected, Disconnected, Events, RangeSnapshot, WatchEvent
@@ -232,7 +232,7 @@ class RangeWatchLoop:
         made = [kv for kv in snapshot.keys if kv.mod_revision == revision]
         self._add(snapshot._replace(keys=before))
         if made:
-            self._add(Events(Columns.of(made), frozenset()))
+            self._add(Events(rows_of(made), frozenset()))
         self._started = True
         return True
 
@@ -262,8 +262,9 @@ class RangeWatchLoop:
     def _verify(self, stream: WatchSubstream) -> float:
         """Leave a stream that does not deliver all changes, or belongs to another history."""
         if self._awaited is None:
-            self._awaited = self._copy().summarize()
-            self._silence = Deadline(DELIVERY_TIMEOUT)
+            summary = self._copy().summarize()
+            self._silence = Deadline(DELIVERY_TIMEOUT)  # before the other thread renews it
+            self._awaited = summary
         with self._lock:
             has_reached = self._known.has_reached(self._awaited)
             has_passed = self._known.has_passed(self._awaited)
@@ -300,7 +301,8 @@ class RangeWatchLoop:
         if answer.created:
             stream.accepted = True
             self.wake()
-        self._silence.renew()
+        if self._awaited:
+            self._silence.renew()
         self._fragmented = answer.fragment
         if self._resumed and not answer.fragment and not self._incomplete:
             return self._add_changes(answer.events)
@@ -330,7 +332,7 @@ class RangeWatchLoop:
             self._incomplete_bytes = 0
         if events:
             new = self._known.add(Events.of(events))
-            if new.revisions:
+            if new.keys:
                 self._undelivered = 0
                 self.events.add(new, new.size)
         if self.events.has_room:

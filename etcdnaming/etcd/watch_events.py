@@ -8,13 +8,16 @@ from operator import attrgetter
 from typing import NamedTuple, TypeAlias
 
 from . import rpc_pb2 as rpc
-from .columns import Columns
+from .columns import Columns, Row, rows_of
 from .ranges import KeyValue
 
 __all__ = ["Connected", "Disconnected", "Events", "RangeSnapshot", "WatchEvent"]
 
 CHANGE_BYTES = 256
 """Memory that a change takes beside its key and its value."""
+
+COLUMNS_FROM = 4
+"""Number of changes from which columns are faster than rows."""
 
 _TYPE, _KV = attrgetter("type"), attrgetter("kv")
 
@@ -35,34 +38,32 @@ class Events(NamedTuple):
     revision count.
     """
 
-    keys: Columns
+    keys: Sequence[Row]
     deleted: frozenset[int]
 
     @classmethod
     def of(cls, events: Sequence[rpc.Event]) -> Events:
-        """Return *events* in plain data. Column by column, so that the loops run in C."""
-        types = [*map(_TYPE, events)]
-        deleted = compress(range(len(types)), types) if any(types) else ()
-        return cls(Columns.of(map(_KV, events)), frozenset(deleted))
-
-    @property
-    def revisions(self) -> list[int]:
-        """The revision of each change."""
-        _, _, _, revisions, _, _ = self.keys.lists
-        return revisions
+        """Return *events* in plain data: many as `Columns`, for loops that run in C."""
+        kvs, types = map(_KV, events), [*map(_TYPE, events)]
+        keys = Columns.of(kvs) if len(types) >= COLUMNS_FROM else rows_of(kvs)
+        return cls(keys, frozenset(compress(range(len(types)), types) if any(types) else ()))
 
     @property
     def size(self) -> int:
         """The memory they take, in bytes and roughly."""
-        keys, values, *_ = self.keys.lists
-        return sum(map(len, keys)) + sum(map(len, values)) + CHANGE_BYTES * len(keys)
+        size = CHANGE_BYTES * len(self.keys)
+        if isinstance(self.keys, Columns):
+            keys, values, *_ = self.keys.lists
+            return size + sum(map(len, keys)) + sum(map(len, values))
+        for key, value, *_ in self.keys:
+            size += len(key) + len(value)
+        return size
 
     def only(self, positions: Iterable[int]) -> Events:
         """Return those at *positions*."""
         chosen = [*positions]
-        lists = [[column[each] for each in chosen] for column in self.keys.lists]
         deleted = (n for n, each in enumerate(chosen) if each in self.deleted)
-        return Events(Columns(lists), frozenset(deleted))
+        return Events([self.keys[each] for each in chosen], frozenset(deleted))
 
 
 class Connected(NamedTuple):

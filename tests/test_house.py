@@ -21,8 +21,7 @@ DOORS = {
     "logging": ("log.py", "cli/commands/xds_bridge.py"),
     "msgspec": ("wire/decoding.py", "wire/json_rewriter.py"),
     "etcdnaming.cli": ("cli/", "__main__.py"),
-    # endpoints/watch.py reads events as etcd sends them.
-    "etcdnaming.etcd.rpc_pb2": ("etcd/", "endpoints/watch.py"),
+    "etcdnaming.etcd.rpc_pb2": ("etcd/",),
     "etcdnaming.xds.xds_pb2": ("xds/",),
 }
 

@@ -40,17 +40,22 @@ def envoy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def ask(run: Run, envoy: Path, tmp_path: Path) -> Iterator[Callable[..., Counter[str]]]:
-    """``ask(server, times)``: who answers calls through an Envoy that asks the bridge *server*."""
+    """
+    ``ask(server, times)``: who answers calls through an Envoy that asks the bridge *server*.
+
+    *dynamic*: lines to add to its ``dynamic_resources``.
+    """
     port = free_port()
     started: list[Process] = []
     channel = grpc.insecure_channel(f"127.0.0.1:{port}")
     who: Any = channel.unary_unary(method("Who"))
 
-    def ask(server: str, times: int = 20) -> Counter[str]:
+    def ask(server: str, times: int = 20, dynamic: str = "") -> Counter[str]:
         if not started:
             text = run("xds-bootstrap", server, "--for", "envoy", "--node-id", "edge").out
             file = tmp_path / "envoy.yaml"
-            file.write_text(text.replace("port_value: 10000", f"port_value: {port}"))
+            text = text.replace("port_value: 10000", f"port_value: {port}")
+            file.write_text(text.replace("dynamic_resources:\n", f"dynamic_resources:\n{dynamic}"))
             words = [str(envoy), "-c", str(file), "--concurrency", "1", "--use-dynamic-base-id"]
             started.append(Process(words, os.environ))
             wait_until(lambda: listens(f"127.0.0.1:{port}"), 60)
@@ -104,3 +109,26 @@ def test_envoy_loses_no_call_when_the_bridge_is_killed(
     assert set(ask(bridge.address, 200)) == {first.addr}
     bridge.start()
     wait_until(lambda: set(ask(bridge.address)) == {first.addr, second.addr}, 120)
+
+
+def test_envoy_that_asks_for_all_clusters_and_listeners_is_answered_with_none(
+    xds: Xds, client: Client, backends: Backends, ask: Callable[..., Counter[str]]
+) -> None:
+    """It starts no listener before it has an answer. Those of its own file follow etcd."""
+    service = Service(client, "foo/bar/svc")
+    first, second = backends(), backends()
+    service.add(first)
+    bridge = xds.bridge("foo")
+    every = "".join(
+        f"  {each}_config: {{ads: {{}}, resource_api_version: V3}}\n" for each in ("cds", "lds")
+    )
+    wait_until(lambda: set(ask(bridge.address, dynamic=every)) == {first.addr}, 60)
+    service.add(second)
+    wait_until(lambda: set(ask(bridge.address)) == {first.addr, second.addr}, 60)
+    [stream] = bridge.json("/streams")["streams"]
+    assert {name: each["names"] for name, each in stream["types"].items()} == {
+        "Cluster": [],
+        "ClusterLoadAssignment": ["foo/bar/svc"],
+        "Listener": [],
+    }
+    assert {each["error"] for each in stream["types"].values()} == {""}

@@ -119,9 +119,8 @@ def test_envoy_that_asks_for_all_clusters_and_listeners_is_answered_with_none(
     first, second = backends(), backends()
     service.add(first)
     bridge = xds.bridge("foo")
-    every = "".join(
-        f"  {each}_config: {{ads: {{}}, resource_api_version: V3}}\n" for each in ("cds", "lds")
-    )
+    config = "{ads: {}, resource_api_version: V3, initial_fetch_timeout: 0s}"  # it waits for ever
+    every = f"  cds_config: {config}\n  lds_config: {config}\n"
     wait_until(lambda: set(ask(bridge.address, dynamic=every)) == {first.addr}, 60)
     service.add(second)
     wait_until(lambda: set(ask(bridge.address)) == {first.addr, second.addr}, 60)

@@ -34,6 +34,7 @@ from etcdnaming.xds.names import Kind
 from .conftest import Service
 
 PYTHON = Language("python")
+KINDS = [kind.type_url.rpartition(".")[2] for kind in Kind]
 TARGET = "xds:///foo/svc"
 ADS = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 
@@ -96,6 +97,23 @@ def test_change_concerns_only_those_who_ask_for_the_name(
     assert addresses(concerned.get()) == {"foo/svc": ["10.0.0.1:80", "10.0.0.2:80"]}
     others[0].add("10.0.0.3:80")
     assert addresses(other.get()) == {"foo/other-0": ["10.0.0.1:80", "10.0.0.3:80"]}
+
+
+def test_service_without_endpoints_keeps_its_listener_route_and_cluster(
+    xds: Xds, bridge: Bridge, service: Service
+) -> None:
+    """A client that loses one of them gives up; so only the endpoints go."""
+    service.add("10.0.0.1:80")
+    stream = xds.ads(bridge.address)
+    for kind in Kind:
+        stream.ask(kind, "foo/svc")
+        assert len(stream.get().resources) == 1
+    service.remove("10.0.0.1:80")
+    assert addresses(stream.get()) == {"foo/svc": []}
+    service.add("10.0.0.2:80")
+    assert addresses(stream.get()) == {"foo/svc": ["10.0.0.2:80"]}
+    sent = {name: bridge.metric(f'responses_total{{type="{name}"}}') for name in KINDS}
+    assert sent == {name: 3 if name == "ClusterLoadAssignment" else 1 for name in KINDS}
 
 
 def test_first_change_goes_out_at_once_and_the_next_ones_together(

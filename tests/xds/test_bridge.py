@@ -100,10 +100,11 @@ def test_change_concerns_only_those_who_ask_for_the_name(
 
 
 def test_service_without_endpoints_keeps_its_listener_route_and_cluster(
-    xds: Xds, bridge: Bridge, service: Service
+    xds: Xds, bridge: Bridge, service: Service, etcd: Etcd
 ) -> None:
     """A client that loses one of them gives up; so only the endpoints go."""
     service.add("10.0.0.1:80")
+    bridge.catch_up(etcd)
     stream = xds.ads(bridge.address)
     for kind in Kind:
         stream.ask(kind, "foo/svc")
@@ -239,6 +240,7 @@ def test_other_types_are_ignored_and_reported_once(xds: Xds, bridge: Bridge) -> 
         stream.ask(Kind.CLUSTER, raw=other.SerializeToString())
     stream.ask(Kind.CLUSTER, "foo/svc")
     assert stream.get().type_url == Kind.CLUSTER.type_url
+    bridge.process.wait_for_err("envoy.Other")
     assert bridge.process.err.count("envoy.Other") == 1
 
 
@@ -282,6 +284,33 @@ def test_address_that_is_taken_is_an_error(spawn: Spawn, option: str) -> None:
     assert result.status == 128
     assert f"Error: can't listen on {address}: Address already in use\n" in result.err
     assert not listens(f"127.0.0.1:{free}")
+
+
+@pytest.mark.parametrize("option", ["--listen", "--admin"])
+def test_address_that_can_not_be_used_is_an_error_while_etcd_is_away(
+    spawn: Spawn, tmp_path: Path, option: str
+) -> None:
+    """Not only when it is there. A file in the place of a socket stays."""
+    file = tmp_path / "file"
+    file.write_text("content")
+    for address, reason in (
+        (f"unix:{file}", "not a socket"),
+        (f"unix:{tmp_path}/none/s", f"no directory {tmp_path}/none"),
+        ("127.0.0.1:18999", "given twice"),
+    ):
+        process = spawn(
+            *("xds-bridge", "foo", "--endpoints=127.0.0.1:1"),
+            *("--listen=127.0.0.1:18999", f"{option}={address}"),
+        )
+        result = process.finish(30)
+        assert result.err == f"Error: can't listen on {address}: {reason}\n"
+        assert result.status == 128
+    assert file.read_text() == "content"
+
+
+def test_connections_may_be_older_than_milliseconds_in_31_bits_tell(xds: Xds) -> None:
+    """As 720h, which gRPC's options do not take."""
+    assert xds.bridge("foo", "--max-age=720h").listens
 
 
 def test_bridge_listens_on_several_addresses(xds: Xds, tmp_path: Path, service: Service) -> None:

@@ -18,7 +18,7 @@ from .admin import Admin
 from .counters import Counters
 from .hub import Hub
 from .journal import Log
-from .listening import ListenAddress
+from .listening import ListenAddress, check_all_free
 from .server import AdsServer, CatalogSource, Limits
 from .tls import ServerFiles
 
@@ -90,6 +90,8 @@ class Bridge:
             EtcdError: etcd refuses the first reading, and asking again would not help.
             InvalidSettingError: An address can't be listened on.
         """
+        admin = self._settings.admin
+        check_all_free([*self._settings.listen, *([admin] if admin else [])])
         try:
             await self._start_admin()
             self.catalog.start()

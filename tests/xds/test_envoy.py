@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 from harness import Run, wait_until
 from harness.backends import Backends, method
 from harness.process import Process
+from harness.tls import Certificates
 from harness.waiting import listens
 from harness.xds import Xds
 
@@ -43,16 +44,18 @@ def ask(run: Run, envoy: Path, tmp_path: Path) -> Iterator[Callable[..., Counter
     """
     ``ask(server, times)``: who answers calls through an Envoy that asks the bridge *server*.
 
-    *dynamic*: lines to add to its ``dynamic_resources``.
+    *dynamic*: lines to add to its ``dynamic_resources``. *tls*: options for xds-bootstrap.
     """
     port = free_port()
     started: list[Process] = []
     channel = grpc.insecure_channel(f"127.0.0.1:{port}")
     who: Any = channel.unary_unary(method("Who"))
 
-    def ask(server: str, times: int = 20, dynamic: str = "") -> Counter[str]:
+    def ask(
+        server: str, times: int = 20, dynamic: str = "", tls: Sequence[str] = ()
+    ) -> Counter[str]:
         if not started:
-            text = run("xds-bootstrap", server, "--for", "envoy", "--node-id", "edge").out
+            text = run("xds-bootstrap", server, "--for", "envoy", "--node-id", "edge", *tls).out
             file = tmp_path / "envoy.yaml"
             text = text.replace("port_value: 10000", f"port_value: {port}")
             file.write_text(text.replace("dynamic_resources:\n", f"dynamic_resources:\n{dynamic}"))
@@ -131,3 +134,20 @@ def test_envoy_that_asks_for_all_clusters_and_listeners_is_answered_with_none(
         "Listener": [],
     }
     assert {each["error"] for each in stream["types"].values()} == {""}
+
+
+def test_envoy_reaches_the_bridge_by_mutual_tls(
+    xds: Xds,
+    client: Client,
+    backends: Backends,
+    ask: Callable[..., Counter[str]],
+    certificates: Certificates,
+) -> None:
+    """With the options of xds-bootstrap."""
+    backend, server, own = backends(), certificates.server, certificates.client
+    Service(client, "foo/bar/svc").add(backend)
+    files = [f"--tls-cert={server.cert}", f"--tls-key={server.key}"]
+    bridge = xds.bridge("foo", *files, f"--tls-client-ca={certificates.ca}")
+    tls = [f"--ca={certificates.ca}", f"--cert={own.cert}", f"--key={own.key}"]
+    wait_until(lambda: set(ask(bridge.address, tls=tls)) == {backend.addr}, 60)
+    assert len(bridge.json("/streams")["streams"]) == 1

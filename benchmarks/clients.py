@@ -3,9 +3,9 @@ Compare our library with other clients: list many endpoints, and add some one af
 
     python benchmarks/clients.py [ROUNDS [ENDPOINTS [ADDS]]]        (needs Go)
 
-A list is bound to Go's endpoints.Manager, an add to grpcio alone with the same transaction, which is
-the floor for our library. grpcio that decodes nothing and keeps no lease is the floor for Python.
-python-etcd3 and aetcd are there for comparison.
+The bound of a list is relative to Go's endpoints.Manager, that of an add to grpcio alone with the
+same transaction, which is the floor for our library. grpcio that decodes nothing and keeps no lease
+is the floor for Python. python-etcd3 and aetcd are there for comparison.
 """
 
 from __future__ import annotations

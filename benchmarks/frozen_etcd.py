@@ -12,17 +12,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from contextlib import ExitStack
 
-from measuring import Bound, Row, record
+from measuring import Bound, Row, record, running_etcd
 
 from etcdnaming import Client, Endpoint, Registration, RegistrationEvent
-from etcdnaming.sandbox import Server, etcd_command, find_etcd, free_port
 
 TTL = 3
 PATIENCE = 60
@@ -38,16 +34,16 @@ def main(registrars: int = 200, seconds: int = 12) -> int:
             if len(regained) == registrars:
                 all_back.set()
 
-    with running_etcd() as (endpoint, pid), ExitStack() as stack:
+    with running_etcd() as etcd, ExitStack() as stack:
         for n in range(registrars):
-            client = stack.enter_context(Client([endpoint]))
+            client = stack.enter_context(Client([etcd.endpoint]))
             keys = {f"svc/e{n}": Endpoint(f"10.0.0.1:{n + 1}")}
             stack.enter_context(Registration(client, keys, ttl=TTL, on_state=note))
         time.sleep(2 * TTL)
-        os.kill(pid, signal.SIGSTOP)
+        os.kill(etcd.pid, signal.SIGSTOP)
         time.sleep(seconds)
         began, busy = time.monotonic(), time.process_time()
-        os.kill(pid, signal.SIGCONT)
+        os.kill(etcd.pid, signal.SIGCONT)
         all_back.wait(PATIENCE)
         cpu = time.process_time() - busy
     if not all_back.is_set():
@@ -62,16 +58,6 @@ def main(registrars: int = 200, seconds: int = 12) -> int:
             Bound(most=6, unit="s"),
         )
     )
-
-
-@contextmanager
-def running_etcd() -> Iterator[tuple[str, int]]:
-    """Yield the address of an etcd, and its process ID."""
-    with tempfile.TemporaryDirectory() as directory:
-        port = free_port()
-        command = etcd_command(find_etcd(), Path(directory), port, free_port())
-        with Server(command, Path(directory)) as server:
-            yield f"127.0.0.1:{port}", server.pid
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ GRPCIO_TOOLS := grpcio-tools==1.62.3
 # What was tried against which etcd, by the runs of the tests.
 TRIED := build/tried.tsv
 
-BENCHMARKS := clients list_json bulk_add start_up idle many_registrations resolver_call \
-	channel_changes watch_latency watch_flood growth at_rest
+BENCHMARKS := clients list_json bulk_add start_up idle many_registrations frozen_etcd \
+	resolver_call channel_changes bridge watch_latency watch_flood growth at_rest
 
 PIP := -m pip --disable-pip-version-check --quiet install
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from harness import AT_ONCE, READER, TIMEOUT, WRITER, Etcd, wait_until
+from harness.hostile import HostileProxy
 from harness.registrations import EventLog, holds
 from harness.wire import Wire
 
@@ -728,3 +730,48 @@ def test_registration_is_opened_once_and_used_while_open(etcd: Etcd, client: Cli
     with pytest.raises(ClosedError):
         registration.wait()
     assert registration.close()
+
+
+def test_registration_moves_to_a_new_lease_when_the_old_one_is_reported_gone_by_mistake(
+    etcd: Etcd,
+) -> None:
+    """A broken proxy says so. The keys are taken from the old lease, which is then revoked."""
+    events: list[RegistrationEvent] = []
+    with HostileProxy(etcd.endpoint) as proxy, Client([proxy.endpoint]) as client:
+        registration = Registration(client, {KEY: HERE}, ttl=6, on_state=events.append)
+        with registration:
+            old = registration.lease
+            proxy.changes["LeaseKeepAlive"] = _report_gone(old)
+            wait_until(lambda: registration.registered and registration.lease != old)
+            wait_until(lambda: etcd.leases() == [registration.lease])
+            assert holds(etcd, KEY, HERE, registration.lease)
+            assert "taken_over" not in [each.kind for each in events]
+        assert etcd.leases() == []
+
+
+def _report_gone(lease: int) -> Callable[[Any], None]:
+    def change(response: Any) -> None:
+        if lease == response.ID:
+            response.TTL = 0
+
+    return change
+
+
+@pytest.mark.parametrize("name", ["_loop._requesting", "_status.health._lock"])
+def test_registration_can_be_used_in_a_signal_handler_that_interrupts_it(
+    client: Client, name: str
+) -> None:
+    """A handler runs in the thread that may hold the lock already."""
+    done = threading.Event()
+    with Registration(client, {KEY: HERE}) as registration:
+
+        def interrupted() -> None:
+            with operator.attrgetter(name)(registration):
+                assert registration.registered
+                registration.withdraw()
+                registration.restore()
+                done.set()
+
+        threading.Thread(target=interrupted, daemon=True).start()
+        assert done.wait(TIMEOUT)
+        assert registration.wait(TIMEOUT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -213,3 +214,20 @@ def test_snapshot_of_ten_megabytes_is_read_when_the_channel_takes_four(
     etcd.put_all(values)
     snapshot = read_snapshot(Client(channel=given), ALL, list)
     assert {kv.key: kv.value for kv in snapshot.found} == values
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_snapshot_of_several_pages_restores_the_garbage_collector(
+    etcd: Etcd, client: Client, enabled: bool
+) -> None:
+    """It is switched off only while many keys are read."""
+    etcd.put_all({b"svc/%05d" % n: b"x" for n in range(FIRST_PAGE + 1)})
+    was = list[bool]()
+    (gc.enable if enabled else gc.disable)()
+    try:
+        read_snapshot(client, ALL, lambda kvs: [was.append(gc.isenabled())] * len(kvs))
+        assert gc.isenabled() is enabled
+        assert was
+        assert not any(was)
+    finally:
+        gc.enable()

@@ -7,6 +7,7 @@
 #   make lint types the style and the types
 #   make docs       the reference of the library, as web pages in build/docs
 #   make bench      how fast we are, beside others: benchmarks/results.md (needs Go and jq)
+#   make mutants    what no test notices: changes of the core; MUTANTS_ARGS="--sample 100" for some
 #   make generate   write what is generated
 #   make pictures   draw those of README.md anew
 #
@@ -14,6 +15,7 @@
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
+MUTANTS_ARGS ?=
 # Tests wait more than they work. Each worker has etcds of its own; WORKERS= is one after another.
 WORKERS ?= -n 4 --dist worksteal
 
@@ -31,7 +33,7 @@ BENCHMARKS := clients list_json bulk_add start_up idle many_registrations resolv
 
 PIP := -m pip --disable-pip-version-check --quiet install
 
-.PHONY: demo test test-all matrix lint types docs bench generate pictures
+.PHONY: demo test test-all matrix mutants lint types docs bench generate pictures
 
 demo: $(VENV)/installed-sandbox
 	PATH="$(CURDIR)/$(BIN):$$PATH" etcdnaming sandbox -- sh tools/demo.sh
@@ -51,6 +53,9 @@ matrix: $(VENV)/installed-test
 		ETCDNAMING_TEST_ETCD=$$etcd $(BIN)/pytest -m "server and not long" --tried=$(TRIED) $(PYTEST_ARGS); \
 	done
 	$(BIN)/python tools/tried.py $(TRIED)
+
+mutants: $(VENV)/installed-test $(VENV)/installed-examples $(VENV)/installed-mutants
+	$(BIN)/python tools/mutants.py $(MUTANTS_ARGS)
 
 lint: $(VENV)/installed-lint
 	$(BIN)/ruff check .

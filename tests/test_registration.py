@@ -30,6 +30,7 @@ from etcdnaming.errors import (
 )
 from etcdnaming.etcd import rpc
 from etcdnaming.model import Update
+from etcdnaming.registration import loop
 
 KEY = "svc/e1"
 HERE, THERE = Endpoint("1.2.3.4:80"), Endpoint("5.6.7.8:80", {"weight": 1})
@@ -775,3 +776,77 @@ def test_registration_can_be_used_in_a_signal_handler_that_interrupts_it(
         threading.Thread(target=interrupted, daemon=True).start()
         assert done.wait(TIMEOUT)
         assert registration.wait(TIMEOUT)
+
+
+def test_registration_reads_its_keys_again_when_no_change_is_reported(
+    etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broken proxy may deliver nothing; a deleted key comes back all the same."""
+    assert loop.RECHECK_INTERVAL == 30
+    monkeypatch.setattr(loop, "RECHECK_INTERVAL", 0.5)
+    with HostileProxy(etcd.endpoint) as proxy, Client([proxy.endpoint]) as client:
+        proxy.changes["Watch"] = lambda answer: answer.ClearField("events")
+        with registered(client) as (registration, events):
+            etcd.delete(KEY)
+            wait_until(lambda: "registered" in events.kinds[2:])
+            assert holds(etcd, KEY, HERE, registration.lease)
+
+
+def test_registration_pauses_after_a_refusal(etcd: Etcd, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing permission is not granted within a second; it is asked for again all the same."""
+    assert loop.REFUSED_RETRY_PAUSE == 30
+    events = EventLog()
+    with HostileProxy(etcd.endpoint) as proxy, Client([proxy.endpoint]) as client:
+        proxy.excuses["Txn"] = "etcdserver: permission denied"
+        monkeypatch.setattr(loop, "REFUSED_RETRY_PAUSE", 2.0)
+        with closing(Registration(client, {KEY: HERE}, on_state=events)) as registration:
+            registration.start(wait=False)
+            wait_until(lambda: "error" in events.kinds)
+            time.sleep(1.5)  # alone, there would be several attempts
+            assert len(proxy.remaining["Txn"]) == 1
+            proxy.excuses.clear()
+            assert registration.wait(TIMEOUT)
+        assert len(proxy.remaining["Txn"]) >= 2
+
+
+def test_registration_ends_in_time_although_its_client_waits_long(
+    own_etcd: Callable[..., Etcd],
+) -> None:
+    """Other registrations of the client, which close at the same time, need the thread."""
+    etcd = own_etcd()
+    with Client([etcd.endpoint], dial_timeout=60, command_timeout=60) as client:
+        registration = Registration(client, {KEY: HERE}, ttl=60)
+        registration.start()
+        etcd.freeze()
+        begin = time.monotonic()
+        assert not registration.close(60)
+        assert time.monotonic() - begin < AT_ONCE
+
+
+class Hot(Client):
+    """A client before each of whose transactions on a hot key another client changes that key."""
+
+    def __init__(self, etcd: Etcd) -> None:
+        super().__init__([etcd.endpoint])
+        self._other, self.number = Client([etcd.endpoint]), 0
+
+    def _txn(self, request: rpc.TxnRequest) -> rpc.TxnResponse:
+        """Write, after the other client has written the hot key."""
+        if any(compare.key == b"svc/hot" for compare in request.compare):
+            self.number += 1
+            transaction.update(
+                self._other, [Update.add("svc/hot", Endpoint(f"1.1.1.1:{self.number}"), lease=0)]
+            )
+        return super()._txn(request)
+
+
+def test_registration_registers_all_keys_but_the_one_that_changes_all_the_time(etcd: Etcd) -> None:
+    """Transactions that fail get smaller, until the others are in transactions without it."""
+    names = [*(f"svc/{n}" for n in range(40)), "svc/hot"]
+    client = Hot(etcd)
+    with client, client._other:
+        registration = Registration(client, dict.fromkeys(names, HERE))
+        with closing(registration):
+            registration.start(wait=False)
+            wait_until(lambda: sum(each.lease != 0 for each in etcd.entries("svc/")) == 40)
+            assert not registration.registered

@@ -739,12 +739,13 @@ def test_registration_moves_to_a_new_lease_when_the_old_one_is_reported_gone_by_
     """A broken proxy says so. The keys are taken from the old lease, which is then revoked."""
     events: list[RegistrationEvent] = []
     with HostileProxy(etcd.endpoint) as proxy, Client([proxy.endpoint]) as client:
-        registration = Registration(client, {KEY: HERE}, ttl=6, on_state=events.append)
+        registration = Registration(client, {KEY: HERE}, ttl=8, on_state=events.append)
         with registration:
             old = registration.lease
             proxy.changes["LeaseKeepAlive"] = _report_gone(old)
             wait_until(lambda: registration.registered and registration.lease != old)
-            wait_until(lambda: etcd.leases() == [registration.lease])
+            # It was renewed a moment ago, so it can't have expired.
+            wait_until(lambda: etcd.leases() == [registration.lease], timeout=AT_ONCE)
             assert holds(etcd, KEY, HERE, registration.lease)
             assert "taken_over" not in [each.kind for each in events]
         assert etcd.leases() == []

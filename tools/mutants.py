@@ -1,7 +1,7 @@
 """
 Change the core in one place at a time, and list the changes that no test notices.
 
-    make mutants                            all of the core; takes many hours, and can be interrupted
+    make mutants                      all of the core; takes many hours, and can be interrupted
     make mutants MUTANTS_ARGS="--sample 100 --seed 1"
     make mutants MUTANTS_ARGS="--only etcdnaming/etcd/lease.py"
 
@@ -105,22 +105,25 @@ def choose(only: list[str] | None, sample: int | None, seed: int) -> list[Mutati
     paths = [path for path in core() if not only or any(path.startswith(each) for each in only)]
     found = [each for path in paths for each in mutations(path, (ROOT / path).read_bytes())]
     print(f"{len(found)} mutants in {len(paths)} files", flush=True)
-    chosen = random.Random(seed)
-    return chosen.sample(found, min(sample, len(found))) if sample else found
+    if sample:
+        random.Random(seed).shuffle(found)  # a smaller sample is the beginning of a larger one
+    return found[:sample]
 
 
 def read_map(chosen: list[str]) -> dict[tuple[str, int], list[tuple[float, str]]]:
     """Return the tests that run each line, with their seconds; the tests run if none are known."""
     into = STATE / "map"
-    if not (into / "seconds.json").exists():
-        shutil.rmtree(into, ignore_errors=True)
-        into.mkdir(parents=True)
+    if not (into / "complete").exists():
+        into.mkdir(parents=True, exist_ok=True)
         print("noting which tests run which lines", flush=True)
         paths = f"{COPY}:{COPY / 'tools'}"
-        run_tests(
-            ["-p", "mutants_map", "-n", "2", *chosen], None, MUTANTS_MAP=str(into), PYTHONPATH=paths
-        )
-    seconds: dict[str, float] = json.loads((into / "seconds.json").read_text("utf-8"))
+        plugin = ["-p", "mutants_map", "-n", "2"]
+        run_tests([*plugin, *chosen], None, MUTANTS_MAP=str(into), PYTHONPATH=paths)
+        (into / "complete").touch()
+    seconds: defaultdict[str, float] = defaultdict(float)
+    for line in (into / "seconds.jsonl").read_text("utf-8").splitlines():
+        name, took = json.loads(line)
+        seconds[name] += took
     tests: defaultdict[tuple[str, int], list[tuple[float, str]]] = defaultdict(list)
     for file in into.glob("coverage.*"):
         data = coverage.CoverageData(str(file))

@@ -2,7 +2,8 @@
 A plugin of pytest that notes which test runs which line, and how long each takes.
 
 Lines that a background thread runs belong to the test that runs meanwhile; those of other processes
-are not seen. One file for each worker is written to the directory ``$MUTANTS_MAP``.
+are not seen. Each worker writes a file to the directory ``$MUTANTS_MAP``; the tests that are noted
+there already are not run again.
 """
 
 from __future__ import annotations
@@ -22,12 +23,19 @@ _coverage = coverage.Coverage(
     source_pkgs=["etcdnaming"],
     config_file=False,
 )
-_seconds: dict[str, float] = {}
+_times = _into / "seconds.jsonl"
 
 
-def pytest_sessionstart(session: pytest.Session) -> None:
+def pytest_sessionstart() -> None:
     """Begin to trace."""
     _coverage.start()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what was noted by an earlier run."""
+    lines = _times.read_text("utf-8").splitlines() if _times.exists() else []
+    known = {json.loads(line)[0] for line in lines}
+    items[:] = [item for item in items if item.nodeid not in known]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -41,15 +49,14 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Note what a test takes; one that fails has no time, and is not used."""
-    if report.failed:
-        _seconds[report.nodeid] = float("inf")
-    _seconds[report.nodeid] = _seconds.get(report.nodeid, 0.0) + report.duration
+    """Note what each part of a test took; a test that fails takes forever, and is not used."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        with _times.open("a", encoding="utf-8") as file:
+            seconds = float("inf") if report.failed else report.duration
+            file.write(json.dumps([report.nodeid, seconds]) + "\n")
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write both, in the process that has run the tests."""
+def pytest_sessionfinish() -> None:
+    """Write the lines, in the process that has run them."""
     _coverage.stop()
     _coverage.save()
-    if not hasattr(session.config, "workerinput"):
-        (_into / "seconds.json").write_text(json.dumps(_seconds), "utf-8")

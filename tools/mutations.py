@@ -21,6 +21,7 @@ _COMPARISONS = {
     ast.IsNot: "is",
 }
 _OPERATORS = {ast.Add: "-", ast.Sub: "+", ast.Mult: "/", ast.Div: "*", ast.FloorDiv: "*"}
+_FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 _SWAPPED = {"min": "max", "max": "min", "any": "all", "all": "any"}
 _NO_PROMISE = {"_log", "warnings", "super"}
 """What a call begins with that is not dropped: log lines and constructors."""
@@ -67,16 +68,15 @@ class _Finder:
     def _constants(self) -> Iterator[Mutation]:
         for node in self._tree.body:
             if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
-                yield from self._number(node.value, getattr(node.targets[0], "id", ""))
+                yield from self._constant(node.value, getattr(node.targets[0], "id", ""))
 
     def _inside(self, parent: ast.AST, name: str) -> Iterator[Mutation]:
         for node in ast.iter_child_nodes(parent):
             if isinstance(node, ast.ClassDef):
                 if not any(getattr(base, "id", "") == "Protocol" for base in _bases(node)):
                     yield from self._inside(node, f"{name}{node.name}.")
-            elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                if node.name != "__repr__":
-                    yield from self._function(node, f"{name}{node.name}")
+            elif isinstance(node, _FUNCTION) and node.name != "__repr__":
+                yield from self._function(node, f"{name}{node.name}")
 
     def _function(
         self, function: ast.FunctionDef | ast.AsyncFunctionDef, name: str
@@ -97,12 +97,8 @@ class _Finder:
             yield self._negated(node.test, name)
             if isinstance(node, ast.If) and isinstance(node.body[-1], (ast.Return, ast.Raise)):
                 yield self._change(node.test, "False", "drop a guard", name)
-        elif isinstance(node, ast.ExceptHandler):
-            if not (len(node.body) == 1 and isinstance(node.body[0], ast.Raise)):
-                yield self._change(node.body[0], "raise", "drop an except", name)
-        elif isinstance(node, ast.Return) and isinstance(node.value, ast.Constant):
-            if isinstance(node.value.value, bool):
-                yield self._change(node.value, str(not node.value.value), "negate", name)
+        elif isinstance(node, ast.ExceptHandler) and not isinstance(node.body[0], ast.Raise):
+            yield self._change(node.body[0], "raise", "drop an except", name)
 
     def _expression(self, node: ast.AST, name: str) -> Iterator[Mutation]:
         if isinstance(node, ast.IfExp):
@@ -110,7 +106,15 @@ class _Finder:
         elif isinstance(node, ast.comprehension):
             for test in node.ifs:
                 yield self._negated(test, name)
-        elif isinstance(node, ast.Compare) and len(node.ops) == 1:
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            yield from self._call(node, node.func, name)
+        elif isinstance(node, ast.Constant):
+            yield from self._constant(node, name)
+        else:
+            yield from self._operation(node, name)
+
+    def _operation(self, node: ast.AST, name: str) -> Iterator[Mutation]:
+        if isinstance(node, ast.Compare) and len(node.ops) == 1:
             operator = _COMPARISONS[type(node.ops[0])]
             yield self._between(node.left, node.comparators[0], operator, "compare", name)
         elif isinstance(node, ast.BoolOp):
@@ -120,19 +124,20 @@ class _Finder:
         elif isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
             operator = _OPERATORS[type(node.op)]
             yield self._between(node.left, node.right, operator, "calculate", name)
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            if node.func.id in _SWAPPED:
-                yield self._change(node.func, _SWAPPED[node.func.id], "swap", name)
-            elif node.func.id == "suppress":
-                for each in node.args:
-                    yield self._change(each, "()", "drop an except", name)
-        elif isinstance(node, ast.Constant):
-            yield from self._number(node, name)
 
-    def _number(self, node: ast.Constant, name: str) -> Iterator[Mutation]:
-        number = node.value
-        if isinstance(number, (int, float)) and not isinstance(number, bool) and name:
-            changed = repr(number * 4) if abs(number) > 1 else repr(number + 1)
+    def _call(self, node: ast.Call, function: ast.Name, name: str) -> Iterator[Mutation]:
+        if function.id in _SWAPPED:
+            yield self._change(function, _SWAPPED[function.id], "swap", name)
+        elif function.id == "suppress":
+            for each in node.args:
+                yield self._change(each, "()", "drop an except", name)
+
+    def _constant(self, node: ast.Constant, name: str) -> Iterator[Mutation]:
+        value = node.value
+        if isinstance(value, bool):
+            yield self._change(node, str(not value), "negate", name)
+        elif isinstance(value, (int, float)):
+            changed = repr(value * 4) if abs(value) > 1 else repr(value + 1)
             yield self._change(node, changed, "number", name)
 
     def _negated(self, test: ast.expr, name: str) -> Mutation:
@@ -156,10 +161,9 @@ class _Finder:
         return Mutation(self._path, name, node.lineno, start, end, text.encode(), kind)
 
     def _span(self, node: ast.stmt | ast.expr) -> tuple[int, int]:
-        assert node.end_lineno is not None
-        assert node.end_col_offset is not None
         start = self._lines[node.lineno - 1] + node.col_offset
-        return start, self._lines[node.end_lineno - 1] + node.end_col_offset
+        end_line, end_column = node.end_lineno or 0, node.end_col_offset or 0  # as parsed: known
+        return start, self._lines[end_line - 1] + end_column
 
 
 def _bases(node: ast.ClassDef) -> list[ast.expr]:

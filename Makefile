@@ -5,6 +5,7 @@
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
+MUTANTS_ARGS ?=
 # Tests wait more than they work. Each worker has etcds of its own; WORKERS= is one after another.
 WORKERS ?= -n 4 --dist worksteal
 
@@ -22,7 +23,7 @@ BENCHMARKS := clients list_json bulk_add start_up idle many_registrations frozen
 
 PIP := -m pip --disable-pip-version-check --quiet install
 
-.PHONY: help demo test test-all matrix lint types docs dist bench generate pictures
+.PHONY: help demo test test-all matrix mutants lint types docs dist bench generate pictures
 
 .DEFAULT_GOAL := help
 
@@ -48,6 +49,9 @@ matrix: $(VENV)/installed-test  ## run the tests that an etcd release could brea
 		ETCDNAMING_TEST_ETCD=$$etcd $(BIN)/pytest -m "server and not long" --tried=$(TRIED) $(PYTEST_ARGS); \
 	done
 	$(BIN)/python tools/tried.py $(TRIED)
+
+mutants: $(VENV)/installed-test $(VENV)/installed-examples $(VENV)/installed-mutants  ## change the core and list what no test notices; MUTANTS_ARGS="--sample 100" for some
+	$(BIN)/python tools/mutants.py $(MUTANTS_ARGS)
 
 lint: $(VENV)/installed-lint  ## check the style of code, scripts and manifests
 	$(BIN)/ruff check .

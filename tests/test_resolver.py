@@ -1014,6 +1014,33 @@ def test_known_set_holds_endpoints_that_a_resync_misses_until_the_hold_time_ends
     assert not known.give_up()
 
 
+def test_known_set_forgets_a_held_endpoint_when_it_is_deleted() -> None:
+    """Nothing is left to give up."""
+    now = 100.0
+    known = EndpointCache(30, clock=lambda: now)
+    known.apply(_batch("a", first=True))
+    known.apply(_batch(gone=("a",), resync=True))
+    assert known.missing == 1
+    assert known.apply(_batch(gone=("a",))) == {"a"}
+    assert (known.missing, known.patience()) == (0, None)
+    now += 30
+    assert not known.give_up()
+
+
+def test_known_set_holds_no_longer_when_etcd_is_read_again() -> None:
+    """A cluster that is read again and again would keep a missing endpoint forever."""
+    now = 100.0
+    known = EndpointCache(30, clock=lambda: now)
+    known.apply(_batch("a", "b", first=True))
+    known.apply(_batch("b", first=True))
+    now += 20
+    known.apply(_batch("b", first=True))
+    known.apply(_batch(gone=("a",), resync=True))
+    assert known.patience() == 10
+    now += 10
+    assert known.give_up() == {"a"}
+
+
 def test_known_set_holds_endpoints_that_a_new_watch_misses() -> None:
     """The first batch of a watch names no deletions."""
     known = EndpointCache(30, clock=lambda: 0.0)

@@ -5,6 +5,7 @@
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
+MUTANTS_ARGS ?=
 # Tests wait more than they work. Each worker has etcds of its own; WORKERS= is one after another.
 WORKERS ?= -n 4 --dist worksteal
 
@@ -17,12 +18,12 @@ GRPCIO_TOOLS := grpcio-tools==1.62.3
 # What was tried against which etcd, by the runs of the tests.
 TRIED := build/tried.tsv
 
-BENCHMARKS := clients list_json bulk_add start_up idle many_registrations resolver_call \
-	channel_changes watch_latency watch_flood growth at_rest
+BENCHMARKS := clients list_json bulk_add start_up idle many_registrations frozen_etcd \
+	resolver_call channel_changes bridge watch_latency watch_flood growth at_rest
 
 PIP := -m pip --disable-pip-version-check --quiet install
 
-.PHONY: help demo test test-all matrix lint types docs dist bench generate pictures
+.PHONY: help demo test test-all matrix mutants lint types docs dist bench generate pictures
 
 .DEFAULT_GOAL := help
 
@@ -49,6 +50,9 @@ matrix: $(VENV)/installed-test  ## run the tests that an etcd release could brea
 	done
 	$(BIN)/python tools/tried.py $(TRIED)
 
+mutants: $(VENV)/installed-test $(VENV)/installed-examples $(VENV)/installed-mutants  ## change the core and list what no test notices; MUTANTS_ARGS="--sample 100" for some
+	$(BIN)/python tools/mutants.py $(MUTANTS_ARGS)
+
 lint: $(VENV)/installed-lint  ## check the style of code, scripts and manifests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -65,9 +69,11 @@ types: $(VENV)/installed-lint $(VENV)/installed-test $(VENV)/installed-examples 
 	$(BIN)/python tools/type_completeness.py
 	$(BIN)/pyright --pythonpath $(BIN)/python examples/service
 
-# The reference of the library, from its docstrings: build/docs/etcdnaming.html
-docs: $(VENV)/installed-docs $(VENV)/installed-test  ## write the reference of the library as web pages: build/docs
-	$(BIN)/python tools/reference.py
+# The pages are looked at in a browser, which has to be there: chromium.
+docs: $(VENV)/installed-docs $(VENV)/installed-test  ## write the documentation as web pages, and try them: build/docs/index.html
+	$(BIN)/python tools/site.py
+	$(BIN)/mkdocs --quiet build --strict --config-file build/mkdocs.yml
+	$(BIN)/pytest -m docs
 
 # Both are installed into a new environment each, and run the demo there.
 dist: $(VENV)/installed-dist  ## build the sdist and the wheel, check them, install and try each: dist/

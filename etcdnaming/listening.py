@@ -7,13 +7,14 @@ import errno
 import ipaddress
 import os
 import socket
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from .errors import InvalidSettingError
 
-__all__ = ["ListenAddress", "check_free", "listen_on", "parse_listen_address"]
+__all__ = ["ListenAddress", "check_all_free", "check_free", "listen_on", "parse_listen_address"]
 
 LONGEST_PATH = 107
 """Bytes of a unix socket's path on Linux."""
@@ -62,6 +63,19 @@ def parse_listen_address(text: str, *, any_host: bool = False) -> ListenAddress:
     if not (port.isascii() and port.isdecimal() and int(port[:6]) < 65536):
         raise ValueError(f"{text!r} has no port from 0 to 65535")
     return ListenAddress(text, bare, int(port), "", _is_private(bare))
+
+
+def check_all_free(addresses: Sequence[ListenAddress]) -> None:
+    """
+    Make sure that all *addresses* can be listened on, each once.
+
+    Raises:
+        InvalidSettingError: As of `check_free`.
+    """
+    for number, address in enumerate(addresses):
+        if address in addresses[:number] and (address.path or address.port):
+            raise InvalidSettingError(f"can't listen on {address.text}: given twice")
+        check_free(address)
 
 
 def check_free(address: ListenAddress) -> None:
@@ -151,10 +165,12 @@ def _cannot_listen(address: ListenAddress, exc: OSError) -> InvalidSettingError:
 
 
 def _check_path(address: ListenAddress) -> None:
-    """gRPC removes what is left of a socket by itself, but not one that is in use."""
+    """What is left of a socket may be replaced, but not one that is in use, nor a file."""
     directory = Path(address.path).parent
     if not directory.is_dir():
         raise InvalidSettingError(f"can't listen on {address.text}: no directory {directory}")
+    if os.path.lexists(address.path) and not stat.S_ISSOCK(os.stat(address.path).st_mode):
+        raise InvalidSettingError(f"can't listen on {address.text}: not a socket")
     with socket.socket(socket.AF_UNIX) as probe:
         if probe.connect_ex(address.path) == 0:
             raise InvalidSettingError(f"can't listen on {address.text}: Address already in use")

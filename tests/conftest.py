@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
@@ -14,6 +15,7 @@ import pytest
 from harness import auth, environment, installed, tls
 from harness.cli import Run
 from harness.cluster import Cluster
+from harness.counting import CountingServers
 from harness.etcd import Etcd
 from harness.failed import Failed
 from harness.pids import NAMESPACE
@@ -217,3 +219,18 @@ def _logs(item: pytest.Item) -> dict[str, str]:
         for name, fixture in fixtures.items()
         if isinstance(fixture, HasLog) and not name.startswith("_shared")
     }
+
+
+@pytest.fixture
+def servers() -> Iterator[CountingServers]:
+    """Return gRPC servers that count their connections; they end with the test."""
+    with closing(CountingServers()) as servers:
+        yield servers
+
+
+@pytest.fixture
+def dead() -> Iterator[socket.socket]:
+    """Return a socket that refuses connections; after ``listen`` it never answers them."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound

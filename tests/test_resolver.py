@@ -304,6 +304,7 @@ def test_call_fails_at_once_when_the_service_has_no_endpoints(
         next(channel.unary_stream(method("Count"))(b"1"))
     assert caught.value.code() is UNAVAILABLE
     assert channel.endpoints == ()
+    assert repr(channel) == "<Channel to foo/svc: 0 endpoints>"
 
 
 def test_future_and_stream_wait_for_the_first_endpoint_with_wait_for_ready(
@@ -1011,6 +1012,33 @@ def test_known_set_holds_endpoints_that_a_resync_misses_until_the_hold_time_ends
     assert known.give_up()
     assert _known(known) == (Endpoint("c"),)
     assert not known.give_up()
+
+
+def test_known_set_forgets_a_held_endpoint_when_it_is_deleted() -> None:
+    """Nothing is left to give up."""
+    now = 100.0
+    known = EndpointCache(30, clock=lambda: now)
+    known.apply(_batch("a", first=True))
+    known.apply(_batch(gone=("a",), resync=True))
+    assert known.missing == 1
+    assert known.apply(_batch(gone=("a",))) == {"a"}
+    assert (known.missing, known.patience()) == (0, None)
+    now += 30
+    assert not known.give_up()
+
+
+def test_known_set_holds_no_longer_when_etcd_is_read_again() -> None:
+    """A cluster that is read again and again would keep a missing endpoint forever."""
+    now = 100.0
+    known = EndpointCache(30, clock=lambda: now)
+    known.apply(_batch("a", "b", first=True))
+    known.apply(_batch("b", first=True))
+    now += 20
+    known.apply(_batch("b", first=True))
+    known.apply(_batch(gone=("a",), resync=True))
+    assert known.patience() == 10
+    now += 10
+    assert known.give_up() == {"a"}
 
 
 def test_known_set_holds_endpoints_that_a_new_watch_misses() -> None:

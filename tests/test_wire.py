@@ -284,6 +284,19 @@ def test_dumps_writes_tuples_mappings_and_enums(value: JSON, text: str) -> None:
     assert wire.dumps(value) == text
 
 
+@pytest.mark.parametrize("escaped_by_go_only", ["<", ">", "&", "\u2028", "é"])
+@pytest.mark.parametrize(
+    "escaped_by_both", ["\\", '"', "\b", "\f", "\n", "\r", "\t", "\x00", "\x1f"]
+)
+def test_dumps_escapes_both_kinds_of_characters_in_one_text(
+    escaped_by_both: str, escaped_by_go_only: str
+) -> None:
+    """A text with a character of the second kind is not written by Python's own function."""
+    text = f"a{escaped_by_both}b{escaped_by_go_only}c"
+    assert json.loads(wire.dumps(text)) == text
+    assert json.loads(wire.dumps({text: [text]})) == {text: [text]}
+
+
 INSIDE_ITSELF: list[Any] = [{}]
 INSIDE_ITSELF[0]["again"] = INSIDE_ITSELF
 

@@ -40,18 +40,18 @@ def main(directory: Path) -> None:
         file.write_text(text)
 
 
-def pages() -> Mapping[str, str]:
+def pages(make: type[Page] = Page) -> Mapping[str, str]:
     """Return the text of each page, by the name of its file."""
-    found = {"etcdnaming.1": program(), "etcdnaming-format.7": formats()}
-    return found | {f"etcdnaming-{name}.1": of_command(name) for name in COMMANDS}
+    found = {"etcdnaming.1": program(make), "etcdnaming-format.7": formats(make)}
+    return found | {f"etcdnaming-{name}.1": of_command(name, make) for name in COMMANDS}
 
 
-def program() -> str:
+def program(make: type[Page]) -> str:
     """Return etcdnaming(1)."""
     context = cli.make_context("etcdnaming", [], resilient_parsing=True)
     own = [each for each in cli.get_params(context) if each not in GLOBAL_OPTIONS]
     options = [*own, *GLOBAL_OPTIONS]
-    page = Page("etcdnaming", 1, __version__, names_of(options))
+    page = make("etcdnaming", 1, __version__, names_of(options))
     about, examples = split(cli.help)
     page.section("name")
     page.paragraph("etcdnaming - gRPC naming and discovery on etcd")
@@ -78,12 +78,12 @@ def program() -> str:
     return page.text()
 
 
-def of_command(name: str) -> str:
+def of_command(name: str, make: type[Page]) -> str:
     """Return the page of the command *name*."""
     context = cli.make_context("etcdnaming", [], resilient_parsing=True)
     command: click.Command = import_module(COMMANDS[name][0]).command
     options = [each for each in command.get_params(context) if each not in GLOBAL_OPTIONS]
-    page = Page(f"etcdnaming-{name}", 1, __version__, names_of(options))
+    page = make(f"etcdnaming-{name}", 1, __version__, names_of(options))
     about, examples = split(command.help)
     summary = COMMANDS[name][1].rstrip(".")
     page.section("name")
@@ -108,9 +108,9 @@ def of_command(name: str) -> str:
 FORMAT_PAGE = "etcdnaming-format(7)"
 
 
-def formats() -> str:
+def formats(make: type[Page]) -> str:
     """Return etcdnaming-format(7)."""
-    page = Page("etcdnaming-format", 7, __version__, {"KEY", "ADDR", "METADATA", "TARGET", "NAME"})
+    page = make("etcdnaming-format", 7, __version__, {"KEY", "ADDR", "METADATA", "TARGET", "NAME"})
     page.write(FORMAT.read_text())
     page.section("see also")
     page.paragraph("`etcdnaming`(1)")

@@ -1,9 +1,11 @@
 """
 Helpers of the benchmarks: contestants take turns on one etcd, and the result is a row.
 
-The etcd is an `etcdnaming.sandbox.Sandbox`; `peers` builds or installs the other programs.
+The etcd is an `etcdnaming.sandbox.Sandbox`, or a `running_etcd` where a benchmark stops it or uses
+TLS; `peers` builds or installs the other programs.
 """
 
+from .etcds import RunningEtcd, running_etcd
 from .filling import TARGET, fill, update_lines, updates
 from .orders import PeerProcess, Took
 from .peers import etcdctl, go_program, ours, peer_program, python_with
@@ -20,6 +22,7 @@ __all__ = [
     "PeerProcess",
     "Received",
     "Row",
+    "RunningEtcd",
     "Took",
     "Usage",
     "XdsClients",
@@ -36,6 +39,7 @@ __all__ = [
     "requests",
     "rows",
     "running",
+    "running_etcd",
     "streams",
     "update_lines",
     "updates",

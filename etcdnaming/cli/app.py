@@ -33,7 +33,7 @@ from .settings.known import (
     WRITE_OUT,
 )
 from .settings.setting import PREFIXES, find
-from .signals import unwinding
+from .signals import pulsing, unwinding
 from .stderr import quiet, warn
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _ask_password(user: str) -> str:
         )
     import getpass  # rarely needed
 
-    with unwinding(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    with unwinding(signal.SIGINT, signal.SIGTERM, signal.SIGHUP), pulsing():
         try:
             return getpass.getpass(printable(f"etcd password for {user}: "))
         except EOFError:
@@ -425,7 +425,9 @@ def _debug_report() -> DebugReport:
 def _resume_garbage_collection() -> None:
     """Enable Python's garbage collector, which the program starts without."""
     if not gc.isenabled():
-        gc.freeze()  # the modules: they stay, so the collector need not look at them again
+        # The modules stay: the collector need not look at them, but when it looks at everything.
+        gc.freeze()
+        gc.unfreeze()
         gc.enable()
 
 

@@ -11,6 +11,7 @@ import pytest
 from harness import Etcd, Result, Run, Terminal, wait_until
 from harness.auth import ROOT, WRITER
 from harness.environment import Changes
+from harness.late_signals import late_signals
 
 NOWHERE = "127.0.0.1:1"
 LINE = "svc/e1\t1:1\tnull\n"
@@ -441,6 +442,20 @@ def test_password_prompt_restores_the_echo_when_ctrl_c_is_pressed(terminal: Term
 
     screen.expect_exact("etcd password for root: ")
     screen.waitnoecho()
+    screen.sendintr()
+    wait_until(screen.getecho)
+    screen.wait()
+
+    assert screen.signalstatus == signal.SIGINT
+
+
+def test_password_prompt_ends_when_ctrl_c_is_pressed_just_before_it_reads(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    """The signal does not interrupt the read, which would wait for a line."""
+    screen = terminal("list", "svc", "--user", "root", env=late_signals(tmp_path))
+
+    screen.expect_exact("etcd password for root: ")
     screen.sendintr()
     wait_until(screen.getecho)
     screen.wait()

@@ -330,3 +330,14 @@ def test_listener_error_of_one_lease_does_not_affect_other_leases(
         wait_until(lambda: len(raised) > 2, timeout=30)
         assert sorted(etcd.leases()) == sorted([lease.id, good.id])
         assert told == []
+
+
+def test_lease_lives_for_a_ttl_from_its_request_on() -> None:
+    """Not from the answer on, which may come late: etcd counts from when it got the request."""
+    lease = _Kept(Lease(1, 6), Told(), 100.0)
+    assert lease.deadline == 106.0
+    lease.ask(104.0)
+    assert 105.8 <= lease.due <= 106.3
+    lease.answered(104.0, 9)
+    assert lease.deadline == 113.0
+    assert (lease.asked, lease.ttl) == (None, 9)

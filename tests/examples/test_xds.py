@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
+import stat
 import subprocess
 import sys
 import urllib.request
@@ -87,8 +88,12 @@ def test_client_in_each_language_calls_the_service(
         "18001": str(admin),
         "${CREDENTIALS_DIRECTORY}": str(tmp_path),
     }
-    bridge = start(replaced(shlex.split(said), here), env)
+    [mask] = settings("UMask")
+    shell = ["sh", "-c", f'umask {mask}; exec "$@"', "sh"]
+    bridge = start([*shell, *replaced(shlex.split(said), here)], env)
     bridge.wait_for_err("serving 1 services with 1 endpoints below foo", 30)
+    # The bridge is a user of its own; to connect takes the permission to write.
+    assert stat.S_IMODE(Path(socket).stat().st_mode) == 0o777
     [shown] = re.findall(r"^# +(etcdnaming xds-bootstrap .*) >", UNIT.read_text(), re.MULTILINE)
     words = replaced(shlex.split(shown), {"/run/etcdnaming-xds-bridge/xds.sock": socket})
     file = tmp_path / "xds.json"

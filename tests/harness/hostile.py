@@ -27,12 +27,14 @@ class HostileProxy:
     Requests may have at most *max_request* bytes; -1 means any number. The keys of all attributes
     are the last parts of method names, such as ``LeaseGrant``.
 
-    `changes` are functions that change an answer in place. `headers` are sent before the answers.
+    `excuses` are the errors with which calls are refused before they reach etcd. `changes` are
+    functions that change an answer in place. `headers` are sent before the answers.
     `delays` are the seconds for which an answer is kept back after etcd has given it. `remaining`
     lists the seconds that each call had left when it arrived; `answered` counts the answers.
     """
 
     def __init__(self, endpoint: str, max_request: int = -1) -> None:
+        self.excuses: dict[str, str] = {}
         self.changes: dict[str, Callable[[Any], object]] = {}
         self.headers: dict[str, Metadata] = {}
         self.delays: dict[str, float] = {}
@@ -69,6 +71,8 @@ class HostileProxy:
         name = method.rpartition("/")[2]
         self.remaining[name].append(context.time_remaining())
         self._check_token(context)
+        if excuse := self.excuses.get(name):
+            context.abort(grpc.StatusCode.UNAVAILABLE, excuse)
         try:
             answer = self._behind.unary_unary(method, bytes, bytes)(
                 request, metadata=_identity(context), timeout=30

@@ -62,21 +62,6 @@ def caller(dial: Dial, etcd: Etcd) -> Caller:
     return dial(etcd.endpoint)
 
 
-@pytest.fixture
-def servers() -> Iterator[CountingServers]:
-    """Return servers that end with the test."""
-    with closing(CountingServers()) as servers:
-        yield servers
-
-
-@pytest.fixture
-def dead() -> Iterator[socket.socket]:
-    """Return a socket that refuses connections; after ``listen`` it never answers them."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        yield bound
-
-
 def address(bound: socket.socket) -> str:
     """Return the address of a socket."""
     host, port = bound.getsockname()

@@ -47,6 +47,17 @@ def test_endpoints_get_calls_while_they_are_in_etcd(
     assert bridge.metric('nacks_total{type="ClusterLoadAssignment"}') == 0
 
 
+def test_endpoints_with_ipv4_and_with_ipv6_addresses_get_calls(
+    xds: Xds, bridge: Bridge, language: Language, service: Service, backends: Backends
+) -> None:
+    """In one set."""
+    four, six = backends(), backends("[::1]:0")
+    service.add(four, six)
+    caller = xds.call(language, bridge.address, TARGET)
+    caller.wait_for(four.addr, six.addr)
+    assert caller.errors == []
+
+
 def test_endpoint_with_another_address_gets_no_calls_at_the_old_one(
     xds: Xds,
     bridge: Bridge,

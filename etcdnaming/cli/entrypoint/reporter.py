@@ -107,7 +107,7 @@ class Reporter:
         elif text := sentence(event):
             self._print_line(partial(stderr.warn, text))
         elif event.kind == "regained":
-            self.say(f"registered again after {event.seconds:.1f}s")
+            self.say(str(event))
 
     def report_complete(self) -> None:
         """Print, the first time, that all endpoints are registered."""

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 
 from ...model import Endpoint
-from ...registration.event import RegistrationEvent
-from ...wire import dumps
+from ...registration.event import RegistrationEvent, edit, is_warning
 from ..advice import with_flags
 from ..output.spelling import lease_id
 
@@ -60,7 +59,7 @@ class EndpointStates:
             self.registered |= {event.key}
             return self.lines(_state_of(event.endpoint), [event.key], _why_registered(event))
         elif event.kind == "changed" and event.endpoint is not None:
-            return self.lines(_state_of(event.endpoint), [event.key], f": {_change(event)}")
+            return self.lines(_state_of(event.endpoint), [event.key], f": {edit(event)}")
         return ()
 
     def _release(self, key: str) -> None:
@@ -70,20 +69,10 @@ class EndpointStates:
 
 def sentence(event: RegistrationEvent) -> str:
     """Return *event* as a sentence; empty if it is no news for people."""
-    holder = lease_id(event.holder)
-    sentences = {
-        "lost": f"{_lease(event)} lost: {with_flags(event.reason)}",
-        "error": with_flags(event.reason),
-        "changed": f"{event.key} was {_change(event)}",
-        "deleted": f"{event.key} was deleted by another client; not restoring it",
-        "waiting": f"{event.key} is held by lease {holder}; waiting until it is released",
-        "taken_over": f"{event.key} was taken over by lease {holder}",
-    }
-    if event.kind != "registered":
-        return sentences.get(event.kind, "")
-    if event.holder:
-        return f"{event.key} was taken over from lease {holder}"
-    return f"{event.key} is registered again: {event.reason}" if event.reason else ""
+    if event.kind == "conflict" or not is_warning(event):  # a conflict ends the command
+        return ""
+    # Only in these is the text after the key the library's own.
+    return with_flags(str(event)) if event.kind in {"lost", "error"} else str(event)
 
 
 def _state_of(endpoint: Endpoint | None) -> str:
@@ -100,13 +89,3 @@ def _why_registered(event: RegistrationEvent) -> str:
 
 def _lease(event: RegistrationEvent) -> str:
     return f"lease {lease_id(event.lease)}"
-
-
-def _change(event: RegistrationEvent) -> str:
-    return f"changed by another client to {_value(event)}; keeping it"
-
-
-def _value(event: RegistrationEvent) -> str:
-    if event.endpoint is None:
-        return "an invalid value"
-    return f"{event.endpoint.addr} {dumps(event.endpoint.metadata)}"

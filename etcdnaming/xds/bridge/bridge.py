@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ...etcd import Client
 from ...extras import missing
-from ...listening import ListenAddress
+from ...listening import ListenAddress, check_all_free
 from ..assignment import Zones
 from ..attributes import AttributeKeys
 from ..catalog import Catalog
@@ -91,6 +91,8 @@ class Bridge:
             EtcdError: etcd refuses the first reading, and asking again would not help.
             InvalidSettingError: An address can't be listened on.
         """
+        admin = self._settings.admin
+        check_all_free([*self._settings.listen, *([admin] if admin else [])])
         try:
             await self._start_admin()
             self.catalog.start()

@@ -185,10 +185,15 @@ class AdsServer:
         ]
         if self._limits.max_age:
             options += [
-                ("grpc.max_connection_age_ms", int(1000 * self._limits.max_age)),
+                ("grpc.max_connection_age_ms", _milliseconds(self._limits.max_age)),
                 ("grpc.max_connection_age_grace_ms", int(1000 * AGE_GRACE)),
             ]
         return options
+
+
+def _milliseconds(seconds: float) -> int:
+    """Return what gRPC takes: at least 1, and at most what 31 bits hold, which is for ever."""
+    return max(1, min(int(1000 * seconds), 2**31 - 1))
 
 
 class _Handlers(grpc.GenericRpcHandler):

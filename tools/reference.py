@@ -17,7 +17,6 @@ import pdoc.render
 import etcdnaming
 from etcdnaming import aio, errors, metadata, model
 
-
 # From what a program begins with to the parts of its results; errors have a page of their own.
 ORDER = [
     *("Client", "EndpointManager", "services", "merge_patch", "Registration", "RegistrationEvent"),
@@ -48,7 +47,7 @@ class PublicBases:
 
 
 class JSON:
-    """A JSON value: a bool, int, float, str or ``None``, or a sequence or mapping of JSON values."""
+    """A JSON value: a bool, int, float, str, ``None``, or a sequence or mapping of such values."""
 
     __module__ = "etcdnaming"
 

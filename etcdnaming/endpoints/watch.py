@@ -39,6 +39,7 @@ __all__ = ["Watch"]
 
 _log = logger(__name__)
 
+
 class Watch:
     """
     Batches of changes of *target*: an iterator that ends only when it is closed.

@@ -329,7 +329,8 @@ def test_connection_has_the_options_that_etcd_and_frozen_members_need(
         return make(target, options, **named)
 
     monkeypatch.setattr(grpc, "insecure_channel", connect)
-    for settings in ({}, {"keepalive_time": 1, "keepalive_timeout": 9}):
+    both: list[dict[str, Any]] = [{}, {"keepalive_time": 1, "keepalive_timeout": 9}]
+    for settings in both:
         with Client([etcd.endpoint], **settings) as client:
             listed(client)
     first, second = given

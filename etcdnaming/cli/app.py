@@ -425,7 +425,9 @@ def _debug_report() -> DebugReport:
 def _resume_garbage_collection() -> None:
     """Enable Python's garbage collector, which the program starts without."""
     if not gc.isenabled():
-        gc.freeze()  # the modules: they stay, so the collector need not look at them again
+        # The modules stay: the collector need not look at them, but when it looks at everything.
+        gc.freeze()
+        gc.unfreeze()
         gc.enable()
 
 

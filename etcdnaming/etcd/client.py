@@ -9,7 +9,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidSettingError, RefusedError
-from ..fork import call_after_fork
 from ..model import Header, Lease, LeaseTTL, MemberStatus
 from . import rpc_pb2 as rpc
 from .addresses import Address, parse_addresses
@@ -201,7 +200,6 @@ class Client:
             self._members, self._login, dial_timeout=dial_timeout, command_timeout=command_timeout
         )
         self._attachments = Attachments()
-        call_after_fork(self)
 
     def _attach(self, kind: Hashable, factory: Callable[[], Attached]) -> Attached:
         """
@@ -221,11 +219,6 @@ class Client:
     def _detach(self, kind: Hashable, attached: Attachable) -> None:
         """Release *attached*; the last user closes it."""
         self._attachments.detach(kind, attached)
-
-    def after_fork(self) -> None:
-        """Drop the attached objects, in a child: see `fork`."""
-        self._attachments.after_fork()
-        self._caller.after_fork()
 
     def _range(self, request: rpc.RangeRequest) -> rpc.RangeResponse:
         """Read keys; repeated on another member if one does not answer."""
@@ -263,6 +256,11 @@ class Client:
 
         *lease* is the id to use; 0: etcd chooses. With an id, a request that got no answer can be
         sent again, and still makes one lease only.
+
+            >>> lease = client.lease_grant(30)
+            >>> _ = manager.add_endpoint("foo/svc/e1", Endpoint("10.0.0.1:80"), lease=lease.id)
+            >>> manager.get("foo/svc/e1").lease == lease.id
+            True
         """
         try:
             granted = self._caller.call(_LEASE_GRANT, rpc.LeaseGrantRequest(TTL=ttl, ID=lease))
@@ -276,6 +274,11 @@ class Client:
         """
         End *lease*, which deletes all keys on it, and return the revision of that.
 
+            >>> lease = client.lease_grant(30)
+            >>> _ = manager.add_endpoint("foo/svc/e1", Endpoint("10.0.0.1:80"), lease=lease.id)
+            >>> client.lease_revoke(lease.id) > 0, len(manager.list())
+            (True, 0)
+
         Raises:
             LeaseNotFoundError: It is gone already.
         """
@@ -283,11 +286,21 @@ class Client:
         return revoked.header.revision
 
     def lease_time_to_live(self, lease: int) -> int:
-        """Return the seconds *lease* has left; -1 if it is gone."""
+        """
+        Return the seconds *lease* has left; -1 if it is gone.
+
+            >>> client.lease_time_to_live(client.lease_grant(300).id) > 200
+            True
+        """
         return self.lease_ttl(lease).remaining
 
     def lease_ttl(self, lease: int) -> LeaseTTL:
-        """Return the seconds for which *lease* was granted, and those it has left."""
+        """
+        Return the seconds for which *lease* was granted, and those it has left.
+
+            >>> client.lease_ttl(client.lease_grant(300).id).granted, client.lease_ttl(1)
+            (300, LeaseTTL(granted=0, remaining=-1))
+        """
         answer = self._caller.call(_LEASE_TIME_TO_LIVE, rpc.LeaseTimeToLiveRequest(ID=lease))
         return LeaseTTL(answer.grantedTTL, answer.TTL)
 
@@ -296,6 +309,10 @@ class Client:
         Return the status of the member in use.
 
         Any user may ask for it, also where etcd wants a login.
+
+            >>> status = client.status()
+            >>> status.role, status.errors, status.seconds < 10
+            ('leader', [], True)
         """
         with within(self.timeout) as deadline:
             self._caller.call(_STATUS, rpc.StatusRequest())  # connects and logs in
@@ -335,7 +352,12 @@ class Client:
         return valid_until(certificate), version
 
     def local_address(self) -> str:
-        """Return our IP address as etcd sees it; empty where etcd is not reached by IP."""
+        """
+        Return our IP address as etcd sees it; empty where etcd is not reached by IP.
+
+            >>> client.local_address()
+            '127.0.0.1'
+        """
         with within(self.timeout) as deadline:
             address = self._members.current(deadline).address
         if address is None or address.target.startswith("unix:"):
@@ -355,6 +377,12 @@ class Client:
         Watches, registrations and channels of this client end, too: a watch raises
         `ClientClosedError`, registered endpoints expire with their lease, and a channel keeps its
         last endpoints.
+
+            >>> other = Client()
+            >>> other.close()
+            >>> other.status()
+            Traceback (most recent call last):
+            etcdnaming.errors.ClientClosedError: the client is closed
         """
         self._attachments.close()
         self._caller.close()

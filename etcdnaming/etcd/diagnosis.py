@@ -27,6 +27,7 @@ SYSTEM = "the CA certificates of this system"
 _PLAIN = (
     ("Connection refused", "connection refused"),
     ("lookup", "host name not found"),
+    ("Domain name not found", "host name not found"),  # gRPC 1.66
     ("resolving", "host name not found"),
     ("Deadline Exceeded", "no answer"),
 )

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConnectionFailedError, InvalidSettingError
+from ..extras import missing
 from ..log import logger
 from .addresses import Address
 from .deadline import Deadline
@@ -61,10 +62,8 @@ class Discovery:
             import dns.exception
             import dns.name
         except ImportError:
-            raise InvalidSettingError(
-                "SRV records need dnspython: pip install 'etcdnaming[srv]'",
-                setting="discovery_srv",
-            ) from None
+            reason = f"SRV records can't be read: {missing('srv')}"
+            raise InvalidSettingError(reason, setting="discovery_srv") from None
         suffix = f"-{service}" if service else ""
         names = [f"{name}{suffix}._tcp.{domain}" for name in _SCHEMES.values()]
         try:

@@ -18,6 +18,7 @@ from harness.process import command
 
 from etcdnaming import Client
 from etcdnaming.errors import InvalidSettingError
+from etcdnaming.extras import missing
 
 SECURE = "_etcd-client-ssl._tcp.example.test."
 PLAIN = "_etcd-client._tcp.example.test."
@@ -268,7 +269,7 @@ def test_discovery_without_its_extra_says_what_to_install(run: Run) -> None:
         flag = run(*LIST)
         variable = run(*LIST[:2], env={"ETCDCTL_DISCOVERY_SRV": "example.test"})
 
-    message = "SRV records need dnspython: pip install 'etcdnaming[srv]'"
+    message = f"SRV records can't be read: {missing('srv')}"
     assert flag == Result(128, "", f"Error: {message}\n")
     assert variable == Result(128, "", f"Error: ETCDCTL_DISCOVERY_SRV: {message}\n")
 

@@ -63,7 +63,7 @@ lint: $(VENV)/installed-lint
 types: $(VENV)/installed-lint $(VENV)/installed-test $(VENV)/installed-examples
 	$(BIN)/mypy
 	$(BIN)/python tools/type_completeness.py
-	$(BIN)/pyright --pythonpath $(BIN)/python examples/service
+	$(BIN)/pyright --pythonpath $(BIN)/python examples/service tests/typed_program.py
 
 # The reference of the library, from its docstrings: build/docs/etcdnaming.html
 docs: $(VENV)/installed-docs $(VENV)/installed-test

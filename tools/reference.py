@@ -49,7 +49,7 @@ class PublicBases:
 
 
 class JSON:
-    """A JSON value: a bool, int, float, str or ``None``, or a sequence or mapping of JSON values."""
+    """A JSON value: a bool, int, float, str or ``None``, or a sequence or mapping of these."""
 
     __module__ = "etcdnaming"
 

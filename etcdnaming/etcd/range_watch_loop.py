@@ -20,13 +20,14 @@ from ..errors import (
     ConnectionFailedError,
     EtcdError,
     FutureRevisionError,
+    InvalidAnswerError,
     MessageTooLargeError,
+    NotNowError,
     PermissionDeniedError,
     TLSError,
 )
 from ..log import logger
 from . import rpc_pb2 as rpc
-from .answers import InvalidAnswerError, NotNowError
 from .backoff import Backoff
 from .bounded_queue import BoundedQueue
 from .deadline import Deadline

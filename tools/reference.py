@@ -1,4 +1,4 @@
-"""Write the reference of the library, from its docstrings, to build/docs/etcdnaming.html."""
+"""Write the reference of the library, from its docstrings, into a directory: DIRECTORY."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ import pdoc.render
 
 import etcdnaming
 from etcdnaming import aio, errors, metadata, model
-
-OUTPUT = Path(__file__).parent.parent / "build" / "docs"
 
 # From what a program begins with to the parts of its results; errors have a page of their own.
 ORDER = [
@@ -60,7 +58,7 @@ def is_shown(base: tuple[str, str, str]) -> bool:
     return not module.startswith("etcdnaming") or f"{module}.{name}" in PUBLIC
 
 
-def main() -> None:
+def main(directory: Path) -> None:
     """Write the pages of what is public, and nothing else."""
     for module in MODULES:
         for name in module.__all__:
@@ -78,9 +76,9 @@ def main() -> None:
     # The annotations of named tuples are shown as they are written.
     warnings.filterwarnings("ignore", "Error parsing type annotation", UserWarning)
     pdoc.doc.Class.bases = PublicBases(pdoc.doc.Class.__dict__["bases"])  # type: ignore[assignment]
-    pdoc.render.configure(docformat="google", show_source=False)
-    pdoc.pdoc("etcdnaming", output_directory=OUTPUT)
-    print(OUTPUT / "etcdnaming.html")
+    # Without an icon of their own the pages would ask for one that is not there.
+    pdoc.render.configure(docformat="google", favicon="data:,", show_source=False)
+    pdoc.pdoc("etcdnaming", output_directory=directory)
 
 
 def tidy(kind: type) -> None:
@@ -110,4 +108,4 @@ def by_line(module: ModuleType) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]))

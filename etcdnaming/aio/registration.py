@@ -223,6 +223,23 @@ class Registration:
         return self._registration.lease
 
     @property
+    def renewal(self) -> tuple[int, float] | None:
+        """
+        Return the TTL of the lease in seconds, and when it was renewed last; ``None`` without one.
+
+        That is a Unix time: of the last keep-alive request that etcd has confirmed.
+
+            >>> async def main() -> None:
+            ...     endpoints = {"foo/svc/e1": Endpoint("10.0.0.1:80")}
+            ...     async with Registration(client, endpoints) as registration:
+            ...         ttl, renewed = registration.renewal
+            ...         print(ttl, 0 <= time.time() - renewed < 10)
+            >>> asyncio.run(main())
+            10 True
+        """
+        return self._registration.renewal
+
+    @property
     def endpoints(self) -> Mapping[str, Endpoint | None]:
         """
         Return what etcd holds; ``None`` for another client's value that can't be read.

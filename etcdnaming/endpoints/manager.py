@@ -291,8 +291,9 @@ class EndpointManager:
         """
         Let the target hold the *wanted* endpoints, and return the updates that were made.
 
-        Every key that is written is compared with what was read, in the same transaction; if
-        another client was faster, all is read again. What is as wanted is not written.
+        Every key that is written is compared with what was read, in the same transaction, and with
+        *prune* also that no key was added since; if another client was faster, all is read again.
+        What is as wanted is not written.
 
             >>> wanted = [Update.add("foo/svc/e1", Endpoint("10.0.0.1:80"))]
             >>> len(manager.apply(wanted)), len(manager.apply(wanted))
@@ -312,8 +313,9 @@ class EndpointManager:
 
         Raises:
             InvalidKeyError: A key is not under the target. Nothing was sent.
-            TooManyOperationsError: More than *max_txn_ops* updates. Nothing was written.
-            ConflictError: Other clients kept changing the same keys.
+            TooManyOperationsError: More than *max_txn_ops* updates; with *prune* it takes one
+                operation more. Nothing was written.
+            ConflictError: Other clients kept changing the keys.
         """
         make_plan = partial(self.plan, wanted, prune=prune, prune_leased=prune_leased)
         return apply(
@@ -322,6 +324,7 @@ class EndpointManager:
             max_txn_ops=self._max_txn_ops,
             batch_size=batch_size,
             on_batch=on_batch,
+            prune=prune,
         )
 
     def list(self, *, revision: int = 0, limit: int = 0, serializable: bool = False) -> Listing:

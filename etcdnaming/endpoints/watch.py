@@ -10,10 +10,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType, TracebackType
+from typing import cast
 
 from .. import keys
 from ..errors import ClosedError
-from ..etcd import Client, rpc
+from ..etcd import Client
 from ..etcd.watch import (
     Connected,
     Disconnected,
@@ -23,12 +24,18 @@ from ..etcd.watch import (
     WatchEvent,
 )
 from ..log import logger
-from ..model import Change, ChangeBatch, InvalidValue, Operation, StoredEndpoint, WatchState
+from ..model import (
+    Change,
+    ChangeBatch,
+    InvalidValue,
+    Operation,
+    StoredEndpoint,
+    WatchState,
+    build_many,
+)
 from .decoding import stored_endpoints
 
 __all__ = ["Watch"]
-
-_DELETE = rpc.Event.DELETE
 
 _log = logger(__name__)
 
@@ -156,7 +163,7 @@ class Watch:
 
     def _batch(self, event: WatchEvent) -> ChangeBatch | None:
         if isinstance(event, Events):
-            return self._apply(event.events)
+            return self._apply(event)
         if isinstance(event, Connected):
             self._on_state(WatchState(connected=True, detail=event.member))
             return None
@@ -165,13 +172,16 @@ class Watch:
             return None
         return self._replace(event)
 
-    def _apply(self, events: Sequence[rpc.Event]) -> ChangeBatch | None:
+    def _apply(self, events: Events) -> ChangeBatch | None:
         if self._from:
-            early = sum(event.kv.mod_revision < self._from for event in events)
-            self._set.apply(events[:early])
-            events = events[early:]
-        if events:
-            self._from = 0
+            early, number = (
+                sum(kv.mod_revision < self._from for kv in events.keys),
+                len(events.keys),
+            )
+            self._set.apply(events.only(range(early)))
+            events = events.only(range(early, number))
+            if early < number:
+                self._from = 0
         return _unless_empty(self._set.apply(events))
 
     def _replace(self, read: RangeSnapshot) -> ChangeBatch | None:
@@ -190,30 +200,30 @@ class _EndpointSet:
         self.endpoints: dict[str, StoredEndpoint] = {}
         self._invalid: dict[str, InvalidValue] = {}
 
-    def apply(self, events: Iterable[rpc.Event]) -> ChangeBatch:
+    def apply(self, events: Events) -> ChangeBatch:
         """Apply *events* in their order, and return the changes."""
+        stored = stored_endpoints(events.keys)
+        revision = events.keys[-1].mod_revision if events.keys else 0
+        if not (events.deleted or self._invalid or InvalidValue in map(type, stored)):
+            return ChangeBatch(revision, self._put_all(cast("list[StoredEndpoint]", stored)), [])
         changes: list[Change | None] = []
         invalid: list[InvalidValue] = []
-        revision, were_invalid = 0, [*self._invalid]
-        put = iter(stored_endpoints([each.kv for each in events if each.type != _DELETE]))
-        for event in events:
-            revision = event.kv.mod_revision
-            if event.type == _DELETE:
-                changes.append(self._remove(keys.decode(event.kv.key), revision))
-                continue
-            stored = next(put)
-            if isinstance(stored, InvalidValue):
-                changes.append(self._spoil(stored, revision))
-                invalid.append(stored)
+        were_invalid = [*self._invalid]
+        for position, each in enumerate(stored):
+            if position in events.deleted:
+                changes.append(self._remove(each.key, each.mod_revision))
+            elif isinstance(each, InvalidValue):
+                changes.append(self._spoil(each, each.mod_revision))
+                invalid.append(each)
             else:
-                changes.append(self._put(stored, revision))
+                changes.append(self._put(each, each.mod_revision))
         changed = [each for each in changes if each]
         return ChangeBatch(revision, changed, invalid, no_longer_invalid=self._valid(were_invalid))
 
     def replace(self, read: RangeSnapshot) -> ChangeBatch:
         """Become what *read* shows; the changes are the differences, deletions first."""
-        revision, were_invalid = read.snapshot.header.revision, [*self._invalid]
-        endpoints = [*stored_endpoints(read.snapshot.found)]
+        revision, were_invalid = read.revision, [*self._invalid]
+        endpoints = [*stored_endpoints(read.keys)]
         there = {stored.key for stored in endpoints}
         gone = [key for key in (*self.endpoints, *self._invalid) if key not in there]
         changes = [self._remove(key, revision) for key in gone]
@@ -230,6 +240,16 @@ class _EndpointSet:
         changed = [each for each in changes if each]
         valid = self._valid(were_invalid)
         return ChangeBatch(revision, changed, invalid, not read.resync, read.resync, valid)
+
+    def _put_all(self, stored: Sequence[StoredEndpoint]) -> list[Change]:
+        """Do what `_put` does, without a call for each: in a flood, most batches are only puts."""
+        endpoints, add = self.endpoints, Operation.ADD
+        rows = []
+        for each in stored:
+            key, endpoint, _, revision, _, lease = each
+            rows.append((add, key, revision, endpoint, lease, endpoints.get(key)))
+            endpoints[key] = each
+        return [*build_many(Change, rows)]
 
     def _put(self, stored: StoredEndpoint, revision: int) -> Change:
         previous = self.endpoints.get(stored.key)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..errors import InvalidSettingError, RefusedError
 from ..model import Header, Lease, LeaseTTL, MemberStatus
 from . import rpc_pb2 as rpc
-from .addresses import parse_addresses
+from .addresses import Address, parse_addresses
 from .answer_checks import fault_of_delete, fault_of_grant, fault_of_range, fault_of_txn
 from .attachments import Attachable, Attached, Attachments
 from .calls import Caller, Method
@@ -24,7 +24,11 @@ from .security import Security
 if TYPE_CHECKING:
     import grpc
 
-__all__ = ["Client"]
+    from .discovery import Discovery
+
+__all__ = ["Client", "addresses_of"]
+
+DEFAULT_ENDPOINTS = ("127.0.0.1:2379",)
 
 MIN_KEEPALIVE_TIME = 6.0
 """Seconds. etcd disconnects clients that ping more often than every 5 s."""
@@ -79,6 +83,15 @@ class Client:
     Args:
         endpoints: ``host:port``, ``http://…``, ``https://…`` or ``unix://…``, tried in this order;
             a list, or one text with commas between them, as ``ETCDCTL_ENDPOINTS`` has it.
+            Default: ``127.0.0.1:2379``.
+
+        discovery_srv, discovery_srv_name: Instead of *endpoints*, those that the SRV records
+            ``_etcd-client-ssl._tcp.DOMAIN`` (TLS) and ``_etcd-client._tcp.DOMAIN`` list, with
+            ``-NAME`` after ``client`` or ``ssl``; they are looked up again when none is reached.
+            Needs the extra ``etcdnaming[srv]``.
+
+        insecure_discovery: ``False``: use only records for TLS, and members whose certificate is
+            for the domain; if all records are for plain text, the *endpoints*.
 
         channel: An existing channel to etcd, instead of *endpoints*; it is used as it is and never
             closed.
@@ -110,8 +123,11 @@ class Client:
 
     def __init__(
         self,
-        endpoints: str | Sequence[str] = ("127.0.0.1:2379",),
+        endpoints: str | Sequence[str] | None = None,
         *,
+        discovery_srv: str | None = None,
+        discovery_srv_name: str | None = None,
+        insecure_discovery: bool = True,
         channel: grpc.Channel | None = None,
         cacert: str | None = None,
         cert: str | None = None,
@@ -133,6 +149,10 @@ class Client:
         command_timeout = min(command_timeout, MAX_TIMEOUT)
         self.timeout: float = dial_timeout + command_timeout
         self._members: Members
+        if not discovery_srv and (discovery_srv_name or not insecure_discovery):
+            raise InvalidSettingError(
+                "discovery_srv_name and insecure_discovery need a discovery_srv"
+            )
         with within(self.timeout):  # for files that are pipes
             self._login = Login(
                 user=user,
@@ -144,10 +164,25 @@ class Client:
             if channel is not None:
                 if not insecure_transport or any((cacert, cert, key)):
                     raise InvalidSettingError("channel has its own TLS: give no certificates")
+                if discovery_srv:
+                    raise InvalidSettingError("use either channel or discovery_srv")
                 self._members, self._where = GivenMember(channel), "the channel given"
             else:
-                addresses = parse_addresses(endpoints)
-                self._where = ", ".join(address.text for address in addresses)
+                if discovery_srv:
+                    from .discovery import Discovery  # rarely needed
+
+                    addresses: Sequence[Address] | Discovery = Discovery(
+                        discovery_srv,
+                        discovery_srv_name,
+                        insecure=insecure_discovery,
+                        others=() if endpoints is None else parse_addresses(endpoints),
+                    )
+                    self._where = str(addresses)
+                else:
+                    addresses = parse_addresses(
+                        DEFAULT_ENDPOINTS if endpoints is None else endpoints
+                    )
+                    self._where = ", ".join(address.text for address in addresses)
                 self._members = DialledMembers(
                     addresses,
                     Security(
@@ -363,6 +398,17 @@ class Client:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def addresses_of(client: Client) -> Sequence[Address]:
+    """
+    Return the endpoints of *client*; none if it was given a channel.
+
+    Raises:
+        ConnectionFailedError: They are in the DNS, and were not found there in time.
+    """
+    with within(client.timeout) as deadline:
+        return client._members.addresses(deadline)
 
 
 def _keepalive(time: float, timeout: float) -> tuple[tuple[str, int], ...]:

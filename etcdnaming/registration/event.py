@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from ..model import Endpoint
 from ..wire import dumps
 
-__all__ = ["Kind", "RegistrationEvent", "is_warning"]
+__all__ = ["Kind", "RegistrationEvent", "edit", "is_warning"]
 
 Kind: TypeAlias = Literal[
     "granted",
@@ -101,7 +101,7 @@ class RegistrationEvent(NamedTuple):
         return {
             "granted": f"{lease} granted, with a TTL of {self.ttl}s",
             "registered": self._registered(holder),
-            "changed": f"{key} was changed by another client to {self._value()}; keeping it",
+            "changed": f"{key} was {edit(self)}",
             "taken_over": f"{key} was taken over by {holder}",
             "waiting": f"{key} is held by {holder}; waiting until it is released",
             "conflict": f"{key} is held by {holder}; not registering it",
@@ -119,10 +119,13 @@ class RegistrationEvent(NamedTuple):
             return f"{self.key} was taken over from {holder}"
         return f"{self.key} is registered{f' again: {self.reason}' if self.reason else ''}"
 
-    def _value(self) -> str:
-        if self.endpoint is None:
-            return "an invalid value"
-        return f"{self.endpoint.addr} {dumps(self.endpoint.metadata)}"
+
+def edit(event: RegistrationEvent) -> str:
+    """Return what another client changed the endpoint of *event* to, for a sentence."""
+    value = "an invalid value"
+    if event.endpoint is not None:
+        value = f"{event.endpoint.addr} {dumps(event.endpoint.metadata)}"
+    return f"changed by another client to {value}; keeping it"
 
 
 _WARNINGS = {"changed", "taken_over", "waiting", "conflict", "deleted", "lost", "error"}

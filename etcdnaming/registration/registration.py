@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import TracebackType
@@ -101,7 +102,7 @@ class Registration:
         self._client = client
         self._policy = Policy(ttl, on_conflict, on_delete)
         self._endpoints = _encoded(endpoints)
-        self._on_state = _log_event if on_state is None else on_state
+        self._on_state = self._log if on_state is None else on_state
         self._wait = wait
         self._status = RegistrationStatus()
         self._loop: RegistrationLoop | None = None
@@ -275,6 +276,26 @@ class Registration:
         return self._status.current.lease
 
     @property
+    def renewal(self) -> tuple[int, float] | None:
+        """
+        Return the TTL of the lease in seconds, and when it was renewed last; ``None`` without one.
+
+        That is a Unix time: of the last keep-alive request that etcd has confirmed.
+
+            >>> with Registration(client, {"foo/svc/e1": Endpoint("10.0.0.1:80")}) as registration:
+            ...     ttl, renewed = registration.renewal
+            ...     ttl, 0 <= time.time() - renewed < 10
+            (10, True)
+        """
+        if self._loop is None or self._status.current.ended:
+            return None
+        found = self._loop.renewal
+        if found is None:
+            return None
+        ttl, renewed = found
+        return ttl, time.time() - (time.monotonic() - renewed)
+
+    @property
     def endpoints(self) -> Mapping[str, Endpoint | None]:
         """
         Return what etcd holds; ``None`` for another client's value that can't be read.
@@ -303,18 +324,24 @@ class Registration:
 
     def __repr__(self) -> str:
         state = "registered" if self.registered else "not registered"
-        names = ", ".join(map(keys.decode, self._endpoints)) or "no endpoints"
-        return f"<Registration of {names}: {state}>"
+        return f"<Registration of {self._names()}: {state}>"
+
+    def _log(self, event: RegistrationEvent) -> None:
+        log = _log.warning if is_warning(event) else _log.info
+        if event.key:
+            log("%s", event)
+        else:
+            log("the registration of %s: %s", self._names(), event)
+
+    def _names(self) -> str:
+        first, *others = [*map(keys.decode, self._endpoints)] or ["no endpoints"]
+        return f"{first} and {len(others)} more" if others else first
 
     def _call_back(self, event: RegistrationEvent) -> None:
         try:
             self._on_state(event)
         except BaseException as exc:  # noqa: BLE001 - the caller's; the registration goes on
             sys.excepthook(type(exc), exc, exc.__traceback__)
-
-
-def _log_event(event: RegistrationEvent) -> None:
-    (_log.warning if is_warning(event) else _log.info)("%s", event)
 
 
 def _encoded(endpoints: Mapping[str, Endpoint]) -> dict[bytes, EncodedEndpoint]:

@@ -75,7 +75,7 @@ def test_registration_logs_its_events_when_there_is_no_callback(
     etcd.put(KEY, '{"Addr":"1.1.1.1:1"}', lease=etcd.grant(60))
     holder = etcd.entry(KEY).lease
     with caplog.at_level(logging.INFO, "etcdnaming"), Registration(client, {KEY: HERE}) as held:
-        lease = f"lease {held.lease:016x}"
+        lease = f"the registration of {KEY}: lease {held.lease:016x}"
     assert [(each.levelname, each.getMessage()) for each in caplog.records] == [
         ("INFO", f"{lease} granted, with a TTL of 10s"),
         ("WARNING", f"{KEY} was taken over from lease {holder:016x}"),

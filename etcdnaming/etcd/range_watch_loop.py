@@ -20,13 +20,15 @@ from ..errors import (
     ConnectionFailedError,
     EtcdError,
     FutureRevisionError,
+    InvalidAnswerError,
     MessageTooLargeError,
+    NotNowError,
     PermissionDeniedError,
     TLSError,
 )
 from ..log import logger
 from . import rpc_pb2 as rpc
-from .answers import InvalidAnswerError, NotNowError, classify_text
+from .answers import classify_text
 from .backoff import Backoff
 from .bounded_queue import BoundedQueue
 from .client import Client

@@ -294,15 +294,15 @@ def test_watch_receives_a_transaction_larger_than_its_buffer(
     """
     monkeypatch.setattr(range_watch_loop, "MAX_QUEUED_BYTES", 1000)
     metadata = "x" * 40_000
-    slow = SlowClient([etcd.endpoint])
-    with slow as client:
+    client = SlowClient([etcd.endpoint])
+    with client:
         manager = EndpointManager(client, "svc")
         for n in range(3):
             manager.update(
                 [Update.add(f"svc/{n}-{each}", Endpoint("1", metadata)) for each in range(30)]
             )
         first = revision_of(manager) - 2
-        slow.pause = 0.5
+        client.pause = 0.5
         with Watcher(client, revision=first) as late:
             late.wait_until(lambda late: late.count == 90)
         revisions = [Counter(each.revision for each in batch.changes) for batch in late.batches]

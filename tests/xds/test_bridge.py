@@ -682,7 +682,7 @@ def test_metrics_need_their_library(spawn: Spawn, tmp_path: Path) -> None:
             connection.sendall(b"GET %s HTTP/1.1\r\n\r\n" % path.encode())
             answer = connection.recv(65536)
             assert answer.startswith(b"HTTP/1.1 " + expected), answer
-            assert (b"etcdnaming[metrics]" in answer) is (path == "/metrics")
+            assert (b"the extra 'metrics' is not installed" in answer) is (path == "/metrics")
 
 
 def test_log_can_be_read_by_machines(xds: Xds, service: Service) -> None:

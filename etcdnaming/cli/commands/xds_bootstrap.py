@@ -8,8 +8,8 @@ from tempfile import NamedTemporaryFile
 
 import click
 
+from ...listening import parse_listen_address
 from ...xds.bootstrap import LANGUAGES, Bootstrap, bootstrap, warnings
-from ...xds.bridge.listening import parse_listen_address
 from .. import stderr
 from ..app import App, pass_app
 from ..click_extension.command import Command

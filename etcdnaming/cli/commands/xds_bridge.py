@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from ...xds.bridge.listening import ListenAddress, parse_listen_address
+from ...listening import ListenAddress, parse_listen_address
 from .. import stderr
 from ..app import App, pass_app
 from ..click_extension.command import Command
@@ -243,9 +243,13 @@ def _run(
 ) -> None:
     """Run until a signal, and end by that."""
     import asyncio
+    import gc
 
     from ...xds.bridge.bridge import Bridge  # behind the door to gRPC
 
+    # A thousand clients that connect at once are no garbage. Each makes many objects that stay,
+    # and Python would look at them after every 700.
+    gc.set_threshold(10_000)
     notify = _reporter(as_json=as_json)
     came: list[int] = []
 

@@ -16,6 +16,7 @@ import grpc
 import grpc.aio
 
 from ...errors import InvalidSettingError
+from ...listening import ListenAddress, check_free
 from .. import xds_pb2 as xds
 from ..assignment import Zones, view_of
 from ..catalog import Catalog
@@ -25,7 +26,6 @@ from ..resources import resource
 from .counters import Counters
 from .hub import Hub
 from .journal import Log, StreamJournal
-from .listening import ListenAddress, check_free
 from .session import RequestError, Session
 from .tls import ServerFiles
 

@@ -4,7 +4,7 @@ Measure a call by our channel, against one by a static channel to the same two s
     python benchmarks/resolver_call.py [ROUNDS [CALLS]]
 
 Calls are made one after another, and the channels take turns in each round. The servers and etcd
-are separate processes.
+are separate processes. The value is the median of the ratios of each round.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from statistics import median
 
 import grpc
 import grpc.aio
+from measuring import Bound, Row, record
 
 from etcdnaming import Client, Endpoint, EndpointManager, aio, insecure_channel
 from etcdnaming.sandbox import Sandbox
@@ -51,8 +52,8 @@ def serving() -> Iterator[str]:
         yield f"127.0.0.1:{int(port)}"
 
 
-def compare(name: str, rounds: int, ours: Callable[[], float], static: Callable[[], float]) -> None:
-    """Print the medians of both, and their ratio; each function returns the seconds of a call."""
+def compare(name: str, rounds: int, ours: Callable[[], float], static: Callable[[], float]) -> int:
+    """Record the medians of both, and their ratio; each function returns the seconds of a call."""
     took: dict[Callable[[], float], list[float]] = {ours: [], static: []}
     for number in range(rounds + 1):
         for side in (ours, static) if number % 2 else (static, ours):
@@ -61,8 +62,15 @@ def compare(name: str, rounds: int, ours: Callable[[], float], static: Callable[
                 took[side].append(seconds)
     us, them = 1e6 * median(took[ours]), 1e6 * median(took[static])
     each = median(a / b for a, b in zip(took[ours], took[static], strict=True))
-    print(f"{name}: ours {us:.1f} µs, static {them:.1f} µs a call")
-    print(f"{name}: ratio {us / them:.3f}, median ratio of the rounds {each:.3f}")
+    return record(
+        Row(
+            f"a call through `{name}`",
+            f"{us:.0f} µs",
+            f"a static channel: {them:.0f} µs",
+            each,
+            Bound(most=1.05),
+        )
+    )
 
 
 def round_of(channel: grpc.Channel, calls: int) -> Callable[[], float]:
@@ -93,7 +101,7 @@ def aio_round_of(
     return lambda: loop.run_until_complete(run())
 
 
-def main(rounds: int = 150, calls: int = 100) -> None:
+def main(rounds: int = 150, calls: int = 100) -> int:
     """Compare both kinds of channels."""
     with Sandbox() as etcd, serving() as first, serving() as second:
         client = Client([etcd.endpoint])
@@ -105,7 +113,9 @@ def main(rounds: int = 150, calls: int = 100) -> None:
             insecure_channel("svc", client) as ours,
             grpc.insecure_channel(static, OPTIONS) as theirs,
         ):
-            compare("sync", rounds, round_of(ours, calls), round_of(theirs, calls))
+            code = compare(
+                "insecure_channel", rounds, round_of(ours, calls), round_of(theirs, calls)
+            )
 
         async def dial() -> tuple[grpc.aio.Channel, grpc.aio.Channel]:
             ours = aio.insecure_channel("svc", client)
@@ -113,11 +123,11 @@ def main(rounds: int = 150, calls: int = 100) -> None:
 
         with closing(asyncio.new_event_loop()) as loop:
             sides = [aio_round_of(loop, each, calls) for each in loop.run_until_complete(dial())]
-            compare("aio", rounds, *sides)
+            return max(code, compare("aio.insecure_channel", rounds, *sides))
 
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["serve"]:
         serve()
     else:
-        main(*map(int, sys.argv[1:]))
+        sys.exit(main(*map(int, sys.argv[1:])))

@@ -4,7 +4,7 @@ Measure a call by our channel, against one by a static channel to the same two s
     python benchmarks/resolver_call.py [ROUNDS [CALLS]]
 
 Calls are made one after another, and the channels take turns in each round. The servers and etcd
-are separate processes. The value is the median of the ratios of each round.
+are separate processes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from statistics import median
 
 import grpc
 import grpc.aio
-from measuring import Bound, Row, record
+from measuring import Bound, Row, in_turns, record
 
 from etcdnaming import Client, Endpoint, EndpointManager, aio, insecure_channel
 from etcdnaming.sandbox import Sandbox
@@ -53,21 +53,16 @@ def serving() -> Iterator[str]:
 
 
 def compare(name: str, rounds: int, ours: Callable[[], float], static: Callable[[], float]) -> int:
-    """Record the medians of both, and their ratio; each function returns the seconds of a call."""
-    took: dict[Callable[[], float], list[float]] = {ours: [], static: []}
-    for number in range(rounds + 1):
-        for side in (ours, static) if number % 2 else (static, ours):
-            seconds = side()
-            if number:  # the first round is a warm-up
-                took[side].append(seconds)
-    us, them = 1e6 * median(took[ours]), 1e6 * median(took[static])
-    each = median(a / b for a, b in zip(took[ours], took[static], strict=True))
+    """Record the medians of both, and of their ratios; each returns the seconds of a call."""
+    in_turns(1, ours, static)  # a warm-up
+    took = in_turns(rounds, ours, static)
+    us, them = (1e6 * median(each) for each in took)
     return record(
         Row(
-            f"a call through `{name}`",
+            f"a call through a channel that follows etcd, {name}",
             f"{us:.0f} µs",
-            f"a static channel: {them:.0f} µs",
-            each,
+            f"a static channel of grpcio: {them:.0f} µs",
+            median(a / b for a, b in zip(*took, strict=True)),
             Bound(most=1.05),
         )
     )
@@ -102,7 +97,6 @@ def aio_round_of(
 
 
 def main(rounds: int = 150, calls: int = 100) -> int:
-    """Compare both kinds of channels."""
     with Sandbox() as etcd, serving() as first, serving() as second:
         client = Client([etcd.endpoint])
         manager = EndpointManager(client, "svc")
@@ -113,9 +107,7 @@ def main(rounds: int = 150, calls: int = 100) -> int:
             insecure_channel("svc", client) as ours,
             grpc.insecure_channel(static, OPTIONS) as theirs,
         ):
-            code = compare(
-                "insecure_channel", rounds, round_of(ours, calls), round_of(theirs, calls)
-            )
+            sync = compare("threads", rounds, round_of(ours, calls), round_of(theirs, calls))
 
         async def dial() -> tuple[grpc.aio.Channel, grpc.aio.Channel]:
             ours = aio.insecure_channel("svc", client)
@@ -123,7 +115,8 @@ def main(rounds: int = 150, calls: int = 100) -> int:
 
         with closing(asyncio.new_event_loop()) as loop:
             sides = [aio_round_of(loop, each, calls) for each in loop.run_until_complete(dial())]
-            return max(code, compare("aio.insecure_channel", rounds, *sides))
+            asynchronous = compare("asyncio", rounds, *sides)
+    return max(sync, asynchronous)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,10 @@ Times are in seconds, revisions and lease ids are integers, and keys are text in
 are not UTF-8 are lone surrogates. Everything may be used from any thread. Errors are one tree,
 `EtcdnamingError`, which is drawn in `etcdnaming.errors`. Background events are logged by the
 logger ``etcdnaming``.
+
+In the examples of this reference everything is imported, as by ``from etcdnaming import *``;
+``client`` is a `Client`, and ``manager`` an `EndpointManager` of the target ``foo/svc``, in an
+empty etcd.
 """
 
 from __future__ import annotations
@@ -90,7 +94,7 @@ if TYPE_CHECKING:
     from .resolver.channel import Channel
     from .sandbox import Sandbox
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "JSON",

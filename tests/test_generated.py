@@ -15,6 +15,7 @@ from harness.environment import cleaned, pointing_at
 
 from etcdnaming.cli import STATUS
 from etcdnaming.cli.commands import COMMANDS
+from etcdnaming.cli.output import live_columns, table, table_rows
 from etcdnaming.cli.settings.known import SETTINGS
 
 ROOT = Path(__file__).parent.parent
@@ -132,3 +133,54 @@ def test_format_page_shows_what_the_program_prints(run: Run, etcd: Etcd) -> None
     run("del", "foo/bar/svc/e1")
     then = run("watch", "foo/bar/svc", "-w", "json", "--rev", since, "--count", "1").out
     assert documents(first + then) == documents(events)
+
+
+MORE = sorted((ROOT / "tools" / "man").glob("*.md"))
+
+
+def documented(name: str, section: str) -> list[str]:
+    """Return the terms of *section* in what only the man page of *name* has."""
+    text = (ROOT / "tools" / "man" / f"{name}.md").read_text()
+    found = text.partition(f"## {section}\n")[2].partition("\n## ")[0]
+    return re.findall(r"^- `([^`]+)`: ", found, re.MULTILINE)
+
+
+def test_man_page_of_every_command_has_more_than_its_help() -> None:
+    """Exit codes at least."""
+    assert {each.stem for each in MORE} == {"etcdnaming", *COMMANDS}
+    for name in COMMANDS:
+        assert documented(name, "EXIT STATUS"), name
+
+
+def test_man_pages_name_exit_codes_of_the_table_only() -> None:
+    """Those of README.md, or those of the command that is run."""
+    known = {"0", "1", "137", *(str(status) for _, status in STATUS)}
+    for name in COMMANDS:
+        for term in documented(name, "EXIT STATUS"):
+            assert term == "exit code of CMD" or set(term.split(", ")) <= known, (name, term)
+
+
+def test_man_pages_name_the_columns_of_the_tables() -> None:
+    """All of them, in their order."""
+    assert documented("list", "COLUMNS") == [*table_rows.ENDPOINTS, *table_rows.KEYS]
+    assert documented("watch", "COLUMNS") == [*filter(None, live_columns.HEADER)]
+    assert documented("check", "COLUMNS") == [*table.HEALTH]
+    assert documented("apply", "COLUMNS") == [*table.WATCH_CHANGES]
+
+
+@pytest.mark.parametrize("name", ["get", "status"])
+def test_man_page_names_the_facts_of_a_table(run: Run, name: str) -> None:
+    """Of `get` and `status`, in their order."""
+    run("add", "svc/e1", "--addr", "1.2.3.4:80")
+    arguments = ["svc/e1"] if name == "get" else []
+    shown = run(name, *arguments, "-w", "table").out
+    facts = [re.split("  +", line)[0].strip() for line in shown.splitlines()]
+    named = documented(name, "COLUMNS")
+    assert [each for each in named if each != "UNREACHABLE"] == facts
+
+
+def test_man_page_names_the_states_of_a_registration() -> None:
+    """As the lines of `lease-register` begin."""
+    named = {state for term in documented("lease-register", "STATES") for state in term.split(", ")}
+    internal = {"withdrawn", "left", "revoked"}  # "draining" and "deregistered" for the user
+    assert named - {"draining", "deregistered"} == {*table.STATE_STYLES} - internal

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import doctest
 import inspect
 import pydoc
 import subprocess
 import sys
 import typing
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import grpc
@@ -144,17 +146,42 @@ def test_public_constructors_document_arguments_and_errors(named: object) -> Non
     assert "Raises" in (inspect.getdoc(named) or "")
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("Client", "Condition", "Endpoint", "EndpointManager", "Listing", "Registration"),
-        *("Sandbox", "Services", "Update", "Watch", "services"),
-        *("aio.EndpointManager", "aio.Registration", "aio.Watch", "aio.services"),
-    ],
-)
-def test_what_users_call_has_an_example(name: str) -> None:
-    """It is run with the tests, as every doctest is."""
-    assert "\n    >>> " in (inspect.getdoc(EXPORTED[name]) or "")
+@pytest.mark.parametrize("name", [name for name in EXPORTED if EXPORTED[name] in NAMED])
+def test_public_names_have_an_example_that_is_run(name: str) -> None:
+    """So has each method and property of a class, unless it is gRPC's own."""
+    for thing, example in examples(EXPORTED[name]):
+        assert example is not None, f"{thing} has no example"
+        assert example.examples, f"{thing} has no example"
+        for each in example.examples:
+            assert doctest.SKIP not in each.options, f"{thing}: an example is skipped"
+        last = example.examples[-1].source
+        assert not last.startswith(("def ", "async def ", "class ")), f"{thing}: it is not called"
+
+
+def examples(named: object) -> Iterator[tuple[str, doctest.DocTest | None]]:
+    """Yield the full names of *named* and its members, with their examples as pytest finds them."""
+    things = [named]
+    if inspect.isclass(named) and not issubclass(named, Exception):
+        bases = [base for base in named.__mro__ if base.__module__.startswith("etcdnaming")]
+        things += [member for base in bases for _, member in own(base)]
+    for thing in things:
+        of = thing.fget if isinstance(thing, property) else getattr(thing, "__func__", thing)
+        if not (inspect.isclass(of) or inspect.isfunction(of)) or of.__doc__ == "As gRPC.":
+            continue
+        full = f"{of.__module__}.{of.__qualname__}"
+        yield full, doctests(of.__module__).get(full)
+
+
+@cache
+def doctests(module: str) -> dict[str, doctest.DocTest]:
+    """Return the examples of *module* by the full names of what they are about."""
+    return {each.name: each for each in doctest.DocTestFinder().find(sys.modules[module])}
+
+
+def test_examples_are_run_with_the_tests(request: pytest.FixtureRequest) -> None:
+    """By every run that names no files."""
+    assert request.config.option.doctestmodules
+    assert "etcdnaming" in request.config.getini("testpaths")
 
 
 def test_help_shows_every_public_name() -> None:

@@ -127,6 +127,18 @@ def test_update_refuses_more_operations_than_the_server_takes(etcd: Etcd, client
     assert {entry.version for entry in etcd.entries("svc/")} == {2}
 
 
+@pytest.mark.parametrize(("keys", "conditions"), [(1, 129), (100, 100)])
+def test_update_refuses_more_conditions_than_the_server_takes(
+    etcd: Etcd, client: Client, keys: int, conditions: int
+) -> None:
+    """Whether a key exists is a condition, too; etcd itself refuses with other words."""
+    absent = [Condition(f"svc/c{n}", 0) for n in range(conditions)]
+    with pytest.raises(TooManyOperationsError) as refused:
+        transaction.update(client, adds(*map(str, range(keys))), conditions=absent)
+    assert refused.value.count in {conditions + keys, 129, 130}
+    assert etcd.get("svc/") == {}
+
+
 def test_update_refuses_an_endpoint_that_cannot_be_encoded(etcd: Etcd, client: Client) -> None:
     """Go could not read NaN. Nothing is sent."""
     revision = etcd.revision()

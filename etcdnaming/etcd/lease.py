@@ -104,6 +104,16 @@ class LeaseKeeper:
         with self._changed:
             self._kept.pop(lease, None)
 
+    def renewal(self, lease: int) -> tuple[int, float] | None:
+        """
+        Return the TTL of *lease* and when it began to run last, by `time.monotonic`.
+
+        That is when the last request was sent that etcd has confirmed. ``None``: it is not kept.
+        """
+        with self._changed:
+            kept = self._kept.get(lease)
+            return None if kept is None else (kept.ttl, kept.deadline - kept.ttl)
+
     def close(self) -> None:
         """Forget all leases, and end the stream."""
         with self._changed:

@@ -55,6 +55,11 @@ class SessionLease:
         """Return every lease that the registration's keys may be attached to."""
         return frozenset({self.id, *self._replaced} - {0})
 
+    @property
+    def renewal(self) -> tuple[int, float] | None:
+        """Return the TTL of the held lease and when it began to run last, by `time.monotonic`."""
+        return self._leases.renewal(self.id)
+
     def acquire(self, ttl: int) -> float:
         """Hold a lease; return the seconds to wait if it is too early to ask for one, else 0."""
         if self.id:

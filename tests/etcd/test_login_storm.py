@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+import grpc
 import pytest
 from harness import WRITER, Etcd, wait_until
 from harness.logins import LoginServer, begun, busy, token
@@ -184,6 +185,22 @@ def test_refused_password_fails_immediately_and_is_not_sent_with_every_call(
         assert 1 <= begun(etcd) - before <= 3
         file.write_text(PASSWORD)
         assert listed(client) == []
+
+
+def test_refused_login_is_started_once_when_twenty_threads_wait_for_it() -> None:
+    """All of them get its result."""
+
+    def refuse(context: grpc.ServicerContext) -> str:
+        reason = "etcdserver: authentication failed, invalid user ID or password"
+        context.abort(grpc.StatusCode.INVALID_ARGUMENT, reason)
+        raise AssertionError
+
+    with LoginServer(refuse) as server, client_of(server.endpoint, command=30) as client:
+        client.local_address()
+        threading.Timer(0.5, server.released.set).start()
+        errors = in_threads(20, lambda: listed(client))
+        assert [type(each) for each in errors] == [AuthenticationError] * 20
+        assert server.begun == 1
 
 
 def test_close_ends_calls_that_wait_for_a_login() -> None:

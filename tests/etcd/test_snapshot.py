@@ -159,7 +159,7 @@ class Compacting(Client):
     """A client whose range is changed and compacted before later pages, *times* times."""
 
     def __init__(self, etcd: Etcd, times: int) -> None:
-        super().__init__([etcd.endpoint])
+        super().__init__([etcd.endpoint], command_timeout=120)  # for several runs of etcdctl
         self._etcd, self.times = etcd, times
 
     def _range(self, request: rpc.RangeRequest) -> rpc.RangeResponse:
@@ -243,3 +243,20 @@ def test_snapshot_leaves_frozen_what_the_program_has_frozen(etcd: Etcd, client: 
         assert gc.get_freeze_count() > frozen // 2
     finally:
         gc.unfreeze()
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_snapshot_of_several_pages_restores_the_garbage_collector(
+    etcd: Etcd, client: Client, enabled: bool
+) -> None:
+    """It is switched off only while many keys are read."""
+    etcd.put_all({b"svc/%05d" % n: b"x" for n in range(FIRST_PAGE + 1)})
+    was = list[bool]()
+    (gc.enable if enabled else gc.disable)()
+    try:
+        read_snapshot(client, ALL, lambda kvs: [was.append(gc.isenabled())] * len(kvs))
+        assert gc.isenabled() is enabled
+        assert was
+        assert not any(was)
+    finally:
+        gc.enable()

@@ -42,7 +42,7 @@ class GoClient:
     def __call__(self, command: str, target: str, *args: str, input: str = "") -> str:
         """Return the output of ``peer ETCD COMMAND TARGET ARGS``; see ``peer/main.go``."""
         done = subprocess.run(
-            [*self._peer, command, target, *args],
+            self.command(command, target, *args),
             input=input,
             capture_output=True,
             encoding="utf-8",
@@ -60,7 +60,11 @@ class GoClient:
 
     def start(self, command: str, target: str, *args: str) -> Process:
         """Start a command that runs until its stdin is closed."""
-        return Process([*self._peer, command, target, *args], os.environ)
+        return Process(self.command(command, target, *args), os.environ)
+
+    def command(self, command: str, target: str, *args: str) -> list[str]:
+        """Return the command line of a command."""
+        return [*self._peer, command, target, *args]
 
 
 def has_go() -> bool:

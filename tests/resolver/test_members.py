@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
 from typing import Any
 
 import pytest
@@ -16,13 +15,6 @@ from etcdnaming import Client, Endpoint, EndpointManager, insecure_channel
 from etcdnaming.resolver.channel import Channel
 
 WHO = "/test.Service/Who"
-
-
-@pytest.fixture
-def servers() -> Iterator[CountingServers]:
-    """Return servers that end with the test."""
-    with closing(CountingServers()) as servers:
-        yield servers
 
 
 @pytest.fixture

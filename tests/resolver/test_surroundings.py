@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from harness.watcher import stored
 from harness.xds import Xds
 
 from etcdnaming import Client, insecure_channel
+from etcdnaming.xds.embedded.bootstrap import VARIABLE, is_ours
 
 PROGRAM = Path(__file__).parent.parent / "harness" / "xds_beside_channel.py"
 
@@ -62,6 +64,17 @@ def test_nothing_is_left_behind_when_a_program_with_a_channel_is_killed(
     )
     assert (done.returncode, done.stdout) == (-signal.SIGKILL, f"{addr}\n")
     assert not [*tmp_path.iterdir()]
+
+
+def test_channel_works_in_a_program_that_one_with_channels_has_started(
+    etcd: Etcd, client: Client, addr: str
+) -> None:
+    """It inherits the bootstrap, which leads to the other one's socket, and replaces it."""
+    with insecure_channel("foo/svc", client):
+        assert is_ours(os.environ[VARIABLE])
+        words = [sys.executable, "-c", KILLED, etcd.endpoint]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.stdout == f"{addr}\n", done.stderr
 
 
 @pytest.mark.parametrize("order", ["before", "after"])

@@ -37,6 +37,15 @@ def test_generated_files_are_current(name: str, tmp_path: Path) -> None:
     assert files(ROOT / name) == files(tmp_path)
 
 
+def test_broken_promise_of_speed_is_explained() -> None:
+    """Each bold row of results.md has a section in floors.md that begins with what was measured."""
+    results = (ROOT / "benchmarks" / "results.md").read_text()
+    broken = re.findall(r"^\| ([^|]+) \|.*\| \*\*", results, re.MULTILINE)
+    floors = re.findall(r"^## (.+)$", (ROOT / "benchmarks" / "floors.md").read_text(), re.MULTILINE)
+
+    assert [each for each in broken if not any(line.startswith(each) for line in floors)] == []
+
+
 def test_every_command_has_a_man_page() -> None:
     """The program and the formats have one, too."""
     commands = {f"etcdnaming-{name}.1" for name in COMMANDS}

@@ -329,8 +329,9 @@ def test_connection_has_the_options_that_etcd_and_frozen_members_need(
         return make(target, options, **named)
 
     monkeypatch.setattr(grpc, "insecure_channel", connect)
-    for settings in ({}, {"keepalive_time": 1, "keepalive_timeout": 9}):
-        with Client([etcd.endpoint], **settings) as client:
+    often = Client([etcd.endpoint], keepalive_time=1, keepalive_timeout=9)
+    for client in (Client([etcd.endpoint]), often):
+        with client:
             listed(client)
     first, second = given
     assert (

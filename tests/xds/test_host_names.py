@@ -33,5 +33,5 @@ def test_name_is_looked_up_while_others_get_no_answer(monkeypatch: pytest.Monkey
         names.want(silent)
         wait_until(lambda: asked == silent)
         names.want({*silent, "quick.test"})
-        wait_until(lambda: names.answer("quick.test") == {ip_address("10.0.0.1")})
+        wait_until(lambda: names.answer("quick.test") == frozenset({ip_address("10.0.0.1")}))
         assert not any(names.answer(each) for each in silent)

@@ -253,13 +253,13 @@ def test_snapshot_of_several_pages_restores_the_garbage_collector(
     etcd.put_all({b"svc/%05d" % n: b"x" for n in range(FIRST_PAGE + 1)})
     was: list[bool] = []
 
-    def decode(kvs: Sequence[object]) -> Sequence[object]:
+    def convert(kvs: Sequence[rpc.KeyValue]) -> Sequence[rpc.KeyValue]:
         was.append(gc.isenabled())
         return kvs
 
     (gc.enable if enabled else gc.disable)()
     try:
-        read_snapshot(client, ALL, decode)
+        read_snapshot(client, ALL, convert)
         assert gc.isenabled() is enabled
         assert was
         assert not any(was)

@@ -22,7 +22,7 @@ from functools import partial
 from typing import Any
 
 import grpc
-from held_locks import held_elsewhere
+from held_locks import held_elsewhere  # type: ignore[import-not-found]  # beside this script
 
 from etcdnaming import Client, Endpoint, EndpointManager, insecure_channel
 from etcdnaming.resolver.channel import Channel

@@ -45,7 +45,10 @@ def tell(name: str, **found: object) -> None:
 
 
 def be_child(endpoint: str, client: Client, inherited: Channel) -> None:
-    """Call and read with the inherited objects, then with new ones, and register an endpoint."""
+    """Call and read with new objects and with the inherited ones, and register an endpoint."""
+    with Client([endpoint]) as its, insecure_channel("svc", its, authority="other") as first:
+        # GRPC in the child is not connected yet, and goes on with the bootstrap of the parent.
+        tell("first", who=who(first))
     age = inherited.age or 0
     try:
         aging = 0 < age < (inherited.age or 0)
@@ -55,13 +58,8 @@ def be_child(endpoint: str, client: Client, inherited: Channel) -> None:
         tell("inherited", error=str(exc))
     (found,) = EndpointManager(client, "svc").list().by_key().values()
     tell("read", addr=found.addr)
-    with (
-        Client([endpoint]) as its,
-        insecure_channel("svc", its) as own,
-        insecure_channel("svc", its, authority="other") as other,
-    ):
-        # While the inherited channel is open gRPC goes on with its bootstrap.
-        tell("own", who=who(own), other=who(other))
+    with Client([endpoint]) as its, insecure_channel("svc", its) as own:
+        tell("own", who=who(own))
         inherited.close()
         client.close()
         another = Endpoint(found.addr.replace("127.0.0.1", "localhost"))

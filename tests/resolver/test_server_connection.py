@@ -202,6 +202,7 @@ def test_change_is_sent_when_a_timer_of_the_server_fails_in_the_same_step(
         raise ValueError("a bug")
 
     with process.services.lock:  # the next step waits for it
+        server._timers.clear()  # of earlier tests
         etcd.put("svc/1", stored(addr))
         wait_until(lambda: server._announced)
         server.call_later(0, fail)

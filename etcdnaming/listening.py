@@ -169,7 +169,8 @@ def _check_path(address: ListenAddress) -> None:
     directory = Path(address.path).parent
     if not directory.is_dir():
         raise InvalidSettingError(f"can't listen on {address.text}: no directory {directory}")
-    if os.path.lexists(address.path) and not stat.S_ISSOCK(os.stat(address.path).st_mode):
+    place = Path(address.path)
+    if os.path.lexists(place) and not (place.exists() and stat.S_ISSOCK(place.stat().st_mode)):
         raise InvalidSettingError(f"can't listen on {address.text}: not a socket")
     with socket.socket(socket.AF_UNIX) as probe:
         if probe.connect_ex(address.path) == 0:

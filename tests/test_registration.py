@@ -316,6 +316,7 @@ def test_registration_withdraws_and_restores_endpoints(etcd: Etcd, client: Clien
         assert etcd.entries("svc/") == []
         assert etcd.leases() == [lease]
         assert events.kinds.count("withdrawn") == 4
+        assert {event.reason for event in events} == {""}
     assert etcd.leases() == []
 
 
@@ -525,6 +526,7 @@ def test_registration_puts_a_taken_key_back_with_on_conflict_wait(
             wait_until(lambda: "taken_over" in events.kinds)
         assert first.wait(TIMEOUT)
         assert holds(etcd, KEY, HERE, first.lease)
+        assert events.of("registered").reason == "no other lease holds it any more"
 
 
 @pytest.mark.server

@@ -19,7 +19,7 @@ from .status import LeaseHealth
 
 __all__ = ["OnLeaseState", "SessionLease"]
 
-OUTAGE_SPREAD = 3.0
+OUTAGE_SPREAD = 2.0
 """Seconds over which registrations that lost their leases in one outage ask for new ones."""
 
 OnLeaseState: TypeAlias = Callable[[int, LeaseState, str], None]

@@ -66,6 +66,7 @@ lint: $(VENV)/installed-lint  ## check the style of code, scripts and manifests
 # and programs as users write them.
 types: $(VENV)/installed-lint $(VENV)/installed-test $(VENV)/installed-examples  ## check the types (pyright needs node)
 	$(BIN)/mypy
+	$(BIN)/mypy conftest.py  # apart from tests/conftest.py, which has the same name
 	$(BIN)/python tools/type_completeness.py
 	$(BIN)/pyright --pythonpath $(BIN)/python examples/service tests/typed_program.py
 

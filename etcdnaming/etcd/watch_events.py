@@ -20,6 +20,7 @@ COLUMNS_FROM = 4
 """Number of changes from which columns are faster than rows."""
 
 _NONE: frozenset[int] = frozenset()
+_FIRST = frozenset([0])
 
 _TYPE, _KV = attrgetter("type"), attrgetter("kv")
 
@@ -40,12 +41,15 @@ class Events(NamedTuple):
     revision count.
     """
 
-    keys: Sequence[Row]
+    keys: Columns | list[Row]
     deleted: frozenset[int]
 
     @classmethod
     def of(cls, events: Sequence[rpc.Event]) -> Events:
         """Return *events* in plain data: many as `Columns`, for loops that run in C."""
+        if len(events) == 1:  # as most are, and each is waited for
+            [event] = events
+            return cls(rows_of([event.kv]), _FIRST if event.type else _NONE)
         kvs, types = map(_KV, events), [*map(_TYPE, events)]
         keys = Columns.of(kvs) if len(types) >= COLUMNS_FROM else rows_of(kvs)
         if any(types):
@@ -56,12 +60,12 @@ class Events(NamedTuple):
     def size(self) -> int:
         """The memory they take, in bytes and roughly."""
         size = CHANGE_BYTES * len(self.keys)
-        if isinstance(self.keys, Columns):
-            keys, values, *_ = self.keys.lists
-            return size + sum(map(len, keys)) + sum(map(len, values))
-        for key, value, *_ in self.keys:
-            size += len(key) + len(value)
-        return size
+        if isinstance(self.keys, list):
+            for key, value, _, _, _, _ in self.keys:
+                size += len(key) + len(value)
+            return size
+        keys, values, *_ = self.keys.lists
+        return size + sum(map(len, keys)) + sum(map(len, values))
 
     def only(self, positions: Iterable[int]) -> Events:
         """Return those at *positions*."""

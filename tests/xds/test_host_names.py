@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from contextlib import ExitStack
+from functools import partial
 from ipaddress import ip_address
 from typing import Any
 
@@ -48,12 +49,17 @@ def test_threads_end_when_no_name_is_wanted_and_start_again(
         for number in (1, 2, WORKERS + 3, 1):
             wanted = {f"{n}.test" for n in range(number)}
             names.want(wanted)
-            wait_until(lambda wanted=wanted: all(map(names.answer, wanted)))
+            wait_until(partial(all_known, names, wanted))
             assert len(threads()) == min(number, WORKERS)
             names.want(set())
             wait_until(lambda: not threads())
     finally:
         names.want(set())
+
+
+def all_known(names: HostNames, wanted: set[str]) -> bool:
+    """Return whether each of *wanted* was looked up."""
+    return all(map(names.answer, wanted))
 
 
 def threads() -> list[threading.Thread]:

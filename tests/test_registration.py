@@ -65,7 +65,7 @@ def test_registration_holds_endpoints_while_the_block_runs(etcd: Etcd, client: C
     assert etcd.leases() == []
     assert events.kinds == ["granted", *["registered"] * 3, *["left"] * 3, "revoked"]
     assert (events[0].lease, events[0].ttl) == (events[-1].lease, 5)
-    assert not registration.registered
+    assert (registration.registered, registration.lease) == (False, 0)
 
 
 def test_registration_logs_its_events_when_there_is_no_callback(

@@ -25,6 +25,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,12 @@ EXPLAINED = Path(__file__).with_name("mutants_explained.txt")
 CORE = ["etcd", "endpoints", "registration", "resolver", "wire", "xds", "keys.py", "fork.py"]
 NOT_CORE = ["xds/bridge", "xds/bootstrap.py", "etcd/rpc_pb2.py", "xds/xds_pb2.py"]
 
-TESTS_TIME = 20.0
-"""Seconds that the tests of one mutant take without it, at most: the shortest are chosen."""
+ROUNDS = (20.0, 180.0)
+"""
+Seconds that the tests of one mutant take without it, at most: the shortest first, then the rest.
+
+Most mutants are killed in the first round.
+"""
 
 SLOWER = 4
 """How much longer they may take with it: a test that waits in vain does so for 25 s."""
@@ -139,25 +144,32 @@ def try_out(
     mutation: Mutation, tests: dict[tuple[str, int], list[tuple[float, str]]]
 ) -> tuple[str, float]:
     """Return whether the tests of the line notice *mutation*, and how long they took."""
-    chosen, budget = [], TESTS_TIME
-    for seconds, test in tests.get((mutation.path, mutation.line), []):
-        budget -= seconds
-        if budget < 0:
-            break
-        chosen.append(test)
-    file = COPY / mutation.path
-    source = file.read_bytes()
-    begin = time.monotonic()
-    if not chosen:
-        return "not run", 0.0
+    file, begin = COPY / mutation.path, time.monotonic()
+    source, verdict = file.read_bytes(), "not run"
     file.write_bytes(mutation.applied(source))
     try:
-        limit = 30 + SLOWER * (TESTS_TIME - max(0.0, budget))
-        status = run_tests(["-x", *chosen], limit)
+        for chosen, limit in rounds(tests.get((mutation.path, mutation.line), [])):
+            status = run_tests(["-x", *chosen], limit)
+            verdict = {0: "survived", 1: "killed", None: "killed"}.get(status, "invalid")
+            if verdict != "survived":
+                break
     finally:
         file.write_bytes(source)
-    verdict = {0: "survived", 1: "killed", None: "killed"}.get(status, "invalid")
     return verdict, time.monotonic() - begin
+
+
+def rounds(tests: list[tuple[float, str]]) -> Iterator[tuple[list[str], float]]:
+    """Yield the tests of each round, with the seconds that they may take."""
+    left = iter([*tests, (float("inf"), "")])
+    seconds, test = next(left)
+    for budget in ROUNDS:
+        chosen, total = [], 0.0
+        while total + seconds <= budget:
+            chosen.append(test)
+            total += seconds
+            seconds, test = next(left)
+        if chosen:
+            yield chosen, 30 + SLOWER * total
 
 
 def run_tests(args: list[str], limit: float | None, **environment: str) -> int | None:

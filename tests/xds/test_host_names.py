@@ -57,6 +57,11 @@ def test_threads_end_when_no_name_is_wanted_and_start_again(
         names.want(set())
 
 
+def all_known(names: HostNames, wanted: set[str]) -> bool:
+    """Return whether each of *wanted* was looked up."""
+    return all(map(names.answer, wanted))
+
+
 def threads() -> list[threading.Thread]:
     """Return the threads that look up."""
     return [each for each in threading.enumerate() if each.name == "etcdnaming-hosts"]

@@ -67,7 +67,7 @@ lint: $(VENV)/installed-lint  ## check the style of code, scripts and manifests
 types: $(VENV)/installed-lint $(VENV)/installed-test $(VENV)/installed-examples  ## check the types (pyright needs node)
 	$(BIN)/mypy
 	$(BIN)/python tools/type_completeness.py
-	$(BIN)/pyright --pythonpath $(BIN)/python examples/service
+	$(BIN)/pyright --pythonpath $(BIN)/python examples/service tests/typed_program.py
 
 # The pages are looked at in a browser, which has to be there: chromium.
 docs: $(VENV)/installed-docs $(VENV)/installed-test  ## write the documentation as web pages, and try them: build/docs/index.html

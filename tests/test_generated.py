@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from harness import Etcd, Run
@@ -15,8 +15,9 @@ from harness.environment import cleaned, pointing_at
 
 from etcdnaming.cli import STATUS
 from etcdnaming.cli.commands import COMMANDS
-from etcdnaming.cli.output import live_columns, table, table_rows
+from etcdnaming.cli.output import facts, live_columns, table, table_rows
 from etcdnaming.cli.settings.known import SETTINGS
+from etcdnaming.registration.event import Kind
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "man").glob("man?/*"))
@@ -174,22 +175,27 @@ def test_man_pages_name_the_columns_of_the_tables() -> None:
     assert documented("list", "COLUMNS") == [*table_rows.ENDPOINTS, *table_rows.KEYS]
     assert documented("watch", "COLUMNS") == [*filter(None, live_columns.HEADER)]
     assert documented("check", "COLUMNS") == [*table.HEALTH]
+    assert documented("status", "COLUMNS") == [*facts.STATUS]
     assert documented("apply", "COLUMNS") == [*table.WATCH_CHANGES]
 
 
-@pytest.mark.parametrize("name", ["get", "status"])
-def test_man_page_names_the_facts_of_a_table(run: Run, name: str) -> None:
-    """Of `get` and `status`, in their order."""
+def test_man_page_names_the_facts_of_an_endpoint(run: Run) -> None:
+    """Those of `get`, in their order."""
     run("add", "svc/e1", "--addr", "1.2.3.4:80")
-    arguments = ["svc/e1"] if name == "get" else []
-    shown = run(name, *arguments, "-w", "table").out
-    facts = [re.split("  +", line)[0].strip() for line in shown.splitlines()]
-    named = documented(name, "COLUMNS")
-    assert [each for each in named if each != "UNREACHABLE"] == facts
+    shown = run("get", "svc/e1", "-w", "table").out
+    names = [re.split("  +", line)[0].strip() for line in shown.splitlines()]
+    assert documented("get", "COLUMNS") == names
 
 
 def test_man_page_names_the_states_of_a_registration() -> None:
-    """As the lines of `lease-register` begin."""
-    named = {state for term in documented("lease-register", "STATES") for state in term.split(", ")}
-    internal = {"withdrawn", "left", "revoked"}  # "draining" and "deregistered" for the user
-    assert named - {"draining", "deregistered"} == {*table.STATE_STYLES} - internal
+    """As the lines of `lease-register` begin, and the types of its objects."""
+    assert terms("lease-register", "STATES") == {
+        *("registered", "draining", "unhealthy", "healthy", "deregistered", "lost", "regained")
+    }
+    types = {*get_args(Kind), "healthy", "unhealthy", "metrics"}
+    assert terms("lease-register", "TYPES OF CHANGES") == types
+
+
+def terms(name: str, section: str) -> set[str]:
+    """Return the words that a section of a man page explains, one or several at a time."""
+    return {each for term in documented(name, section) for each in term.split(", ")}

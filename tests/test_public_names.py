@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import inspect
 import pydoc
+import re
 import subprocess
 import sys
+import textwrap
 import typing
 from collections.abc import Callable, Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -104,6 +108,63 @@ def test_every_error_is_exported() -> None:
     for name in errors.__all__:
         assert getattr(etcdnaming, name) is getattr(errors, name)
         assert name in etcdnaming.__all__
+
+
+# Errors of one room, which catches them itself, or makes a public one of them.
+INTERNAL_ERRORS = {
+    *("DeletionRefusedError", "HistoryChangedError", "LoginPostponedError", "RequestError"),
+    "WatchAgainError",
+}
+
+
+def library() -> Iterator[tuple[str, ast.Module]]:
+    """Yield the path and the syntax of each module below the command line."""
+    package = Path(etcdnaming.__file__).parent
+    for path in sorted(package.rglob("*.py")):
+        name = path.relative_to(package).as_posix()
+        if not name.startswith("cli/") and not name.endswith("_pb2.py"):
+            yield name, ast.parse(path.read_text("utf-8"))
+
+
+def test_every_error_that_is_raised_is_public() -> None:
+    """An error class is in `etcdnaming.errors`, or it does not leave its room."""
+    found = set()
+    for path, tree in library():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef) and re.fullmatch("[A-Z].*Error", node.name):
+                assert path == "errors.py" or node.name in INTERNAL_ERRORS, (path, node.name)
+                found.add(node.name)
+    assert found == {*errors.__all__, *INTERNAL_ERRORS}
+
+
+def test_messages_of_the_library_name_no_flags() -> None:
+    """The command line puts its flags where the library names arguments."""
+    flag = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
+    for path, tree in library():
+        if path.startswith(("sandbox/", "process/")):
+            continue  # they start other programs, whose flags these are
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call | ast.Raise | ast.Return):
+                for each in ast.walk(node):
+                    if isinstance(each, ast.Constant) and isinstance(each.value, str):
+                        assert not flag.search(each.value), (path, each.value)
+
+
+@pytest.mark.parametrize("kind", [each for each in NAMED if inspect.isclass(each)])
+def test_attributes_of_public_classes_are_documented_or_private(kind: type) -> None:
+    """What a method assigns to ``self`` begins with "_", or the class says what it is."""
+    declared, said = inspect.get_annotations(kind), inspect.getdoc(kind) or ""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(kind)))
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.ctx, ast.Store)
+            and isinstance(node.value, ast.Name)
+            and node.value.id == "self"
+            and not node.attr.startswith("_")
+        ):
+            documented = re.search(rf"\*{node.attr}\*|^ +{node.attr}: ", said, re.MULTILINE)
+            assert node.attr in declared or documented, node.attr
 
 
 def test_package_imports_nothing_heavy_until_it_is_used() -> None:

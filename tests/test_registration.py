@@ -75,7 +75,7 @@ def test_registration_logs_its_events_when_there_is_no_callback(
     etcd.put(KEY, '{"Addr":"1.1.1.1:1"}', lease=etcd.grant(60))
     holder = etcd.entry(KEY).lease
     with caplog.at_level(logging.INFO, "etcdnaming"), Registration(client, {KEY: HERE}) as held:
-        lease = f"lease {held.lease:016x}"
+        lease = f"the registration of {KEY}: lease {held.lease:016x}"
     assert [(each.levelname, each.getMessage()) for each in caplog.records] == [
         ("INFO", f"{lease} granted, with a TTL of 10s"),
         ("WARNING", f"{KEY} was taken over from lease {holder:016x}"),
@@ -316,6 +316,7 @@ def test_registration_withdraws_and_restores_endpoints(etcd: Etcd, client: Clien
         assert etcd.entries("svc/") == []
         assert etcd.leases() == [lease]
         assert events.kinds.count("withdrawn") == 4
+        assert {event.reason for event in events} == {""}
     assert etcd.leases() == []
 
 
@@ -525,6 +526,7 @@ def test_registration_puts_a_taken_key_back_with_on_conflict_wait(
             wait_until(lambda: "taken_over" in events.kinds)
         assert first.wait(TIMEOUT)
         assert holds(etcd, KEY, HERE, first.lease)
+        assert events.of("registered").reason == "no other lease holds it any more"
 
 
 @pytest.mark.server

@@ -13,7 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, suppress
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -40,13 +40,6 @@ from etcdnaming.xds.endpoint_cache import EndpointCache
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
 DEADLINE_EXCEEDED = grpc.StatusCode.DEADLINE_EXCEEDED
 SERVE = Path(__file__).parent / "harness" / "serve.py"
-
-
-@pytest.fixture
-def backends() -> Iterator[Backends]:
-    """Return a function that starts a gRPC server; all of them end with the test."""
-    with closing(Backends()) as backends:
-        yield backends
 
 
 @pytest.fixture

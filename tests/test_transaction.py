@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 from harness import Etcd
+from harness.hostile import HostileProxy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -287,3 +288,14 @@ def seen(etcd: Etcd, target: str) -> dict[bytes, tuple[bytes, int]]:
         entry.key.removeprefix(target.encode()): (entry.value, entry.lease)
         for entry in etcd.entries(f"{target}/")
     }
+
+
+def test_update_of_one_key_is_one_request_whether_it_exists_or_not(etcd: Etcd) -> None:
+    """A large value is not sent twice in one request, so it may take two."""
+    with HostileProxy(etcd.endpoint) as proxy, Client([proxy.endpoint]) as client:
+        for requests in (1, 2):
+            transaction.update(client, adds("e1"))
+            assert len(proxy.remaining["Txn"]) == requests
+        large = Endpoint("1:1", "x" * (transaction.LARGE_REQUEST + 1))
+        transaction.update(client, adds("e1", endpoint=large))
+        assert len(proxy.remaining["Txn"]) == 4

@@ -39,7 +39,7 @@ EXPLAINED = Path(__file__).with_name("mutants_explained.txt")
 CORE = ["etcd", "endpoints", "registration", "resolver", "wire", "xds", "keys.py", "fork.py"]
 NOT_CORE = ["xds/bridge", "xds/bootstrap.py", "etcd/rpc_pb2.py", "xds/xds_pb2.py"]
 
-TESTS_TIME = 60.0
+TESTS_TIME = 20.0
 """Seconds that the tests of one mutant take without it, at most: the shortest are chosen."""
 
 SLOWER = 4

@@ -47,7 +47,7 @@ class PublicBases:
 
 
 class JSON:
-    """A JSON value: a bool, int, float, str, ``None``, or a sequence or mapping of such values."""
+    """A JSON value: a bool, int, float, str or ``None``, or a sequence or mapping of these."""
 
     __module__ = "etcdnaming"
 

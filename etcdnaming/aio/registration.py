@@ -228,6 +228,14 @@ class Registration:
         Return the TTL of the lease in seconds, and when it was renewed last; ``None`` without one.
 
         That is a Unix time: of the last keep-alive request that etcd has confirmed.
+
+            >>> async def main() -> None:
+            ...     endpoints = {"foo/svc/e1": Endpoint("10.0.0.1:80")}
+            ...     async with Registration(client, endpoints) as registration:
+            ...         ttl, renewed = registration.renewal
+            ...         print(ttl, 0 <= time.time() - renewed < 10)
+            >>> asyncio.run(main())
+            10 True
         """
         return self._registration.renewal
 

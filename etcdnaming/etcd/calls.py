@@ -14,9 +14,15 @@ from typing import Generic, Protocol, TypeAlias, TypeVar, cast
 import grpc
 from google.protobuf.message import Message
 
-from ..errors import ClientClosedError, ConnectionFailedError, PermissionDeniedError
+from ..errors import (
+    ClientClosedError,
+    ConnectionFailedError,
+    LearnerError,
+    PermissionDeniedError,
+    TokenRefusedError,
+)
 from ..fork import call_after_fork
-from .answers import LearnerError, TokenRefusedError, classify, invalid
+from .answers import classify, invalid
 from .authenticate import Authenticator
 from .backoff import FIRST_PAUSE, full_jitter
 from .columns import PageOfColumns

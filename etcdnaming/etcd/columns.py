@@ -11,10 +11,10 @@ page is decoded key by key.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from operator import attrgetter
 from typing import Any, NamedTuple, cast, overload
 
-from ..model import build_many
 from . import rpc_pb2 as rpc
 
 __all__ = ["Columns", "PageOfColumns", "Row", "rows_of"]
@@ -35,9 +35,12 @@ class Row(NamedTuple):
     lease: int
 
 
+_new_row = partial(tuple.__new__, Row)
+
+
 def rows_of(kvs: Iterable[object]) -> list[Row]:
     """Return *kvs*, which have the attributes of a `Row`, as rows."""
-    return [*build_many(Row, map(_COLUMNS, kvs))]
+    return [*map(_new_row, map(_COLUMNS, kvs))]
 
 
 class Columns(Sequence[Row]):

@@ -43,9 +43,11 @@ class Executor:
     def __init__(self, name: str) -> None:
         self._name = name
         self._changed = threading.Condition()
-        self._due: dict[Task, float] = {}
-        self._timers: list[tuple[float, int, Task]] = []
-        self._numbers = count()
+        # A timer names no task, so that an old one keeps no task that has ended.
+        self._timers: list[tuple[float, int]] = []
+        self._planned: dict[int, Task] = {}
+        self._timer_of: dict[Task, int] = {}
+        self._numbers = count(1)
         self._busy: set[Task] = set()
         self._threads = 0
         self._waits = False
@@ -76,9 +78,12 @@ class Executor:
         self._threads += 1
 
     def _plan(self, task: Task, pause: float) -> None:
-        self._due[task] = when = time.monotonic() + pause
+        number = next(self._numbers)
+        self._planned.pop(self._timer_of.get(task, 0), None)
+        self._timer_of[task] = number
         if task not in self._busy:
-            heappush(self._timers, (when, next(self._numbers), task))
+            self._planned[number] = task
+            heappush(self._timers, (time.monotonic() + pause, number))
 
     def _execute_next(self) -> bool:
         """Execute the next step; return false if this thread is not needed any more."""
@@ -93,7 +98,7 @@ class Executor:
         finally:
             with self._changed:
                 self._busy.discard(task)
-                if task in self._due:  # it was woken meanwhile
+                if task in self._timer_of:  # it was woken meanwhile
                     self._plan(task, 0.0)
                 elif pause is not None:
                     self._plan(task, pause)
@@ -102,13 +107,14 @@ class Executor:
     def _take(self) -> Task | None:
         """Return the next task when it is due; ``None`` if there is none for this thread."""
         while self._timers:
-            when, _, task = self._timers[0]
+            when, number = self._timers[0]
             left = when - time.monotonic()
-            if self._due.get(task) != when:
-                heappop(self._timers)  # another time was set since
+            if number not in self._planned:
+                heappop(self._timers)
             elif left <= 0:
                 heappop(self._timers)
-                del self._due[task]
+                task = self._planned.pop(number)
+                del self._timer_of[task]
                 self._busy.add(task)
                 if self._timers and not self._waits and self._timers[0][0] <= time.monotonic():
                     self._start_thread()

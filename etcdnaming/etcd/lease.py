@@ -19,11 +19,10 @@ from heapq import heappop, heappush
 from math import ceil
 from typing import TypeAlias
 
-from ..errors import AuthenticationError, EtcdError, TLSError
+from ..errors import AuthenticationError, EtcdError, InvalidAnswerError, TLSError, TokenRefusedError
 from ..model import Lease
 from . import rpc_pb2 as rpc
 from .answer_checks import fault_of_ttl
-from .answers import InvalidAnswerError, TokenRefusedError
 from .bidi_stream import BidiStream
 from .calls import Method
 from .client import Client

@@ -20,13 +20,15 @@ from ..errors import (
     ConnectionFailedError,
     EtcdError,
     FutureRevisionError,
+    InvalidAnswerError,
     MessageTooLargeError,
+    NotNowError,
     PermissionDeniedError,
     TLSError,
 )
 from ..log import logger
 from . import rpc_pb2 as rpc
-from .answers import InvalidAnswerError, NotNowError, classify_text
+from .answers import classify_text
 from .backoff import Backoff
 from .bounded_queue import BoundedQueue
 from .client import Client
@@ -102,7 +104,7 @@ class RangeWatchLoop:
         self._known = KnownKeys(client, start, end)
         self._stream: WatchSubstream | None = None
         self._failure: Exception | None = None
-        self._resumed = self._suspended = False
+        self._resumed = self.suspended = False
         self._incomplete: list[rpc.Event] = []
         self._incomplete_bytes = 0
         self._fragmented = False
@@ -113,9 +115,9 @@ class RangeWatchLoop:
         """Have a step executed, now."""
         self._watcher.executor.wake(self)
 
-    def wake_if_suspended(self) -> None:
-        """Open a stream again if the user has caught up; called when the user has taken events."""
-        if self._suspended and self._has_caught_up():
+    def wake_if_caught_up(self) -> None:
+        """Open a stream again if the user has taken most events; to be called if `suspended`."""
+        if self.events.size <= MAX_QUEUED_BYTES // 2:
             self.wake()
 
     def stop(self) -> None:
@@ -163,7 +165,7 @@ class RangeWatchLoop:
     def _go_on(self) -> float:
         stream = self._stream
         if stream is None:
-            if self._suspended and not self._has_caught_up():
+            if self.suspended and self.events.size > MAX_QUEUED_BYTES // 2:
                 return VERIFY_INTERVAL
             return self._begin()
         if not stream.accepted or self._compacted:
@@ -175,7 +177,7 @@ class RangeWatchLoop:
 
     def _begin(self) -> float:
         """Read what no stream can bring, then open a stream."""
-        self._suspended = False
+        self.suspended = False
         if self._access_doubted:
             # etcd refuses an old token in the words that refuse a role. This read renews the token.
             self._known.check_access()
@@ -338,13 +340,9 @@ class RangeWatchLoop:
         if self.events.has_room:
             return True
         self._forget_stream()
-        self._suspended = True
-        if self._has_caught_up():  # too early to have been noticed
-            self.wake()
+        self.suspended = True
+        self.wake_if_caught_up()  # it may have taken them before it could see that
         return False
-
-    def _has_caught_up(self) -> bool:
-        return self.events.size <= MAX_QUEUED_BYTES // 2
 
     def _forget_stream(self) -> None:
         self._stream = self._failure = None

@@ -11,9 +11,14 @@ from contextvars import copy_context
 from functools import partial
 from typing import Generic, TypeAlias, TypeVar
 
-from ..errors import ClosedError, CompactedError, FutureRevisionError, MessageTooLargeError
+from ..errors import (
+    ClosedError,
+    CompactedError,
+    FutureRevisionError,
+    InvalidAnswerError,
+    MessageTooLargeError,
+)
 from . import rpc_pb2 as rpc
-from .answers import InvalidAnswerError
 from .bounded_queue import BoundedQueue
 from .client import Client
 from .columns import PageOfColumns

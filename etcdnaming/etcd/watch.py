@@ -55,7 +55,8 @@ class RangeWatch:
         """
         if self._loop and not self._end:
             event = self._loop.events.get(timeout)
-            self._loop.wake_if_suspended()
+            if self._loop.suspended:
+                self._loop.wake_if_caught_up()
             if not isinstance(event, Exception):
                 return event
             self._end = event

@@ -19,6 +19,8 @@ CHANGE_BYTES = 256
 COLUMNS_FROM = 4
 """Number of changes from which columns are faster than rows."""
 
+_NONE: frozenset[int] = frozenset()
+
 _TYPE, _KV = attrgetter("type"), attrgetter("kv")
 
 
@@ -46,7 +48,9 @@ class Events(NamedTuple):
         """Return *events* in plain data: many as `Columns`, for loops that run in C."""
         kvs, types = map(_KV, events), [*map(_TYPE, events)]
         keys = Columns.of(kvs) if len(types) >= COLUMNS_FROM else rows_of(kvs)
-        return cls(keys, frozenset(compress(range(len(types)), types) if any(types) else ()))
+        if any(types):
+            return cls(keys, frozenset(compress(range(len(types)), types)))
+        return cls(keys, _NONE)
 
     @property
     def size(self) -> int:

@@ -102,7 +102,7 @@ class Registration:
         self._client = client
         self._policy = Policy(ttl, on_conflict, on_delete)
         self._endpoints = _encoded(endpoints)
-        self._on_state = _log_event if on_state is None else on_state
+        self._on_state = self._log if on_state is None else on_state
         self._wait = wait
         self._status = RegistrationStatus()
         self._loop: RegistrationLoop | None = None
@@ -281,6 +281,11 @@ class Registration:
         Return the TTL of the lease in seconds, and when it was renewed last; ``None`` without one.
 
         That is a Unix time: of the last keep-alive request that etcd has confirmed.
+
+            >>> with Registration(client, {"foo/svc/e1": Endpoint("10.0.0.1:80")}) as registration:
+            ...     ttl, renewed = registration.renewal
+            ...     ttl, 0 <= time.time() - renewed < 10
+            (10, True)
         """
         if self._loop is None or self._status.current.ended:
             return None
@@ -319,18 +324,24 @@ class Registration:
 
     def __repr__(self) -> str:
         state = "registered" if self.registered else "not registered"
-        names = ", ".join(map(keys.decode, self._endpoints)) or "no endpoints"
-        return f"<Registration of {names}: {state}>"
+        return f"<Registration of {self._names()}: {state}>"
+
+    def _log(self, event: RegistrationEvent) -> None:
+        log = _log.warning if is_warning(event) else _log.info
+        if event.key:
+            log("%s", event)
+        else:
+            log("the registration of %s: %s", self._names(), event)
+
+    def _names(self) -> str:
+        first, *others = [*map(keys.decode, self._endpoints)] or ["no endpoints"]
+        return f"{first} and {len(others)} more" if others else first
 
     def _call_back(self, event: RegistrationEvent) -> None:
         try:
             self._on_state(event)
         except BaseException as exc:  # noqa: BLE001 - the caller's; the registration goes on
             sys.excepthook(type(exc), exc, exc.__traceback__)
-
-
-def _log_event(event: RegistrationEvent) -> None:
-    (_log.warning if is_warning(event) else _log.info)("%s", event)
 
 
 def _encoded(endpoints: Mapping[str, Endpoint]) -> dict[bytes, EncodedEndpoint]:

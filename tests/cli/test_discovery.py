@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from subprocess import CalledProcessError
 from typing import Any
 
 import pytest
-from harness import Certificates, Etcd, Result, Run
+from harness import Certificates, Etcd, Process, Result, Run, wait_until
 from harness.dns_server import SERVFAIL, SILENT, DnsServer, Records
 from harness.process import command
 
@@ -240,6 +242,24 @@ def test_discovery_looks_again_when_the_known_endpoints_are_gone(
             assert b"1.2.3.4:80" in watch.stdout.readline() + watch.stdout.readline()
         finally:
             watch.kill()
+
+
+def test_lease_register_registers_when_the_dns_answers_at_last(dns: DnsServer, one: Etcd) -> None:
+    """CMD runs meanwhile, as while etcd is away."""
+    dns.records[PLAIN, "SRV"] = SERVFAIL
+    register = ("lease-register", "svc/e9", "--addr=1.1.1.1:1", "-d", "example.test")
+    process = Process(
+        [*dns.prefix, *command(*register, "--", "sh", "-c", "echo runs; exec sleep 60")],
+        dict(os.environ),
+    )
+    with closing(process):
+        process.wait_for_out("runs\n")
+        process.wait_for_err(f"{PLAIN[:-1]}: the DNS server failed: SERVFAIL")
+        dns.records[PLAIN, "SRV"] = [f"0 0 {one.port} m1.example.test."]
+        wait_until(lambda: b"svc/e9" in one.get("svc/e9"))
+        process.signal(signal.SIGTERM)
+        process.finish()
+    assert not one.get("svc/e9")
 
 
 def test_discovery_without_its_extra_says_what_to_install(run: Run) -> None:

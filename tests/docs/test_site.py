@@ -12,10 +12,10 @@ from pathlib import Path
 from urllib.parse import urldefrag, urljoin
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, ViewportSize, sync_playwright
 
 SITE = Path(__file__).parent.parent.parent / "build" / "docs"
-NARROW = {"width": 360, "height": 740}
+NARROW: ViewportSize = {"width": 360, "height": 740}
 TIMEOUT = 120_000
 """Milliseconds; the machine may be busy."""
 ANCHORS = "[...document.querySelectorAll('[id]')].map(each => each.id)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -66,6 +67,22 @@ def test_executor_wakes_a_task_before_it_is_due() -> None:
     wait_until(lambda: task.times)
     own.wake(task)
     wait_until(lambda: len(task.times) == 2 and not threads(), AT_ONCE)
+
+
+def test_executor_keeps_no_task_that_has_ended() -> None:
+    """Not even while another one is planned for an earlier time than its last step was."""
+    pauses: list[float | None] = [2 * TIMEOUT, None]
+    others: list[float | None] = [TIMEOUT, None]
+    own, other, task = Executor(NAME), Noted(lambda: others.pop(0)), Noted(lambda: pauses.pop(0))
+    own.wake(other)
+    own.wake(task)
+    wait_until(lambda: len(pauses) == 1)
+    own.wake(task)
+    ended = weakref.ref(task)
+    del task
+    wait_until(lambda: not pauses and ended() is None, AT_ONCE)
+    own.wake(other)
+    wait_until(lambda: not threads())
 
 
 def test_executor_executes_other_tasks_while_one_waits() -> None:

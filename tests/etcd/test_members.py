@@ -197,14 +197,15 @@ def test_client_connects_to_a_host_name_an_ipv6_address_and_a_socket(
     urls = f"http://127.0.0.1:{etcd.port},http://[::1]:{etcd.port},unix://etcd.sock:0"
     etcd.server_flags = (f"--listen-client-urls={urls}",)
     etcd.start()
-    for endpoint in (
-        f"localhost:{etcd.port}",
-        f"[::1]:{etcd.port}",
-        f"http://[::1]:{etcd.port}",
-        f"unix://{etcd.directory}/etcd.sock:0",
+    for endpoint, local in (
+        (f"localhost:{etcd.port}", {"127.0.0.1", "::1"}),
+        (f"[::1]:{etcd.port}", {"::1"}),
+        (f"http://[::1]:{etcd.port}", {"::1"}),
+        (f"unix://{etcd.directory}/etcd.sock:0", {""}),
     ):
         with Client([endpoint]) as client:
             assert listed(client) == [], endpoint
+            assert client.local_address() in local
 
 
 def test_local_address_is_the_one_that_reaches_etcd(etcd: Etcd) -> None:
@@ -329,8 +330,9 @@ def test_connection_has_the_options_that_etcd_and_frozen_members_need(
         return make(target, options, **named)
 
     monkeypatch.setattr(grpc, "insecure_channel", connect)
-    for settings in ({}, {"keepalive_time": 1, "keepalive_timeout": 9}):
-        with Client([etcd.endpoint], **settings) as client:
+    often = Client([etcd.endpoint], keepalive_time=1, keepalive_timeout=9)
+    for client in (Client([etcd.endpoint]), often):
+        with client:
             listed(client)
     first, second = given
     assert (

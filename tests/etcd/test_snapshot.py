@@ -251,10 +251,15 @@ def test_snapshot_of_several_pages_restores_the_garbage_collector(
 ) -> None:
     """It is switched off only while many keys are read."""
     etcd.put_all({b"svc/%05d" % n: b"x" for n in range(FIRST_PAGE + 1)})
-    was = list[bool]()
+    was: list[bool] = []
+
+    def convert(kvs: Sequence[rpc.KeyValue]) -> Sequence[rpc.KeyValue]:
+        was.append(gc.isenabled())
+        return kvs
+
     (gc.enable if enabled else gc.disable)()
     try:
-        read_snapshot(client, ALL, lambda kvs: [was.append(gc.isenabled())] * len(kvs))
+        read_snapshot(client, ALL, convert)
         assert gc.isenabled() is enabled
         assert was
         assert not any(was)

@@ -294,7 +294,8 @@ def test_watch_receives_a_transaction_larger_than_its_buffer(
     """
     monkeypatch.setattr(range_watch_loop, "MAX_QUEUED_BYTES", 1000)
     metadata = "x" * 40_000
-    with SlowClient([etcd.endpoint]) as client:
+    client = SlowClient([etcd.endpoint])
+    with client:
         manager = EndpointManager(client, "svc")
         for n in range(3):
             manager.update(

@@ -20,7 +20,7 @@ from .backends import method
 
 __all__ = ["Caller", "GoCaller", "OurCaller"]
 
-CODES: dict[int, str] = {code.value[0]: code.name for code in grpc.StatusCode}  # type: ignore[attr-defined]
+CODES: dict[int, str] = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
 class Caller:

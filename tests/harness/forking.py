@@ -22,7 +22,7 @@ from functools import partial
 from typing import Any
 
 import grpc
-from held_locks import held_elsewhere
+from held_locks import held_elsewhere  # type: ignore[import-not-found]  # beside this script
 
 from etcdnaming import Client, Endpoint, EndpointManager, insecure_channel
 from etcdnaming.resolver.channel import Channel
@@ -55,10 +55,15 @@ def be_child(endpoint: str, client: Client, inherited: Channel) -> None:
         tell("inherited", error=str(exc))
     (found,) = EndpointManager(client, "svc").list().by_key().values()
     tell("read", addr=found.addr)
-    inherited.close()
-    client.close()
-    with Client([endpoint]) as its, insecure_channel("svc", its) as own:
-        tell("own", who=who(own))
+    with (
+        Client([endpoint]) as its,
+        insecure_channel("svc", its) as own,
+        insecure_channel("svc", its, authority="other") as other,
+    ):
+        # While the inherited channel is open gRPC goes on with its bootstrap.
+        tell("own", who=who(own), other=who(other))
+        inherited.close()
+        client.close()
         another = Endpoint(found.addr.replace("127.0.0.1", "localhost"))
         EndpointManager(its, "svc").add_endpoint("svc/2", another)
         wait_until(lambda: len(own.endpoints) == 2)

@@ -1,5 +1,7 @@
 """
-Fork while an endpoint is registered, and all locks are held: ``python forking_registered.py ETCD``.
+Fork while an endpoint is registered: ``python forking_registered.py ETCD``.
+
+Other threads of the parent hold all locks at that moment, which the child must not wait for.
 
 The parent has a registration, a watch and a channel, all on one client. Its child finds that they
 belong to the parent, and registers another endpoint on the same client, until it exits. Each result
@@ -17,7 +19,7 @@ import traceback
 from collections.abc import Callable
 from functools import partial
 
-from held_locks import held_elsewhere
+from held_locks import held_elsewhere  # type: ignore[import-not-found]  # beside this script
 
 from etcdnaming import Client, Endpoint, EndpointManager, Registration, insecure_channel
 from etcdnaming.endpoints.watch import Watch

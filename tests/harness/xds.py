@@ -72,6 +72,7 @@ class Language(NamedTuple):
 def languages(*, without: Collection[str] = ()) -> list[Any]:
     """Return the values of the parameter *language* of a test; some are marked for other runs."""
     interop, long = pytest.mark.interop, pytest.mark.long
+    built = (long, pytest.mark.timeout(900))  # the first one waits for the compiler
     found = [
         pytest.param(Language("python"), id="python"),
         pytest.param(Language("go"), marks=interop, id="go"),
@@ -79,7 +80,7 @@ def languages(*, without: Collection[str] = ()) -> list[Any]:
         pytest.param(Language("java", "1.85.1"), marks=interop, id="java"),
         pytest.param(Language("cpp"), marks=long, id="cpp"),
         pytest.param(Language("ruby"), marks=long, id="ruby"),
-        pytest.param(Language("rust"), marks=long, id="rust"),
+        pytest.param(Language("rust"), marks=built, id="rust"),
     ]
     return [each for each in found if each.id not in without]
 

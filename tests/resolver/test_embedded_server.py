@@ -16,15 +16,13 @@ from typing import Any
 import grpc
 import pytest
 from harness import TIMEOUT, Certificates, Etcd, wait_until
-from harness.counting import CountingServers, tls_context
+from harness.counting import WHO, CountingServers, tls_context
 
 from etcdnaming import Client, Endpoint, EndpointManager, insecure_channel, secure_channel
 from etcdnaming.errors import InvalidSettingError
 from etcdnaming.xds.embedded import process
 from etcdnaming.xds.embedded import services as services_module
 from etcdnaming.xds.embedded.resources import MethodRoute, Retry
-
-WHO = "/test.Service/Who"
 
 
 def register(client: Client, *services: tuple[str, str]) -> None:

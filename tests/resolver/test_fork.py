@@ -60,7 +60,7 @@ def test_child_uses_inherited_objects_and_creates_new_ones_after_a_fork(etcd: Et
         "after": {"who": addr},
         "inherited": {"who": addr, "aging": True, "endpoints": 1} if GRPC >= (1, 85) else CLOSED,
         "read": {"addr": addr},
-        "own": {"who": addr},
+        "own": {"who": addr, "other": addr},
         "child": {"endpoints": 2},
         "parent": {"endpoints": 2},
         "watched": {"changes": 1},

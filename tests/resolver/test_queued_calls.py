@@ -10,12 +10,11 @@ from typing import Any
 import grpc
 import pytest
 from harness import wait_until
-from harness.counting import CountingServers
+from harness.counting import WHO, CountingServers
 from harness.load import in_loop
 
 from etcdnaming import Client, Endpoint, EndpointManager, aio, insecure_channel
 
-WHO = "/test.Service/Who"
 FAILING = grpc.ChannelConnectivity.TRANSIENT_FAILURE
 
 

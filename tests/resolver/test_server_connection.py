@@ -13,7 +13,7 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import DataReceived, Event
 from harness import TIMEOUT, Etcd, wait_until
-from harness.counting import CountingServers
+from harness.counting import WHO, CountingServers
 from harness.watcher import stored
 
 from etcdnaming import Client, insecure_channel
@@ -112,7 +112,7 @@ def connection(channel: Channel) -> Iterator[Connection]:
 
 def ask(channel: Channel) -> str:
     """Return the address of the server that answers."""
-    call: Any = channel.unary_unary("/test.Service/Who")
+    call: Any = channel.unary_unary(WHO)
     answer: bytes = call(b"", timeout=TIMEOUT)
     return answer.decode()
 

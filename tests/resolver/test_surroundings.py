@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from harness import Etcd, Spawn
-from harness.counting import CountingServers
+from harness.counting import WHO, CountingServers
 from harness.watcher import stored
 from harness.xds import Xds
 
@@ -50,7 +50,7 @@ def test_channel_ignores_the_proxy_of_the_environment(
     for name in ("no_proxy", "no_grpc_proxy"):
         monkeypatch.delenv(name, raising=False)
     with insecure_channel("foo/svc", client) as channel:
-        call: Any = channel.unary_unary("/test.Service/Who")
+        call: Any = channel.unary_unary(WHO)
         assert call(b"", timeout=20) == addr.encode()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from harness import Etcd, Spawn
-from harness.backends import Backend, Backends
+from harness.backends import Backend
 from harness.xds import Language, Xds, languages
 
 from etcdnaming import Client, Endpoint, EndpointManager, Update
@@ -43,13 +43,6 @@ def xds_of(tmp_path: Path) -> Iterator[Callable[[Etcd], Xds]]:
     yield make
     for each in reversed(opened):
         each.close()
-
-
-@pytest.fixture
-def backends() -> Iterator[Backends]:
-    """``backends()`` starts a server."""
-    with closing(Backends()) as backends:
-        yield backends
 
 
 class Service:

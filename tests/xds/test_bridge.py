@@ -750,6 +750,21 @@ def test_bootstrap_is_replaced_at_once(run: Run, tmp_path: Path) -> None:
     assert [*tmp_path.iterdir()] == [file]
 
 
+def test_bootstrap_replaces_no_device_and_leaves_a_link(run: Run, tmp_path: Path) -> None:
+    """A fifo stands for /dev/null here: as root it would be a file afterwards."""
+    fifo, file, link = tmp_path / "fifo", tmp_path / "file", tmp_path / "link"
+    os.mkfifo(fifo)
+    link.symlink_to(file)
+    result = run("xds-bootstrap", "127.0.0.1:18000", "-o", fifo)
+    assert (result.status, fifo.is_fifo()) == (128, True)
+    assert result.err.startswith(f"Error: {fifo}: not a file, which could be replaced")
+    assert run("xds-bootstrap", "127.0.0.1:18000", "-o", link).status == 0
+    assert (link.is_symlink(), json.loads(file.read_text())["node"]["locality"]) == (
+        True,
+        {"zone": ""},
+    )
+
+
 def test_interpreter_of_the_tests_is_one_of_the_languages() -> None:
     """So a part of this runs everywhere."""
     assert PYTHON.command()[0] == sys.executable

@@ -355,6 +355,22 @@ def test_catalog_keeps_what_it_knows_while_etcd_refuses_and_reads_it_again(
             assert its.failure is None
 
 
+def test_service_is_counted_until_its_last_endpoint_is_deleted(
+    watched: Callable[..., Watched], put: Callable[..., None], etcd: Etcd
+) -> None:
+    """The list of services has no empty ones."""
+    put("foo/svc/e1", "10.0.0.1:80")
+    put("foo/svc/e2", "10.0.0.2:80")
+    put("foo/other/e1", "10.0.0.1:80")
+    catalog = watched("foo").catalog
+    assert catalog.services() == {"foo/other": 1, "foo/svc": 2}
+    etcd.delete("foo/svc/e1")
+    wait_until(lambda: catalog.services() == {"foo/other": 1, "foo/svc": 1})
+    etcd.delete("foo/svc/e2")
+    wait_until(lambda: catalog.services() == {"foo/other": 1})
+    assert catalog.count() == (1, 1)
+
+
 def test_catalog_pauses_before_it_reads_again_and_stops_at_once(etcd: Etcd) -> None:
     """Neither is etcd asked in a loop, nor does a closed catalog wait for the end of a pause."""
     assert follower.RETRY == 5

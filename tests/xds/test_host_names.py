@@ -33,5 +33,29 @@ def test_name_is_looked_up_while_others_get_no_answer(monkeypatch: pytest.Monkey
         names.want(silent)
         wait_until(lambda: asked == silent)
         names.want({*silent, "quick.test"})
-        wait_until(lambda: names.answer("quick.test") == {ip_address("10.0.0.1")})
+        wait_until(lambda: names.answer("quick.test") == frozenset({ip_address("10.0.0.1")}))
         assert not any(names.answer(each) for each in silent)
+
+
+def test_threads_end_when_no_name_is_wanted_and_start_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """There is one for each name, until there are many names."""
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("10.0.0.1", 0))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    names = HostNames(lambda: None)
+    try:
+        for number in (1, 2, WORKERS + 3, 1):
+            wanted = {f"{n}.test" for n in range(number)}
+            names.want(wanted)
+            wait_until(lambda wanted=wanted: all(map(names.answer, wanted)))
+            assert len(threads()) == min(number, WORKERS)
+            names.want(set())
+            wait_until(lambda: not threads())
+    finally:
+        names.want(set())
+
+
+def threads() -> list[threading.Thread]:
+    """Return the threads that look up."""
+    return [each for each in threading.enumerate() if each.name == "etcdnaming-hosts"]

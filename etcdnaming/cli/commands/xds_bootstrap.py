@@ -111,11 +111,13 @@ def command(
         check_open()
         sys.stdout.write(text)
     else:
-        _replace(Path(output), text)
+        _replace(Path(output).resolve(), text)
 
 
 def _replace(path: Path, text: str) -> None:
     """Write a file beside *path*, and rename it: a client never reads half of it."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise click.UsageError(f"{path}: not a file, which could be replaced")
     try:
         with NamedTemporaryFile(
             "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8"

@@ -20,6 +20,7 @@ from statistics import median
 
 import grpc
 import grpc.aio
+from measuring import Bound, Row, in_turns, record
 
 from etcdnaming import Client, Endpoint, EndpointManager, aio, insecure_channel
 from etcdnaming.sandbox import Sandbox
@@ -51,18 +52,20 @@ def serving() -> Iterator[str]:
         yield f"127.0.0.1:{int(port)}"
 
 
-def compare(name: str, rounds: int, ours: Callable[[], float], static: Callable[[], float]) -> None:
-    """Print the medians of both, and their ratio; each function returns the seconds of a call."""
-    took: dict[Callable[[], float], list[float]] = {ours: [], static: []}
-    for number in range(rounds + 1):
-        for side in (ours, static) if number % 2 else (static, ours):
-            seconds = side()
-            if number:  # the first round is a warm-up
-                took[side].append(seconds)
-    us, them = 1e6 * median(took[ours]), 1e6 * median(took[static])
-    each = median(a / b for a, b in zip(took[ours], took[static], strict=True))
-    print(f"{name}: ours {us:.1f} µs, static {them:.1f} µs a call")
-    print(f"{name}: ratio {us / them:.3f}, median ratio of the rounds {each:.3f}")
+def compare(name: str, rounds: int, ours: Callable[[], float], static: Callable[[], float]) -> int:
+    """Record the medians of both, and of their ratios; each returns the seconds of a call."""
+    in_turns(1, ours, static)  # a warm-up
+    took = in_turns(rounds, ours, static)
+    us, them = (1e6 * median(each) for each in took)
+    return record(
+        Row(
+            f"a call through a channel that follows etcd, {name}",
+            f"{us:.0f} µs",
+            f"a static channel of grpcio: {them:.0f} µs",
+            median(a / b for a, b in zip(*took, strict=True)),
+            Bound(most=1.05),
+        )
+    )
 
 
 def round_of(channel: grpc.Channel, calls: int) -> Callable[[], float]:
@@ -93,8 +96,7 @@ def aio_round_of(
     return lambda: loop.run_until_complete(run())
 
 
-def main(rounds: int = 150, calls: int = 100) -> None:
-    """Compare both kinds of channels."""
+def main(rounds: int = 150, calls: int = 100) -> int:
     with Sandbox() as etcd, serving() as first, serving() as second:
         client = Client([etcd.endpoint])
         manager = EndpointManager(client, "svc")
@@ -105,7 +107,7 @@ def main(rounds: int = 150, calls: int = 100) -> None:
             insecure_channel("svc", client) as ours,
             grpc.insecure_channel(static, OPTIONS) as theirs,
         ):
-            compare("sync", rounds, round_of(ours, calls), round_of(theirs, calls))
+            sync = compare("threads", rounds, round_of(ours, calls), round_of(theirs, calls))
 
         async def dial() -> tuple[grpc.aio.Channel, grpc.aio.Channel]:
             ours = aio.insecure_channel("svc", client)
@@ -113,11 +115,12 @@ def main(rounds: int = 150, calls: int = 100) -> None:
 
         with closing(asyncio.new_event_loop()) as loop:
             sides = [aio_round_of(loop, each, calls) for each in loop.run_until_complete(dial())]
-            compare("aio", rounds, *sides)
+            asynchronous = compare("asyncio", rounds, *sides)
+    return max(sync, asynchronous)
 
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["serve"]:
         serve()
     else:
-        main(*map(int, sys.argv[1:]))
+        sys.exit(main(*map(int, sys.argv[1:])))

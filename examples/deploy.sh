@@ -5,13 +5,15 @@
 #   deploy.sh foo/bar/svc 10.0.0.1:50051 10.0.0.1:50052 python server.py --port 50052
 #
 # OLD and NEW are addresses, COMMAND is the new server. OLD was started in the same way: its key is
-# TARGET/OLD, and --on-delete leave lets us delete it. Where etcd is, say ETCDNAMING_ENDPOINTS and
-# the other variables of etcdnaming. Exit code 1: not done, and stderr says how things stand.
+# TARGET/OLD, and --on-delete leave lets us delete it. If this script started it, OLD.pid is beside
+# the log, and OLD is ended. Where etcd is, say ETCDNAMING_ENDPOINTS and the other variables of
+# etcdnaming. Exit code 1: not done, and stderr says how things stand.
 set -euo pipefail
 
 timeout=${DEPLOY_TIMEOUT:-60s} # for each thing that is waited for
 drain=${DEPLOY_DRAIN:-10s}     # from the last word that OLD gets no new calls to its end
 log=${DEPLOY_LOG:-server.log}  # of the new server
+run=$(dirname "$log")
 
 fail() {
     printf 'deploy: %s\n' "$*" >&2
@@ -24,6 +26,7 @@ start_new() {
         --check-timeout 0 --on-delete leave --drain "$drain" -- "$@" \
         </dev/null >>"$log" 2>&1 &
     instance=$!
+    echo "$instance" >"$run/$new.pid"
 }
 
 wait_for_new() {
@@ -34,25 +37,39 @@ wait_for_new() {
     fi
     kill "$instance" $! 2>/dev/null || true
     wait
+    rm -f "$run/$new.pid"
     fail "$new did not come, see $log; $old serves on"
 }
 
 drain_old() {
-    # For clients that weigh: calls under way are finished, new ones go elsewhere.
-    printf 'add %s %s {"weight":0}\n' "$target/$old" "$old" |
-        etcdnaming txn-update --if-exists "$target/$old" - >/dev/null ||
+    # Calls under way are finished, new ones go elsewhere.
+    etcdnaming drain "$target/$old" >/dev/null ||
         fail "$old can't be drained; $new serves beside it"
     sleep "$drain"
 }
 
 remove_old() {
     etcdnaming del --must-exist "$target/$old" >/dev/null ||
-        fail "$old can't be deleted, its weight is 0; $new serves beside it"
+        fail "$old can't be deleted, but is drained; $new serves beside it"
     if etcdnaming wait "$target" --addr "$old" --timeout 2s >/dev/null 2>&1; then
         fail "$old is back: its holder restores it (--on-delete); end that process"
     fi
     etcdnaming wait "$target" --min "$before" --addr "$new" --gone "$old" --timeout "$timeout" ||
         fail "$target is not as it should be: $new without $old, and $before in all"
+}
+
+end_old() {
+    pid=$(cat "$run/$old.pid" 2>/dev/null) || pid=
+    if [[ -z $pid || $(ps -o args= -p "$pid") != *"--addr $old "* ]]; then
+        echo "deploy: $old gets no more calls; end that process" >&2
+        return
+    fi
+    # It is drained, and the second signal skips its own --drain.
+    kill "$pid"
+    sleep 1
+    kill "$pid" 2>/dev/null || true
+    tail --pid="$pid" -f /dev/null # --stop-timeout later at the latest
+    rm -f "$run/$old.pid"
 }
 
 (($# >= 4)) || {
@@ -69,3 +86,4 @@ start_new "$@"
 wait_for_new
 drain_old
 remove_old
+end_old

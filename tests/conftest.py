@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
+import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from harness import auth, environment, tls
+from harness import auth, environment, installed, tls
+from harness.backends import Backends
 from harness.cli import Run
 from harness.cluster import Cluster
+from harness.counting import CountingServers
 from harness.etcd import Etcd
 from harness.failed import Failed
 from harness.pids import NAMESPACE
@@ -67,6 +71,17 @@ def _clean_environment(programs: Programs) -> Iterator[None]:
             signal.signal(number, signal.default_int_handler)
     with environment.changed(environment.cleaned()):
         yield
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel of this tree."""
+    directory = tmp_path_factory.mktemp("wheel")
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    project = Path(__file__).parent.parent
+    installed.succeed(*pip, "wheel", "--no-deps", "--wheel-dir", directory, project)
+    [found] = directory.glob("*.whl")
+    return found
 
 
 @pytest.fixture(scope="session")
@@ -205,3 +220,25 @@ def _logs(item: pytest.Item) -> dict[str, str]:
         for name, fixture in fixtures.items()
         if isinstance(fixture, HasLog) and not name.startswith("_shared")
     }
+
+
+@pytest.fixture
+def backends() -> Iterator[Backends]:
+    """``backends()`` starts a gRPC server; all of them end with the test."""
+    with closing(Backends()) as backends:
+        yield backends
+
+
+@pytest.fixture
+def servers() -> Iterator[CountingServers]:
+    """Return gRPC servers that count their connections; they end with the test."""
+    with closing(CountingServers()) as servers:
+        yield servers
+
+
+@pytest.fixture
+def dead() -> Iterator[socket.socket]:
+    """Return a socket that refuses connections; after ``listen`` it never answers them."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound

@@ -6,8 +6,7 @@ import asyncio
 import json
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import closing
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import grpc
@@ -23,13 +22,6 @@ from etcdnaming.aio import Channel, insecure_channel, secure_channel
 from etcdnaming.errors import InvalidSettingError, InvalidTargetError
 from etcdnaming.etcd import Client
 from etcdnaming.xds.embedded import services
-
-
-@pytest.fixture
-def backends() -> Iterator[Backends]:
-    """Return a function that starts a gRPC server; all of them end with the test."""
-    with closing(Backends()) as backends:
-        yield backends
 
 
 @pytest.fixture

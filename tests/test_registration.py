@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import operator
 import threading
 import time
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from harness import AT_ONCE, READER, TIMEOUT, WRITER, Etcd, wait_until
 from harness.hostile import HostileProxy
+from harness.ports import free_port
 from harness.registrations import EventLog, holds
 from harness.wire import Wire
 
@@ -64,6 +66,53 @@ def test_registration_holds_endpoints_while_the_block_runs(etcd: Etcd, client: C
     assert events.kinds == ["granted", *["registered"] * 3, *["left"] * 3, "revoked"]
     assert (events[0].lease, events[0].ttl) == (events[-1].lease, 5)
     assert (registration.registered, registration.lease) == (False, 0)
+
+
+def test_registration_logs_its_events_when_there_is_no_callback(
+    etcd: Etcd, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is unusual is a warning, the rest information; the text is the event's."""
+    etcd.put(KEY, '{"Addr":"1.1.1.1:1"}', lease=etcd.grant(60))
+    holder = etcd.entry(KEY).lease
+    with caplog.at_level(logging.INFO, "etcdnaming"), Registration(client, {KEY: HERE}) as held:
+        lease = f"the registration of {KEY}: lease {held.lease:016x}"
+    assert [(each.levelname, each.getMessage()) for each in caplog.records] == [
+        ("INFO", f"{lease} granted, with a TTL of 10s"),
+        ("WARNING", f"{KEY} was taken over from lease {holder:016x}"),
+        ("INFO", f"{KEY} is deregistered"),
+        ("INFO", f"{lease} revoked"),
+    ]
+
+
+def test_registration_block_begins_at_once_when_it_does_not_wait(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Also while etcd is away, which is logged."""
+    with (
+        Client(f"127.0.0.1:{free_port()}", dial_timeout=0.1) as client,
+        Registration(client, {KEY: HERE}, wait=False) as registration,
+    ):
+        wait_until(lambda: "no etcd endpoint reached" in caplog.text)
+        assert not registration.wait(timeout=0)
+        assert repr(registration) == f"<Registration of {KEY}: not registered>"
+
+
+@pytest.mark.parametrize(
+    ("event", "text"),
+    [
+        (RegistrationEvent("registered", key=KEY), f"{KEY} is registered"),
+        (
+            RegistrationEvent("changed", key=KEY, endpoint=DRAINED),
+            f'{KEY} was changed by another client to 1.2.3.4:80 {{"weight":0}}; keeping it',
+        ),
+        (RegistrationEvent("regained", seconds=1.25), "registered again after 1.2s"),
+        (RegistrationEvent("conflict", key=KEY, holder=42), f"{KEY} is held by lease {42:016x}"),
+    ],
+)
+def test_registration_event_is_a_sentence(event: RegistrationEvent, text: str) -> None:
+    """Its `repr` has only the attributes that are set."""
+    assert str(event).startswith(text)
+    assert "ttl" not in repr(event)
 
 
 def test_registration_logs_an_address_that_cannot_be_dialled(
@@ -126,6 +175,19 @@ def test_registration_uses_one_lease_for_more_endpoints_than_a_transaction_takes
 
 
 @pytest.mark.server
+def test_registration_knows_when_its_lease_was_renewed(etcd: Etcd, client: Client) -> None:
+    """As a Unix time, with the granted TTL; without a lease there is none."""
+    begin = time.time()
+    registration = Registration(client, {KEY: HERE}, ttl=4)
+    assert registration.renewal is None
+    with registration:
+        assert registration.renewal
+        ttl, first = registration.renewal
+        assert (ttl, begin - 1 < first <= time.time()) == (4, True)
+        wait_until(lambda: registration.renewal and registration.renewal[1] > first + 1)
+    assert registration.renewal is None
+
+
 def test_registration_puts_a_deleted_key_back_on_the_same_lease(etcd: Etcd, client: Client) -> None:
     """After every deletion."""
     with registered(client) as (registration, events):
@@ -709,7 +771,7 @@ def test_registration_refuses_invalid_arguments_at_once(client: Client) -> None:
     """Before anything is sent."""
     with pytest.raises(InvalidSettingError, match="TTL"):
         Registration(client, {KEY: HERE}, ttl=0)
-    with pytest.raises(InvalidSettingError, match="on_conflict is takeover or wait or fail"):
+    with pytest.raises(InvalidSettingError, match="on_conflict must be takeover or wait or fail"):
         Registration(client, {KEY: HERE}, on_conflict="fight")  # type: ignore[arg-type]
     with pytest.raises(InvalidSettingError, match="on_delete"):
         Registration(client, {KEY: HERE}, on_delete="cry")  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, suppress
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -40,13 +40,6 @@ from etcdnaming.xds.endpoint_cache import EndpointCache
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
 DEADLINE_EXCEEDED = grpc.StatusCode.DEADLINE_EXCEEDED
 SERVE = Path(__file__).parent / "harness" / "serve.py"
-
-
-@pytest.fixture
-def backends() -> Iterator[Backends]:
-    """Return a function that starts a gRPC server; all of them end with the test."""
-    with closing(Backends()) as backends:
-        yield backends
 
 
 @pytest.fixture
@@ -304,6 +297,7 @@ def test_call_fails_at_once_when_the_service_has_no_endpoints(
         next(channel.unary_stream(method("Count"))(b"1"))
     assert caught.value.code() is UNAVAILABLE
     assert channel.endpoints == ()
+    assert repr(channel) == "<Channel to foo/svc: 0 endpoints>"
 
 
 def test_future_and_stream_wait_for_the_first_endpoint_with_wait_for_ready(

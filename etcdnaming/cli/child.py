@@ -15,6 +15,7 @@ from typing import Any
 from ..process import inherited_descriptors
 from . import stderr
 from .failures import CommandNotFoundError, CommandNotRunError
+from .signals import pulsing
 from .system_errors import SHORTAGES, describe
 
 __all__ = ["check_command", "environment", "is_command", "run", "start", "start_errors"]
@@ -23,6 +24,8 @@ TERMINAL_SIGNALS = (signal.SIGINT, signal.SIGQUIT)
 """Not forwarded: the terminal sends them to the command too, which decides what they mean."""
 
 FORWARDED_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+
+XDS_BOOTSTRAP = "GRPC_XDS_BOOTSTRAP_CONFIG"
 
 COERCED_LOCALES = {"C.UTF-8", "C.utf8", "UTF-8"}
 """Values that Python may give to ``LC_CTYPE``."""
@@ -53,8 +56,15 @@ def environment() -> dict[str, str]:
     Return the environment this process was started with.
 
     In a C locale Python changes ``LC_CTYPE``, for child processes too (PEP 538); this undoes it.
+    A program whose channels follow etcd may have started this one: the xDS bootstrap of its gRPC,
+    which leads to a socket inside that program, is left out.
     """
     variables = dict(os.environ)
+    if XDS_BOOTSTRAP in variables:
+        from ..xds.embedded.bootstrap import is_ours
+
+        if is_ours(variables[XDS_BOOTSTRAP]):
+            del variables[XDS_BOOTSTRAP]
     if variables.get("LC_CTYPE") in COERCED_LOCALES:
         # `os.environ` has Python's value; the kernel keeps the original one.
         with suppress(OSError), open("/proc/self/environ", "rb") as file:
@@ -76,7 +86,8 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> int:
     with forwarder:
         process = start(command, environment)
         forwarder.set_process(process)
-        status = process.wait()
+        with pulsing():
+            status = process.wait()
     return 128 - status if status < 0 else status
 
 

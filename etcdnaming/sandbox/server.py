@@ -151,6 +151,7 @@ def without(environment: Mapping[str, str], *prefixes: str) -> dict[str, str]:
 
 def _environment() -> dict[str, str]:
     # The caller's ETCD_* variables would configure the server, and with NOTIFY_SOCKET the server
-    # would report to systemd that *this* service is ready. Temporary data need no fsync; etcd 3.4
-    # has no flag for that, but ignores the variable.
-    return {**without(os.environ, "ETCD_", "NOTIFY_SOCKET"), "ETCD_UNSAFE_NO_FSYNC": "true"}
+    # would report to systemd that *this* service is ready. The xDS bootstrap is for gRPC in the
+    # caller. Temporary data need no fsync; etcd 3.4 has no flag for that, but ignores the variable.
+    inherited = without(os.environ, "ETCD_", "NOTIFY_SOCKET", "GRPC_XDS_BOOTSTRAP")
+    return {**inherited, "ETCD_UNSAFE_NO_FSYNC": "true"}

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from harness import Etcd, Shell
 from harness.environment import pointing_at
 from harness.process import command
 from harness.registering import REGISTER
+
+from etcdnaming import Client, insecure_channel
+from etcdnaming.xds.embedded.bootstrap import VARIABLE
 
 WRAPPERS = {
     "lease-register": REGISTER,
@@ -59,7 +63,7 @@ def test_command_inherits_the_environment_of_the_caller(
     """In a C locale, as in containers, Python adds LC_CTYPE to its own environment."""
     base = pointing_at(etcd.endpoint, dict.fromkeys(("LANG", "LC_ALL", "LC_CTYPE")))
     systemd = {"NOTIFY_SOCKET": "@nobody", "WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"}
-    env = {**base, **locale, **systemd, "ODD": "\udcff=\n"}
+    env = {**base, **locale, **systemd, "ODD": "\udcff=\n", VARIABLE: '{"xds_servers":[]}'}
 
     done = subprocess.run(
         [*command(*WRAPPERS[wrapper]), "--", "env", "-0"],
@@ -76,3 +80,30 @@ def test_command_inherits_the_environment_of_the_caller(
         name: value for name, value in env.items() if not name.startswith(ours)
     }
     assert wrapper != "lease-register" or not systemd.keys() & seen.keys()
+
+
+@wrappers
+def test_command_does_not_inherit_the_bootstrap_of_the_callers_channel(
+    etcd: Etcd, client: Client, wrapper: str, tmp_path: Path
+) -> None:
+    """The variable by which gRPC finds the server inside the caller; a check has it neither."""
+    shows, seen = f"sh -c 'env > {tmp_path}/check'", tmp_path / "check"
+    check = ("--check", f"exec:{shows}", "--start", "now") if wrapper == "lease-register" else ()
+    with insecure_channel("svc", client):
+        env = pointing_at(etcd.endpoint, {})
+    assert VARIABLE in env
+
+    wait = f"until [ -s {seen} ]; do sleep 0.01; done; env" if check else "env"
+    done = subprocess.run(
+        [*command(*WRAPPERS[wrapper], *check), "--", "sh", "-c", wait],
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+
+    assert "PATH=" in done.stdout
+    assert VARIABLE not in done.stdout
+    assert not check or ("PATH=" in seen.read_text() and VARIABLE not in seen.read_text())

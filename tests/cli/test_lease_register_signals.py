@@ -10,7 +10,7 @@ import pexpect
 import pytest
 from harness import AT_ONCE, Etcd, Process, Spawn, Terminal, wait_until
 from harness.process import command
-from harness.registering import KEY, REGISTER, is_empty, print_signals, signal_times
+from harness.registering import ADDR, KEY, REGISTER, is_empty, print_signals, signal_times
 from harness.timeline import Timeline
 
 from etcdnaming.cli.entrypoint import shutdown
@@ -282,7 +282,7 @@ def test_ctrl_z_stops_lease_register_and_command_until_fg(terminal: Terminal, et
     process.expect_exact("Stopped")
     wait_until(lambda: is_empty(etcd))  # the lease expires while the process is stopped
     process.sendline("fg")
-    process.expect_exact("registered again after")
+    process.expect_exact(f"regained {KEY} {ADDR} after")
     wait_until(lambda: etcd.get(KEY))
     process.sendline("two")
     process.expect_exact("two\r\ntwo\r\n")

@@ -6,9 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from etcdnaming.errors import AuthenticationError, ConnectionFailedError
+from etcdnaming.errors import AuthenticationError, ConnectionFailedError, TokenRefusedError
 from etcdnaming.etcd import backoff
-from etcdnaming.etcd.answers import TokenRefusedError
 from etcdnaming.etcd.backoff import Backoff, doubled, full_jitter
 
 TIMES = 400

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
 
 import pytest
-from harness.backends import Backends
 from harness.examples import environment
 from harness.process import Process
 
@@ -23,10 +21,3 @@ def start() -> Iterator[Callable[..., Process]]:
     yield start
     for process in started:
         process.close()
-
-
-@pytest.fixture
-def backends() -> Iterator[Backends]:
-    """``backends()``: start a server."""
-    with closing(Backends()) as backends:
-        yield backends

@@ -12,9 +12,19 @@ from harness import Etcd, wait_until
 from harness.examples import EXAMPLES, KEYS, SERVER, endpoints
 from harness.ports import free_port
 from harness.process import Process
+from harness.waiting import listens
 from harness.watcher import stored
 
 TARGET = KEYS.rstrip("/")
+
+# Runs the script twice: the second time replaces what the first one has started.
+TWICE = """
+old=$1 new=$2 newest=$3 script=$4 target=$5; shift 5
+bash "$script" "$target" "$old" "$new" "$@" --port "${new##*:}"; echo "[$?]"
+read -r _
+bash "$script" "$target" "$new" "$newest" "$@" --port "${newest##*:}"; echo "[$?]"
+ls "${DEPLOY_LOG%/*}"; echo end; read -r _
+"""
 
 # Runs the script, prints its status, and waits, so that processes the script started go on.
 WORLD = 'bash "$@"; echo "[$?]" | tee /dev/stderr; read -r _'
@@ -75,7 +85,7 @@ def register(etcd: Etcd, start: Callable[..., Process]) -> Callable[..., Process
 def test_deploy_replaces_an_instance_without_a_failed_call(
     etcd: Etcd, deploy: Deploy, register: Callable[..., Process], start: Callable[..., Process]
 ) -> None:
-    """The old one gets weight 0 before it is deleted; the new one stays."""
+    """The old one is drained before it is deleted; the new one stays."""
     old, new, before = address(), address(), etcd.revision()
     register(old, "--on-delete=leave")
     where = {"ETCDNAMING_ENDPOINTS": etcd.endpoint}
@@ -87,10 +97,34 @@ def test_deploy_replaces_an_instance_without_a_failed_call(
     assert deployed.out == f"{KEYS}{new}\t{new}\tnull\n[0]\n"
     assert endpoints(etcd) == {new: new}
     assert etcd.lease_of(KEYS + new)
-    drained = f'{{"Op":0,"Addr":"{old}","Metadata":{{"weight":0}}}}'
+    drained = f'{{"Op":0,"Addr":"{old}","Metadata":{{"draining":true}}}}'
     was = values(etcd, KEYS + old, range(before + 1, etcd.revision() + 1))
     assert was == [stored(old), drained, ""]
     client.wait_for_out(new.partition(":")[2])
+    assert client.err == ""
+
+
+def test_deploy_ends_the_process_of_an_instance_that_it_has_started(
+    etcd: Etcd, namespace: list[str], start: Callable[..., Process], tmp_path: Path
+) -> None:
+    """With its server; the client loses no call. One that it has not started is named."""
+    old, new, newest = address(), address(), address()
+    etcd.put(KEYS + old, stored(old))
+    where = {"ETCDNAMING_ENDPOINTS": etcd.endpoint, "DEPLOY_LOG": str(tmp_path / "log")}
+    words = [old, new, newest, str(EXAMPLES / "deploy.sh"), TARGET, sys.executable, str(SERVER)]
+    process = start([*namespace, "bash", "-c", TWICE, "sh", *words], {**where, **QUICK})
+    process.wait_for_out("[0]\n", timeout=90)
+    client = start([sys.executable, str(EXAMPLES / "resolver_client.py"), TARGET], where)
+    client.wait_for_out(new.partition(":")[2])
+    process.stdin.write(b"\n")
+    process.wait_for_out("end\n", timeout=90)
+
+    assert f"deploy: {old} gets no more calls; end that process\n" in process.err
+    assert f"deploy: {new}" not in process.err
+    assert process.out.endswith(f"[0]\n{newest}.pid\nlog\nend\n")
+    assert not listens(new)
+    assert listens(newest)
+    client.wait_for_out(newest.partition(":")[2])
     assert client.err == ""
 
 

@@ -15,7 +15,10 @@ from h2.events import RequestReceived, StreamEnded
 
 from .tls import Certificates
 
-__all__ = ["CountingServers", "tls_context"]
+__all__ = ["WHO", "CountingServers", "tls_context"]
+
+WHO = "/test.Service/Who"
+"""A method of the servers; all others do the same."""
 
 HEADERS = [(":status", "200"), ("content-type", "application/grpc")]
 TRAILERS = [("grpc-status", "0")]

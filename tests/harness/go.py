@@ -42,7 +42,7 @@ class GoClient:
     def __call__(self, command: str, target: str, *args: str, input: str = "") -> str:
         """Return the output of ``peer ETCD COMMAND TARGET ARGS``; see ``peer/main.go``."""
         done = subprocess.run(
-            [*self._peer, command, target, *args],
+            self.command(command, target, *args),
             input=input,
             capture_output=True,
             encoding="utf-8",
@@ -53,6 +53,10 @@ class GoClient:
             raise GoError(done.stderr)
         return done.stdout
 
+    def command(self, command: str, target: str, *args: str) -> list[str]:
+        """Return the command line of a command."""
+        return [*self._peer, command, target, *args]
+
     def list(self, target: str) -> dict[str, Any]:
         """Return the list of Go's manager: ``{key: {"Addr": …, "Metadata": …}}``."""
         found: dict[str, Any] = json.loads(self("list", target))
@@ -60,7 +64,7 @@ class GoClient:
 
     def start(self, command: str, target: str, *args: str) -> Process:
         """Start a command that runs until its stdin is closed."""
-        return Process([*self._peer, command, target, *args], os.environ)
+        return Process(self.command(command, target, *args), os.environ)
 
 
 def has_go() -> bool:

@@ -53,13 +53,24 @@ def silent(answers: Answers) -> Answers:
 
 
 def cut_off_when(event: threading.Event) -> Callable[[Answers], Answers]:
-    """Return a treatment that accepts the watch, sends nothing, and ends it on *event*."""
+    """Return a treatment that accepts the watch, sends nothing, and breaks it on *event*."""
 
     def treatment(answers: Answers) -> Answers:
         yield next(answers)
         event.wait(30)
+        raise _BrokenError
 
     return treatment
+
+
+class _BrokenError(grpc.RpcError):
+    """What clients see of a broken connection; a clean end would end the watch of a Go client."""
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.UNAVAILABLE
+
+    def details(self) -> str:
+        return "the connection is broken"
 
 
 def unheard(answers: Answers) -> Answers:

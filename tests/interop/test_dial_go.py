@@ -53,13 +53,6 @@ def register(request: pytest.FixtureRequest, client: Client, spawn: Spawn) -> Re
     return registered
 
 
-@pytest.fixture
-def backends() -> Iterator[Backends]:
-    """Starts servers."""
-    with closing(Backends()) as backends:
-        yield backends
-
-
 class Calls:
     """The answers to a Go program that calls all the time."""
 

@@ -13,7 +13,7 @@ from typing import Any
 import grpc
 import pytest
 from harness import Certificates, wait_until
-from harness.counting import CountingServers, tls_context
+from harness.counting import WHO, CountingServers, tls_context
 
 from etcdnaming import (
     Client,
@@ -25,7 +25,6 @@ from etcdnaming import (
     secure_channel,
 )
 
-WHO = "/test.Service/Who"
 SIZE = 5
 OPTIONS = [("grpc.default_authority", "localhost")]
 """The name in the certificates."""

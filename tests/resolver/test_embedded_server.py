@@ -15,8 +15,8 @@ from typing import Any
 
 import grpc
 import pytest
-from harness import Certificates, wait_until
-from harness.counting import CountingServers, tls_context
+from harness import TIMEOUT, Certificates, Etcd, wait_until
+from harness.counting import WHO, CountingServers, tls_context
 
 from etcdnaming import Client, Endpoint, EndpointManager, insecure_channel, secure_channel
 from etcdnaming.errors import InvalidSettingError
@@ -24,22 +24,6 @@ from etcdnaming.xds.embedded import process
 from etcdnaming.xds.embedded import services as services_module
 from etcdnaming.xds.embedded.resources import MethodRoute, Retry
 from etcdnaming.xds.embedded.server import Server
-
-WHO = "/test.Service/Who"
-
-
-@pytest.fixture
-def servers() -> Iterator[CountingServers]:
-    """Return servers that end with the test."""
-    with closing(CountingServers()) as servers:
-        yield servers
-
-
-@pytest.fixture(autouse=True)
-def _new_slot() -> None:
-    """Let no service of the test share a target with one of an earlier test."""
-    for slot in process.services._slots.values():
-        slot.full = True
 
 
 def register(client: Client, *services: tuple[str, str]) -> None:
@@ -187,15 +171,28 @@ def test_calls_and_connections_go_on_when_other_services_join_the_table(
     assert servers.accepted == dict.fromkeys([first, *addrs], 1)
 
 
+def make_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the server take its time before it sends a change."""
+    server: Any = process.services._server
+    original = server._mark_changes
+
+    def mark_changes() -> None:
+        time.sleep(0.03)
+        original()
+
+    monkeypatch.setattr(server, "_mark_changes", mark_changes)
+
+
 def test_new_service_is_called_at_once_when_its_target_is_in_use(
-    client: Client, servers: CountingServers
+    client: Client, servers: CountingServers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """GRPC has accepted its table by the time the channel is returned."""
-    first, *addrs = servers.start(20)
+    """GRPC has accepted its table by the time the channel is returned, on a busy machine, too."""
+    first, *addrs = servers.start(6)
     names = [f"more{number}" for number in range(len(addrs))]
     register(client, ("first", first), *zip(names, addrs, strict=True))
     with insecure_channel("first", client) as channel:
         assert ask(channel) == first
+        make_slow(monkeypatch)
         for name, addr in zip(names, addrs, strict=True):
             with insecure_channel(name, client) as another:
                 assert another._service.slot is channel._service.slot
@@ -238,6 +235,51 @@ def test_queued_call_is_sent_when_its_channel_is_gone_and_others_have_come(
             assert ask(channel) == other
     register(client, ("late", late))
     assert future.result() == late.encode()
+
+
+@pytest.mark.parametrize("was_used", [False, True])
+def test_idle_stub_works_when_its_channel_is_gone_and_its_service_is_not_watched(
+    client: Client, servers: CountingServers, monkeypatch: pytest.MonkeyPatch, was_used: bool
+) -> None:
+    """GRPC asks for nothing meanwhile, and others come; the service stays in the table."""
+    monkeypatch.setattr(services_module, "LINGER", 0.1)
+    addr, other = servers.start(2)
+    register(client, ("idle", addr), ("other", other))
+    options = [("grpc.client_idle_timeout_ms", 1000)]  # 30 minutes by default
+    channel = insecure_channel("idle", client, options=options)
+    stub: Any = channel.unary_unary(WHO)
+    service = channel._service
+    if was_used:
+        assert stub(b"", timeout=10).decode() == addr
+    del channel
+    gc.collect()
+    wait_until(lambda: service._catalog is None)
+    with insecure_channel("other", client) as another:
+        assert ask(another) == other
+        assert stub(b"", timeout=10).decode() == addr
+
+
+def test_idle_stub_fails_alone_when_its_client_is_closed(
+    etcd: Etcd, client: Client, servers: CountingServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its call fails at once, and harms no other service of the same target of gRPC."""
+    monkeypatch.setattr(services_module, "LINGER", 0.1)
+    addr, other = servers.start(2)
+    register(client, ("idle", addr), ("other", other))
+    with Client([etcd.endpoint]) as closed:
+        channel = insecure_channel("idle", closed)
+        stub: Any = channel.unary_unary(WHO)
+        service = channel._service
+        del channel
+        gc.collect()
+        wait_until(lambda: service._catalog is None)
+    with insecure_channel("other", client) as another:
+        assert ask(another) == other
+        with pytest.raises(grpc.RpcError) as caught:
+            stub(b"", timeout=TIMEOUT)
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert ask(another) == other
+        assert not service.slot.broken
 
 
 def break_connections() -> None:

@@ -9,12 +9,16 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import grpc
 import pytest
 from harness import Etcd
 from harness.backends import Backends
 from harness.watcher import stored
 
 HARNESS = Path(__file__).parent.parent / "harness"
+
+GRPC = tuple(map(int, grpc.__version__.split(".")[:2]))
+CLOSED = {"error": "Cannot invoke RPC on closed channel!"}
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
@@ -38,7 +42,7 @@ def test_channel_works_in_both_processes_when_the_fork_comes_first(
 
 
 def test_child_uses_inherited_objects_and_creates_new_ones_after_a_fork(etcd: Etcd) -> None:
-    """An inherited channel keeps its last endpoints, and their age grows."""
+    """An inherited channel keeps its last endpoints, and their age grows; old gRPC closes it."""
     with closing(Backends()) as backends:
         addr = backends().addr
         etcd.put("svc/1", stored(addr))
@@ -54,7 +58,8 @@ def test_child_uses_inherited_objects_and_creates_new_ones_after_a_fork(etcd: Et
         "before": {"who": addr},
         "watch": {"known": 1},
         "after": {"who": addr},
-        "inherited": {"who": addr, "aging": True, "endpoints": 1},
+        "first": {"who": addr},
+        "inherited": {"who": addr, "aging": True, "endpoints": 1} if GRPC >= (1, 85) else CLOSED,
         "read": {"addr": addr},
         "own": {"who": addr},
         "child": {"endpoints": 2},

@@ -4,25 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
 from typing import Any
 
 import pytest
-from harness import Etcd, wait_until
-from harness.counting import CountingServers
+from harness import TIMEOUT, Etcd, Run, wait_until
+from harness.backends import Backends, method
+from harness.counting import WHO, CountingServers
 from harness.watcher import stored
 
 from etcdnaming import Client, Endpoint, EndpointManager, insecure_channel
 from etcdnaming.resolver.channel import Channel
-
-WHO = "/test.Service/Who"
-
-
-@pytest.fixture
-def servers() -> Iterator[CountingServers]:
-    """Return servers that end with the test."""
-    with closing(CountingServers()) as servers:
-        yield servers
 
 
 @pytest.fixture
@@ -97,3 +88,23 @@ def test_draining_endpoint_gets_no_new_calls_until_it_is_back(
     assert ask(channel, 40) == {other: 40}
     manager.add_endpoint("svc/drained", Endpoint(drained))
     wait_until(lambda: set(ask(channel, 4)) == {drained, other})
+
+
+def test_drain_of_the_command_line_reaches_a_channel_and_calls_in_flight_finish(
+    run: Run, manager: EndpointManager, channel: Channel, backends: Backends
+) -> None:
+    """So does undrain."""
+    drained, other = backends(), backends()
+    manager.add_endpoint("svc/drained", Endpoint(drained.addr, {"zone": "a"}))
+    manager.add_endpoint("svc/other", Endpoint(other.addr))
+    both = {drained.addr, other.addr}
+    wait_until(lambda: set(ask(channel, 4)) == both)
+    slow: Any = channel.unary_unary(method("Slow"))
+    begun = [slow.future(b"2", timeout=TIMEOUT) for _ in range(2)]
+    wait_until(lambda: drained.calls["Slow"] == other.calls["Slow"] == 1)
+    assert run("drain", "svc/drained").status == 0
+    wait_until(lambda: set(ask(channel, 10)) == {other.addr})
+    assert {each.result().decode() for each in begun} == both
+    assert ask(channel, 40) == {other.addr: 40}
+    assert run("undrain", "svc/drained").status == 0
+    wait_until(lambda: set(ask(channel, 4)) == both)

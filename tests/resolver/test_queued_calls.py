@@ -5,35 +5,23 @@ from __future__ import annotations
 import asyncio
 import select
 import socket
-from collections.abc import Iterator
-from contextlib import closing
 from typing import Any
 
 import grpc
 import pytest
 from harness import wait_until
-from harness.counting import CountingServers
+from harness.counting import WHO, CountingServers
 from harness.load import in_loop
 
 from etcdnaming import Client, Endpoint, EndpointManager, aio, insecure_channel
 
-WHO = "/test.Service/Who"
 FAILING = grpc.ChannelConnectivity.TRANSIENT_FAILURE
 
 
 @pytest.fixture
-def live() -> Iterator[str]:
+def live(servers: CountingServers) -> str:
     """Return the address of a server."""
-    with closing(CountingServers()) as servers:
-        yield servers.start()[0]
-
-
-@pytest.fixture
-def dead() -> Iterator[socket.socket]:
-    """Return a socket that refuses connections; after ``listen`` it never answers them."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        yield bound
+    return servers.start()[0]
 
 
 def register_dead(kind: str, dead: socket.socket, client: Client) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -12,11 +13,12 @@ from typing import Any
 
 import pytest
 from harness import Etcd, Spawn
-from harness.counting import CountingServers
+from harness.counting import WHO, CountingServers
 from harness.watcher import stored
 from harness.xds import Xds
 
 from etcdnaming import Client, insecure_channel
+from etcdnaming.xds.embedded.bootstrap import VARIABLE, is_ours
 
 PROGRAM = Path(__file__).parent.parent / "harness" / "xds_beside_channel.py"
 
@@ -48,7 +50,7 @@ def test_channel_ignores_the_proxy_of_the_environment(
     for name in ("no_proxy", "no_grpc_proxy"):
         monkeypatch.delenv(name, raising=False)
     with insecure_channel("foo/svc", client) as channel:
-        call: Any = channel.unary_unary("/test.Service/Who")
+        call: Any = channel.unary_unary(WHO)
         assert call(b"", timeout=20) == addr.encode()
 
 
@@ -62,6 +64,17 @@ def test_nothing_is_left_behind_when_a_program_with_a_channel_is_killed(
     )
     assert (done.returncode, done.stdout) == (-signal.SIGKILL, f"{addr}\n")
     assert not [*tmp_path.iterdir()]
+
+
+def test_channel_works_in_a_program_that_one_with_channels_has_started(
+    etcd: Etcd, client: Client, addr: str
+) -> None:
+    """It inherits the bootstrap, which leads to the other one's socket, and replaces it."""
+    with insecure_channel("foo/svc", client):
+        assert is_ours(os.environ[VARIABLE])
+        words = [sys.executable, "-c", KILLED, etcd.endpoint]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.stdout == f"{addr}\n", done.stderr
 
 
 @pytest.mark.parametrize("order", ["before", "after"])

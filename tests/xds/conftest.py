@@ -9,22 +9,15 @@ from typing import Any
 
 import pytest
 from harness import Etcd, Spawn
-from harness.backends import Backend, Backends
-from harness.xds import Language, Xds
+from harness.backends import Backend
+from harness.xds import Language, Xds, languages
 
 from etcdnaming import Client, Endpoint, EndpointManager, Update
 
-PYTHON = pytest.param(Language("python"), id="python")
-OTHERS = [
-    pytest.param(Language("go"), marks=pytest.mark.interop, id="go"),
-    pytest.param(Language("node"), marks=pytest.mark.interop, id="node"),
-    pytest.param(Language("java", "1.85.1"), marks=pytest.mark.interop, id="java"),
-]
 
-
-@pytest.fixture(params=[PYTHON, *OTHERS])
+@pytest.fixture(params=languages())
 def language(request: pytest.FixtureRequest) -> Language:
-    """A language; the others than Python are for the tests marked ``interop``."""
+    """A language; Python is in the default run, the others are marked."""
     found: Language = request.param
     return found
 
@@ -50,13 +43,6 @@ def xds_of(tmp_path: Path) -> Iterator[Callable[[Etcd], Xds]]:
     yield make
     for each in reversed(opened):
         each.close()
-
-
-@pytest.fixture
-def backends() -> Iterator[Backends]:
-    """``backends()`` starts a server."""
-    with closing(Backends()) as backends:
-        yield backends
 
 
 class Service:

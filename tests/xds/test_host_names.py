@@ -49,7 +49,7 @@ def test_threads_end_when_no_name_is_wanted_and_start_again(
         for number in (1, 2, WORKERS + 3, 1):
             wanted = {f"{n}.test" for n in range(number)}
             names.want(wanted)
-            wait_until(partial(all_known, names, wanted))
+            wait_until(partial(all_are_answered, names, wanted))
             assert len(threads()) == min(number, WORKERS)
             names.want(set())
             wait_until(lambda: not threads())
@@ -65,3 +65,8 @@ def all_known(names: HostNames, wanted: set[str]) -> bool:
 def threads() -> list[threading.Thread]:
     """Return the threads that look up."""
     return [each for each in threading.enumerate() if each.name == "etcdnaming-hosts"]
+
+
+def all_are_answered(names: HostNames, wanted: set[str]) -> bool:
+    """Return whether each of *wanted* has been looked up."""
+    return all(map(names.answer, wanted))

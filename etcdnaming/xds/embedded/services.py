@@ -113,7 +113,9 @@ class Service:
         catalog = self._catalog
         if catalog is not None and catalog.ready:
             return catalog.assignment(self.assignment, self.key.target, View())
-        if catalog is not None and not self.client_closed and not catalog.followers[0].failure:
+        # Without a catalog the watch begins only after this: see `Services.subscribed`.
+        failed = catalog is not None and catalog.followers[0].failure
+        if not self.client_closed and not failed:
             return None
         return packed(Kind.ASSIGNMENT, assignment(self.assignment, (), View(), "off"))
 
@@ -169,9 +171,10 @@ class Service:
         catalog = self._catalog
         if catalog is None:
             return
-        failure = catalog.followers[0].failure
-        if not catalog.ready and str(failure or "") != self._reported:
-            self._reported = str(failure or "")
+        follower = catalog.followers[0]
+        failure = str(follower.failure or ("" if follower.connected else follower.detail))
+        if not catalog.ready and failure != self._reported:
+            self._reported = failure
             if failure:
                 _log.warning("%s: its endpoints can't be read: %s", self.key.target, failure)
         self._services.changed(self)
@@ -320,8 +323,11 @@ class Services:
             return
         service.subscribed = wanted
         if wanted:
-            if service.key.client() is not None and not service.client_closed:
+            try:
                 service.watch()
+            except ClientClosedError:
+                service.client_closed = True
+                self.changed(service)
         elif not service.is_used:
             self._begin_to_linger(service)
 

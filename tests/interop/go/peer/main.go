@@ -8,6 +8,7 @@
 //	peer ETCD watch TARGET                             a JSON line for each update; ends with stdin
 //	peer ETCD call TARGET METHOD REQUEST               gRPC calls to etcd:///TARGET, until stdin
 //	                                                   ends; a line for each answer
+//	peer ETCD ask TARGET < CALLS                       likewise, the calls that stdin asks for
 package main
 
 import (
@@ -41,8 +42,11 @@ func run(etcd, name, target string, args []string) error {
 		return err
 	}
 	defer client.Close()
-	if name == "call" {
+	switch name {
+	case "call":
 		return call(client, target, args)
+	case "ask":
+		return ask(client, target)
 	}
 	manager, err := endpoints.NewManager(client, target)
 	if err != nil {

@@ -12,7 +12,7 @@ gRPC naming and discovery on etcd: what Go's ``client/v3/naming`` does, in Pytho
 of a target; `merge_patch` changes metadata, `services` finds targets. `Registration` keeps
 endpoints in etcd as long as a block runs.
 `insecure_channel` and `secure_channel` return a ``grpc.Channel`` that follows the endpoints;
-`etcdnaming.aio` has the same for asyncio. `Sandbox` is a throwaway etcd for tests.
+`etcdnaming.aio` has the same for asyncio. `Sandbox` is a temporary etcd for tests.
 
 Times are in seconds, revisions and lease ids are integers, and keys are text in which bytes that
 are not UTF-8 are lone surrogates. Everything may be used from any thread. Errors are one tree,

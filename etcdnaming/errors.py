@@ -15,7 +15,7 @@ The errors of this package, in one tree. Each is made from its facts, and words 
     ├── InheritedError              used in a forked child, but made by its parent
     ├── ConflictError               other clients kept changing the keys; nothing was written
     │   └── KeyHeldError            a key is attached to another lease, and not taken over
-    ├── SandboxError                no throwaway etcd could be started
+    ├── SandboxError                no temporary etcd could be started
     │   └── EtcdNotFoundError       no etcd is installed on this machine
     └── EtcdError                   etcd refused a request, or was not reached
         ├── ConnectionFailedError   no endpoint reached in time, or it did not answer
@@ -316,7 +316,7 @@ class KeyHeldError(ConflictError):
 
 class SandboxError(EtcdnamingError):
     """
-    A throwaway etcd could not be started, or did not become ready.
+    A temporary etcd could not be started, or did not become ready.
 
         >>> with Sandbox("--no-such-flag"):
         ...     pass

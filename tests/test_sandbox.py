@@ -1,4 +1,4 @@
-"""`Sandbox`: a throwaway real etcd, of which nothing is left."""
+"""`Sandbox`: a temporary real etcd, of which nothing is left."""
 
 from __future__ import annotations
 

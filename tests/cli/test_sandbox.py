@@ -1,4 +1,4 @@
-"""`etcdnaming sandbox`: a throwaway etcd for one command."""
+"""`etcdnaming sandbox`: a temporary etcd for one command."""
 
 from __future__ import annotations
 

@@ -1,19 +1,11 @@
 # Everything that is done with a clone of this repository. Needed: Python 3.10 or newer, make, and
-# a package index.
-#
-#   make demo       see it work, on a throwaway etcd
-#   make test       the tests; PYTEST_ARGS="-k sandbox" for some, -m long for the slow ones
-#   make test-all   every test, Go's included; those marked "server" on every etcd (needs Go)
-#   make lint types the style and the types
-#   make docs       the reference of the library, as web pages in build/docs
-#   make bench      how fast we are, beside others: benchmarks/results.md (needs Go and jq)
-#   make generate   write what is generated
-#   make pictures   draw those of README.md anew
+# a package index. `make help` lists the targets.
 #
 # PYTHON=python3.12 takes another Python, for a new .venv.
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
+MUTANTS_ARGS ?=
 # Tests wait more than they work. Each worker has etcds of its own; WORKERS= is one after another.
 WORKERS ?= -n 4 --dist worksteal
 
@@ -26,62 +18,85 @@ GRPCIO_TOOLS := grpcio-tools==1.62.3
 # What was tried against which etcd, by the runs of the tests.
 TRIED := build/tried.tsv
 
-BENCHMARKS := clients list_json bulk_add start_up idle many_registrations resolver_call \
-	channel_changes watch_latency watch_flood growth at_rest
+BENCHMARKS := clients list_json bulk_add start_up idle many_registrations frozen_etcd \
+	resolver_call channel_changes bridge watch_latency watch_flood growth at_rest
 
 PIP := -m pip --disable-pip-version-check --quiet install
 
-.PHONY: demo test test-all matrix lint types docs bench generate pictures
+.PHONY: help demo test test-all matrix mutants lint types docs dist bench generate pictures
 
-demo: $(VENV)/installed-sandbox
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+demo: $(VENV)/installed-sandbox  ## show the commands at work, on a temporary etcd
 	PATH="$(CURDIR)/$(BIN):$$PATH" etcdnaming sandbox -- sh tools/demo.sh
 
-test: $(VENV)/installed-test $(VENV)/installed-examples
+test: $(VENV)/installed-test $(VENV)/installed-examples  ## run the tests, without the slow ones; PYTEST_ARGS="-k sandbox" for some, -m long for the slow ones
 	$(BIN)/pytest $(WORKERS) $(PYTEST_ARGS)
 
-test-all: $(VENV)/installed-test $(VENV)/installed-examples
+test-all: $(VENV)/installed-test $(VENV)/installed-examples  ## run every test, Go's included; those marked "server" on every etcd (needs Go, Java and Node)
 	rm -f $(TRIED)
 	$(BIN)/pytest -m "" --tried=$(TRIED) $(PYTEST_ARGS)
 	$(MAKE) matrix
 
-# The tests that an etcd release could break, on the others; then README.md says so.
-matrix: $(VENV)/installed-test
-	set -e; for name in $$($(BIN)/python tools/servers.py); do \
+# The tests that an etcd release could break, on the others, or on ETCDS="3.6 3.7"; then README.md
+# says so.
+matrix: $(VENV)/installed-test  ## run the tests that an etcd release could break on all releases (needs Go)
+	set -e; for name in $(or $(ETCDS),$$($(BIN)/python tools/servers.py)); do \
 		etcd=$$($(BIN)/python tools/servers.py $$name); \
 		ETCDNAMING_TEST_ETCD=$$etcd $(BIN)/pytest -m "server and not long" --tried=$(TRIED) $(PYTEST_ARGS); \
 	done
 	$(BIN)/python tools/tried.py $(TRIED)
 
-lint: $(VENV)/installed-lint
+mutants: $(VENV)/installed-test $(VENV)/installed-examples $(VENV)/installed-mutants  ## change the core and list what no test notices; MUTANTS_ARGS="--sample 100" for some
+	$(BIN)/python tools/mutants.py $(MUTANTS_ARGS)
+
+lint: $(VENV)/installed-lint  ## check the style of code, scripts and manifests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/shellcheck .ci/run .ci/twice examples/*.sh tools/*.sh
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/zizmor --offline --quiet .github
 	$(BIN)/kubernetes-validate --strict --quiet examples/kubernetes/*.yaml examples/xds/*.yaml
 
 # mypy for all there is; pyright, which needs node, for what users see: the types of public names,
 # and programs as users write them.
-types: $(VENV)/installed-lint $(VENV)/installed-test $(VENV)/installed-examples
+types: $(VENV)/installed-lint $(VENV)/installed-test $(VENV)/installed-examples  ## check the types (pyright needs node)
 	$(BIN)/mypy
+	$(BIN)/mypy conftest.py  # apart from tests/conftest.py, which has the same name
 	$(BIN)/python tools/type_completeness.py
-	$(BIN)/pyright --pythonpath $(BIN)/python examples/service
+	$(BIN)/pyright --pythonpath $(BIN)/python examples/service tests/typed_program.py
 
-# The reference of the library, from its docstrings: build/docs/etcdnaming.html
-docs: $(VENV)/installed-docs $(VENV)/installed-test
-	$(BIN)/python tools/reference.py
+# The pages are looked at in a browser, which has to be there: chromium.
+docs: $(VENV)/installed-docs $(VENV)/installed-test  ## write the documentation as web pages, and try them: build/docs/index.html
+	$(BIN)/python tools/site.py
+	$(BIN)/mkdocs --quiet build --strict --config-file build/mkdocs.yml
+	$(BIN)/pytest -m docs
+
+# Both are installed into a new environment each, and run the demo there.
+dist: $(VENV)/installed-dist  ## build the sdist and the wheel, check them, install and try each: dist/
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+	set -e; for file in dist/*.whl dist/*.tar.gz; do sh tools/try_distribution.sh "$$file"; done
 
 # A benchmark that breaks its promise shows in the table; it stops nothing.
-bench: $(VENV)/installed-bench
+bench: $(VENV)/installed-bench  ## measure the promises of speed beside others: benchmarks/results.md (needs Go and jq)
 	@for each in $(BENCHMARKS); do $(BIN)/python benchmarks/$$each.py || true; done
 	$(BIN)/python benchmarks/plot.py
 	$(BIN)/python benchmarks/in_readme.py
 
-generate: $(GENERATOR)/installed $(VENV)/installed-test
+generate: $(GENERATOR)/installed $(VENV)/installed-test  ## write what is generated: messages, man pages, completions
 	$(GENERATOR)/bin/python tools/messages.py
 	$(BIN)/python tools/man.py
 	$(BIN)/python tools/completions.py
 	$(BIN)/python benchmarks/in_readme.py
 
-pictures: $(VENV)/installed-test
+pictures: $(VENV)/installed-test  ## draw the pictures of README.md
 	$(BIN)/python tools/pictures.py
 
 # One stamp for each extra of pyproject.toml, renewed when that file changes.

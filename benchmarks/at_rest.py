@@ -1,9 +1,9 @@
 """
-Measure ``lease-register`` and ``watch`` while they run, both idle and under change.
+Measure ``lease-register``, ``watch`` and ``xds-bridge`` while they run, idle and under change.
 
-    python benchmarks/at_rest.py [MINUTES]
+    python benchmarks/at_rest.py [MINUTES]        (needs Go)
 
-Each of the four processes has its own etcd, whose metrics show the messages it has received. The
+Each of the six processes has its own etcd, whose metrics show the messages it has received. The
 results are in ``at_rest.md``.
 """
 
@@ -13,34 +13,44 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
 
-from measuring import Usage, ours, requests, running, usage_of
+from measuring import Usage, XdsClients, ours, requests, running, usage_of
 
 from etcdnaming import Client, Endpoint, EndpointManager
-from etcdnaming.sandbox import Sandbox
+from etcdnaming.sandbox import Sandbox, free_port
 
 RESULTS = Path(__file__).parent / "at_rest.md"
 SETTLING = 10
 CHANGES = 10
 """A second."""
 
+STREAMS = 100
+"""Of the bridge, each of which asks for a service of its own, and has to come again each minute."""
+
 COMMANDS = {
     "lease-register": ["lease-register", "svc/e1", "--addr", "10.0.0.1:80", "-w", "json"],
     "watch": ["watch", "svc", "-w", "json"],
+    "xds-bridge": ["xds-bridge", "svc", "--max-age", "1m", "-w", "json", "--listen"],
 }
-READY = {"lease-register": "registered", "watch": "SYNCED"}
+READY = {"lease-register": "registered", "watch": "SYNCED", "xds-bridge": "ready"}
+KEYS = {
+    "lease-register": ["svc/e1"],
+    "watch": [f"svc/e{n}" for n in range(1000)],
+    "xds-bridge": [f"svc/{n}/e{m}" for m in range(10) for n in range(STREAMS)],
+}
 
 HEAD = """\
 # What runs for long
 
-`lease-register` (TTL 10 s) and `watch`, as `benchmarks/at_rest.py` saw them. Under change,
-{changes} times a second an endpoint is given another address: the registered one, or one of a
-thousand. "Messages" are what etcd was sent each minute: keep-alives, and reads that prove that
-nothing was missed.
+`lease-register` (TTL 10 s), `watch` and `xds-bridge` with {streams} streams, each of which has to
+connect again after a minute, as `benchmarks/at_rest.py` saw them. Under change, {changes} times a
+second an endpoint is given another address: the registered one, or one of a thousand. "Messages"
+are what etcd was sent each minute: keep-alives, and reads that prove that nothing was missed.
 
 | process | for | memory then → now | CPU | wake-ups | messages a minute |
 |---|--:|--:|--:|--:|---|
@@ -74,7 +84,7 @@ def main(minutes: float = 10) -> None:
         before = [(each.usage(), each.sent()) for each in watched]
         time.sleep(60 * minutes)
         lines = [line(each, *then) for each, then in zip(watched, before, strict=True)]
-    RESULTS.write_text(HEAD.format(changes=CHANGES) + "\n".join([*lines, ""]))
+    RESULTS.write_text(HEAD.format(changes=CHANGES, streams=STREAMS) + "\n".join([*lines, ""]))
     print(*lines, sep="\n")
 
 
@@ -83,16 +93,19 @@ def started(stack: ExitStack, name: str, *, changing: bool) -> Watched:
     etcd = stack.enter_context(Sandbox())
     command = [ours(), *COMMANDS[name]]
     environment = etcd.environment(os.environ)
+    if name == "xds-bridge":
+        command.append(f"127.0.0.1:{free_port()}")
     pid = stack.enter_context(running(command, environment, ready=READY[name]))
+    if name == "xds-bridge":
+        stack.enter_context(XdsClients(command[-1], STREAMS, STREAMS)).connect()
     if changing:
-        keys = 1 if name == "lease-register" else 1000
-        stack.enter_context(changes(etcd.endpoint, keys))
+        stack.enter_context(changes(etcd.endpoint, KEYS[name]))
     return Watched(f"`{name}` {'under change' if changing else 'at rest'}", pid, etcd.endpoint)
 
 
 @contextmanager
-def changes(endpoint: str, keys: int) -> Iterator[None]:
-    """Change *keys* keys in turn while the block runs."""
+def changes(endpoint: str, keys: Sequence[str]) -> Iterator[None]:
+    """Change *keys* in turn while the block runs."""
     ended = threading.Event()
     thread = threading.Thread(target=change, args=(endpoint, keys, ended))
     thread.start()
@@ -103,14 +116,13 @@ def changes(endpoint: str, keys: int) -> Iterator[None]:
         thread.join()
 
 
-def change(endpoint: str, keys: int, ended: threading.Event) -> None:
-    number = 0
+def change(endpoint: str, keys: Sequence[str], ended: threading.Event) -> None:
     with Client([endpoint]) as client:
         manager = EndpointManager(client, "svc")
-        while not ended.wait(1 / CHANGES):
-            number += 1
-            key = f"svc/e{number % keys + 1}"
-            manager.add_endpoint(key, Endpoint(f"10.0.0.1:{number % 50_000}"))
+        for number, key in enumerate(cycle(keys)):
+            if ended.wait(1 / CHANGES):
+                return
+            manager.add_endpoint(key, Endpoint(f"10.0.0.1:{number % 50_000 + 1}"))
 
 
 def line(watched: Watched, before: Usage, sent_before: dict[str, int]) -> str:

@@ -1,5 +1,5 @@
 """
-Measure how time and memory of whole processes grow with the number of endpoints.
+Measure how time, CPU and memory of whole processes grow with the number of endpoints.
 
     python benchmarks/growth.py [ROUNDS [ENDPOINTS...]]        (needs Go)
 
@@ -22,7 +22,7 @@ from measuring import Cost, cost_of, go_program, median, ours, peer_program, upd
 from etcdnaming.sandbox import Sandbox
 
 RESULTS = Path(__file__).parent / "growth.csv"
-HEAD = ["work", "endpoints", "seconds", "peak MiB"]
+HEAD = ["work", "endpoints", "seconds", "CPU seconds", "peak MiB"]
 
 
 def main(rounds: int = 3, *counts: int) -> None:
@@ -56,7 +56,8 @@ def grown(rounds: int, count: int) -> Iterator[list[str]]:
         for work, command in works(etcd.endpoint, count, file).items():
             cost = median([run(command) for _ in range(rounds)])
             print(f"{work:28} {count:>9,} {spelled(cost)}")
-            yield [work, str(count), f"{cost.seconds:.3f}", f"{cost.memory:.0f}"]
+            numbers = f"{cost.seconds:.3f}", f"{cost.cpu:.3f}", f"{cost.memory:.0f}"
+            yield [work, str(count), *numbers]
 
 
 def works(endpoint: str, count: int, file: Path) -> dict[str, Sequence[str]]:
@@ -84,7 +85,7 @@ def works(endpoint: str, count: int, file: Path) -> dict[str, Sequence[str]]:
 
 
 def spelled(cost: Cost) -> str:
-    return f"{cost.seconds:8.2f} s {cost.memory:6.0f} MiB"
+    return f"{cost.seconds:8.2f} s, CPU {cost.cpu:8.2f} s {cost.memory:6.0f} MiB"
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def main(count: int = 1000) -> int:
         f"{many.memory:.0f} MiB",
         f"one registration: {one.memory:.0f} MiB",
         many.memory - one.memory,
-        Bound(most=20, unit="MiB more"),
+        Bound(most=10, unit="MiB more"),
     )
     opened = Row(
         f"{count:,} registrations in one process: keep-alive streams",

@@ -31,6 +31,7 @@ class Point(NamedTuple):
 
     endpoints: int
     seconds: float
+    cpu: float
     memory: float
 
 
@@ -78,19 +79,22 @@ def growth() -> dict[str, list[Point]]:
     found: dict[str, list[Point]] = defaultdict(list)
     with (HERE / "growth.csv").open() as file:
         for row in csv.DictReader(file):
+            numbers = (row["seconds"], row["CPU seconds"], row["peak MiB"])
             found[row["work"]].append(
-                Point(int(row["endpoints"]), float(row["seconds"]), float(row["peak MiB"]))
+                Point(int(row["endpoints"]), *(float(each or "nan") for each in numbers))
             )
     return found
 
 
 def draw_growth(file: Path, works: dict[str, list[Point]]) -> None:
-    figure, (time, memory) = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
+    figure, (time, cpu, memory) = plt.subplots(1, 3, figsize=(12, 4), layout="constrained")
     for work, points in works.items():
         counts = [each.endpoints for each in points]
         time.plot(counts, [each.seconds for each in points], marker="o", label=work)
+        cpu.plot(counts, [each.cpu for each in points], marker="o", label=work)
         memory.plot(counts, [each.memory for each in points], marker="o", label=work)
-    for axes, unit in ((time, "seconds, the start among them"), (memory, "MiB at most")):
+    units = {time: "seconds, the start among them", cpu: "seconds of CPU", memory: "MiB at most"}
+    for axes, unit in units.items():
         axes.set(xscale="log", yscale="log", xlabel="endpoints", ylabel=unit)
         axes.grid(visible=True, which="major", alpha=0.3)
     low, high = time.get_xlim()

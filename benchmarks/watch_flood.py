@@ -35,7 +35,7 @@ def measured(rounds: int, count: int, size: int) -> int:
             f"{max(ours):.3f} s",
             f"Go's watch channel: {max(theirs):.3f} s",
             max(ours),
-            Bound(most=1.0, unit="s"),
+            Bound(most=0.1, unit="s"),
         )
     )
 

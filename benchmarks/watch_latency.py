@@ -30,7 +30,7 @@ def main(rounds: int = 20, count: int = 1000) -> int:
         took = in_turns(rounds, *(partial(median, each) for each in watchers))
     we, they, floor = map(statistics.median, took)
     return max(
-        recorded(we, "Go's watch channel", they, Bound(most=1.5)),
+        recorded(we, "Go's watch channel", they, Bound(most=1.4)),
         recorded(we, "grpcio, nothing kept", floor, Bound()),
     )
 

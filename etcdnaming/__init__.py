@@ -12,12 +12,16 @@ gRPC naming and discovery on etcd: what Go's ``client/v3/naming`` does, in Pytho
 of a target; `merge_patch` changes metadata, `services` finds targets. `Registration` keeps
 endpoints in etcd as long as a block runs.
 `insecure_channel` and `secure_channel` return a ``grpc.Channel`` that follows the endpoints;
-`etcdnaming.aio` has the same for asyncio. `Sandbox` is a throwaway etcd for tests.
+`etcdnaming.aio` has the same for asyncio. `Sandbox` is a temporary etcd for tests.
 
 Times are in seconds, revisions and lease ids are integers, and keys are text in which bytes that
 are not UTF-8 are lone surrogates. Everything may be used from any thread. Errors are one tree,
 `EtcdnamingError`, which is drawn in `etcdnaming.errors`. Background events are logged by the
 logger ``etcdnaming``.
+
+In the examples of this reference everything is imported, as by ``from etcdnaming import *``;
+``client`` is a `Client`, and ``manager`` an `EndpointManager` of the target ``foo/svc``, in an
+empty etcd.
 """
 
 from __future__ import annotations
@@ -41,21 +45,25 @@ if TYPE_CHECKING:
         EtcdNotFoundError,
         FutureRevisionError,
         InheritedError,
+        InvalidAnswerError,
         InvalidEndpointError,
         InvalidKeyError,
         InvalidSettingError,
         InvalidTargetError,
         InvalidValueError,
         KeyHeldError,
+        LearnerError,
         LeaseNotFoundError,
         MessageTooLargeError,
         MissingPortError,
         NoSpaceError,
+        NotNowError,
         OutcomeUnknownError,
         PermissionDeniedError,
         RefusedError,
         SandboxError,
         TLSError,
+        TokenRefusedError,
         TooManyOperationsError,
     )
     from .etcd import Client
@@ -90,7 +98,7 @@ if TYPE_CHECKING:
     from .resolver.channel import Channel
     from .sandbox import Sandbox
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "JSON",
@@ -117,6 +125,7 @@ __all__ = [
     "FutureRevisionError",
     "Header",
     "InheritedError",
+    "InvalidAnswerError",
     "InvalidEndpointError",
     "InvalidKeyError",
     "InvalidSettingError",
@@ -125,6 +134,7 @@ __all__ = [
     "InvalidValueError",
     "KeyHeldError",
     "Keys",
+    "LearnerError",
     "Lease",
     "LeaseNotFoundError",
     "LeaseTTL",
@@ -133,6 +143,7 @@ __all__ = [
     "MessageTooLargeError",
     "MissingPortError",
     "NoSpaceError",
+    "NotNowError",
     "Operation",
     "OutcomeUnknownError",
     "PermissionDeniedError",
@@ -146,6 +157,7 @@ __all__ = [
     "StoredEndpoint",
     "StoredKey",
     "TLSError",
+    "TokenRefusedError",
     "TooManyOperationsError",
     "Update",
     "UpdateResult",
@@ -177,21 +189,25 @@ _MODULES = {
         "EtcdnamingError",
         "FutureRevisionError",
         "InheritedError",
+        "InvalidAnswerError",
         "InvalidEndpointError",
         "InvalidKeyError",
         "InvalidSettingError",
         "InvalidTargetError",
         "InvalidValueError",
         "KeyHeldError",
+        "LearnerError",
         "LeaseNotFoundError",
         "MessageTooLargeError",
         "MissingPortError",
         "NoSpaceError",
+        "NotNowError",
         "OutcomeUnknownError",
         "PermissionDeniedError",
         "RefusedError",
         "SandboxError",
         "TLSError",
+        "TokenRefusedError",
         "TooManyOperationsError",
     ],
     "etcd": ["Client"],

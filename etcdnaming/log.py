@@ -8,12 +8,12 @@ forges a log entry, and an escape code reaches the terminal on which the log is 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from .printable import printable
 
-__all__ = ["logger", "silent"]
+__all__ = ["logger", "report_to", "silent"]
 
 
 def logger(name: str) -> logging.Logger:
@@ -32,6 +32,19 @@ def silent(name: str) -> Iterator[None]:
         yield
     finally:
         found.disabled = False
+
+
+def report_to(name: str, report: Callable[[str], None]) -> None:
+    """Call *report* with each warning of the logger *name*, unless the whole log has a handler."""
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if not logging.getLogger("etcdnaming").handlers:
+                report(record.getMessage())
+
+    found = logger(name)
+    if not found.handlers:
+        found.addHandler(Handler(logging.WARNING))
 
 
 def _escape(record: logging.LogRecord) -> bool:

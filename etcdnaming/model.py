@@ -72,7 +72,12 @@ def build_many(kind: type[Row], fields: Iterable[tuple[Any, ...]]) -> Iterator[R
 
 
 class Operation(enum.IntEnum):
-    """The kind of an update. The numbers are those of Go's ``endpoints.Operation``."""
+    """
+    The kind of an update. The numbers are those of Go's ``endpoints.Operation``.
+
+        >>> Operation.DELETE, int(Operation.ADD)
+        (<Operation.DELETE: 1>, 0)
+    """
 
     ADD = 0
     DELETE = 1
@@ -129,12 +134,22 @@ class Update(NamedTuple):
 
     @classmethod
     def add(cls, key: str, endpoint: Endpoint, *, lease: int | None = None) -> Update:
-        """Store *endpoint* at *key*."""
+        """
+        Store *endpoint* at *key*.
+
+            >>> Update.add("svc/e1", Endpoint("10.0.0.1:80")).endpoint
+            Endpoint(addr='10.0.0.1:80', metadata=None)
+        """
         return cls(Operation.ADD, key, endpoint, lease)
 
     @classmethod
     def delete(cls, key: str) -> Update:
-        """Remove *key*."""
+        """
+        Remove *key*.
+
+            >>> Update.delete("svc/e1").key
+            'svc/e1'
+        """
         return cls(Operation.DELETE, key)
 
 
@@ -161,7 +176,12 @@ class Condition(NamedTuple):
 
 
 class Header(NamedTuple):
-    """The header of an answer: cluster, member, revision of the store, raft term."""
+    """
+    The header of an answer: cluster, member, revision of the store, raft term.
+
+        >>> manager.list().header.revision > 0
+        True
+    """
 
     cluster_id: int
     member_id: int
@@ -170,7 +190,13 @@ class Header(NamedTuple):
 
 
 class StoredKey(NamedTuple):
-    """A key in etcd, without its value. *lease* is 0 for none."""
+    """
+    A key in etcd, without its value. *lease* is 0 for none.
+
+        >>> _ = manager.add_endpoint("foo/svc/e1", Endpoint("10.0.0.1:80"))
+        >>> [(stored.key, stored.version, stored.lease) for stored in manager.list_keys()]
+        [('foo/svc/e1', 1, 0)]
+    """
 
     key: str
     create_revision: int
@@ -180,7 +206,13 @@ class StoredKey(NamedTuple):
 
 
 class StoredEndpoint(NamedTuple):
-    """An endpoint in etcd with its key, revisions and lease (0 for none)."""
+    """
+    An endpoint in etcd with its key, revisions and lease (0 for none).
+
+        >>> _ = manager.add_endpoint("foo/svc/e1", Endpoint("10.0.0.1:80"))
+        >>> [(stored.key, stored.endpoint.addr, stored.lease) for stored in manager.list()]
+        [('foo/svc/e1', '10.0.0.1:80', 0)]
+    """
 
     key: str
     endpoint: Endpoint
@@ -191,7 +223,12 @@ class StoredEndpoint(NamedTuple):
 
 
 class InvalidValue(NamedTuple):
-    """A key whose value is not an endpoint, and the reason."""
+    """
+    A key whose value is not an endpoint, and the reason.
+
+        >>> InvalidValue("svc/e1", "not JSON", b"{", mod_revision=7, lease=0).reason
+        'not JSON'
+    """
 
     key: str
     reason: str
@@ -273,6 +310,10 @@ class UpdateResult(_Result):
     """
     The result of one transaction.
 
+        >>> result = manager.add_endpoint("foo/svc/", Endpoint("10.0.0.1:80"))
+        >>> [update.key for update in result.updates], result.previous
+        (['foo/svc/10.0.0.1:80'], {})
+
     Attributes:
         header: Of etcd's answer.
 
@@ -304,15 +345,24 @@ class Difference(NamedTuple):
     An update of a `Plan`, and what etcd holds *before* it (``None``: the key is absent).
 
     An update whose lease is ``None`` keeps the lease of *before*.
+
+        >>> [difference] = manager.plan([Update.add("foo/svc/e1", Endpoint("10.0.0.1:80"))])
+        >>> difference.update.key, difference.before
+        ('foo/svc/e1', None)
     """
 
     update: Update
     before: StoredEndpoint | InvalidValue | None
 
 
-class Plan(NamedTuple):
+class Plan(_ResultSequence[Difference]):
     """
-    What makes a target hold the wanted endpoints.
+    What makes a target hold the wanted endpoints; behaves as the sequence of its `differences`.
+
+        >>> update = Update.add("svc/e1", Endpoint("10.0.0.1:80"))
+        >>> plan = Plan(Header(1, 2, 7, 1), "svc", [Difference(update, None)], [], [])
+        >>> len(plan), [(each.update.op.name, each.update.key) for each in plan]
+        (1, [('ADD', 'svc/e1')])
 
     Attributes:
         header: Of the answer with the endpoints of the target, or of the last transaction.
@@ -326,16 +376,35 @@ class Plan(NamedTuple):
         kept: What pruning leaves: endpoints on leases, and values that can't be read.
     """
 
+    __slots__ = ("header", "target", "differences", "unchanged", "kept")  # noqa: RUF023
     header: Header
     target: str
     differences: Sequence[Difference]
     unchanged: Sequence[Difference]
     kept: Sequence[StoredEndpoint | InvalidValue]
 
+    def __init__(
+        self,
+        header: Header,
+        target: str,
+        differences: Sequence[Difference],
+        unchanged: Sequence[Difference],
+        kept: Sequence[StoredEndpoint | InvalidValue],
+    ) -> None:
+        self._fill(header, target, differences, unchanged, kept)
+
+    def _items(self) -> Sequence[Difference]:
+        return self.differences
+
 
 class Deletion(_Result):
     """
     The number of deleted keys, and their previous values if requested.
+
+        >>> _ = manager.add_endpoint("foo/svc/e1", Endpoint("10.0.0.1:80"))
+        >>> deletion = manager.delete_all(previous=True)
+        >>> deletion.deleted, [stored.key for stored in deletion.previous]
+        (1, ['foo/svc/e1'])
 
     Attributes:
         header: Of etcd's answer.
@@ -357,14 +426,24 @@ class Deletion(_Result):
 
 
 class Lease(NamedTuple):
-    """A granted lease. *ttl* is in seconds and may exceed the requested one."""
+    """
+    A granted lease. *ttl* is in seconds and may exceed the requested one.
+
+        >>> client.lease_grant(30).ttl
+        30
+    """
 
     id: int
     ttl: int
 
 
 class LeaseTTL(NamedTuple):
-    """Seconds for which a lease was *granted*, and those *remaining*: -1 if the lease is gone."""
+    """
+    Seconds for which a lease was *granted*, and those *remaining*: -1 if the lease is gone.
+
+        >>> client.lease_ttl(client.lease_grant(30).id).granted
+        30
+    """
 
     granted: int
     remaining: int
@@ -378,6 +457,10 @@ class MemberStatus(NamedTuple):
     *errors* are alarms, and such as a missing leader. *seconds* is the latency of a call. *user* is
     the name that is logged in, *tls* the version of TLS and *expires* the end of the member's
     certificate; these three are empty if there is none, or if it is unknown.
+
+        >>> status = client.status()
+        >>> status.role, status.errors
+        ('leader', [])
     """
 
     header: Header
@@ -433,7 +516,13 @@ class Listing(_ResultSequence[StoredEndpoint]):
         self._fill(header, target, endpoints, invalid, count, more)
 
     def by_key(self) -> dict[str, Endpoint]:
-        """Return the endpoints by their keys, as Go's ``Key2EndpointMap``."""
+        """
+        Return the endpoints by their keys, as Go's ``Key2EndpointMap``.
+
+            >>> _ = manager.add_endpoint("foo/svc/e1", Endpoint("10.0.0.1:80"))
+            >>> manager.list().by_key()
+            {'foo/svc/e1': Endpoint(addr='10.0.0.1:80', metadata=None)}
+        """
         return {stored.key: stored.endpoint for stored in self.endpoints}
 
     def _items(self) -> Sequence[StoredEndpoint]:
@@ -443,6 +532,10 @@ class Listing(_ResultSequence[StoredEndpoint]):
 class Keys(_ResultSequence[StoredKey]):
     """
     The keys under *target* at one revision, without values; behaves as the sequence of its `keys`.
+
+        >>> _ = manager.add_endpoint("foo/svc/e1", Endpoint("10.0.0.1:80"))
+        >>> [stored.key for stored in manager.list_keys()], manager.count().count
+        (['foo/svc/e1'], 1)
 
     Attributes:
         header: Of etcd's answer; *header.revision* is the revision that was read.
@@ -520,6 +613,13 @@ class Change(NamedTuple):
     """
     An endpoint that was added, changed or removed at *revision*.
 
+        >>> with manager.watch() as watch:
+        ...     first = watch.get()
+        ...     _ = manager.add_endpoint("foo/svc/e1", Endpoint("10.0.0.1:80"))
+        ...     [change] = watch.get()
+        >>> change.op.name, change.key, change.endpoint.addr, change.previous
+        ('ADD', 'foo/svc/e1', '10.0.0.1:80', None)
+
     Attributes:
         op: Add or delete.
 
@@ -549,6 +649,11 @@ class ChangeBatch(_ResultSequence[Change]):
 
     It is true even without changes: it may be the empty set at the start of a watch, and
     ``while batch := watch.get(1)`` must end only when there is none.
+
+        >>> with manager.watch() as watch:
+        ...     batch = watch.get()
+        >>> batch.first, len(batch), bool(batch)
+        (True, 0, True)
 
     Attributes:
         revision: The revision of the last change.
@@ -592,7 +697,16 @@ class ChangeBatch(_ResultSequence[Change]):
 
 
 class WatchState(NamedTuple):
-    """Whether a watch is connected; *detail* is the member, or the reason why not."""
+    """
+    Whether a watch is connected; *detail* is the member, or the reason why not.
+
+        >>> states = []
+        >>> with manager.watch(on_state=states.append) as watch:
+        ...     while not states:
+        ...         _ = watch.get(timeout=0.1)
+        >>> states[0].connected
+        True
+    """
 
     connected: bool
     detail: str

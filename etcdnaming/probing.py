@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import socket
 import threading
 import time
@@ -27,6 +28,9 @@ CHANNEL_OPTIONS = (
 
 MAX_PARALLEL = 100
 """Checks at a time; each has a thread, and with gRPC a connection and a thread more."""
+
+DESCRIPTORS = 4
+"""What a check may hold, with what gRPC still has to close of the one before."""
 
 SERVING = 1
 
@@ -134,7 +138,7 @@ def check_many(checks: Sequence[Callable[[], Health]]) -> Iterator[tuple[int, He
                 number = waiting.get_nowait()
                 done.put((number, _run_check(checks[number])))
 
-    for count in range(min(MAX_PARALLEL, len(checks))):
+    for count in range(min(_most_at_a_time(), len(checks))):
         try:
             threading.Thread(target=run, name="etcdnaming-check", daemon=True).start()
         except RuntimeError as exc:  # too many threads: fewer are enough, but not none
@@ -143,6 +147,15 @@ def check_many(checks: Sequence[Callable[[], Health]]) -> Iterator[tuple[int, He
             break
     for _ in checks:
         yield done.get()
+
+
+def _most_at_a_time() -> int:
+    """Return how many checks the descriptors of this process are enough for."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return MAX_PARALLEL
+    free = limit - sum(1 for _ in os.scandir("/dev/fd"))
+    return max(1, min(MAX_PARALLEL, free // DESCRIPTORS))
 
 
 def _run_check(check: Callable[[], Health]) -> Health:

@@ -6,12 +6,13 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from harness import auth, environment, tls
+from harness import auth, environment, installed, tls
 from harness.backends import Backends
 from harness.cli import Run
 from harness.cluster import Cluster
@@ -70,6 +71,17 @@ def _clean_environment(programs: Programs) -> Iterator[None]:
             signal.signal(number, signal.default_int_handler)
     with environment.changed(environment.cleaned()):
         yield
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel of this tree."""
+    directory = tmp_path_factory.mktemp("wheel")
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    project = Path(__file__).parent.parent
+    installed.succeed(*pip, "wheel", "--no-deps", "--wheel-dir", directory, project)
+    [found] = directory.glob("*.whl")
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from contextlib import suppress
 import pytest
 from harness import TIMEOUT, Etcd, wait_until
 from harness.load import in_loop
+from harness.ports import free_port
 
 from etcdnaming import ChangeBatch, Client, Endpoint, RegistrationEvent, Update, aio
 from etcdnaming.errors import (
@@ -76,6 +77,7 @@ async def test_aio_watch_yields_the_set_and_every_change(client: Client) -> None
     async with manager.watch() as watch:
         first = await anext(watch)
         assert (first.first, [*first], watch.endpoints) == (True, [], {})
+        assert repr(watch) == "<aio.Watch of svc: 0 endpoints>"
         assert await watch.get(timeout=0.01) is None
         await manager.add_endpoint("svc/e1", HERE)
         await manager.add_endpoint("svc/e2", THERE)
@@ -87,6 +89,18 @@ async def test_aio_watch_yields_the_set_and_every_change(client: Client) -> None
     assert [batch async for batch in watch] == []
     with pytest.raises(ClosedError):
         await watch.get()
+
+
+@in_loop
+async def test_aio_logs_that_etcd_is_away_when_there_is_no_callback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Of a registration, whose block begins at once, and of a watch."""
+    with Client(f"127.0.0.1:{free_port()}", dial_timeout=0.1) as client:
+        manager = aio.EndpointManager(client, "svc")
+        async with aio.Registration(client, {"svc/e1": HERE}, wait=False), manager.watch() as watch:
+            while caplog.text.count("no etcd endpoint reached") < 2:
+                assert await watch.get(0.1) is None
 
 
 async def limited(watch: aio.Watch, changes: int) -> AsyncIterator[ChangeBatch]:

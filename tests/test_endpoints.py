@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 from harness import Etcd, Run, wait_until
+from harness.hostile import HostileProxy
+from harness.watcher import stored
 
 from etcdnaming import Registration, insecure_channel
+from etcdnaming.endpoints.completion_queries import keys_with_prefix, targets_with_prefix
 from etcdnaming.endpoints.manager import EndpointManager, services
 from etcdnaming.errors import (
     CompactedError,
@@ -289,3 +292,16 @@ def test_manager_reads_changes_and_deletes_keys_of_any_bytes(
     assert list(etcd.get("foo/")) == [key]
     manager.delete_endpoint(name)
     assert etcd.get("foo/") == {}
+
+
+def test_list_keys_and_completion_transfer_no_values(etcd: Etcd) -> None:
+    """Values may be large."""
+    etcd.put("svc/e1", stored("1"))
+    values: list[bytes] = []
+    with HostileProxy(etcd.endpoint) as proxy, Client([proxy.endpoint]) as client:
+        proxy.changes["Range"] = lambda answer: values.extend(kv.value for kv in answer.kvs)
+        assert [each.key for each in EndpointManager(client, "svc").list_keys()] == ["svc/e1"]
+        assert [*keys_with_prefix(client, "")] == ["svc/e1"]
+        assert [*targets_with_prefix(client, "")] == ["svc"]
+    assert values
+    assert not any(values)

@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from harness import Etcd, Run
@@ -15,7 +15,9 @@ from harness.environment import cleaned, pointing_at
 
 from etcdnaming.cli import STATUS
 from etcdnaming.cli.commands import COMMANDS
+from etcdnaming.cli.output import facts, live_columns, table, table_rows
 from etcdnaming.cli.settings.known import SETTINGS
+from etcdnaming.registration.event import Kind
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "man").glob("man?/*"))
@@ -33,6 +35,15 @@ def test_generated_files_are_current(name: str, tmp_path: Path) -> None:
     subprocess.run([sys.executable, ROOT / "tools" / f"{name}.py", tmp_path], check=True)
 
     assert files(ROOT / name) == files(tmp_path)
+
+
+def test_broken_promise_of_speed_is_explained() -> None:
+    """Each bold row of results.md has a section in floors.md that begins with what was measured."""
+    results = (ROOT / "benchmarks" / "results.md").read_text()
+    broken = re.findall(r"^\| ([^|]+) \|.*\| \*\*", results, re.MULTILINE)
+    floors = re.findall(r"^## (.+)$", (ROOT / "benchmarks" / "floors.md").read_text(), re.MULTILINE)
+
+    assert [each for each in broken if not any(line.startswith(each) for line in floors)] == []
 
 
 def test_every_command_has_a_man_page() -> None:
@@ -132,3 +143,59 @@ def test_format_page_shows_what_the_program_prints(run: Run, etcd: Etcd) -> None
     run("del", "foo/bar/svc/e1")
     then = run("watch", "foo/bar/svc", "-w", "json", "--rev", since, "--count", "1").out
     assert documents(first + then) == documents(events)
+
+
+MORE = sorted((ROOT / "tools" / "man").glob("*.md"))
+
+
+def documented(name: str, section: str) -> list[str]:
+    """Return the terms of *section* in what only the man page of *name* has."""
+    text = (ROOT / "tools" / "man" / f"{name}.md").read_text()
+    found = text.partition(f"## {section}\n")[2].partition("\n## ")[0]
+    return re.findall(r"^- `([^`]+)`: ", found, re.MULTILINE)
+
+
+def test_man_page_of_every_command_has_more_than_its_help() -> None:
+    """Exit codes at least."""
+    assert {each.stem for each in MORE} == {"etcdnaming", *COMMANDS}
+    for name in COMMANDS:
+        assert documented(name, "EXIT STATUS"), name
+
+
+def test_man_pages_name_exit_codes_of_the_table_only() -> None:
+    """Those of README.md, or those of the command that is run."""
+    known = {"0", "1", "137", *(str(status) for _, status in STATUS)}
+    for name in COMMANDS:
+        for term in documented(name, "EXIT STATUS"):
+            assert term == "exit code of CMD" or set(term.split(", ")) <= known, (name, term)
+
+
+def test_man_pages_name_the_columns_of_the_tables() -> None:
+    """All of them, in their order."""
+    assert documented("list", "COLUMNS") == [*table_rows.ENDPOINTS, *table_rows.KEYS]
+    assert documented("watch", "COLUMNS") == [*filter(None, live_columns.HEADER)]
+    assert documented("check", "COLUMNS") == [*table.HEALTH]
+    assert documented("status", "COLUMNS") == [*facts.STATUS]
+    assert documented("apply", "COLUMNS") == [*table.WATCH_CHANGES]
+
+
+def test_man_page_names_the_facts_of_an_endpoint(run: Run) -> None:
+    """Those of `get`, in their order."""
+    run("add", "svc/e1", "--addr", "1.2.3.4:80")
+    shown = run("get", "svc/e1", "-w", "table").out
+    names = [re.split("  +", line)[0].strip() for line in shown.splitlines()]
+    assert documented("get", "COLUMNS") == names
+
+
+def test_man_page_names_the_states_of_a_registration() -> None:
+    """As the lines of `lease-register` begin, and the types of its objects."""
+    assert terms("lease-register", "STATES") == {
+        *("registered", "draining", "unhealthy", "healthy", "deregistered", "lost", "regained")
+    }
+    types = {*get_args(Kind), "healthy", "unhealthy", "metrics"}
+    assert terms("lease-register", "TYPES OF CHANGES") == types
+
+
+def terms(name: str, section: str) -> set[str]:
+    """Return the words that a section of a man page explains, one or several at a time."""
+    return {each for term in documented(name, section) for each in term.split(", ")}

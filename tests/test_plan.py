@@ -258,6 +258,103 @@ def test_apply_gives_up_when_other_clients_are_always_faster(
     assert etcd.get("") == {b"svc/b": b'{"Addr":"9:10"}'}
 
 
+def pruning(client: Client, make_plan: Callable[[], Plan], batch_size: int | None = None) -> Plan:
+    """Make a plan that prunes."""
+    return apply(
+        client,
+        make_plan,
+        max_txn_ops=128,
+        batch_size=batch_size,
+        on_batch=lambda *_: None,
+        prune=True,
+    )
+
+
+@pytest.mark.server
+def test_apply_prunes_also_what_another_client_adds_after_the_plan(
+    etcd: Etcd, client: Client, manager: EndpointManager
+) -> None:
+    """As if it had been added before: it is in the result, or kept if it is on a lease."""
+    lease = etcd.grant(60)
+    plans = 0
+
+    def make_plan() -> Plan:
+        nonlocal plans
+        plans += 1
+        found = manager.plan([add("svc/a")], prune=True)
+        if plans == 1:
+            etcd.put("svc/new", '{"Addr":"9:9"}')
+            etcd.put("svc/leased", '{"Addr":"8:8"}', lease)
+            etcd.put("svc_other/new", '{"Addr":"9:9"}')
+        return found
+
+    made = pruning(client, make_plan)
+
+    assert plans == 2
+    assert updates(made) == [add("svc/a"), Update.delete("svc/new")]
+    assert [each.key for each in made.kept] == ["svc/leased"]
+    assert {*etcd.get("svc")} == {b"svc/a", b"svc/leased", b"svc_other/new"}
+
+
+def test_apply_prunes_what_is_added_between_two_batches(
+    etcd: Etcd, client: Client, manager: EndpointManager
+) -> None:
+    """Keys that it has added itself are no reason to read again."""
+    etcd.put("svc/old", '{"Addr":"9:9"}')
+    wanted = [add(f"svc/{each}") for each in range(5)]
+    plans = 0
+
+    def make_plan() -> Plan:
+        nonlocal plans
+        plans += 1
+        return manager.plan(wanted, prune=True)
+
+    pruning(client, make_plan, 2)
+    assert plans == 1
+    manager.delete_all()
+
+    def on_batch(made: int, _: int) -> None:
+        if made == 2:
+            etcd.put("svc/new", '{"Addr":"9:9"}')
+
+    made = manager.apply(wanted, prune=True, batch_size=2, on_batch=on_batch)
+    assert Update.delete("svc/new") in updates(made)
+    assert manager.list().by_key() == {each.key: each.endpoint for each in wanted}
+
+
+def test_apply_gives_up_to_prune_when_other_clients_add_more_and_more(
+    etcd: Etcd, client: Client, manager: EndpointManager
+) -> None:
+    """The error names the target, and nothing was written."""
+    plans = 0
+
+    def make_plan() -> Plan:
+        nonlocal plans
+        plans += 1
+        found = manager.plan([add("svc/a")], prune=True)
+        etcd.put(f"svc/new{plans}", "{}")
+        return found
+
+    with pytest.raises(ConflictError, match=r"^svc/: changed by other clients 10 times"):
+        pruning(client, make_plan)
+
+    assert len(etcd.get("svc/")) == MAX_ATTEMPTS
+
+
+def test_apply_counts_the_compare_of_other_keys_when_it_prunes(
+    etcd: Etcd, manager: EndpointManager
+) -> None:
+    """etcd limits the compares of a transaction, too; batches make room for it."""
+    etcd.put_all({f"svc/{each:03}".encode(): b'{"Addr":"9:9"}' for each in range(128)})
+    wanted = [add(f"svc/{each:03}") for each in range(128)]
+
+    with pytest.raises(TooManyOperationsError, match=r"^129 operations"):
+        manager.apply(wanted, prune=True)
+    made = manager.apply(wanted, prune=True, batch_size=128)
+    assert len(made.differences) == 128
+    assert manager.list().by_key() == {each.key: each.endpoint for each in wanted}
+
+
 def test_apply_continues_with_the_rest_when_a_batch_lost(
     etcd: Etcd, client: Client, manager: EndpointManager
 ) -> None:
@@ -338,6 +435,35 @@ def test_two_clients_at_once_never_mix_their_files(
             found = manager.list().by_key()
             assert len(found) == 3
             assert len({each.addr for each in found.values()}) == 1
+
+
+@ROUNDS
+def test_prune_and_another_client_at_once_lose_no_update(
+    etcd: Etcd, manager: EndpointManager, rounds: int
+) -> None:
+    """What the other one adds is pruned and in the result, or it was added afterwards."""
+    barrier = threading.Barrier(2)
+    made: list[Plan] = []
+    with Client([etcd.endpoint]) as one, Client([etcd.endpoint]) as other:
+
+        def prune(number: int) -> None:
+            barrier.wait()
+            wanted = [add("svc/a", f"1:{number + 1}")]
+            made.append(EndpointManager(one, "svc").apply(wanted, prune=True))
+
+        def add_one() -> None:
+            barrier.wait()
+            EndpointManager(other, "svc").add_endpoint("svc/new", Endpoint("2:2"))
+
+        for number in range(rounds):
+            manager.delete_all()
+            at_once(partial(prune, number), add_one)
+
+            plan = made.pop()
+            found = {each.key: each.create_revision for each in manager.list()}
+            is_pruned = Update.delete("svc/new") in updates(plan)
+            assert is_pruned == ("svc/new" not in found)
+            assert is_pruned or found["svc/new"] > plan.header.revision
 
 
 def test_pages_have_all_endpoints_at_one_revision(etcd: Etcd, manager: EndpointManager) -> None:

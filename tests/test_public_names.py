@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import doctest
 import inspect
 import pydoc
+import re
 import subprocess
 import sys
+import textwrap
 import typing
 from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -104,6 +110,63 @@ def test_every_error_is_exported() -> None:
         assert name in etcdnaming.__all__
 
 
+# Errors of one room, which catches them itself, or makes a public one of them.
+INTERNAL_ERRORS = {
+    *("DeletionRefusedError", "HistoryChangedError", "LoginPostponedError", "RequestError"),
+    "WatchAgainError",
+}
+
+
+def library() -> Iterator[tuple[str, ast.Module]]:
+    """Yield the path and the syntax of each module below the command line."""
+    package = Path(etcdnaming.__file__).parent
+    for path in sorted(package.rglob("*.py")):
+        name = path.relative_to(package).as_posix()
+        if not name.startswith("cli/") and not name.endswith("_pb2.py"):
+            yield name, ast.parse(path.read_text("utf-8"))
+
+
+def test_every_error_that_is_raised_is_public() -> None:
+    """An error class is in `etcdnaming.errors`, or it does not leave its room."""
+    found = set()
+    for path, tree in library():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef) and re.fullmatch("[A-Z].*Error", node.name):
+                assert path == "errors.py" or node.name in INTERNAL_ERRORS, (path, node.name)
+                found.add(node.name)
+    assert found == {*errors.__all__, *INTERNAL_ERRORS}
+
+
+def test_messages_of_the_library_name_no_flags() -> None:
+    """The command line puts its flags where the library names arguments."""
+    flag = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
+    for path, tree in library():
+        if path.startswith(("sandbox/", "process/")):
+            continue  # they start other programs, whose flags these are
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call | ast.Raise | ast.Return):
+                for each in ast.walk(node):
+                    if isinstance(each, ast.Constant) and isinstance(each.value, str):
+                        assert not flag.search(each.value), (path, each.value)
+
+
+@pytest.mark.parametrize("kind", [each for each in NAMED if inspect.isclass(each)])
+def test_attributes_of_public_classes_are_documented_or_private(kind: type) -> None:
+    """What a method assigns to ``self`` begins with "_", or the class says what it is."""
+    declared, said = inspect.get_annotations(kind), inspect.getdoc(kind) or ""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(kind)))
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.ctx, ast.Store)
+            and isinstance(node.value, ast.Name)
+            and node.value.id == "self"
+            and not node.attr.startswith("_")
+        ):
+            documented = re.search(rf"\*{node.attr}\*|^ +{node.attr}: ", said, re.MULTILINE)
+            assert node.attr in declared or documented, node.attr
+
+
 def test_package_imports_nothing_heavy_until_it_is_used() -> None:
     """``etcdnaming.errors`` and ``etcdnaming.aio`` work after ``import etcdnaming``."""
     done = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, check=True, text=True)
@@ -144,17 +207,42 @@ def test_public_constructors_document_arguments_and_errors(named: object) -> Non
     assert "Raises" in (inspect.getdoc(named) or "")
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("Client", "Condition", "Endpoint", "EndpointManager", "Listing", "Registration"),
-        *("Sandbox", "Services", "Update", "Watch", "services"),
-        *("aio.EndpointManager", "aio.Registration", "aio.Watch", "aio.services"),
-    ],
-)
-def test_what_users_call_has_an_example(name: str) -> None:
-    """It is run with the tests, as every doctest is."""
-    assert "\n    >>> " in (inspect.getdoc(EXPORTED[name]) or "")
+@pytest.mark.parametrize("name", [name for name in EXPORTED if EXPORTED[name] in NAMED])
+def test_public_names_have_an_example_that_is_run(name: str) -> None:
+    """So has each method and property of a class, unless it is gRPC's own."""
+    for thing, example in examples(EXPORTED[name]):
+        assert example is not None, f"{thing} has no example"
+        assert example.examples, f"{thing} has no example"
+        for each in example.examples:
+            assert doctest.SKIP not in each.options, f"{thing}: an example is skipped"
+        last = example.examples[-1].source
+        assert not last.startswith(("def ", "async def ", "class ")), f"{thing}: it is not called"
+
+
+def examples(named: object) -> Iterator[tuple[str, doctest.DocTest | None]]:
+    """Yield the full names of *named* and its members, with their examples as pytest finds them."""
+    things = [named]
+    if inspect.isclass(named) and not issubclass(named, Exception):
+        bases = [base for base in named.__mro__ if base.__module__.startswith("etcdnaming")]
+        things += [member for base in bases for _, member in own(base)]
+    for thing in things:
+        of = thing.fget if isinstance(thing, property) else getattr(thing, "__func__", thing)
+        if not (inspect.isclass(of) or inspect.isfunction(of)) or of.__doc__ == "As gRPC.":
+            continue
+        full = f"{of.__module__}.{of.__qualname__}"
+        yield full, doctests(of.__module__).get(full)
+
+
+@cache
+def doctests(module: str) -> dict[str, doctest.DocTest]:
+    """Return the examples of *module* by the full names of what they are about."""
+    return {each.name: each for each in doctest.DocTestFinder().find(sys.modules[module])}
+
+
+def test_examples_are_run_with_the_tests(request: pytest.FixtureRequest) -> None:
+    """By every run that names no files."""
+    assert request.config.option.doctestmodules
+    assert "etcdnaming" in request.config.getini("testpaths")
 
 
 def test_help_shows_every_public_name() -> None:

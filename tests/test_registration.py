@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import operator
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +13,8 @@ from typing import Any
 
 import pytest
 from harness import AT_ONCE, READER, TIMEOUT, WRITER, Etcd, wait_until
+from harness.hostile import HostileProxy
+from harness.ports import free_port
 from harness.registrations import EventLog, holds
 from harness.wire import Wire
 
@@ -28,6 +32,7 @@ from etcdnaming.errors import (
 )
 from etcdnaming.etcd import rpc
 from etcdnaming.model import Update
+from etcdnaming.registration import loop
 
 KEY = "svc/e1"
 HERE, THERE = Endpoint("1.2.3.4:80"), Endpoint("5.6.7.8:80", {"weight": 1})
@@ -60,7 +65,54 @@ def test_registration_holds_endpoints_while_the_block_runs(etcd: Etcd, client: C
     assert etcd.leases() == []
     assert events.kinds == ["granted", *["registered"] * 3, *["left"] * 3, "revoked"]
     assert (events[0].lease, events[0].ttl) == (events[-1].lease, 5)
-    assert not registration.registered
+    assert (registration.registered, registration.lease) == (False, 0)
+
+
+def test_registration_logs_its_events_when_there_is_no_callback(
+    etcd: Etcd, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is unusual is a warning, the rest information; the text is the event's."""
+    etcd.put(KEY, '{"Addr":"1.1.1.1:1"}', lease=etcd.grant(60))
+    holder = etcd.entry(KEY).lease
+    with caplog.at_level(logging.INFO, "etcdnaming"), Registration(client, {KEY: HERE}) as held:
+        lease = f"the registration of {KEY}: lease {held.lease:016x}"
+    assert [(each.levelname, each.getMessage()) for each in caplog.records] == [
+        ("INFO", f"{lease} granted, with a TTL of 10s"),
+        ("WARNING", f"{KEY} was taken over from lease {holder:016x}"),
+        ("INFO", f"{KEY} is deregistered"),
+        ("INFO", f"{lease} revoked"),
+    ]
+
+
+def test_registration_block_begins_at_once_when_it_does_not_wait(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Also while etcd is away, which is logged."""
+    with (
+        Client(f"127.0.0.1:{free_port()}", dial_timeout=0.1) as client,
+        Registration(client, {KEY: HERE}, wait=False) as registration,
+    ):
+        wait_until(lambda: "no etcd endpoint reached" in caplog.text)
+        assert not registration.wait(timeout=0)
+        assert repr(registration) == f"<Registration of {KEY}: not registered>"
+
+
+@pytest.mark.parametrize(
+    ("event", "text"),
+    [
+        (RegistrationEvent("registered", key=KEY), f"{KEY} is registered"),
+        (
+            RegistrationEvent("changed", key=KEY, endpoint=DRAINED),
+            f'{KEY} was changed by another client to 1.2.3.4:80 {{"weight":0}}; keeping it',
+        ),
+        (RegistrationEvent("regained", seconds=1.25), "registered again after 1.2s"),
+        (RegistrationEvent("conflict", key=KEY, holder=42), f"{KEY} is held by lease {42:016x}"),
+    ],
+)
+def test_registration_event_is_a_sentence(event: RegistrationEvent, text: str) -> None:
+    """Its `repr` has only the attributes that are set."""
+    assert str(event).startswith(text)
+    assert "ttl" not in repr(event)
 
 
 def test_registration_logs_an_address_that_cannot_be_dialled(
@@ -123,6 +175,19 @@ def test_registration_uses_one_lease_for_more_endpoints_than_a_transaction_takes
 
 
 @pytest.mark.server
+def test_registration_knows_when_its_lease_was_renewed(etcd: Etcd, client: Client) -> None:
+    """As a Unix time, with the granted TTL; without a lease there is none."""
+    begin = time.time()
+    registration = Registration(client, {KEY: HERE}, ttl=4)
+    assert registration.renewal is None
+    with registration:
+        assert registration.renewal
+        ttl, first = registration.renewal
+        assert (ttl, begin - 1 < first <= time.time()) == (4, True)
+        wait_until(lambda: registration.renewal and registration.renewal[1] > first + 1)
+    assert registration.renewal is None
+
+
 def test_registration_puts_a_deleted_key_back_on_the_same_lease(etcd: Etcd, client: Client) -> None:
     """After every deletion."""
     with registered(client) as (registration, events):
@@ -251,6 +316,7 @@ def test_registration_withdraws_and_restores_endpoints(etcd: Etcd, client: Clien
         assert etcd.entries("svc/") == []
         assert etcd.leases() == [lease]
         assert events.kinds.count("withdrawn") == 4
+        assert {event.reason for event in events} == {""}
     assert etcd.leases() == []
 
 
@@ -460,6 +526,7 @@ def test_registration_puts_a_taken_key_back_with_on_conflict_wait(
             wait_until(lambda: "taken_over" in events.kinds)
         assert first.wait(TIMEOUT)
         assert holds(etcd, KEY, HERE, first.lease)
+        assert events.of("registered").reason == "no other lease holds it any more"
 
 
 @pytest.mark.server
@@ -704,7 +771,7 @@ def test_registration_refuses_invalid_arguments_at_once(client: Client) -> None:
     """Before anything is sent."""
     with pytest.raises(InvalidSettingError, match="TTL"):
         Registration(client, {KEY: HERE}, ttl=0)
-    with pytest.raises(InvalidSettingError, match="on_conflict is takeover or wait or fail"):
+    with pytest.raises(InvalidSettingError, match="on_conflict must be takeover or wait or fail"):
         Registration(client, {KEY: HERE}, on_conflict="fight")  # type: ignore[arg-type]
     with pytest.raises(InvalidSettingError, match="on_delete"):
         Registration(client, {KEY: HERE}, on_delete="cry")  # type: ignore[arg-type]
@@ -728,3 +795,123 @@ def test_registration_is_opened_once_and_used_while_open(etcd: Etcd, client: Cli
     with pytest.raises(ClosedError):
         registration.wait()
     assert registration.close()
+
+
+def test_registration_moves_to_a_new_lease_when_the_old_one_is_reported_gone_by_mistake(
+    etcd: Etcd,
+) -> None:
+    """A broken proxy says so. The keys are taken from the old lease, which is then revoked."""
+    events: list[RegistrationEvent] = []
+    with HostileProxy(etcd.endpoint) as proxy, Client([proxy.endpoint]) as client:
+        registration = Registration(client, {KEY: HERE}, ttl=8, on_state=events.append)
+        with registration:
+            old = registration.lease
+            proxy.changes["LeaseKeepAlive"] = _report_gone(old)
+            wait_until(lambda: registration.registered and registration.lease != old)
+            # It was renewed a moment ago, so it can't have expired.
+            wait_until(lambda: etcd.leases() == [registration.lease], timeout=AT_ONCE)
+            assert holds(etcd, KEY, HERE, registration.lease)
+            assert "taken_over" not in [each.kind for each in events]
+        assert etcd.leases() == []
+
+
+def _report_gone(lease: int) -> Callable[[Any], None]:
+    def change(response: Any) -> None:
+        if lease == response.ID:
+            response.TTL = 0
+
+    return change
+
+
+@pytest.mark.parametrize("name", ["_loop._requesting", "_status.health._lock"])
+def test_registration_can_be_used_in_a_signal_handler_that_interrupts_it(
+    client: Client, name: str
+) -> None:
+    """A handler runs in the thread that may hold the lock already."""
+    done = threading.Event()
+    with Registration(client, {KEY: HERE}) as registration:
+
+        def interrupted() -> None:
+            with operator.attrgetter(name)(registration):
+                assert registration.registered
+                registration.withdraw()
+                registration.restore()
+                done.set()
+
+        threading.Thread(target=interrupted, daemon=True).start()
+        assert done.wait(TIMEOUT)
+        assert registration.wait(TIMEOUT)
+
+
+def test_registration_reads_its_keys_again_when_no_change_is_reported(
+    etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broken proxy may deliver nothing; a deleted key comes back all the same."""
+    assert loop.RECHECK_INTERVAL == 30
+    monkeypatch.setattr(loop, "RECHECK_INTERVAL", 0.5)
+    with HostileProxy(etcd.endpoint) as proxy, Client([proxy.endpoint]) as client:
+        proxy.changes["Watch"] = lambda answer: answer.ClearField("events")
+        with registered(client) as (registration, events):
+            etcd.delete(KEY)
+            wait_until(lambda: "registered" in events.kinds[2:])
+            assert holds(etcd, KEY, HERE, registration.lease)
+
+
+def test_registration_pauses_after_a_refusal(etcd: Etcd, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing permission is not granted within a second; it is asked for again all the same."""
+    assert loop.REFUSED_RETRY_PAUSE == 30
+    events = EventLog()
+    with HostileProxy(etcd.endpoint) as proxy, Client([proxy.endpoint]) as client:
+        proxy.excuses["Txn"] = "etcdserver: permission denied"
+        monkeypatch.setattr(loop, "REFUSED_RETRY_PAUSE", 2.0)
+        with closing(Registration(client, {KEY: HERE}, on_state=events)) as registration:
+            registration.start(wait=False)
+            wait_until(lambda: "error" in events.kinds)
+            time.sleep(1.5)  # alone, there would be several attempts
+            assert len(proxy.remaining["Txn"]) == 1
+            proxy.excuses.clear()
+            assert registration.wait(TIMEOUT)
+        assert len(proxy.remaining["Txn"]) >= 2
+
+
+def test_registration_ends_in_time_although_its_client_waits_long(
+    own_etcd: Callable[..., Etcd],
+) -> None:
+    """Other registrations of the client, which close at the same time, need the thread."""
+    etcd = own_etcd()
+    with Client([etcd.endpoint], dial_timeout=60, command_timeout=60) as client:
+        registration = Registration(client, {KEY: HERE}, ttl=60)
+        registration.start()
+        etcd.freeze()
+        begin = time.monotonic()
+        assert not registration.close(60)
+        assert time.monotonic() - begin < AT_ONCE
+
+
+class Hot(Client):
+    """A client before each of whose transactions on a hot key another client changes that key."""
+
+    def __init__(self, etcd: Etcd) -> None:
+        super().__init__([etcd.endpoint])
+        self._other, self.number = Client([etcd.endpoint]), 0
+
+    def _txn(self, request: rpc.TxnRequest) -> rpc.TxnResponse:
+        """Write, after the other client has written the hot key."""
+        if any(compare.key == b"svc/hot" for compare in request.compare):
+            self.number += 1
+            transaction.update(
+                self._other, [Update.add("svc/hot", Endpoint(f"1.1.1.1:{self.number}"), lease=0)]
+            )
+        return super()._txn(request)
+
+
+def test_registration_registers_all_keys_but_the_one_that_changes_all_the_time(etcd: Etcd) -> None:
+    """Transactions that fail get smaller, until the others are in transactions without it."""
+    names = [*(f"svc/{n}" for n in range(40)), "svc/hot"]
+    client = Hot(etcd)
+    with client, client._other:
+        registration = Registration(client, dict.fromkeys(names, HERE))
+        with closing(registration):
+            registration.start(wait=False)
+            wait_until(lambda: sum(each.lease != 0 for each in etcd.entries("svc/")) == 40)
+            assert not registration.registered

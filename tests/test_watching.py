@@ -14,6 +14,7 @@ from pathlib import Path
 import grpc
 import pytest
 from harness import AT_ONCE, TIMEOUT, Etcd, wait_until
+from harness.ports import free_port
 from harness.resources import connections, descriptors
 from harness.watcher import Watcher, brief, put, stored
 
@@ -400,6 +401,19 @@ def test_watch_state_is_reported_in_the_thread_that_calls_get(
         while not threads:
             watch.get(0.1)
         assert threads == [threading.current_thread()]
+
+
+def test_watch_logs_that_etcd_is_away_when_there_is_no_callback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A program that waits for a change must not be silent about the reason."""
+    etcd = f"127.0.0.1:{free_port()}"
+    with Client(etcd, dial_timeout=0.1) as client, EndpointManager(client, "svc").watch() as watch:
+        while not caplog.messages:
+            assert watch.get(0.1) is None
+        [message] = caplog.messages
+        assert message.startswith("the watch of svc is disconnected: no etcd endpoint reached")
+        assert repr(watch) == "<Watch of svc: 0 endpoints>"
 
 
 @pytest.mark.server

@@ -118,6 +118,17 @@ def test_decode_all_equals_decode_of_each_value() -> None:
         ]
 
 
+def test_decode_all_equals_decode_of_a_value_among_ordinary_ones() -> None:
+    """One value that needs Go's rules is noticed, although all others are decoded fast."""
+    ordinary = wire.encode(Endpoint("10.0.0.1:80", {"weight": 1}))
+    for value in map(value_of, vectors("wire_read.jsonl")):
+        _, found, _ = wire.decode_all([ordinary, value, ordinary])
+        expected = alone(value)
+        assert type(found) is type(expected)
+        if value.count(b"[") + value.count(b"{") < 100:  # for repr
+            assert repr(found) == repr(expected)
+
+
 def alone(value: bytes) -> Endpoint | InvalidValueError:
     """Return the endpoint, or the error."""
     try:
@@ -271,6 +282,19 @@ class Size(enum.IntEnum):
 def test_dumps_writes_tuples_mappings_and_enums(value: JSON, text: str) -> None:
     """The caller need not convert them."""
     assert wire.dumps(value) == text
+
+
+@pytest.mark.parametrize("escaped_by_go_only", ["<", ">", "&", "\u2028", "é"])
+@pytest.mark.parametrize(
+    "escaped_by_both", ["\\", '"', "\b", "\f", "\n", "\r", "\t", "\x00", "\x1f"]
+)
+def test_dumps_escapes_both_kinds_of_characters_in_one_text(
+    escaped_by_both: str, escaped_by_go_only: str
+) -> None:
+    """A text with a character of the second kind is not written by Python's own function."""
+    text = f"a{escaped_by_both}b{escaped_by_go_only}c"
+    assert json.loads(wire.dumps(text)) == text
+    assert json.loads(wire.dumps({text: [text]})) == {text: [text]}
 
 
 INSIDE_ITSELF: list[Any] = [{}]

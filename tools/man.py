@@ -4,7 +4,8 @@ Write the man pages from the definitions of the commands.
     python tools/man.py [DIRECTORY]        (man)
 
 Commands, options and variables come from the click tree, exit codes from README.md, and the stored,
-printed and read formats from format.md in this directory.
+printed and read formats from format.md in this directory. What the help of a command leaves out
+(columns, signals, files, exit codes, more examples) is in man/COMMAND.md in this directory.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from roff import Page
 
 from etcdnaming import __version__
 from etcdnaming.cli import cli
+from etcdnaming.cli.click_extension.command import WrappingCommand
 from etcdnaming.cli.click_extension.global_options import GLOBAL_OPTIONS
 from etcdnaming.cli.commands import COMMANDS
 from etcdnaming.cli.settings.known import REFUSED, SETTINGS
@@ -27,6 +29,7 @@ from etcdnaming.cli.settings.setting import PREFIXES, Setting
 
 ROOT = Path(__file__).parent.parent
 FORMAT = Path(__file__).parent / "format.md"
+MORE = Path(__file__).parent / "man"
 
 
 def main(directory: Path) -> None:
@@ -37,18 +40,18 @@ def main(directory: Path) -> None:
         file.write_text(text)
 
 
-def pages() -> Mapping[str, str]:
+def pages(make: type[Page] = Page) -> Mapping[str, str]:
     """Return the text of each page, by the name of its file."""
-    found = {"etcdnaming.1": program(), "etcdnaming-format.7": formats()}
-    return found | {f"etcdnaming-{name}.1": of_command(name) for name in COMMANDS}
+    found = {"etcdnaming.1": program(make), "etcdnaming-format.7": formats(make)}
+    return found | {f"etcdnaming-{name}.1": of_command(name, make) for name in COMMANDS}
 
 
-def program() -> str:
+def program(make: type[Page]) -> str:
     """Return etcdnaming(1)."""
     context = cli.make_context("etcdnaming", [], resilient_parsing=True)
     own = [each for each in cli.get_params(context) if each not in GLOBAL_OPTIONS]
     options = [*own, *GLOBAL_OPTIONS]
-    page = Page("etcdnaming", 1, __version__, names_of(options))
+    page = make("etcdnaming", 1, __version__, names_of(options))
     about, examples = split(cli.help)
     page.section("name")
     page.paragraph("etcdnaming - gRPC naming and discovery on etcd")
@@ -63,6 +66,8 @@ def program() -> str:
     write_options(page, options)
     page.section("environment")
     write_variables(page)
+    more, _ = more_of("etcdnaming")
+    page.write(more)
     page.section("flags of etcdctl that are refused")
     for setting in REFUSED:
         page.item(spelled(setting), sentence(setting.refusal))
@@ -73,35 +78,39 @@ def program() -> str:
     return page.text()
 
 
-def of_command(name: str) -> str:
+def of_command(name: str, make: type[Page]) -> str:
     """Return the page of the command *name*."""
     context = cli.make_context("etcdnaming", [], resilient_parsing=True)
     command: click.Command = import_module(COMMANDS[name][0]).command
     options = [each for each in command.get_params(context) if each not in GLOBAL_OPTIONS]
-    page = Page(f"etcdnaming-{name}", 1, __version__, names_of(options))
+    page = make(f"etcdnaming-{name}", 1, __version__, names_of(options))
     about, examples = split(command.help)
     summary = COMMANDS[name][1].rstrip(".")
     page.section("name")
     page.paragraph(f"etcdnaming-{name} - {summary[0].lower()}{summary[1:]}")
     page.section("synopsis")
-    words = " ".join(usage(each) for each in options if isinstance(each, click.Argument))
-    page.paragraph(f"`etcdnaming {name}` [OPTIONS] {words}")
+    words = [usage(each) for each in options if isinstance(each, click.Argument)]
+    if isinstance(command, WrappingCommand) and "[-- CMD ARGS...]" not in words:
+        words.append("[-- CMD ARGS...]")
+    page.paragraph(f"`etcdnaming {name}` [OPTIONS] {' '.join(words)}")
     page.section("description")
     write_paragraphs(page, about)
     if len(options) > 1:
         page.section("options")
         write_options(page, options)
         page.paragraph("Options of all commands, such as --endpoints and -w: `etcdnaming`(1).")
-    write_end(page, examples, ["etcdnaming(1)", FORMAT_PAGE])
+    more, more_examples = more_of(name)
+    page.write(more)
+    write_end(page, examples, ["etcdnaming(1)", FORMAT_PAGE], more_examples)
     return page.text()
 
 
 FORMAT_PAGE = "etcdnaming-format(7)"
 
 
-def formats() -> str:
+def formats(make: type[Page]) -> str:
     """Return etcdnaming-format(7)."""
-    page = Page("etcdnaming-format", 7, __version__, {"KEY", "ADDR", "METADATA", "TARGET", "NAME"})
+    page = make("etcdnaming-format", 7, __version__, {"KEY", "ADDR", "METADATA", "TARGET", "NAME"})
     page.write(FORMAT.read_text())
     page.section("see also")
     page.paragraph("`etcdnaming`(1)")
@@ -181,10 +190,19 @@ def write_variables(page: Page) -> None:
     page.item("`NO_COLOR`\n`FORCE_COLOR`\n`TERM`", "Whether there is colour; TERM=dumb has none.")
 
 
-def write_end(page: Page, examples: Sequence[str], others: Sequence[str]) -> None:
-    page.section("examples" if len(examples) > 1 else "example")
+def more_of(name: str) -> tuple[str, str]:
+    """Return the sections that only the man page of *name* has, and further examples."""
+    sections, _, examples = (MORE / f"{name}.md").read_text().partition("## EXAMPLES\n")
+    return sections, examples
+
+
+def write_end(
+    page: Page, examples: Sequence[str], others: Sequence[str], more_examples: str = ""
+) -> None:
+    page.section("examples" if len(examples) > 1 or more_examples else "example")
     for each in examples:
         page.verbatim(each)
+    page.write(more_examples)
     page.section("see also")
     linked = (re.sub(r"^([^(]+)", r"`\1`", each) for each in others)
     page.paragraph(", ".join(linked))

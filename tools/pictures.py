@@ -1,5 +1,5 @@
 """
-Make the pictures of README.md: `list` and the live table of `watch`, with a throwaway etcd.
+Make the pictures of README.md: `list` and the live table of `watch`, with a temporary etcd.
 
     python tools/pictures.py [DIRECTORY]        (pictures)
 

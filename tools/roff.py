@@ -11,7 +11,7 @@ from collections.abc import Iterable
 _SPECIAL = str.maketrans(
     {"\\": r"\e", "-": r"\-", "'": r"\(aq", "`": r"\(ga", "^": r"\(ha", "~": r"\(ti"}
 )
-_WORDS = re.compile(r"(`[^`]+`|(?<![\w-])--?[a-z][a-z-]*\b|\b[A-Z]+\b)")
+WORDS = re.compile(r"(`[^`]+`|(?<![\w-])--?[a-z][a-z-]*\b|\b[A-Z]+\b)")
 _FENCE = re.compile(r"^```\w*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
@@ -82,7 +82,7 @@ class Page:
         return [line if line[0] not in ".'" else rf"\&{line}" for line in lines]
 
     def _marked(self, text: str) -> str:
-        return "".join(map(self._mark, _WORDS.split(text)))
+        return "".join(map(self._mark, WORDS.split(text)))
 
     def _mark(self, word: str) -> str:
         if word in self._names:

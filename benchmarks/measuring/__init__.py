@@ -1,9 +1,11 @@
 """
 Helpers of the benchmarks: contestants take turns on one etcd, and the result is a row.
 
-The etcd is an `etcdnaming.sandbox.Sandbox`; `peers` builds or installs the other programs.
+The etcd is an `etcdnaming.sandbox.Sandbox`, or a `running_etcd` where a benchmark stops it or uses
+TLS; `peers` builds or installs the other programs.
 """
 
+from .etcds import RunningEtcd, running_etcd
 from .filling import TARGET, fill, update_lines, updates
 from .orders import PeerProcess, Took
 from .peers import etcdctl, go_program, ours, peer_program, python_with
@@ -11,15 +13,19 @@ from .processes import Cost, cost_of, median
 from .results import Bound, Row, record, rows
 from .running import Usage, requests, running, streams, usage_of
 from .turns import in_turns
+from .xds_clients import Received, XdsClients
 
 __all__ = [
     "TARGET",
     "Bound",
     "Cost",
     "PeerProcess",
+    "Received",
     "Row",
+    "RunningEtcd",
     "Took",
     "Usage",
+    "XdsClients",
     "cost_of",
     "etcdctl",
     "fill",
@@ -33,6 +39,7 @@ __all__ = [
     "requests",
     "rows",
     "running",
+    "running_etcd",
     "streams",
     "update_lines",
     "updates",

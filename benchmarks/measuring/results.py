@@ -6,6 +6,7 @@ import datetime as dt
 import os
 import platform
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -85,5 +86,5 @@ def _circumstances() -> str:
     etcd = said.stdout.splitlines()[0].rpartition(" ")[2]
     today = dt.datetime.now(tz=dt.timezone.utc).date()
     cores, load = os.cpu_count(), os.getloadavg()[0]
-    python = platform.python_version()
-    return f"{today}, etcd {etcd}, Python {python}, {cores} cores, load {load:.1f}"
+    python, grpcio = platform.python_version(), version("grpcio")
+    return f"{today}, etcd {etcd}, Python {python}, grpcio {grpcio}, {cores} cores, load {load:.1f}"

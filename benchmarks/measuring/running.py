@@ -44,8 +44,9 @@ def running(
     command: Sequence[str], environment: Mapping[str, str] | None = None, *, ready: str
 ) -> Iterator[int]:
     """Run *command* while the block runs; the block begins after a line of output with *ready*."""
+    pipe, stdout = subprocess.PIPE, subprocess.STDOUT
     with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        command, env=environment, stdout=pipe, stderr=stdout, text=True
     ) as process:
         lines = process.stdout or ()
         if not any(ready in line for line in lines):

@@ -12,7 +12,7 @@ from etcdnaming import Client, Endpoint, Registration
 def main(endpoint: str, count: int) -> None:
     with Client([endpoint]) as client, ExitStack() as stack:
         for n in range(count):
-            keys = {f"svc/e{n}": Endpoint(f"10.0.0.1:{n}")}
+            keys = {f"svc/e{n}": Endpoint(f"10.0.0.1:{n + 1}")}
             stack.enter_context(Registration(client, keys))
         print("registered", flush=True)
         threading.Event().wait()

@@ -8,7 +8,7 @@ from etcdnaming import Client, Endpoint, Registration
 
 
 def main(endpoint: str, count: int) -> None:
-    keys = {f"registered/e{n}": Endpoint(f"10.0.0.1:{n}") for n in range(count)}
+    keys = {f"registered/e{n}": Endpoint(f"10.0.0.1:{n % 50_000 + 1}") for n in range(count)}
     with Client([endpoint]) as client, Registration(client, keys):
         print("registered")
 

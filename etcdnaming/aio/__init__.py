@@ -1,10 +1,14 @@
 """
 etcdnaming for asyncio: `EndpointManager`, `Watch` and `Registration` with calls to await.
 
-    async with aio.Registration(client, {"foo/svc/e1": Endpoint("10.0.0.1:80")}):
-        async with aio.EndpointManager(client, "foo/svc").watch() as watch:
-            async for batch in watch:
-                ...
+    >>> async def main() -> None:
+    ...     async with aio.Registration(client, {"foo/svc/e1": Endpoint("10.0.0.1:80")}):
+    ...         async with aio.EndpointManager(client, "foo/svc").watch() as watch:
+    ...             async for batch in watch:
+    ...                 print(*watch.endpoints)
+    ...                 break  # a real watch goes on
+    >>> asyncio.run(main())
+    foo/svc/e1
 
 They are thin: threads, streams and `Client` are those of `etcdnaming`. A manager works in every
 loop; a watch, a registration and a channel belong to the loop that runs when they are made.

@@ -18,6 +18,16 @@ class Channel(Following, grpc.aio.Channel):
     A channel of ``grpc.aio`` to the endpoints of a target.
 
     It follows them until it is closed, or until neither it nor a stub made from it exists.
+
+        >>> async def main() -> None:
+        ...     async with insecure_channel("etcd:///foo/svc", client) as channel:
+        ...         hello = channel.unary_unary("/demo.Greeter/Hello")  # or GreeterStub(channel)
+        ...         try:
+        ...             await hello(b"world", timeout=60)
+        ...         except grpc.aio.AioRpcError as error:
+        ...             print(error.code())  # no server is registered
+        >>> asyncio.run(main())
+        StatusCode.UNAVAILABLE
     """
 
     _channel: grpc.aio.Channel
@@ -57,7 +67,19 @@ def insecure_channel(
     authority: str | None = None,
     resync_hold: float = RESYNC_HOLD,
 ) -> Channel:
-    """Return a channel to the endpoints of *target*, without TLS: see `resolver`."""
+    """
+    Return a channel to the endpoints of *target*, without TLS: see `resolver`.
+
+        >>> async def main() -> None:
+        ...     async with insecure_channel("etcd:///foo/svc", client) as channel:
+        ...         hello = channel.unary_unary("/demo.Greeter/Hello")  # or GreeterStub(channel)
+        ...         try:
+        ...             await hello(b"world", timeout=60)
+        ...         except grpc.aio.AioRpcError as error:
+        ...             print(error.code())  # no server is registered
+        >>> asyncio.run(main())
+        StatusCode.UNAVAILABLE
+    """
     dialled = dial(target, client, options, policy, authority, resync_hold)
     channel = grpc.aio.insecure_channel(dialled.target, dialled.options, compression, interceptors)
     return Channel(channel, dialled.service)
@@ -75,7 +97,16 @@ def secure_channel(
     authority: str | None = None,
     resync_hold: float = RESYNC_HOLD,
 ) -> Channel:
-    """Return a channel to the endpoints of *target*, with *credentials*: see `resolver`."""
+    """
+    Return a channel to the endpoints of *target*, with *credentials*: see `resolver`.
+
+        >>> credentials = grpc.ssl_channel_credentials()
+        >>> async def main() -> None:
+        ...     async with secure_channel("foo/svc", credentials, client) as channel:
+        ...         print(channel)
+        >>> asyncio.run(main())
+        <Channel to foo/svc: 0 endpoints>
+    """
     dialled = dial(target, client, options, policy, authority, resync_hold)
     channel = grpc.aio.secure_channel(
         dialled.target, credentials, dialled.options, compression, interceptors

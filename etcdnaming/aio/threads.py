@@ -11,8 +11,9 @@ from typing import TypeVar
 
 from ..etcd.threads import start_thread
 
-__all__ = ["call_in_loop", "run", "run_to_end", "settle"]
+__all__ = ["call_in_loop", "in_loop", "run", "run_to_end", "settle"]
 
+Event = TypeVar("Event")
 Result = TypeVar("Result")
 
 
@@ -64,6 +65,13 @@ def call_in_loop(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]
     """Have *loop* call *callback*, from any thread; a loop that is closed does not."""
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(callback)
+
+
+def in_loop(
+    loop: asyncio.AbstractEventLoop, callback: Callable[[Event], object]
+) -> Callable[[Event], None]:
+    """Return a function for any thread that has *loop* call *callback* with its argument."""
+    return lambda event: call_in_loop(loop, partial(callback, event))
 
 
 def _succeed(future: asyncio.Future[Result], value: Result) -> None:

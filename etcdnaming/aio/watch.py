@@ -14,7 +14,7 @@ from ..errors import ClosedError
 from ..etcd import Client
 from ..etcd.threads import start_thread
 from ..model import ChangeBatch, StoredEndpoint, WatchState
-from .threads import call_in_loop, settle
+from .threads import call_in_loop, in_loop, settle
 
 __all__ = ["Watch"]
 
@@ -23,10 +23,14 @@ class Watch(AsyncIterator[ChangeBatch]):
     """
     Batches of changes of *target*, for the loop that runs when this is made.
 
-        >>> async def follow(client: Client) -> None:
+        >>> async def main() -> None:
+        ...     _ = await manager.add_endpoint("foo/svc/e1", Endpoint("10.0.0.1:80"))
         ...     async with Watch(client, "foo/svc") as watch:
         ...         async for batch in watch:
-        ...             addrs = [each.endpoint.addr for each in watch.endpoints.values()]
+        ...             print([each.endpoint.addr for each in watch.endpoints.values()])
+        ...             break  # a real watch goes on
+        >>> asyncio.run(main())
+        ['10.0.0.1:80']
 
     It is `etcdnaming.Watch`, whose batches a thread takes, one for each that is asked for. If the
     task is cancelled while it waits, the next one to ask gets that batch: none is lost. One task
@@ -40,7 +44,8 @@ class Watch(AsyncIterator[ChangeBatch]):
         revision: Begin with the changes of this revision, and leave out the first set. 0: begin
             with all endpoints.
 
-        on_state: Called in the loop when the connection is lost and restored.
+        on_state: Called in the loop when the connection is lost and restored. Without it, that is
+            logged.
 
     Raises:
         InvalidTargetError: *target* names no service, or it names a host.
@@ -55,14 +60,15 @@ class Watch(AsyncIterator[ChangeBatch]):
         target: str,
         *,
         revision: int = 0,
-        on_state: Callable[[WatchState], None] = lambda _: None,
+        on_state: Callable[[WatchState], None] | None = None,
     ) -> None:
         self._loop = loop = asyncio.get_running_loop()
+        self._target = keys.parse_target(target)
         self._watch = watch.Watch(
             client,
-            keys.parse_target(target),
+            self._target,
             revision=revision,
-            on_state=lambda state: call_in_loop(loop, partial(on_state, state)),
+            on_state=on_state if on_state is None else in_loop(loop, on_state),
         )
         self._endpoints: Mapping[str, StoredEndpoint] = {}
         self._wanted: SimpleQueue[asyncio.Future[_Taken] | None] = SimpleQueue()
@@ -75,14 +81,34 @@ class Watch(AsyncIterator[ChangeBatch]):
             self._watch.close()
             raise
 
+    def __repr__(self) -> str:
+        return f"<aio.Watch of {self._target}: {len(self._endpoints)} endpoints>"
+
     @property
     def endpoints(self) -> Mapping[str, StoredEndpoint]:
-        """The endpoints after the last batch, by key."""
+        """
+        The endpoints after the last batch, by key.
+
+            >>> _ = asyncio.run(manager.add_endpoint("foo/svc/e1", Endpoint("10.0.0.1:80")))
+            >>> async def main() -> None:
+            ...     async with manager.watch() as watch:
+            ...         _ = await watch.get()
+            ...         print([*watch.endpoints])
+            >>> asyncio.run(main())
+            ['foo/svc/e1']
+        """
         return self._endpoints
 
     async def get(self, timeout: float | None = None) -> ChangeBatch | None:
         """
         Return the next batch; ``None`` if there is none for *timeout* seconds.
+
+            >>> async def main() -> None:
+            ...     async with manager.watch() as watch:
+            ...         batch = await watch.get()
+            ...         print(batch.first, await watch.get(timeout=0.01))
+            >>> asyncio.run(main())
+            True None
 
         Raises:
             PermissionDeniedError, CompactedError, …: No retry heals it.
@@ -103,7 +129,16 @@ class Watch(AsyncIterator[ChangeBatch]):
         return batch
 
     async def close(self) -> None:
-        """End it, and wait until its thread has ended, which takes no time."""
+        """
+        End it, and wait until its thread has ended, which takes no time.
+
+            >>> async def main() -> None:
+            ...     watch = manager.watch()
+            ...     await watch.close()
+            ...     print([batch async for batch in watch])
+            >>> asyncio.run(main())
+            []
+        """
         self._closed = True
         self._watch.close()
         self._wanted.put(None)

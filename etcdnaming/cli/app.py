@@ -33,8 +33,8 @@ from .settings.known import (
     WRITE_OUT,
 )
 from .settings.setting import PREFIXES, find
-from .signals import unwinding
-from .stderr import quiet
+from .signals import pulsing, unwinding
+from .stderr import quiet, warn
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -91,7 +91,7 @@ def _ask_password(user: str) -> str:
         )
     import getpass  # rarely needed
 
-    with unwinding(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    with unwinding(signal.SIGINT, signal.SIGTERM, signal.SIGHUP), pulsing():
         try:
             return getpass.getpass(printable(f"etcd password for {user}: "))
         except EOFError:
@@ -207,15 +207,15 @@ class App:
 
     def members(self) -> Sequence[tuple[str, Callable[[], MemberStatus]]]:
         """Return each given endpoint of etcd, and a function that asks it for its status."""
-        self.client()  # imports gRPC, and reports wrong settings
-        from ..etcd.addresses import parse_addresses
+        client = self.client()
+        from ..etcd import addresses_of  # gRPC is imported by `client`
 
-        found = self._found(CONNECTION)
-        settings = {**{name: value for name, (value, _) in found.items()}, **self.log_in()}
-        addresses = parse_addresses(settings["endpoints"])
+        settings = {**_arguments(self._found(CONNECTION)), **self.log_in()}
+        for name in ("discovery_srv", "discovery_srv_name", "insecure_discovery"):
+            settings.pop(name, None)
         return [
-            (each.text, functools.partial(_ask_status, {**settings, "endpoints": [each.text]}))
-            for each in addresses
+            (each.text, functools.partial(_ask_status, {**settings, "endpoints": [each]}))
+            for each in addresses_of(client)
         ]
 
     def _new_client(
@@ -232,9 +232,12 @@ class App:
         with _unless_set(GRPC_VARIABLES), deferred_imports():
             from ..etcd import Client  # imports gRPC
         _resume_garbage_collection()
-        values = {name: value for name, (value, _) in found.items()}
+        if found["discovery_srv"][0]:
+            from ..log import report_to
+
+            report_to("etcdnaming.etcd.discovery", warn)
         try:
-            return Client(**values, **login, quiet=quiet)
+            return Client(**_arguments(found), **login, quiet=quiet)
         except InvalidSettingError as exc:
             # The variable is named, because it may be set far away; a flag is in sight.
             used = self._found(each for each in CREDENTIALS if each.key in login)
@@ -396,6 +399,23 @@ def _ask_status(settings: Mapping[str, Any]) -> MemberStatus:
         return client.status()
 
 
+def _arguments(found: Mapping[str, Value]) -> dict[str, Any]:
+    """
+    Return the arguments of `Client` for the settings that have an effect.
+
+    Raises:
+        InvalidSettingError: A flag is of no use without another.
+    """
+    if found["discovery_srv"][0]:
+        unused = {"endpoints"} if not found["endpoints"][1] else set()
+    else:
+        unused = {"discovery_srv", "discovery_srv_name", "insecure_discovery"}
+        for value, source in (found[name] for name in sorted(unused)):
+            if source == "--discovery-srv-name" or (source == "--insecure-discovery" and not value):
+                raise InvalidSettingError(f"{source} needs a --discovery-srv")
+    return {name: value for name, (value, _) in found.items() if name not in unused}
+
+
 def _debug_report() -> DebugReport:
     from .debugging import DebugReport  # imports traceback
 
@@ -405,7 +425,9 @@ def _debug_report() -> DebugReport:
 def _resume_garbage_collection() -> None:
     """Enable Python's garbage collector, which the program starts without."""
     if not gc.isenabled():
-        gc.freeze()  # the modules: they stay, so the collector need not look at them again
+        # The modules stay: the collector need not look at them, but when it looks at everything.
+        gc.freeze()
+        gc.unfreeze()
         gc.enable()
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from ..process import inherited_descriptors
 from . import stderr
 from .failures import CommandNotFoundError, CommandNotRunError
+from .signals import pulsing
 from .system_errors import SHORTAGES, describe
 
 __all__ = ["check_command", "environment", "is_command", "run", "start", "start_errors"]
@@ -85,7 +86,8 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> int:
     with forwarder:
         process = start(command, environment)
         forwarder.set_process(process)
-        status = process.wait()
+        with pulsing():
+            status = process.wait()
     return 128 - status if status < 0 else status
 
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-__all__ = ["ENDING", "PULSE", "die_by", "ending", "unwinding"]
+__all__ = ["ENDING", "PULSE", "die_by", "ending", "pulsing", "unwinding"]
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 """The signals that users and service managers send to end a program that cleans up."""
@@ -50,6 +50,22 @@ def unwinding(*signums: int) -> Iterator[None]:
             yield
     except _Unwind as exc:
         die_by(exc.signum)
+
+
+@contextmanager
+def pulsing() -> Iterator[None]:
+    """
+    Interrupt what the main thread waits for in the block every `PULSE` seconds.
+
+    For system calls that wait without end: see `PULSE`. They go on afterwards.
+    """
+    before = signal.signal(signal.SIGALRM, lambda *_: None)
+    signal.setitimer(signal.ITIMER_REAL, PULSE, PULSE)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @contextmanager

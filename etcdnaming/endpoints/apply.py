@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from ..errors import ConditionFailedError, ConflictError, TooManyOperationsError
+from .. import keys, wire
+from ..errors import ConflictError, TooManyOperationsError
 from ..etcd import Client, within
-from ..model import Condition, Difference, Header, Plan
-from . import transaction
+from ..etcd.transactions import Compare, Delete, Get, NoneNewer, Put, transact
+from ..model import Difference, Header, Plan
 
 __all__ = ["apply"]
 
@@ -15,13 +16,14 @@ MAX_ATTEMPTS = 10
 """Transactions in a row that lose against other clients, before giving up."""
 
 
-def apply(
+def apply(  # noqa: PLR0913 - many settings, each with a name
     client: Client,
     make_plan: Callable[[], Plan],
     *,
     max_txn_ops: int,
     batch_size: int | None,
     on_batch: Callable[[int, int], None],
+    prune: bool = False,
 ) -> Plan:
     """
     Make the updates of a plan, and return those that were made.
@@ -41,50 +43,102 @@ def apply(
 
         on_batch: Called with the number of updates made and of all after each transaction.
 
+        prune: The plan is of all keys of the target: each transaction also compares that no other
+            key was created since.
+
     Raises:
         TooManyOperationsError: They don't fit in one transaction. Nothing was written.
         ConflictError: Other clients kept changing the keys.
     """
     done: list[Difference] = []
     first: Plan | None = None
-    lost: Sequence[Condition] = ()
+    lost: Sequence[str] = ()
     attempts = 0
     with within(client.timeout) as deadline:
         while attempts < MAX_ATTEMPTS:
             plan = make_plan()
             first = first or plan
-            size = batch_size or len(plan.differences)
-            if size > max_txn_ops:
-                raise TooManyOperationsError(size, max_txn_ops)
+            size = _batch_size(plan, batch_size, max_txn_ops, prune=prune)
             header, total = plan.header, len(done) + len(plan.differences)
-            unchanged = plan.unchanged if size + len(plan.unchanged) <= max_txn_ops else ()
+            room = max_txn_ops - size - prune
+            unchanged = plan.unchanged if len(plan.unchanged) <= room else ()
             try:
                 for batch in _batches(plan.differences, size):
-                    header = _write(client, batch, unchanged, max_txn_ops)
+                    others = _others(plan, header) if prune else None
+                    header = _write(client, batch, unchanged, others)
                     done += batch
                     attempts = 0
                     on_batch(len(done), total)
                     deadline.renew()  # each transaction has the time of one command
-            except ConditionFailedError as exc:
-                attempts, lost = attempts + 1, exc.failed
+            except _ChangedError as exc:
+                attempts, lost = attempts + 1, exc.keys or [f"{plan.target}/"]
                 continue
             # A later plan counts as unchanged what this call has written.
             return plan._replace(header=header, differences=done, unchanged=first.unchanged)
-    raise ConflictError([each.key for each in lost], MAX_ATTEMPTS)
+    raise ConflictError(lost, MAX_ATTEMPTS)
+
+
+class _ChangedError(Exception):
+    """Other clients have changed *keys* or, if it is empty, created others."""
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        super().__init__(*keys)
+        self.keys = keys
+
+
+def _batch_size(plan: Plan, wanted: int | None, max_txn_ops: int, *, prune: bool) -> int:
+    """
+    Return the number of updates in each transaction.
+
+    Raises:
+        TooManyOperationsError: etcd takes fewer.
+    """
+    needed = len(plan.differences) + prune if wanted is None else wanted
+    if needed > max_txn_ops:
+        raise TooManyOperationsError(needed, max_txn_ops)
+    # etcd limits compares as well, of which there is one more.
+    return len(plan.differences) if wanted is None else min(wanted, max(max_txn_ops - prune, 1))
 
 
 def _batches(differences: Sequence[Difference], size: int) -> Iterator[Sequence[Difference]]:
     return (differences[at : at + size] for at in range(0, len(differences), size or 1))
 
 
+def _others(plan: Plan, header: Header) -> NoneNewer:
+    """Return the compare that no key was added to the target since the answer with *header*."""
+    return NoneNewer(*keys.range_of(plan.target), header.revision)
+
+
 def _write(
-    client: Client, batch: Sequence[Difference], unchanged: Sequence[Difference], max_txn_ops: int
+    client: Client,
+    batch: Sequence[Difference],
+    unchanged: Sequence[Difference],
+    others: NoneNewer | None,
 ) -> Header:
-    updates = [each.update for each in batch]
     # Without the compares of unchanged keys, two clients that apply different files at once could
     # each write the half that the other one has just found as wanted.
-    seen = [
-        Condition(update.key, before.mod_revision if before else 0)
-        for update, before in (*batch, *unchanged)
-    ]
-    return transaction.update(client, updates, conditions=seen, max_txn_ops=max_txn_ops).header
+    seen = {
+        update.key: before.mod_revision if before else 0 for update, before in (*batch, *unchanged)
+    }
+    compares = [Compare(keys.encode(key), revision) for key, revision in seen.items()]
+    result = transact(
+        client,
+        [*compares, others] if others else compares,
+        map(_operation, batch),
+        [Get(keys.encode(key), keys_only=True) for key in seen],
+    )
+    if result.succeeded:
+        return result.header
+    now = [found.mod_revision if found else 0 for found in result.found]
+    raise _ChangedError(
+        [key for (key, revision), at in zip(seen.items(), now, strict=True) if at != revision]
+    )
+
+
+def _operation(difference: Difference) -> Put | Delete:
+    update, before = difference
+    key = keys.encode(update.key)
+    if update.endpoint is None:
+        return Delete(key)
+    keep_lease = update.lease is None and before is not None
+    return Put(key, wire.encode(update.endpoint), lease=update.lease or 0, keep_lease=keep_lease)

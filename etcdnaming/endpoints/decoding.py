@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import attrgetter
 from typing import cast
 
 from .. import keys, wire
@@ -16,10 +15,6 @@ __all__ = ["split_invalid", "stored_endpoint", "stored_endpoints", "stored_key"]
 
 COLUMNS_FROM = 4
 """Number of keys from which converting column by column is faster."""
-
-_COLUMNS = tuple(
-    map(attrgetter, ("key", "value", "create_revision", "mod_revision", "version", "lease"))
-)
 
 
 def stored_endpoint(kv: KeyValue) -> StoredEndpoint | InvalidValue:
@@ -37,9 +32,8 @@ def stored_endpoints(kvs: Sequence[KeyValue]) -> Sequence[StoredEndpoint | Inval
     if len(kvs) < COLUMNS_FROM:
         return [stored_endpoint(kv) for kv in kvs]
     # Column by column, so that the loops run in C.
-    stored_as, values, *others = (
-        kvs.lists if isinstance(kvs, Columns) else ([*map(column, kvs)] for column in _COLUMNS)
-    )
+    columns = kvs if isinstance(kvs, Columns) else Columns.of(kvs)
+    stored_as, values, *others = columns.lists
     endpoints = wire.decode_all(values)
     rows = zip(map(keys.decode, stored_as), endpoints, *others, strict=True)
     found = list(build_many(StoredEndpoint, rows))

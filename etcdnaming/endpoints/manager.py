@@ -86,6 +86,11 @@ class EndpointManager:
         """
         Store *endpoint* at *key*, which keeps its lease unless *lease* is given (0: no lease).
 
+            >>> _ = manager.add_endpoint("foo/svc/e1", Endpoint("10.0.0.1:80"))
+            >>> result = manager.add_endpoint("foo/svc/", Endpoint("10.0.0.2:80", {"zone": "a"}))
+            >>> result.updates[0].key
+            'foo/svc/10.0.0.2:80'
+
         Args:
             key: The whole key, ``foo/bar/svc/e1``. If it ends in "/", the address is its name,
                 as on the command line; `UpdateResult.updates` has the key in full.
@@ -114,6 +119,11 @@ class EndpointManager:
         """
         Remove *key*; no error if it does not exist.
 
+            >>> _ = manager.add_endpoint("foo/svc/e1", Endpoint("10.0.0.1:80"))
+            >>> _ = manager.delete_endpoint("foo/svc/e1")
+            >>> len(manager.list())
+            0
+
         Args:
             key: The whole key. One that ends in "/" is itself removed: nothing completes it.
 
@@ -135,6 +145,12 @@ class EndpointManager:
     ) -> UpdateResult:
         """
         Make all updates, or none of them, in one transaction.
+
+            >>> _ = manager.add_endpoint("foo/svc/e1", Endpoint("10.0.0.1:80"))
+            >>> add = Update.add("foo/svc/e2", Endpoint("10.0.0.2:80"))
+            >>> result = manager.update([Update.delete("foo/svc/e1"), add], previous=True)
+            >>> [*manager.list().by_key()], [*result.previous]
+            (['foo/svc/e2'], ['foo/svc/e1'])
 
         Args:
             updates: Several updates of one key are folded into one with the same effect. An added
@@ -170,6 +186,10 @@ class EndpointManager:
         """
         Return the endpoint at *key* with its lease and revisions, or ``None``.
 
+            >>> _ = manager.add_endpoint("foo/svc/e1", Endpoint("10.0.0.1:80"))
+            >>> manager.get("foo/svc/e1").endpoint, manager.get("foo/svc/e2")
+            (Endpoint(addr='10.0.0.1:80', metadata=None), None)
+
         Raises:
             InvalidKeyError: *key* is not under the target. Nothing was sent.
             InvalidValueError: What is stored at *key* is not an endpoint.
@@ -194,12 +214,13 @@ class EndpointManager:
         on its lease. If another client was faster, the key is read and changed again. To change
         one member of the metadata:
 
-            manager.modify(
-                "foo/bar/svc/e1",
-                lambda stored: Endpoint(
-                    stored.endpoint.addr, merge_patch(stored.endpoint.metadata, {"weight": 0})
-                ),
-            )
+            >>> def draining(stored: StoredEndpoint) -> Endpoint:
+            ...     metadata = merge_patch(stored.endpoint.metadata, {"draining": True})
+            ...     return Endpoint(stored.endpoint.addr, metadata)
+            >>> _ = manager.add_endpoint("foo/svc/e1", Endpoint("10.0.0.1:80", {"zone": "a"}))
+            >>> _ = manager.modify("foo/svc/e1", draining)
+            >>> manager.get("foo/svc/e1").endpoint.metadata
+            {'draining': True, 'zone': 'a'}
 
         Args:
             key: Several keys are changed in one transaction: all of them, or none.
@@ -236,6 +257,12 @@ class EndpointManager:
         """
         Return what `apply` would do, without doing it; nothing but a read permission is needed.
 
+            >>> _ = manager.add_endpoint("foo/svc/e1", Endpoint("10.0.0.1:80"))
+            >>> wanted = [Update.add("foo/svc/e2", Endpoint("10.0.0.2:80"))]
+            >>> plan = manager.plan(wanted, prune=True)
+            >>> [(each.update.op.name, each.update.key) for each in plan]
+            [('DELETE', 'foo/svc/e1'), ('ADD', 'foo/svc/e2')]
+
         Args:
             wanted: Endpoints that the target must hold, and keys that must be absent. The last
                 update of a key counts.
@@ -264,8 +291,13 @@ class EndpointManager:
         """
         Let the target hold the *wanted* endpoints, and return the updates that were made.
 
-        Every key that is written is compared with what was read, in the same transaction; if
-        another client was faster, all is read again. What is as wanted is not written.
+        Every key that is written is compared with what was read, in the same transaction, and with
+        *prune* also that no key was added since; if another client was faster, all is read again.
+        What is as wanted is not written.
+
+            >>> wanted = [Update.add("foo/svc/e1", Endpoint("10.0.0.1:80"))]
+            >>> len(manager.apply(wanted)), len(manager.apply(wanted))
+            (1, 0)
 
         Args:
             wanted: As of `plan`.
@@ -281,8 +313,9 @@ class EndpointManager:
 
         Raises:
             InvalidKeyError: A key is not under the target. Nothing was sent.
-            TooManyOperationsError: More than *max_txn_ops* updates. Nothing was written.
-            ConflictError: Other clients kept changing the same keys.
+            TooManyOperationsError: More than *max_txn_ops* updates; with *prune* it takes one
+                operation more. Nothing was written.
+            ConflictError: Other clients kept changing the keys.
         """
         make_plan = partial(self.plan, wanted, prune=prune, prune_leased=prune_leased)
         return apply(
@@ -291,11 +324,17 @@ class EndpointManager:
             max_txn_ops=self._max_txn_ops,
             batch_size=batch_size,
             on_batch=on_batch,
+            prune=prune,
         )
 
     def list(self, *, revision: int = 0, limit: int = 0, serializable: bool = False) -> Listing:
         """
         Return the endpoints of the target, in key order, and the values that can't be read.
+
+            >>> _ = manager.add_endpoint("foo/svc/e1", Endpoint("10.0.0.1:80"))
+            >>> listing = manager.list()
+            >>> [(stored.key, stored.endpoint.addr) for stored in listing], listing.invalid
+            ([('foo/svc/e1', '10.0.0.1:80')], [])
 
         Args:
             revision: Read the endpoints of this revision; 0 is the current one.
@@ -325,10 +364,16 @@ class EndpointManager:
         For targets that are too large for the memory. There is at least one part; ``more`` is true
         in all but the last.
 
+            >>> _ = manager.add_endpoint("foo/svc/e1", Endpoint("10.0.0.1:80"))
+            >>> [(len(page), page.more) for page in manager.pages()]
+            [(1, False)]
+
         Args:
             revision: Read the endpoints of this revision; 0 is the current one.
 
-        Raises (while iterating):
+        It raises while iterating.
+
+        Raises:
             CompactedError: etcd does not have the revision, or compacted it between two parts.
             FutureRevisionError: etcd does not have the revision.
         """
@@ -348,6 +393,10 @@ class EndpointManager:
         Return the keys of the target, without reading their values. Arguments as of `list`.
 
         etcd 3.7 and newer leave out the leases of the keys, unless *leases* is true.
+
+            >>> _ = manager.add_endpoint("foo/svc/e1", Endpoint("10.0.0.1:80"))
+            >>> [stored.key for stored in manager.list_keys()]
+            ['foo/svc/e1']
         """
         header, found, count, more = read_range(
             self._client,
@@ -361,14 +410,26 @@ class EndpointManager:
         return Keys(header, self._target, found, count, more)
 
     def count(self, *, revision: int = 0, serializable: bool = False) -> Keys:
-        """Return the number of keys of the target, without the keys."""
+        """
+        Return the number of keys of the target, without the keys.
+
+            >>> _ = manager.add_endpoint("foo/svc/e1", Endpoint("10.0.0.1:80"))
+            >>> manager.count().count
+            1
+        """
         header, count = count_keys(
             self._client, self._range, revision=revision, serializable=serializable
         )
         return Keys(header, self._target, (), count, more=False)
 
     def delete_all(self, *, previous: bool = False) -> Deletion:
-        """Remove every key under the target, including those of deeper targets, in one step."""
+        """
+        Remove every key under the target, including those of deeper targets, in one step.
+
+            >>> _ = manager.add_endpoint("foo/svc/e1", Endpoint("10.0.0.1:80"))
+            >>> manager.delete_all().deleted
+            1
+        """
         header, deleted, found = delete_range(self._client, self._range, previous=previous)
         return Deletion(header, deleted, [*stored_endpoints(found)])
 
@@ -376,7 +437,7 @@ class EndpointManager:
         self,
         *,
         revision: int = 0,
-        on_state: Callable[[WatchState], None] = lambda _: None,
+        on_state: Callable[[WatchState], None] | None = None,
     ) -> Watch:
         """
         Watch the endpoints: first the current set, then every change.
@@ -384,12 +445,22 @@ class EndpointManager:
         Go's watch closes its channel at the first error; this one reconnects and goes on. Iterate
         over it for each `ChangeBatch`, or see `Watch`.
 
+            >>> _ = manager.add_endpoint("foo/svc/e1", Endpoint("10.0.0.1:80"))
+            >>> with manager.watch() as watch:
+            ...     for batch in watch:
+            ...         print([(change.op.name, change.endpoint.addr) for change in batch])
+            ...         break  # a real watch goes on
+            [('ADD', '10.0.0.1:80')]
+
         Args:
             revision: Start with the changes of this revision; 0 starts with the current set.
 
             on_state: Called by the iterating thread when the connection is lost and restored.
+                Without it, that is logged.
 
-        Raises (while iterating):
+        It raises while iterating.
+
+        Raises:
             PermissionDeniedError, CompactedError: It can't go on, and no retry would help.
         """
         from .watch import Watch  # imports modules that a list does not need
@@ -412,9 +483,9 @@ def services(
     A key that holds no endpoint with an address, or that belongs to no target, is counted in
     ``others``: etcd may store keys of other programs.
 
-        >>> def busiest(client: Client) -> str:
-        ...     found = services(client, "foo")
-        ...     return max(found, key=found.__getitem__)
+        >>> _ = manager.add_endpoint("foo/svc/e1", Endpoint("10.0.0.1:80"))
+        >>> dict(services(client, "foo"))
+        {'foo/svc': 1}
 
     Raises:
         InvalidTargetError: *prefix* names no service, or it names a host.

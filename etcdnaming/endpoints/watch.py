@@ -10,10 +10,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType, TracebackType
+from typing import cast
 
 from .. import keys
 from ..errors import ClosedError
-from ..etcd import Client, rpc
+from ..etcd import Client
 from ..etcd.watch import (
     Connected,
     Disconnected,
@@ -22,22 +23,33 @@ from ..etcd.watch import (
     RangeWatch,
     WatchEvent,
 )
-from ..model import Change, ChangeBatch, InvalidValue, Operation, StoredEndpoint, WatchState
+from ..log import logger
+from ..model import (
+    Change,
+    ChangeBatch,
+    InvalidValue,
+    Operation,
+    StoredEndpoint,
+    WatchState,
+    build_many,
+)
 from .decoding import stored_endpoints
 
 __all__ = ["Watch"]
 
-_DELETE = rpc.Event.DELETE
+_log = logger(__name__)
 
 
 class Watch:
     """
     Batches of changes of *target*: an iterator that ends only when it is closed.
 
-        >>> def addresses(client: Client) -> Iterator[list[str]]:
-        ...     with EndpointManager(client, "foo/svc").watch() as watch:
-        ...         for batch in watch:
-        ...             yield [stored.endpoint.addr for stored in watch.endpoints.values()]
+        >>> _ = manager.add_endpoint("foo/svc/e1", Endpoint("10.0.0.1:80"))
+        >>> with manager.watch() as watch:
+        ...     for batch in watch:
+        ...         print([stored.endpoint.addr for stored in watch.endpoints.values()])
+        ...         break  # a real watch goes on
+        ['10.0.0.1:80']
 
     `EndpointManager.watch` makes it.
 
@@ -50,6 +62,7 @@ class Watch:
         shared: It is one of many of this client, and shares their stream.
 
         on_state: Called, by the thread that takes, when the connection is lost and restored.
+            Without it, that is logged.
 
     Raises:
         InvalidTargetError: *target* is empty, or only slashes.
@@ -62,22 +75,35 @@ class Watch:
         *,
         revision: int = 0,
         shared: bool = False,
-        on_state: Callable[[WatchState], None] = lambda _: None,
+        on_state: Callable[[WatchState], None] | None = None,
     ) -> None:
         start, end = keys.range_of(target)
+        self._target = target
         self._set = _EndpointSet()
         self._from = revision
-        self._on_state = on_state
+        self._on_state = self._log_state if on_state is None else on_state
         self._range = RangeWatch(client, start, end, revision=revision, shared=shared)
 
     @property
     def endpoints(self) -> Mapping[str, StoredEndpoint]:
-        """The endpoints after the last batch, by key; for the thread that takes the batches."""
+        """
+        The endpoints after the last batch, by key; for the thread that takes the batches.
+
+            >>> _ = manager.add_endpoint("foo/svc/e1", Endpoint("10.0.0.1:80"))
+            >>> with manager.watch() as watch:
+            ...     _ = watch.get()
+            ...     [*watch.endpoints]
+            ['foo/svc/e1']
+        """
         return MappingProxyType(self._set.endpoints)
 
     def get(self, timeout: float | None = None) -> ChangeBatch | None:
         """
         Return the next batch; ``None`` if there is none for *timeout* seconds.
+
+            >>> with manager.watch() as watch:
+            ...     watch.get().first, watch.get(timeout=0.01)
+            (True, None)
 
         Raises:
             PermissionDeniedError, CompactedError, …: No retry heals it.
@@ -94,7 +120,14 @@ class Watch:
                 return batch
 
     def close(self) -> None:
-        """End it, at once and from any thread."""
+        """
+        End it, at once and from any thread.
+
+            >>> watch = manager.watch()
+            >>> watch.close()
+            >>> [*watch]
+            []
+        """
         self._range.close()
 
     def __iter__(self) -> Iterator[ChangeBatch]:
@@ -119,9 +152,18 @@ class Watch:
     ) -> None:
         self.close()
 
+    def __repr__(self) -> str:
+        return f"<Watch of {self._target}: {len(self._set.endpoints)} endpoints>"
+
+    def _log_state(self, state: WatchState) -> None:
+        if state.connected:
+            _log.info("the watch of %s is connected to %s", self._target, state.detail)
+        else:
+            _log.warning("the watch of %s is disconnected: %s", self._target, state.detail)
+
     def _batch(self, event: WatchEvent) -> ChangeBatch | None:
         if isinstance(event, Events):
-            return self._apply(event.events)
+            return self._apply(event)
         if isinstance(event, Connected):
             self._on_state(WatchState(connected=True, detail=event.member))
             return None
@@ -130,13 +172,16 @@ class Watch:
             return None
         return self._replace(event)
 
-    def _apply(self, events: Sequence[rpc.Event]) -> ChangeBatch | None:
+    def _apply(self, events: Events) -> ChangeBatch | None:
         if self._from:
-            early = sum(event.kv.mod_revision < self._from for event in events)
-            self._set.apply(events[:early])
-            events = events[early:]
-        if events:
-            self._from = 0
+            early, number = (
+                sum(kv.mod_revision < self._from for kv in events.keys),
+                len(events.keys),
+            )
+            self._set.apply(events.only(range(early)))
+            events = events.only(range(early, number))
+            if early < number:
+                self._from = 0
         return _unless_empty(self._set.apply(events))
 
     def _replace(self, read: RangeSnapshot) -> ChangeBatch | None:
@@ -155,30 +200,30 @@ class _EndpointSet:
         self.endpoints: dict[str, StoredEndpoint] = {}
         self._invalid: dict[str, InvalidValue] = {}
 
-    def apply(self, events: Iterable[rpc.Event]) -> ChangeBatch:
+    def apply(self, events: Events) -> ChangeBatch:
         """Apply *events* in their order, and return the changes."""
+        stored = stored_endpoints(events.keys)
+        revision = events.keys[-1].mod_revision if events.keys else 0
+        if not (events.deleted or self._invalid or InvalidValue in map(type, stored)):
+            return ChangeBatch(revision, self._put_all(cast("list[StoredEndpoint]", stored)), [])
         changes: list[Change | None] = []
         invalid: list[InvalidValue] = []
-        revision, were_invalid = 0, [*self._invalid]
-        put = iter(stored_endpoints([each.kv for each in events if each.type != _DELETE]))
-        for event in events:
-            revision = event.kv.mod_revision
-            if event.type == _DELETE:
-                changes.append(self._remove(keys.decode(event.kv.key), revision))
-                continue
-            stored = next(put)
-            if isinstance(stored, InvalidValue):
-                changes.append(self._spoil(stored, revision))
-                invalid.append(stored)
+        were_invalid = [*self._invalid]
+        for position, each in enumerate(stored):
+            if position in events.deleted:
+                changes.append(self._remove(each.key, each.mod_revision))
+            elif isinstance(each, InvalidValue):
+                changes.append(self._spoil(each, each.mod_revision))
+                invalid.append(each)
             else:
-                changes.append(self._put(stored, revision))
+                changes.append(self._put(each, each.mod_revision))
         changed = [each for each in changes if each]
         return ChangeBatch(revision, changed, invalid, no_longer_invalid=self._valid(were_invalid))
 
     def replace(self, read: RangeSnapshot) -> ChangeBatch:
         """Become what *read* shows; the changes are the differences, deletions first."""
-        revision, were_invalid = read.snapshot.header.revision, [*self._invalid]
-        endpoints = [*stored_endpoints(read.snapshot.found)]
+        revision, were_invalid = read.revision, [*self._invalid]
+        endpoints = [*stored_endpoints(read.keys)]
         there = {stored.key for stored in endpoints}
         gone = [key for key in (*self.endpoints, *self._invalid) if key not in there]
         changes = [self._remove(key, revision) for key in gone]
@@ -195,6 +240,16 @@ class _EndpointSet:
         changed = [each for each in changes if each]
         valid = self._valid(were_invalid)
         return ChangeBatch(revision, changed, invalid, not read.resync, read.resync, valid)
+
+    def _put_all(self, stored: Sequence[StoredEndpoint]) -> list[Change]:
+        """Do what `_put` does, without a call for each: in a flood, most batches are only puts."""
+        endpoints, add = self.endpoints, Operation.ADD
+        rows = []
+        for each in stored:
+            key, endpoint, _, revision, _, lease = each
+            rows.append((add, key, revision, endpoint, lease, endpoints.get(key)))
+            endpoints[key] = each
+        return [*build_many(Change, rows)]
 
     def _put(self, stored: StoredEndpoint, revision: int) -> Change:
         previous = self.endpoints.get(stored.key)

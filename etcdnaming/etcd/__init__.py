@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from . import requests
 from . import rpc_pb2 as rpc
-from .client import Client
+from .client import Client, addresses_of
 from .deadline import within
 
-__all__ = ["Client", "requests", "rpc", "within"]
+__all__ = ["Client", "addresses_of", "requests", "rpc", "within"]

@@ -15,12 +15,14 @@ class Address(NamedTuple):
     Where one member listens.
 
     *text* is for people, *target* for gRPC. *tls* is what the scheme says; ``None``: it says
-    nothing, the other settings decide (as in Go's client).
+    nothing, the other settings decide (as in Go's client). *server_name* is what its certificate
+    has to be for; empty: its host.
     """
 
     text: str
     target: str
     tls: bool | None
+    server_name: str = ""
 
 
 _AROUND = " \t\r\n\"'"
@@ -34,35 +36,43 @@ _SCHEMES = {
 }
 
 
-def parse_addresses(endpoints: str | Sequence[str]) -> tuple[Address, ...]:
+def parse_addresses(endpoints: str | Sequence[str | Address]) -> tuple[Address, ...]:
     """
     Return the addresses of *endpoints*, in order, each once; a text may hold several, with commas.
 
     Blanks and quotes around an item, which configuration files leave there, are not part of it,
-    and empty items, as after a trailing comma, are none.
+    and empty items, as after a trailing comma, are none. An `Address` stays as it is.
 
     Raises:
         InvalidSettingError: There are none, or one is not host:port, a URL or a socket.
     """
     items = endpoints.split(",") if isinstance(endpoints, str) else endpoints
-    texts = filter(None, (item.strip(_AROUND) for item in items))
-    addresses = tuple(dict.fromkeys(map(_parse, texts)))
+    stripped = (item if isinstance(item, Address) else item.strip(_AROUND) for item in items)
+    addresses = tuple(dict.fromkeys(_parse(item) for item in stripped if item))
     if not addresses:
         raise _invalid("no etcd endpoints given")
     return addresses
 
 
-def _parse(text: str) -> Address:
+def _parse(text: str | Address) -> Address:
+    if isinstance(text, Address):
+        return text
     before, colon, rest = text.partition(":")
     scheme = before.lower()
     if colon and scheme in _SCHEMES and (rest.startswith("/") or scheme.startswith("unix")):
         tls, is_path = _SCHEMES[scheme]
         rest = rest.removeprefix("//")
-        return Address(text, _socket(text, rest) if is_path else _host_port(text, rest), tls)
+        return _absolute(Address(text, (_socket if is_path else _host_port)(text, rest), tls))
     if "://" in text:
         # The rest is not echoed: it may hold a password.
         raise _invalid(f"etcd endpoint {before}://…: the schemes are http, https, unix and unixs")
-    return Address(text, _host_port(text, text), None)
+    return _absolute(Address(text, _host_port(text, text), None))
+
+
+def _absolute(address: Address) -> Address:
+    # With the dot of an absolute name, servers written in Go end the TLS handshake.
+    host, _, _ = address.target.removeprefix("dns:///").rpartition(".:")
+    return address._replace(server_name=host)
 
 
 def _socket(text: str, path: str) -> str:

@@ -18,51 +18,25 @@ from ..errors import (
     ConnectionFailedError,
     EtcdError,
     FutureRevisionError,
+    InvalidAnswerError,
+    LearnerError,
     LeaseNotFoundError,
     MessageTooLargeError,
     NoSpaceError,
+    NotNowError,
     OutcomeUnknownError,
     PermissionDeniedError,
     RefusedError,
+    TokenRefusedError,
 )
 
 __all__ = [
-    "InvalidAnswerError",
-    "LearnerError",
-    "NotNowError",
     "RpcFailure",
-    "TokenRefusedError",
     "classify",
     "classify_text",
     "invalid",
     "lacks_space",
 ]
-
-
-class TokenRefusedError(AuthenticationError):
-    """The token is missing, too old or unknown, so nothing was applied. A new login may help."""
-
-
-class NotNowError(RefusedError):
-    """A member can't answer now. Another one may, or this one later."""
-
-
-class InvalidAnswerError(EtcdError):
-    """The answer is one that no etcd gives; *fault* says what is wrong with it."""
-
-    def __init__(self, fault: str, member: str = "etcd") -> None:
-        super().__init__(f"{member}: {_invalid(fault)}")
-        self.fault = fault
-
-
-class LearnerError(NotNowError):
-    """A member does not vote yet, and until then serves nothing that we need."""
-
-    def __init__(self, member: str) -> None:
-        super().__init__(
-            f"{member}: this member is a learner, which serves no requests: "
-            "promote it, or use the endpoint of a voting member"
-        )
 
 
 class RpcFailure(NamedTuple):

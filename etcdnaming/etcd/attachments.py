@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable
 from typing import Protocol, TypeVar, cast
 
 from ..errors import ClientClosedError
-from ..fork import inherited
+from ..fork import call_after_fork, inherited
 
 __all__ = ["Attachable", "Attached", "Attachments"]
 
@@ -45,6 +45,7 @@ class Attachments:
         self._lock = threading.Lock()
         self._attached: dict[Hashable, _Entry] = {}
         self._closed = False
+        call_after_fork(self)
 
     def attach(self, kind: Hashable, factory: Callable[[], Attached]) -> Attached:
         """

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import random
 
-from ..errors import AuthenticationError
-from .answers import TokenRefusedError
+from ..errors import AuthenticationError, TokenRefusedError
 from .deadline import Deadline
 
 __all__ = ["FIRST_PAUSE", "MAX_STREAM_PAUSE", "Backoff", "doubled", "full_jitter"]

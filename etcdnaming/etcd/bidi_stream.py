@@ -10,8 +10,8 @@ from typing import Generic, Protocol, TypeVar
 import grpc
 from google.protobuf.message import Message
 
-from ..errors import ConnectionFailedError, EtcdError
-from .answers import InvalidAnswerError, classify
+from ..errors import ConnectionFailedError, EtcdError, InvalidAnswerError
+from .answers import classify
 from .backoff import MAX_STREAM_PAUSE, Backoff
 from .calls import Caller, Method, ResponseStream
 from .members import Member

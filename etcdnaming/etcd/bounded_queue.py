@@ -15,15 +15,18 @@ Item = TypeVar("Item")
 
 class BoundedQueue(Generic[Item]):
     """
-    Items in order; `put` waits while there are *size* of them, so that memory is bounded.
+    Items in order. *size* bounds the memory they take: `put` waits while they have that size.
 
-    One thread puts. The queue itself is C, and wakes the thread that gets in half the time of a
-    condition; only a thread that puts too much waits for `_taken`.
+    An item has the size 1, or the one it was added with. One thread puts or adds, one gets. The
+    queue itself is C, and wakes the thread that gets in half the time of a condition; only a thread
+    that puts too much waits for `_taken`.
     """
 
     def __init__(self, size: int) -> None:
-        self._size = size
-        self._items: SimpleQueue[Item | None] = SimpleQueue()
+        self._max_size = size
+        self._items: SimpleQueue[tuple[Item | None, int]] = SimpleQueue()
+        # Each has one thread that writes it, so the queue needs no lock.
+        self._added_size = self._taken_size = 0
         self._closed = self._waiting = False
         self._taken = threading.Condition()
 
@@ -33,9 +36,14 @@ class BoundedQueue(Generic[Item]):
         return self._closed
 
     @property
+    def size(self) -> int:
+        """Return the size of all items."""
+        return self._added_size - self._taken_size
+
+    @property
     def has_room(self) -> bool:
         """Return whether `put` would not wait now."""
-        return self._closed or self._items.qsize() < self._size
+        return self._closed or self.size < self._max_size
 
     def put(self, item: Item) -> None:
         """
@@ -48,7 +56,12 @@ class BoundedQueue(Generic[Item]):
             self._wait_for_room()
         if self._closed:
             raise ClosedError
-        self._items.put(item)
+        self.add(item, 1)
+
+    def add(self, item: Item, size: int) -> None:
+        """Add *item*, whether or not there is room for it; after `close` it is dropped."""
+        self._added_size += size
+        self._items.put((item, size))
 
     def get(self, timeout: float | None = None) -> Item | None:
         """
@@ -58,12 +71,13 @@ class BoundedQueue(Generic[Item]):
             ClosedError: By `close`, at once; the items that are left are dropped.
         """
         try:
-            item = self._items.get(timeout=timeout)
+            item, size = self._items.get(timeout=timeout)
         except Empty:
-            item = None
+            item, size = None, 0
         if self._closed:
-            self._items.put(None)  # wakes the next thread that gets
+            self._items.put((None, 0))  # wakes the next thread that gets
             raise ClosedError
+        self._taken_size += size
         if self._waiting:
             self._notify()
         return item
@@ -71,7 +85,7 @@ class BoundedQueue(Generic[Item]):
     def close(self) -> None:
         """Close it, and wake all threads that wait."""
         self._closed = True
-        self._items.put(None)
+        self._items.put((None, 0))
         self._notify()
 
     def _wait_for_room(self) -> None:

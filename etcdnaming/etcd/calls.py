@@ -14,8 +14,15 @@ from typing import Generic, Protocol, TypeAlias, TypeVar, cast
 import grpc
 from google.protobuf.message import Message
 
-from ..errors import ClientClosedError, ConnectionFailedError, PermissionDeniedError
-from .answers import LearnerError, TokenRefusedError, classify, invalid
+from ..errors import (
+    ClientClosedError,
+    ConnectionFailedError,
+    LearnerError,
+    PermissionDeniedError,
+    TokenRefusedError,
+)
+from ..fork import call_after_fork
+from .answers import classify, invalid
 from .authenticate import Authenticator
 from .backoff import FIRST_PAUSE, full_jitter
 from .columns import PageOfColumns
@@ -26,6 +33,9 @@ from .members import Member, Members
 from .threads import no_thread
 
 __all__ = ["Caller", "Method", "ResponseStream"]
+
+MAX_PAUSE = 1.0
+"""Seconds between two attempts of a call, at most: a cluster elects a leader in about as many."""
 
 REQUIRE_LEADER = ("hasleader", "true")
 """With this header, a member that has lost its leader ends a stream instead of going silent."""
@@ -85,6 +95,7 @@ class Caller:
         self._dial_timeout, self._command_timeout = dial_timeout, command_timeout
         self._total = dial_timeout + command_timeout
         self._closing = threading.Event()
+        call_after_fork(self)
 
     def call(self, method: Method[Request, Response], request: Request) -> Response:
         """
@@ -184,8 +195,9 @@ class Caller:
             self._members.leave(member)
             raise no_thread(exc) from exc
 
-    def _pause(self) -> None:
-        self._closing.wait(full_jitter(0))
+    def _pause(self, failures: int, left: float) -> None:
+        # Half of what is left: the time must not end in a pause, with an attempt still to make.
+        self._closing.wait(min(full_jitter(failures, MAX_PAUSE), left / 2))
 
     def _ask(
         self,
@@ -198,6 +210,7 @@ class Caller:
         share = 1.0 if method.writes or self._members.alone else 0.5
         # A learner serves nothing, like an endpoint that is down: the search for another ends, too.
         search = Deadline(self._dial_timeout)
+        failures = 0
         while True:
             member = self._current(deadline)
             timeout = share * min(self._command_timeout, deadline.left())
@@ -228,7 +241,8 @@ class Caller:
                     # The traceback holds this frame. With the error in it, that would be a cycle,
                     # and the connection would last until the garbage collector runs.
                     del failure, cause
-            self._pause()
+            self._pause(failures, deadline.left())
+            failures += 1
             share = 1.0
 
 

@@ -9,10 +9,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidSettingError, RefusedError
-from ..fork import call_after_fork
 from ..model import Header, Lease, LeaseTTL, MemberStatus
 from . import rpc_pb2 as rpc
-from .addresses import parse_addresses
+from .addresses import Address, parse_addresses
 from .answer_checks import fault_of_delete, fault_of_grant, fault_of_range, fault_of_txn
 from .attachments import Attachable, Attached, Attachments
 from .calls import Caller, Method
@@ -25,7 +24,11 @@ from .security import Security
 if TYPE_CHECKING:
     import grpc
 
-__all__ = ["Client"]
+    from .discovery import Discovery
+
+__all__ = ["Client", "addresses_of"]
+
+DEFAULT_ENDPOINTS = ("127.0.0.1:2379",)
 
 MIN_KEEPALIVE_TIME = 6.0
 """Seconds. etcd disconnects clients that ping more often than every 5 s."""
@@ -80,6 +83,15 @@ class Client:
     Args:
         endpoints: ``host:port``, ``http://…``, ``https://…`` or ``unix://…``, tried in this order;
             a list, or one text with commas between them, as ``ETCDCTL_ENDPOINTS`` has it.
+            Default: ``127.0.0.1:2379``.
+
+        discovery_srv, discovery_srv_name: Instead of *endpoints*, those that the SRV records
+            ``_etcd-client-ssl._tcp.DOMAIN`` (TLS) and ``_etcd-client._tcp.DOMAIN`` list, with
+            ``-NAME`` after ``client`` or ``ssl``; they are looked up again when none is reached.
+            Needs the extra ``etcdnaming[srv]``.
+
+        insecure_discovery: ``False``: use only records for TLS, and members whose certificate is
+            for the domain; if all records are for plain text, the *endpoints*.
 
         channel: An existing channel to etcd, instead of *endpoints*; it is used as it is and never
             closed.
@@ -111,8 +123,11 @@ class Client:
 
     def __init__(
         self,
-        endpoints: str | Sequence[str] = ("127.0.0.1:2379",),
+        endpoints: str | Sequence[str] | None = None,
         *,
+        discovery_srv: str | None = None,
+        discovery_srv_name: str | None = None,
+        insecure_discovery: bool = True,
         channel: grpc.Channel | None = None,
         cacert: str | None = None,
         cert: str | None = None,
@@ -134,6 +149,10 @@ class Client:
         command_timeout = min(command_timeout, MAX_TIMEOUT)
         self.timeout: float = dial_timeout + command_timeout
         self._members: Members
+        if not discovery_srv and (discovery_srv_name or not insecure_discovery):
+            raise InvalidSettingError(
+                "discovery_srv_name and insecure_discovery need a discovery_srv"
+            )
         with within(self.timeout):  # for files that are pipes
             self._login = Login(
                 user=user,
@@ -145,10 +164,25 @@ class Client:
             if channel is not None:
                 if not insecure_transport or any((cacert, cert, key)):
                     raise InvalidSettingError("channel has its own TLS: give no certificates")
+                if discovery_srv:
+                    raise InvalidSettingError("use either channel or discovery_srv")
                 self._members, self._where = GivenMember(channel), "the channel given"
             else:
-                addresses = parse_addresses(endpoints)
-                self._where = ", ".join(address.text for address in addresses)
+                if discovery_srv:
+                    from .discovery import Discovery  # rarely needed
+
+                    addresses: Sequence[Address] | Discovery = Discovery(
+                        discovery_srv,
+                        discovery_srv_name,
+                        insecure=insecure_discovery,
+                        others=() if endpoints is None else parse_addresses(endpoints),
+                    )
+                    self._where = str(addresses)
+                else:
+                    addresses = parse_addresses(
+                        DEFAULT_ENDPOINTS if endpoints is None else endpoints
+                    )
+                    self._where = ", ".join(address.text for address in addresses)
                 self._members = DialledMembers(
                     addresses,
                     Security(
@@ -166,7 +200,6 @@ class Client:
             self._members, self._login, dial_timeout=dial_timeout, command_timeout=command_timeout
         )
         self._attachments = Attachments()
-        call_after_fork(self)
 
     def _attach(self, kind: Hashable, factory: Callable[[], Attached]) -> Attached:
         """
@@ -186,11 +219,6 @@ class Client:
     def _detach(self, kind: Hashable, attached: Attachable) -> None:
         """Release *attached*; the last user closes it."""
         self._attachments.detach(kind, attached)
-
-    def after_fork(self) -> None:
-        """Drop the attached objects, in a child: see `fork`."""
-        self._attachments.after_fork()
-        self._caller.after_fork()
 
     def _range(self, request: rpc.RangeRequest) -> rpc.RangeResponse:
         """Read keys; repeated on another member if one does not answer."""
@@ -228,6 +256,11 @@ class Client:
 
         *lease* is the id to use; 0: etcd chooses. With an id, a request that got no answer can be
         sent again, and still makes one lease only.
+
+            >>> lease = client.lease_grant(30)
+            >>> _ = manager.add_endpoint("foo/svc/e1", Endpoint("10.0.0.1:80"), lease=lease.id)
+            >>> manager.get("foo/svc/e1").lease == lease.id
+            True
         """
         try:
             granted = self._caller.call(_LEASE_GRANT, rpc.LeaseGrantRequest(TTL=ttl, ID=lease))
@@ -241,6 +274,11 @@ class Client:
         """
         End *lease*, which deletes all keys on it, and return the revision of that.
 
+            >>> lease = client.lease_grant(30)
+            >>> _ = manager.add_endpoint("foo/svc/e1", Endpoint("10.0.0.1:80"), lease=lease.id)
+            >>> client.lease_revoke(lease.id) > 0, len(manager.list())
+            (True, 0)
+
         Raises:
             LeaseNotFoundError: It is gone already.
         """
@@ -248,11 +286,21 @@ class Client:
         return revoked.header.revision
 
     def lease_time_to_live(self, lease: int) -> int:
-        """Return the seconds *lease* has left; -1 if it is gone."""
+        """
+        Return the seconds *lease* has left; -1 if it is gone.
+
+            >>> client.lease_time_to_live(client.lease_grant(300).id) > 200
+            True
+        """
         return self.lease_ttl(lease).remaining
 
     def lease_ttl(self, lease: int) -> LeaseTTL:
-        """Return the seconds for which *lease* was granted, and those it has left."""
+        """
+        Return the seconds for which *lease* was granted, and those it has left.
+
+            >>> client.lease_ttl(client.lease_grant(300).id).granted, client.lease_ttl(1)
+            (300, LeaseTTL(granted=0, remaining=-1))
+        """
         answer = self._caller.call(_LEASE_TIME_TO_LIVE, rpc.LeaseTimeToLiveRequest(ID=lease))
         return LeaseTTL(answer.grantedTTL, answer.TTL)
 
@@ -261,6 +309,10 @@ class Client:
         Return the status of the member in use.
 
         Any user may ask for it, also where etcd wants a login.
+
+            >>> status = client.status()
+            >>> status.role, status.errors, status.seconds < 10
+            ('leader', [], True)
         """
         with within(self.timeout) as deadline:
             self._caller.call(_STATUS, rpc.StatusRequest())  # connects and logs in
@@ -300,7 +352,12 @@ class Client:
         return valid_until(certificate), version
 
     def local_address(self) -> str:
-        """Return our IP address as etcd sees it; empty where etcd is not reached by IP."""
+        """
+        Return our IP address as etcd sees it; empty where etcd is not reached by IP.
+
+            >>> client.local_address()
+            '127.0.0.1'
+        """
         with within(self.timeout) as deadline:
             address = self._members.current(deadline).address
         if address is None or address.target.startswith("unix:"):
@@ -320,6 +377,12 @@ class Client:
         Watches, registrations and channels of this client end, too: a watch raises
         `ClientClosedError`, registered endpoints expire with their lease, and a channel keeps its
         last endpoints.
+
+            >>> other = Client()
+            >>> other.close()
+            >>> other.status()
+            Traceback (most recent call last):
+            etcdnaming.errors.ClientClosedError: the client is closed
         """
         self._attachments.close()
         self._caller.close()
@@ -335,6 +398,17 @@ class Client:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def addresses_of(client: Client) -> Sequence[Address]:
+    """
+    Return the endpoints of *client*; none if it was given a channel.
+
+    Raises:
+        ConnectionFailedError: They are in the DNS, and were not found there in time.
+    """
+    with within(client.timeout) as deadline:
+        return client._members.addresses(deadline)
 
 
 def _keepalive(time: float, timeout: float) -> tuple[tuple[str, int], ...]:

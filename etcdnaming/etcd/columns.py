@@ -10,13 +10,14 @@ page is decoded key by key.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from operator import attrgetter
 from typing import Any, NamedTuple, cast, overload
 
 from . import rpc_pb2 as rpc
 
-__all__ = ["Columns", "PageOfColumns", "Row"]
+__all__ = ["Columns", "PageOfColumns", "Row", "rows_of"]
 
 _FIELDS = ("key", "value", "create_revision", "mod_revision", "version", "lease")
 _COLUMNS = attrgetter(*_FIELDS)
@@ -34,6 +35,14 @@ class Row(NamedTuple):
     lease: int
 
 
+_new_row = partial(tuple.__new__, Row)
+
+
+def rows_of(kvs: Iterable[object]) -> list[Row]:
+    """Return *kvs*, which have the attributes of a `Row`, as rows."""
+    return [*map(_new_row, map(_COLUMNS, kvs))]
+
+
 class Columns(Sequence[Row]):
     """Keys, as a list for each of their fields, in the order of `Row`; all have one length."""
 
@@ -41,6 +50,11 @@ class Columns(Sequence[Row]):
 
     def __init__(self, lists: Sequence[list[Any]]) -> None:
         self.lists = lists
+
+    @classmethod
+    def of(cls, kvs: Iterable[object]) -> Columns:
+        """Return *kvs*, which have the attributes of a `Row`, in columns."""
+        return cls([*map(list, zip(*map(_COLUMNS, kvs), strict=True))] or [[]] * len(_FIELDS))
 
     def __len__(self) -> int:
         return len(self.lists[0])

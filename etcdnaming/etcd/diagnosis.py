@@ -94,6 +94,11 @@ def _unverified(failure: _Failure) -> str:
     return "its certificate is not signed by a CA of this system: set cacert"
 
 
+def _misnamed(failure: _Failure) -> str:
+    name = failure.address.server_name
+    return f"its certificate is not for {name!r}" if name else "its certificate is for another name"
+
+
 def _refused(failure: _Failure) -> str:
     """Return why the server does not trust the client certificate."""
     from .pem import read_certificates, wrong_time
@@ -121,8 +126,8 @@ def _unusable(failure: _Failure) -> str:
 # Text of gRPC's core -> its meaning. TLS trouble is final: no waiting heals it.
 _TLS: tuple[tuple[str, str | Callable[[_Failure], str]], ...] = (
     ("CERTIFICATE_VERIFY_FAILED", _unverified),
-    ("Hostname Verification", "its certificate is for another name"),
-    ("not in peer certificate", "its certificate is for another name"),
+    ("Hostname Verification", _misnamed),
+    ("not in peer certificate", _misnamed),
     ("ALERT", _refused),
     # The same by TLS 1.3, where the handshake is over for us before the server has looked.
     ("Unwrap failed", _refused),
@@ -235,7 +240,8 @@ def handshake(address: Address, files: TLSFiles | None = None) -> tuple[bytes, s
         _load(context, files.cert, files.key)
     with _connection(address) as plain:
         host = None if plain.family == socket.AF_UNIX else _host_port(address)[0]
-        with context.wrap_socket(plain, server_hostname=host) as secure:
+        name = address.server_name or host
+        with context.wrap_socket(plain, server_hostname=name) as secure:
             return secure.getpeercert(binary_form=True) or b"", secure.version() or ""
 
 

@@ -25,6 +25,9 @@ __all__ = ["Attempt", "dial"]
 NEXT_AFTER = 1.0
 """Seconds after which the next endpoint is tried beside one that does not answer."""
 
+MAX_REASONS = 10
+"""Endpoints that an error names, with the reason of each."""
+
 _READY = grpc.ChannelConnectivity.READY
 _FAILED = grpc.ChannelConnectivity.TRANSIENT_FAILURE
 
@@ -139,7 +142,10 @@ def _first_ready(
 
 
 def _failure(attempts: Sequence[Attempt], timeout: float) -> ConnectionFailedError:
-    tried = "; ".join(f"{attempt.address.text}: {attempt.reason()}" for attempt in attempts)
+    shown = attempts[:MAX_REASONS]
+    tried = "; ".join(f"{attempt.address.text}: {attempt.reason()}" for attempt in shown)
+    if len(attempts) > len(shown):
+        tried += f"; and {len(attempts) - len(shown)} more"
     if attempts and all(attempt.hopeless for attempt in attempts):
         return TLSError(f"no etcd endpoint can be used: {tried}")
     seconds = round(timeout, 1) or timeout

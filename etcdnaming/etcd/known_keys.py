@@ -8,18 +8,19 @@ proves anything. A linearizable read of the keys and of the revisions of their c
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from operator import attrgetter
+from typing import NamedTuple, TypeAlias
 
 from ..errors import CompactedError, EtcdError, FutureRevisionError
 from . import rpc_pb2 as rpc
 from .answer_checks import LAST_REVISION
 from .client import Client
+from .columns import Columns, Row
 from .deadline import within
 from .snapshot import Snapshot, read_snapshot
+from .watch_events import Events
 
 __all__ = ["HistoryChangedError", "KnownKeys", "Summary"]
-
-_DELETE = rpc.Event.DELETE
 
 NEWEST = 5
 """Keys, those changed last, that a summary compares."""
@@ -32,29 +33,24 @@ class HistoryChangedError(EtcdError):
         super().__init__("etcd has another history, or has compacted the one we have seen")
 
 
-class KeyVersion(NamedTuple):
-    """
-    The version of a key, without its value.
+KeyVersion: TypeAlias = tuple[int, int, int]
+"""
+The mod revision, version and lease of a key.
 
-    A cluster that was wiped and filled in the same way has the same revisions, but other leases.
-    """
+A cluster that was wiped and filled in the same way has the same revisions, but other leases.
+"""
 
-    mod_revision: int
-    version: int
-    lease: int
-
-    def matches(self, kv: rpc.KeyValue) -> bool:
-        """Return whether *kv* is the same, read without its value and, from etcd 3.7, its lease."""
-        return self[:2] == (kv.mod_revision, kv.version) and kv.lease in (0, self.lease)
+_version_of = attrgetter("mod_revision", "version", "lease")
 
 
-def _version_of(kv: rpc.KeyValue) -> KeyVersion:
-    return KeyVersion(kv.mod_revision, kv.version, kv.lease)
+def _is_version(known: KeyVersion, kv: rpc.KeyValue) -> bool:
+    """Return whether *kv* is the same, read without its value and, from etcd 3.7, its lease."""
+    return known[:2] == (kv.mod_revision, kv.version) and kv.lease in (0, known[2])
 
 
 def _leased_last(known: tuple[bytes, KeyVersion]) -> tuple[bool, int]:
-    _, version = known
-    return bool(version.lease), version.mod_revision
+    _, (mod_revision, _, lease) = known
+    return bool(lease), mod_revision
 
 
 class Summary(NamedTuple):
@@ -69,7 +65,8 @@ class KnownKeys:
     """
     The keys from *start* to *end* (exclusive) as they were at `revision`.
 
-    Belongs to one thread.
+    Belongs to one thread at a time. A comparison reads etcd, and takes long: it is made with a
+    `copy`, which no change alters meanwhile.
     """
 
     def __init__(self, client: Client, start: bytes, end: bytes) -> None:
@@ -88,9 +85,33 @@ class KnownKeys:
         self.revision = revision or snapshot.header.revision
         return snapshot
 
-    def add(self, events: Sequence[rpc.Event]) -> list[rpc.Event]:
+    def copy(self) -> KnownKeys:
+        """Return the keys as they are now."""
+        copy = KnownKeys(self._client, self._start, self._end)
+        copy._known, copy.revision = self._known.copy(), self.revision
+        return copy
+
+    def add(self, events: Events) -> Events:
         """Apply *events*, and return those that are new."""
-        return [event for event in events if self._apply(event)]
+        # Not asked for `Columns`: that takes long, because they are an abstract base class's.
+        if not (isinstance(events.keys, list) or events.deleted) and self._add_all(events.keys):
+            return events
+        new = [n for n, row in enumerate(events.keys) if self._apply(row, n in events.deleted)]
+        return events if len(new) == len(events.keys) else events.only(new)
+
+    def _add_all(self, puts: Columns) -> bool:
+        """Apply *puts* in C, if all are later than what we know, in order, and none is twice."""
+        keys, _, _, revisions, versions, leases = puts.lists
+        if (
+            self.revision < revisions[0]
+            and revisions[-1] <= LAST_REVISION
+            and revisions == sorted(revisions)
+            and len({*zip(keys, revisions)}) == len(keys)  # noqa: B905 - of one length
+        ):
+            self._known.update(zip(keys, zip(revisions, versions, leases)))  # noqa: B905
+            self.revision = revisions[-1]
+            return True
+        return False
 
     def check_access(self) -> None:
         """Count the keys, which renews an old token, and raises if we may not read."""
@@ -148,33 +169,33 @@ class KnownKeys:
         """Return whether we know *number* keys, and *kvs* among them in these versions."""
         known = self._known
         return len(known) == number and all(
-            kv.key in known and known[kv.key].matches(kv) for kv in kvs
+            kv.key in known and _is_version(known[kv.key], kv) for kv in kvs
         )
 
     def _check_lease(self) -> None:
         """Compare the newest key that has a lease: in another history all leases differ."""
-        key, held = max(self._known.items(), key=_leased_last, default=(b"", None))
-        if held and held.lease:
+        key, held = max(self._known.items(), key=_leased_last, default=(b"", (0, 0, 0)))
+        mod_revision, _, lease = held
+        if lease:
             for kv in self._client._range(rpc.RangeRequest(key=key)).kvs:
-                if kv.mod_revision == held.mod_revision and _version_of(kv) != held:
+                if kv.mod_revision == mod_revision and _version_of(kv) != held:
                     raise HistoryChangedError
 
-    def _apply(self, event: rpc.Event) -> bool:
-        """Apply *event*, and return whether it is new; a revision may come in several answers."""
-        kv = event.kv
-        version = None if event.type == _DELETE else _version_of(kv)
-        held = self._known.get(kv.key)
-        if kv.mod_revision < self.revision or (
-            kv.mod_revision == self.revision and version == held
+    def _apply(self, row: Row, deleted: bool) -> bool:  # noqa: FBT001 - called for every change
+        """Apply a change, and return whether it is new; a revision may come in several answers."""
+        key, _, _, revision, _, _ = row
+        version = row[3:]
+        if revision < self.revision or (
+            revision == self.revision and self._known.get(key) == (None if deleted else version)
         ):
             return False
-        if kv.mod_revision > LAST_REVISION:  # of a broken proxy; no watch could resume after it
+        if revision > LAST_REVISION:  # of a broken proxy; no watch could resume after it
             raise HistoryChangedError
-        if version is None:
-            self._known.pop(kv.key, None)
+        if deleted:
+            self._known.pop(key, None)
         else:
-            self._known[kv.key] = version
-        self.revision = kv.mod_revision
+            self._known[key] = version
+        self.revision = revision
         return True
 
     def _request(

@@ -19,11 +19,10 @@ from heapq import heappop, heappush
 from math import ceil
 from typing import TypeAlias
 
-from ..errors import AuthenticationError, EtcdError, TLSError
+from ..errors import AuthenticationError, EtcdError, InvalidAnswerError, TLSError, TokenRefusedError
 from ..model import Lease
 from . import rpc_pb2 as rpc
 from .answer_checks import fault_of_ttl
-from .answers import InvalidAnswerError, TokenRefusedError
 from .bidi_stream import BidiStream
 from .calls import Method
 from .client import Client
@@ -103,6 +102,16 @@ class LeaseKeeper:
         """Stop to keep *lease* alive."""
         with self._changed:
             self._kept.pop(lease, None)
+
+    def renewal(self, lease: int) -> tuple[int, float] | None:
+        """
+        Return the TTL of *lease* and when it began to run last, by `time.monotonic`.
+
+        That is when the last request was sent that etcd has confirmed. ``None``: it is not kept.
+        """
+        with self._changed:
+            kept = self._kept.get(lease)
+            return None if kept is None else (kept.ttl, kept.deadline - kept.ttl)
 
     def close(self) -> None:
         """Forget all leases, and end the stream."""

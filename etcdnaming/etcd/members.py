@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import grpc
 
@@ -15,6 +15,9 @@ from .deadline import Deadline
 from .dial import Attempt, dial
 from .grpc_tuning import is_connected, single_threaded_streams
 from .security import Security, TLSFiles
+
+if TYPE_CHECKING:
+    from .discovery import Discovery
 
 __all__ = ["DialledMembers", "GivenMember", "Member", "Members"]
 
@@ -85,6 +88,10 @@ class GivenMember:
         """Return the channel; gRPC connects it."""
         return self._member
 
+    def addresses(self, deadline: Deadline) -> Sequence[Address]:
+        """Return none: only the program knows where the channel leads."""
+        return ()
+
     def patient(self, member: Member) -> Member:
         """Return it: its settings are the program's."""
         return member
@@ -100,6 +107,9 @@ class DialledMembers:
     """
     Endpoints that we dial: one connection for all threads, and the next endpoint when it is left.
 
+    If they are in the DNS, the first dial finds them there, and so does each one after a dial that
+    found no member ready. While the DNS does not answer, those known stay.
+
     *quiet*: there is always a stream, which reports a lost connection, and answers are small.
 
     `_lock` guards the current member. A thread that finds none dials with the lock held, and the
@@ -108,21 +118,23 @@ class DialledMembers:
 
     def __init__(
         self,
-        addresses: Sequence[Address],
+        addresses: Sequence[Address] | Discovery,
         security: Security,
         options: Sequence[tuple[str, int]],
         dial_timeout: float,
         *,
         quiet: bool,
     ) -> None:
-        self._addresses = list(addresses)
+        self._addresses = [*addresses] if isinstance(addresses, Sequence) else []
+        self._discovery = None if isinstance(addresses, Sequence) else addresses
+        self._outdated = self._discovery is not None
         self._security = security
         self._options = (*single_threaded_streams(), *options, *(QUIET if quiet else ()))
         self._dial_timeout = dial_timeout
         self._closed = False
         self._begin()
         call_after_fork(self)
-        self.alone = len(self._addresses) == 1
+        self.alone = len(self._addresses) == 1 and self._discovery is None
 
     def _begin(self) -> None:
         self._lock, self._woken = threading.Lock(), threading.Condition()
@@ -151,6 +163,18 @@ class DialledMembers:
                 self._patience = Deadline(min(deadline.left(), self._dial_timeout))
                 self._member = self._use(self._dial())
             return self._member
+
+    def addresses(self, deadline: Deadline) -> Sequence[Address]:
+        """
+        Return the endpoints.
+
+        Raises:
+            ConnectionFailedError: They are in the DNS, and were not found there in time.
+        """
+        with self._lock:
+            self._patience = Deadline(min(deadline.left(), self._dial_timeout))
+            self._discover()
+            return [*self._addresses]
 
     def patient(self, member: Member) -> Member:
         """
@@ -194,11 +218,27 @@ class DialledMembers:
 
     def _dial(self) -> Attempt:
         try:
+            self._discover()
             return dial(self._addresses, self._attempt, self._patience, self._woken)
         except ConnectionFailedError:
+            self._outdated = self._discovery is not None
             if self._closed:
                 raise ClientClosedError from None
             raise
+
+    def _discover(self) -> None:
+        if self._discovery is None or not self._outdated:
+            return
+        known = self._addresses
+        try:
+            found = self._discovery.find(self._patience, self._woken, known=bool(known))
+        except ConnectionFailedError:
+            if not known:
+                raise
+            return
+        # The endpoint that was left last stays the last one.
+        self._addresses = sorted(found, key=lambda each: each in known[-1:])
+        self._outdated = False
 
     def _attempt(self, address: Address, woken: threading.Condition) -> Attempt:
         files = self._security.files() if self._security.is_tls(address) else None
@@ -206,10 +246,12 @@ class DialledMembers:
         return Attempt(address, channel, files=files, woken=woken)
 
     def _channel(
-        self, address: Address, options: Sequence[tuple[str, int]], files: TLSFiles | None
+        self, address: Address, options: Sequence[tuple[str, int | str]], files: TLSFiles | None
     ) -> grpc.Channel:
         options = (*OPTIONS, *options)
         if files:
+            if address.server_name:
+                options = (*options, ("grpc.ssl_target_name_override", address.server_name))
             return grpc.secure_channel(address.target, files.credentials(), options=options)
         return grpc.insecure_channel(address.target, options=options)
 

@@ -1,5 +1,5 @@
 """
-The thread of a range watch: it goes on after everything but its end and errors no retry can heal.
+The work of a range watch: it goes on after everything but its end and errors no retry can heal.
 
 Once a stream is open, and from time to time after that, the keys we know are compared with etcd's.
 What was compared before may have changed when the stream begins, and a proxy goes on in front of a
@@ -9,44 +9,52 @@ not deliver it, the range is read again, and the owner of the watch works out th
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
 
 from ..errors import (
     AuthenticationError,
     ClientClosedError,
-    ClosedError,
     CompactedError,
     ConnectionFailedError,
     EtcdError,
     FutureRevisionError,
+    InvalidAnswerError,
     MessageTooLargeError,
+    NotNowError,
     PermissionDeniedError,
     TLSError,
 )
 from ..log import logger
 from . import rpc_pb2 as rpc
-from .answers import InvalidAnswerError, NotNowError
+from .answers import classify_text
 from .backoff import Backoff
 from .bounded_queue import BoundedQueue
+from .client import Client
+from .columns import rows_of
 from .deadline import Deadline
-from .known_keys import HistoryChangedError, KnownKeys
+from .known_keys import HistoryChangedError, KnownKeys, Summary
 from .watch_events import Connected, Disconnected, Events, RangeSnapshot, WatchEvent
-from .watch_substream import WatchAgainError, WatchSubstream
-from .watcher import RangeStreams
+from .watch_stream import WatchAgainError
+from .watch_substream import WatchSubstream
+from .watcher import Watcher
 
 __all__ = ["RangeWatchLoop"]
 
 _log = logger(__name__)
+
+MAX_QUEUED_BYTES = 8 << 20
+"""Memory of the changes that are kept for a slow user; beyond that the stream is closed."""
+
+MAX_INCOMPLETE_BYTES, BYTES_PER_KEY = 64 << 20, 1 << 10
+"""Bytes of incomplete changes that are kept, and more for each key: all may be deleted at once."""
 
 VERIFY_INTERVAL = 30.0
 """Seconds between two reads that verify whether the stream delivers all changes."""
 
 DELIVERY_TIMEOUT = 5.0
 """Seconds a stream may be silent after a read has shown a change."""
-
-BYTES_PER_KEY = 50
-"""Bytes kept of a stream for each key we know: a comparison takes longer with more keys."""
 
 MAX_WATCH_PAUSE = 5.0
 """Seconds between attempts, at most: none before the first, then more each time."""
@@ -56,149 +64,225 @@ class _NotDeliveredError(EtcdError):
     """A stream does not deliver changes, and neither did the one before it."""
 
 
-_READ_AGAIN = (CompactedError, MessageTooLargeError, HistoryChangedError, _NotDeliveredError)
+class _EndlessChangeError(InvalidAnswerError):
+    """A change comes in parts without end, so the range is read instead."""
+
+
+_EXPECTED = (CompactedError, MessageTooLargeError, HistoryChangedError, _NotDeliveredError)
 """After these the range is read again, because no stream can bring what was missed."""
 
 
 class RangeWatchLoop:
     """
-    Puts into *events* what happens from *revision* on, and at last the error that ended it.
+    Adds to `events` what happens from *revision* on, and at last the error that ended it.
 
-    All of it belongs to its thread, but for `stop`. While that thread waits in
-    `WatchSubstream.take`, the thread of the stream calls `_handle`; the lock of the substream keeps
-    the two apart. So *events* has one thread that puts at any time.
+    The executor of the client calls `step` whenever something is to be done: read, open a stream,
+    verify it, leave it. The thread of the stream calls `_received` with each answer, which adds the
+    changes to `events` at once. No other thread has to run for a change, and a watch without
+    changes has no thread at all.
+
+    `_lock` guards what both change: the stream and its state, the known keys, and the adding to
+    `events`. Neither etcd nor a stream is called with it, because the lock of a stream comes before
+    it. Everything else belongs to `step`.
     """
 
     def __init__(
-        self,
-        known: KnownKeys,
-        streams: RangeStreams,
-        revision: int,
-        events: BoundedQueue[WatchEvent | Exception],
+        self, client: Client, start: bytes, end: bytes, revision: int, *, shared: bool
     ) -> None:
-        self._known, self._streams = known, streams
-        self._first_revision, self._events = revision, events
-        self._started = self._lost = False
+        self.events: BoundedQueue[WatchEvent | Exception] = BoundedQueue(MAX_QUEUED_BYTES)
+        self._client, self._shared = client, shared
+        self._range = rpc.WatchCreateRequest(key=start, range_end=end)
+        self._watcher = Watcher.of(client)
+        self._first_revision = revision
+        self._started = self._lost = self._access_doubted = False
+        self._compacted: CompactedError | None = None
         self._reported: WatchEvent | None = None
         self._backoff = Backoff(MAX_WATCH_PAUSE)
+        self._until_verified = Deadline(0)
+        self._awaited: Summary | None = None
+        self._lock = threading.Lock()
+        self._known = KnownKeys(client, start, end)
+        self._stream: WatchSubstream | None = None
+        self._failure: Exception | None = None
+        self._resumed = self.suspended = False
+        self._incomplete: list[rpc.Event] = []
+        self._incomplete_bytes = 0
+        self._fragmented = False
+        self._silence = Deadline(DELIVERY_TIMEOUT)
         self._undelivered = 0
-        self._fragments: list[rpc.Event] = []
+
+    def wake(self) -> None:
+        """Have a step executed, now."""
+        self._watcher.executor.wake(self)
+
+    def wake_if_caught_up(self) -> None:
+        """Open a stream again if the user has taken most events; to be called if `suspended`."""
+        if self.events.size <= MAX_QUEUED_BYTES // 2:
+            self.wake()
 
     def stop(self) -> None:
-        """End it, from another thread, which has closed *events* before."""
-        self._streams.stop()
+        """End it, at once and from any thread."""
+        self.events.close()
+        with self._lock:
+            stream, self._stream = self._stream, None
+        if stream:
+            stream.close()
+        with suppress(ConnectionFailedError):  # without a thread, no step is planned either
+            self.wake()
 
-    def run(self) -> None:
-        """Put events until stopped, or until an error that no retry heals."""
-        with suppress(ClosedError):
-            try:
-                while True:
-                    self._watch_once()
-            except EtcdError as exc:
-                self._events.put(exc)
-
-    def _watch_once(self) -> None:
-        """Read what no stream can bring, then read a stream until it breaks; prepare the next."""
+    def step(self) -> float | None:
+        """Do what is due; return the seconds until there is more, ``None`` at the end."""
         try:
-            self._read()
-            with self._open() as stream:
-                stream.max_bytes += BYTES_PER_KEY * len(self._known)
-                self._known.check()
-                self._report(Connected(stream.member))
-                self._read_stream(stream)
-        except WatchAgainError:
-            pass  # all answers that were kept have been handled; a new stream brings the others
-        except ClosedError:
-            raise
-        except EtcdError as exc:
-            if self._is_final(exc):
-                raise
-            self._recover(exc, read_again=isinstance(exc, _READ_AGAIN))
+            with self._lock:
+                # Changes that came before the failure are worth a comparison: a proxy may never
+                # keep a stream for long.
+                failed = self._failure and (self._resumed or not self._incomplete)
+            if self.events.closed:
+                return None
+            # Not raised: the traceback of an error that is kept would refer to the error itself.
+            return self._recover(self._failure) if failed and self._failure else self._go_on()
         except Exception as exc:  # noqa: BLE001 - whatever it is, the watch goes on
-            _log.exception("a watch goes on after an error")
-            # Answers of the stream may have been lost with it, in the middle of a change.
-            self._recover(exc, read_again=True)
+            return self._recover(exc)
+
+    def _received(self, stream: WatchSubstream, answer: rpc.WatchResponse) -> bool:
+        """Add the changes of *answer*; for the thread of the stream."""
+        with self._lock:
+            if stream is not self._stream:
+                return False
+            try:
+                return self._receive(stream, answer)
+            except Exception as exc:  # noqa: BLE001 - an error of a watch must not end its stream
+                # Changes may have been lost with it, so `_recover` has the range read again.
+                self._fail(exc)
+                return False
+
+    def _ended(self, stream: WatchSubstream, exc: Exception) -> None:
+        """Note why *stream* has ended; for the thread of the stream."""
+        with self._lock:
+            if stream is self._stream:
+                self._fail(exc)
+
+    def _go_on(self) -> float:
+        stream = self._stream
+        if stream is None:
+            if self.suspended and self.events.size > MAX_QUEUED_BYTES // 2:
+                return VERIFY_INTERVAL
+            return self._begin()
+        if not stream.accepted or self._compacted:
+            return self._wait_for_acceptance(stream)
+        if not self._resumed:
+            self._resume(stream)
+            return 0.0 if self._failure else VERIFY_INTERVAL
+        return self._until_verified.left() or self._verify(stream)
+
+    def _begin(self) -> float:
+        """Read what no stream can bring, then open a stream."""
+        self.suspended = False
+        if self._access_doubted:
+            # etcd refuses an old token in the words that refuse a role. This read renews the token.
+            self._known.check_access()
+        self._read()
+        create = rpc.WatchCreateRequest(fragment=True, start_revision=self._known.revision + 1)
+        create.MergeFrom(self._range)
+        with self._lock:
+            stream = self._stream = WatchSubstream(create, self._received, self._ended)
+        self._watcher.open(stream, shared=self._shared)
+        if self.events.closed:
+            stream.close()  # `stop` may have come before there was anything to close
+        return stream.create_time_left()
 
     def _read(self) -> None:
         if not self._started:
             self._start()
         elif self._lost:
-            self._events.put(RangeSnapshot(self._known.read(), resync=True))
+            self._add(self._snapshot(resync=True))
             self._lost = False
 
+    def _snapshot(self, revision: int = 0, *, resync: bool = False) -> RangeSnapshot:
+        snapshot = self._known.read(revision)
+        return RangeSnapshot(snapshot.header.revision, snapshot.found, resync)
+
     def _start(self) -> None:
+        """
+        Add the events before the stream: all keys now, or before the first revision.
+
+        If the changes of that revision are compacted, the stream is opened all the same, because
+        etcd's refusal names the compact revision.
+        """
+        first = max(self._first_revision, 2)  # revision 1 is that of an empty etcd
         try:
-            first = self._first_events()
+            before = self._snapshot(first - 1 if self._first_revision else 0)
+        except FutureRevisionError:
+            before = self._snapshot()
         except CompactedError as exc:
             if not self._first_revision:  # compaction overtook the reading again and again
                 raise NotNowError(exc.text) from exc
-            self._streams.refuse(self._first_revision)
-            raise
-        for event in first:
-            self._events.put(event)
-            self._started = True
+            if not self._start_from_compact(first):
+                self._compacted, self._known.revision = exc, first - 1
+            return
+        self._add(before)
+        self._started = True
 
-    def _first_events(self) -> list[WatchEvent]:
-        """
-        Return the events before the stream: all keys now, or before the first revision.
-
-        Raises:
-            CompactedError: The changes of the first revision are not available any more.
-        """
-        if not self._first_revision:
-            return [RangeSnapshot(self._known.read(), resync=False)]
-        first = max(self._first_revision, 2)  # revision 1 is that of an empty etcd
-        try:
-            return [RangeSnapshot(self._known.read(first - 1), resync=False)]
-        except FutureRevisionError:
-            return [RangeSnapshot(self._known.read(), resync=False)]
-        except CompactedError:
-            return self._first_events_from_compact(first)
-
-    def _first_events_from_compact(self, revision: int) -> list[WatchEvent]:
+    def _start_from_compact(self, revision: int) -> bool:
         # A user who was given the compact revision begins there: etcd still has the keys of that
         # revision, but not those of the one before it.
-        snapshot = self._known.read(revision)
-        before = [kv for kv in snapshot.found if kv.mod_revision < revision]
-        made = [kv for kv in snapshot.found if kv.mod_revision == revision]
-        events = Events([rpc.Event(type=rpc.Event.PUT, kv=kv) for kv in made])
-        first = RangeSnapshot(snapshot.with_only(before), resync=False)
-        return [first, *([events] if made else [])]
-
-    def _open(self) -> WatchSubstream:
         try:
-            return self._streams.open(self._known.revision + 1)
-        except (PermissionDeniedError, AuthenticationError):
-            # etcd refuses an old token in the words that refuse a role. This read renews the token.
-            self._known.check_access()
-            return self._streams.open(self._known.revision + 1)
+            snapshot = self._snapshot(revision)
+        except CompactedError:
+            return False
+        before = [kv for kv in snapshot.keys if kv.mod_revision < revision]
+        made = [kv for kv in snapshot.keys if kv.mod_revision == revision]
+        self._add(snapshot._replace(keys=before))
+        if made:
+            self._add(Events(rows_of(made), frozenset()))
+        self._started = True
+        return True
 
-    def _read_stream(self, stream: WatchSubstream) -> None:
+    def _wait_for_acceptance(self, stream: WatchSubstream) -> float:
+        if left := stream.create_time_left():
+            return left
+        if self._compacted:
+            raise self._compacted
+        stream.leave()
+        raise ConnectionFailedError(f"{stream.member}: the watch does not begin")
+
+    def _resume(self, stream: WatchSubstream) -> None:
+        """Verify that etcd has the history we know, and pass on what came since."""
+        self._known.check()  # nothing is added to them before they are compared
         self._backoff.opened()
-        until_verified = Deadline(VERIFY_INTERVAL)
-        handle = partial(self._handle, stream)
-        self._fragments = []
-        try:
-            while True:
-                if response := stream.take(until_verified.left(), handle):
-                    self._receive(response, stream)
-                if not until_verified.left():
-                    self._verify(stream)
-                    self._undelivered = 0
-                    until_verified = Deadline(VERIFY_INTERVAL)
-        finally:
-            self._backoff.ended()
+        self._access_doubted, self._awaited = False, None
+        self._until_verified = Deadline(VERIFY_INTERVAL)
+        with self._lock:
+            if stream is not self._stream:
+                return
+            self._report(Connected(stream.member))
+            self._resumed = True
+            wanted = self._add_changes(self._incomplete)
+        if not wanted:
+            stream.close()
 
-    def _verify(self, stream: WatchSubstream) -> None:
+    def _verify(self, stream: WatchSubstream) -> float:
         """Leave a stream that does not deliver all changes, or belongs to another history."""
-        summary = self._known.summarize()
-        while not self._known.has_reached(summary):
-            response = stream.take(DELIVERY_TIMEOUT)
-            if response is None:
-                raise self._leave(stream)
-            self._receive(response, stream)
-        if self._known.has_passed(summary):
-            self._known.check()
+        if self._awaited is None:
+            summary = self._copy().summarize()
+            self._silence = Deadline(DELIVERY_TIMEOUT)  # before the other thread renews it
+            self._awaited = summary
+        with self._lock:
+            has_reached = self._known.has_reached(self._awaited)
+            has_passed = self._known.has_passed(self._awaited)
+        if not has_reached:
+            if left := self._silence.left():
+                return left
+            raise self._leave(stream)
+        if has_passed:
+            self._copy().check()
+        self._undelivered, self._awaited = 0, None
+        self._until_verified = Deadline(VERIFY_INTERVAL)
+        return VERIFY_INTERVAL
+
+    def _copy(self) -> KnownKeys:
+        with self._lock:
+            return self._known.copy()
 
     def _leave(self, stream: WatchSubstream) -> EtcdError:
         """
@@ -212,40 +296,115 @@ class RangeWatchLoop:
         error = ConnectionFailedError if self._undelivered == 1 else _NotDeliveredError
         return error(f"{stream.member}: changes are not delivered")
 
-    def _handle(self, stream: WatchSubstream, response: rpc.WatchResponse) -> bool:
-        """Receive *response* in the thread of the stream, unless that would have to wait."""
-        if response.canceled or not self._events.has_room:
+    def _receive(self, stream: WatchSubstream, answer: rpc.WatchResponse) -> bool:
+        if answer.canceled:  # whatever its watch id, and "created" too
+            self._fail(self._refusal(answer, stream.member))
             return False
-        self._receive(response, stream)
-        return True
+        if answer.created:
+            stream.accepted = True
+            self.wake()
+        if self._awaited:
+            self._silence.renew()
+        self._fragmented = answer.fragment
+        if self._resumed and not answer.fragment and not self._incomplete:
+            return self._add_changes(answer.events)
+        self._incomplete_bytes += answer.ByteSize()
+        events = [*self._incomplete, *answer.events]
+        if self._resumed:
+            wanted = self._add_changes(events)
+        else:
+            self._incomplete, wanted = events, True
+        most = MAX_INCOMPLETE_BYTES + BYTES_PER_KEY * len(self._known)
+        if self._incomplete_bytes > most:
+            raise _EndlessChangeError(f"more than {most >> 20} MiB of one change", stream.member)
+        return wanted
 
-    def _receive(self, response: rpc.WatchResponse, stream: WatchSubstream) -> None:
-        if response.canceled:
-            raise self._streams.refusal(response, stream.member)
-        self._fragments.extend(response.events)
-        if response.fragment or not self._fragments:
-            return
-        new = self._known.add(self._fragments)
-        self._fragments = []
-        if new:
-            self._undelivered = 0
-            self._events.put(Events(new))
+    def _add_changes(self, events: Sequence[rpc.Event]) -> bool:
+        """
+        Pass *events* on, but for a revision that is not complete; return whether more are wanted.
 
-    def _recover(self, exc: Exception, *, read_again: bool) -> None:
-        """Report that the stream is lost, and pause before the next attempt."""
-        self._lost |= read_again
-        if self._backoff.failures or not isinstance(exc, _READ_AGAIN):
+        If the user does not take them in time, the stream is closed until most are taken. etcd
+        keeps what comes meanwhile, and no other watch has to wait.
+        """
+        self._incomplete = []
+        if self._fragmented:
+            complete = _complete(events)
+            events, self._incomplete = events[:complete], [*events[complete:]]
+        if events or not self._incomplete:
+            self._incomplete_bytes = 0
+        if events:
+            new = self._known.add(Events.of(events))
+            if new.keys:
+                self._undelivered = 0
+                self.events.add(new, new.size)
+        if self.events.has_room:
+            return True
+        self._forget_stream()
+        self.suspended = True
+        self.wake_if_caught_up()  # it may have taken them before it could see that
+        return False
+
+    def _forget_stream(self) -> None:
+        self._stream = self._failure = None
+        self._resumed = False
+        self._incomplete, self._incomplete_bytes = [], 0
+
+    def _fail(self, exc: Exception) -> None:
+        self._failure = exc
+        self.wake()
+
+    def _add(self, event: WatchEvent | Exception) -> None:
+        with self._lock:
+            self.events.add(event, 0)
+
+    def _refusal(self, answer: rpc.WatchResponse, member: str) -> EtcdError:
+        """Return why *member* has ended the watch."""
+        if answer.compact_revision:
+            return CompactedError(
+                "etcdserver: mvcc: required revision has been compacted: "
+                f"the compact revision is {answer.compact_revision}"
+            )
+        error = classify_text(answer.cancel_reason, member)
+        if isinstance(error, PermissionDeniedError):
+            return self._client._caller.explain(error, self._range)
+        return error
+
+    def _recover(self, exc: Exception) -> float | None:
+        """Leave the stream after *exc*; return the seconds until the next, ``None``: no more."""
+        with self._lock:
+            stream, resumed = self._stream, self._resumed
+            self._forget_stream()
+        if stream:
+            stream.close()
+        if resumed:
+            self._backoff.ended()
+        if isinstance(exc, WatchAgainError):
+            return 0.0
+        if not isinstance(exc, EtcdError):
+            _log.error("a watch goes on after an error", exc_info=exc)
+        is_refused = isinstance(exc, (PermissionDeniedError, AuthenticationError))
+        if is_refused and stream and not resumed and not self._access_doubted:
+            self._access_doubted = True
+            return 0.0
+        if self._is_final(exc):
+            self._add(exc)
+            return None
+        # Changes may have been lost with an error that was not foreseen.
+        self._lost |= isinstance(exc, (*_EXPECTED, _EndlessChangeError)) or not isinstance(
+            exc, EtcdError
+        )
+        if self._backoff.failures or not isinstance(exc, _EXPECTED):
             # A broken file or login has to be repaired: reported even if the outage is known.
             needs_repair = isinstance(exc, (TLSError, AuthenticationError))
-            self._report(Disconnected(str(exc)), anew=needs_repair)
-        self._streams.pause(self._backoff.pause())
-        if self._streams.stopped:
-            raise ClosedError
+            with self._lock:
+                self._report(Disconnected(str(exc)), anew=needs_repair)
+        self._access_doubted = False
+        return self._backoff.pause()
 
-    def _is_final(self, exc: EtcdError) -> bool:
+    def _is_final(self, exc: Exception) -> bool:
         if isinstance(exc, (PermissionDeniedError, ClientClosedError)):
             return True
-        if self._started:
+        if self._started or not isinstance(exc, EtcdError):
             return False
         passing = isinstance(exc, (ConnectionFailedError, InvalidAnswerError, NotNowError))
         return not passing or isinstance(exc, TLSError)
@@ -254,4 +413,12 @@ class RangeWatchLoop:
         """Report a change of the connection; *anew*: also if only its reason is another one."""
         if type(state) is not type(self._reported) or (anew and state != self._reported):
             self._reported = state
-            self._events.put(state)
+            self.events.add(state, 0)
+
+
+def _complete(events: Sequence[rpc.Event]) -> int:
+    """Return the number of *events* before those of the last revision, which may be incomplete."""
+    number = len(events)
+    while number and events[number - 1].kv.mod_revision == events[-1].kv.mod_revision:
+        number -= 1
+    return number

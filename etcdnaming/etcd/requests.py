@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import rpc_pb2 as rpc
 
-__all__ = ["delete", "get", "get_key", "is_at", "is_there", "put"]
+__all__ = ["delete", "get", "get_key", "is_at", "is_there", "none_is_newer", "put"]
 
 
 def put(
@@ -45,4 +45,15 @@ def is_at(key: bytes, mod_revision: int) -> rpc.Compare:
         target=rpc.Compare.MOD,
         result=rpc.Compare.EQUAL,
         mod_revision=mod_revision,
+    )
+
+
+def none_is_newer(start: bytes, end: bytes, revision: int) -> rpc.Compare:
+    """Hold if no key from *start* to *end* (exclusive) was created after *revision*."""
+    return rpc.Compare(
+        key=start,
+        range_end=end,
+        target=rpc.Compare.CREATE,
+        result=rpc.Compare.LESS,
+        create_revision=revision + 1,
     )

@@ -11,7 +11,7 @@ from ..errors import InvalidSettingError, TLSError
 from .addresses import Address
 from .files import File
 
-__all__ = ["Content", "Security", "TLSFiles"]
+__all__ = ["Content", "Security", "TLSFiles", "read_pem"]
 
 
 class Content(NamedTuple):
@@ -36,6 +36,26 @@ class TLSFiles(NamedTuple):
         """Return gRPC's form of them. Its core aborts the process if the cert or key is empty."""
         roots, cert, key = (each.data if each else None for each in self)
         return grpc.ssl_channel_credentials(roots, key, cert)
+
+
+def read_pem(file: File, *, is_key: bool, setting: str = "") -> Content:
+    """
+    Return the certificates in *file*, or the private key.
+
+    Raises:
+        InvalidSettingError: It can't be read, or gRPC could not use what is in it; *setting* is
+            that of the error.
+    """
+    from .pem import check_key, read_certificates  # only where TLS is used
+
+    try:
+        data = file.read()
+        (check_key if is_key else read_certificates)(data)
+    except OSError as exc:
+        raise InvalidSettingError(f"{file.name}: {exc.strerror}", setting=setting) from exc
+    except ValueError as exc:
+        raise InvalidSettingError(f"{file.name}: {exc}", setting=setting) from exc
+    return Content(file.name, data)
 
 
 class Security:
@@ -96,18 +116,7 @@ class Security:
 
     def _content(self, setting: str) -> Content | None:
         file = self._files.get(setting)
-        if file is None:
-            return None
-        from .pem import check_key, read_certificates  # only where TLS is used
-
-        try:
-            data = file.read()
-            (check_key if setting == "key" else read_certificates)(data)
-        except OSError as exc:
-            raise InvalidSettingError(f"{file.name}: {exc.strerror}", setting=setting) from exc
-        except ValueError as exc:
-            raise InvalidSettingError(f"{file.name}: {exc}", setting=setting) from exc
-        return Content(file.name, data)
+        return read_pem(file, is_key=setting == "key", setting=setting) if file else None
 
     def _system_roots(self) -> Content | None:
         from .system_roots import system_roots  # only where TLS is used without a CA

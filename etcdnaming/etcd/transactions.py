@@ -22,6 +22,7 @@ __all__ = [
     "Compare",
     "Delete",
     "Get",
+    "NoneNewer",
     "Put",
     "TxnResult",
     "look_up",
@@ -35,6 +36,14 @@ class Compare(NamedTuple):
 
     key: bytes
     mod_revision: int | None
+
+
+class NoneNewer(NamedTuple):
+    """No key from *start* to *end* (exclusive) was created after *revision*."""
+
+    start: bytes
+    end: bytes
+    revision: int
 
 
 class Put(NamedTuple):
@@ -82,7 +91,7 @@ Operation: TypeAlias = Put | Delete | Get
 
 def transact(
     client: Client,
-    compares: Iterable[Compare],
+    compares: Iterable[Compare | NoneNewer],
     success: Iterable[Operation],
     failure: Iterable[Operation],
 ) -> TxnResult:
@@ -122,7 +131,9 @@ def look_up_with_header(
     return header_of(answer.header), [_found(response) for response in answer.responses]
 
 
-def _compare(compare: Compare) -> rpc.Compare:
+def _compare(compare: Compare | NoneNewer) -> rpc.Compare:
+    if isinstance(compare, NoneNewer):
+        return requests.none_is_newer(*compare)
     if compare.mod_revision is None:
         return requests.is_there(compare.key)
     return requests.is_at(compare.key, compare.mod_revision)  # an absent key is at 0

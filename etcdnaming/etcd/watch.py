@@ -1,25 +1,18 @@
 """
 One endless stream of what happens in a range of keys: no change is missed, none comes twice.
 
-This is the side of the user; the thread that keeps it going is in `range_watch_loop`.
+This is the side of the user; the work that keeps it going is in `range_watch_loop`.
 """
 
 from __future__ import annotations
 
-from ..errors import InheritedError
+from ..errors import ClientClosedError, ClosedError, InheritedError
 from ..fork import call_after_fork, inherited
-from .bounded_queue import BoundedQueue
 from .client import Client
-from .known_keys import KnownKeys
 from .range_watch_loop import RangeWatchLoop
-from .threads import start_thread
 from .watch_events import Connected, Disconnected, Events, RangeSnapshot, WatchEvent
-from .watcher import RangeStreams
 
 __all__ = ["Connected", "Disconnected", "Events", "RangeSnapshot", "RangeWatch", "WatchEvent"]
-
-MAX_EVENTS = 256
-"""Events kept for a slow user; beyond that the stream keeps answers, and then is opened again."""
 
 
 class RangeWatch:
@@ -41,14 +34,15 @@ class RangeWatch:
     def __init__(
         self, client: Client, start: bytes, end: bytes, *, revision: int = 0, shared: bool = False
     ) -> None:
-        self._events: BoundedQueue[WatchEvent | Exception] = BoundedQueue(MAX_EVENTS)
         self._end: Exception | None = None
-        known = KnownKeys(client, start, end)
-        streams = RangeStreams(client, start, end, shared=shared)
-        self._loop = RangeWatchLoop(known, streams, revision, self._events)
-        self._inherited = False
+        self._loop: RangeWatchLoop | None = None
         call_after_fork(self)
-        start_thread(self._loop.run, "etcdnaming-watch")
+        try:
+            self._loop = RangeWatchLoop(client, start, end, revision, shared=shared)
+        except ClientClosedError as exc:  # reported as if it had been closed a moment later
+            self._end = exc
+        else:
+            self._loop.wake()
 
     def get(self, timeout: float | None = None) -> WatchEvent | None:
         """
@@ -59,20 +53,21 @@ class RangeWatch:
             ClosedError: By `close`.
             InheritedError: This process is a forked child, and the watch belongs to its parent.
         """
-        if self._end is None:
-            event = self._events.get(timeout)
+        if self._loop and not self._end:
+            event = self._loop.events.get(timeout)
+            if self._loop.suspended:
+                self._loop.wake_if_caught_up()
             if not isinstance(event, Exception):
                 return event
             self._end = event
-        raise self._end
+        raise self._end or ClosedError
 
     def close(self) -> None:
         """End it, at once and from any thread. In a forked child it does nothing."""
-        if not self._inherited:
-            self._events.close()
+        if self._loop:
             self._loop.stop()
 
     def after_fork(self) -> None:
-        """Bring no more events, in a child, which has no thread of the loop: see `fork`."""
+        """Bring no more events, in a child, which has no thread of the client: see `fork`."""
         inherited.append(self._loop)
-        self._inherited, self._end = True, InheritedError("the watch")
+        self._loop, self._end = None, InheritedError("the watch")

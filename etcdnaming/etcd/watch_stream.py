@@ -17,12 +17,11 @@ from .calls import Caller, Method, ResponseStream
 from .deadline import Deadline
 from .grpc_tuning import drain
 from .threads import start_thread
-from .watch_substream import WatchAgainError
 
 if TYPE_CHECKING:
     from .members import Member
 
-__all__ = ["CREATE_TIMEOUT", "CarriedWatch", "WatchStream"]
+__all__ = ["CREATE_TIMEOUT", "CarriedWatch", "WatchAgainError", "WatchStream"]
 
 CREATE_TIMEOUT = 5.0
 """Seconds that etcd may take to accept a watch."""
@@ -31,6 +30,10 @@ CANCELED = "context canceled"
 """With this the grpc-proxy ends a call whose client sends no more requests. etcd goes on."""
 
 _WATCH = Method("/etcdserverpb.Watch/Watch", rpc.WatchRequest, rpc.WatchResponse)
+
+
+class WatchAgainError(Exception):
+    """Nothing was lost: open the watch again, and all changes come, in another way."""
 
 
 class CarriedWatch(Protocol):

@@ -99,6 +99,11 @@ class RegistrationLoop:
         with self._requesting:
             return self._requested
 
+    @property
+    def renewal(self) -> tuple[int, float] | None:
+        """Return the TTL of the lease and when it began to run last; from any thread."""
+        return self._lease.renewal
+
     def wait_for_callbacks(self, timeout: float) -> None:
         """Return when all events until now were passed on, after at most *timeout* seconds."""
         if self._executor.in_callback:
@@ -134,6 +139,7 @@ class RegistrationLoop:
 
     def after_fork(self) -> None:
         """End in a child process: the lease and the keys are the parent's."""
+        self._requesting = threading.RLock()
         self._status.after_fork()
 
     def step(self) -> float | None:

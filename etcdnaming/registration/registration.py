@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import TracebackType
@@ -13,8 +14,9 @@ from ..addresses import warn_of_address
 from ..errors import ClosedError, InheritedError, InvalidSettingError
 from ..etcd import Client
 from ..etcd.deadline import Deadline
+from ..log import logger
 from ..model import Endpoint
-from .event import RegistrationEvent
+from .event import RegistrationEvent, is_warning
 from .loop import RegistrationLoop
 from .registered_keys import EncodedEndpoint
 from .rules import OnConflict, OnDelete, Policy
@@ -34,6 +36,8 @@ CALLBACK_TIMEOUT = 1.0
 NOT_OPEN = "the registration is not open"
 
 Callback: TypeAlias = Callable[[RegistrationEvent], None]
+
+_log = logger(__name__)
 
 
 class Registration:
@@ -71,6 +75,10 @@ class Registration:
 
         on_state: Called with every `RegistrationEvent`, in a background thread. Its *kind* is
             ``lost`` when the endpoints may have expired, and ``regained`` when they are back.
+            Without it, the events are logged.
+
+        wait: A ``with`` block begins when all endpoints are registered. False: it begins at once,
+            also while etcd is away, as a server's must that is to be stopped by a signal.
 
     Raises:
         InvalidSettingError, InvalidTargetError, InvalidEndpointError: Nothing was sent.
@@ -85,6 +93,7 @@ class Registration:
         on_conflict: OnConflict = "takeover",
         on_delete: OnDelete = "restore",
         on_state: Callback | None = None,
+        wait: bool = True,
     ) -> None:
         if not 1 <= ttl <= MAX_TTL:
             raise InvalidSettingError(f"a TTL is from 1 to {MAX_TTL} seconds, not {ttl}")
@@ -93,7 +102,8 @@ class Registration:
         self._client = client
         self._policy = Policy(ttl, on_conflict, on_delete)
         self._endpoints = _encoded(endpoints)
-        self._on_state = on_state
+        self._on_state = self._log if on_state is None else on_state
+        self._wait = wait
         self._status = RegistrationStatus()
         self._loop: RegistrationLoop | None = None
 
@@ -101,13 +111,20 @@ class Registration:
         """
         Start to register the endpoints.
 
+            >>> registration = Registration(client, {"foo/svc/e1": Endpoint("10.0.0.1:80")})
+            >>> registration.start(wait=False)
+            >>> registration.wait(timeout=60), registration.close()
+            (True, True)
+
         Args:
             wait: Wait until all endpoints are registered, however long that takes.
 
             strict: Until all endpoints were registered once, an error that waiting can't heal ends
                 the registration. Otherwise it is retried for ever. Default: as *wait*.
 
-        Raises (without *wait*, `wait` raises all but the last):
+        Without *wait*, all but the last of these are raised by the method `wait`.
+
+        Raises:
             PermissionDeniedError, AuthenticationError, TLSError: If it is strict.
             KeyHeldError: ``on_conflict="fail"``, and a key is attached to another lease.
             ClosedError: It was open before.
@@ -130,6 +147,11 @@ class Registration:
         After `set`, `remove`, `withdraw` or `restore` a list of the target shows the same. Keys
         that were given up to other clients don't count.
 
+            >>> with Registration(client, {"foo/svc/e1": Endpoint("10.0.0.1:80")}) as registration:
+            ...     registration.withdraw()
+            ...     registration.wait(timeout=60), len(manager.list())
+            (True, 0)
+
         Raises:
             ClosedError: It was closed, or never opened; or else the error that has ended it.
             InheritedError: It is the parent's, and this is a forked child.
@@ -151,6 +173,11 @@ class Registration:
         """
         Add *endpoint* or change the one at *key*, in the background; `wait` waits for it.
 
+            >>> with Registration(client, {"foo/svc/e1": Endpoint("10.0.0.1:80")}) as registration:
+            ...     registration.set("foo/svc/e1", Endpoint("10.0.0.1:80", {"weight": 3}))
+            ...     registration.wait(timeout=60), manager.get("foo/svc/e1").endpoint.metadata
+            (True, {'weight': 3})
+
         Raises:
             InvalidTargetError, InvalidEndpointError: Nothing was changed.
             ClosedError: The registration is not open.
@@ -160,17 +187,39 @@ class Registration:
         loop.request(partial(loop.keys.set, endpoints))
 
     def remove(self, key: str) -> None:
-        """Register *key* no longer, and delete it unless another client has taken it."""
+        """
+        Register *key* no longer, and delete it unless another client has taken it.
+
+            >>> with Registration(client, {"foo/svc/e1": Endpoint("10.0.0.1:80")}) as registration:
+            ...     registration.remove("foo/svc/e1")
+            ...     registration.wait(timeout=60), len(manager.list())
+            (True, 0)
+        """
         loop = self._open_loop()
         loop.request(partial(loop.keys.remove, keys.encode(key)))
 
     def withdraw(self) -> None:
-        """Delete all endpoints, but keep the lease, until `restore`."""
+        """
+        Delete all endpoints, but keep the lease, until `restore`.
+
+            >>> with Registration(client, {"foo/svc/e1": Endpoint("10.0.0.1:80")}) as registration:
+            ...     registration.withdraw()
+            ...     registration.wait(timeout=60), dict(registration.endpoints)
+            (True, {})
+        """
         loop = self._open_loop()
         loop.request(partial(loop.keys.want, wanted=False))
 
     def restore(self) -> None:
-        """Register the withdrawn endpoints again."""
+        """
+        Register the withdrawn endpoints again.
+
+            >>> with Registration(client, {"foo/svc/e1": Endpoint("10.0.0.1:80")}) as registration:
+            ...     registration.withdraw()
+            ...     registration.restore()
+            ...     registration.wait(timeout=60), len(manager.list())
+            (True, 1)
+        """
         loop = self._open_loop()
         loop.request(partial(loop.keys.want, wanted=True))
 
@@ -180,6 +229,11 @@ class Registration:
 
         Return whether etcd has confirmed that within *timeout* seconds. If not, the lease is no
         longer renewed, and the remaining keys expire with it.
+
+            >>> registration = Registration(client, {"foo/svc/e1": Endpoint("10.0.0.1:80")})
+            >>> registration.start()
+            >>> registration.close(), len(manager.list())
+            (True, 0)
         """
         loop = self._loop
         if loop is None:
@@ -201,22 +255,60 @@ class Registration:
 
     @property
     def registered(self) -> bool:
-        """Return whether every endpoint is registered, as far as known."""
+        """
+        Return whether every endpoint is registered, as far as known.
+
+            >>> with Registration(client, {"foo/svc/e1": Endpoint("10.0.0.1:80")}) as registration:
+            ...     registration.registered
+            True
+        """
         return self._status.current.registered
 
     @property
     def lease(self) -> int:
-        """Return the id of the lease; 0 if there is none."""
+        """
+        Return the id of the lease; 0 if there is none.
+
+            >>> with Registration(client, {"foo/svc/e1": Endpoint("10.0.0.1:80")}) as registration:
+            ...     registration.lease == manager.get("foo/svc/e1").lease
+            True
+        """
         return self._status.current.lease
 
     @property
+    def renewal(self) -> tuple[int, float] | None:
+        """
+        Return the TTL of the lease in seconds, and when it was renewed last; ``None`` without one.
+
+        That is a Unix time: of the last keep-alive request that etcd has confirmed.
+
+            >>> with Registration(client, {"foo/svc/e1": Endpoint("10.0.0.1:80")}) as registration:
+            ...     ttl, renewed = registration.renewal
+            ...     ttl, 0 <= time.time() - renewed < 10
+            (10, True)
+        """
+        if self._loop is None or self._status.current.ended:
+            return None
+        found = self._loop.renewal
+        if found is None:
+            return None
+        ttl, renewed = found
+        return ttl, time.time() - (time.monotonic() - renewed)
+
+    @property
     def endpoints(self) -> Mapping[str, Endpoint | None]:
-        """Return what etcd holds; ``None`` for another client's value that can't be read."""
+        """
+        Return what etcd holds; ``None`` for another client's value that can't be read.
+
+            >>> with Registration(client, {"foo/svc/e1": Endpoint("10.0.0.1:80")}) as registration:
+            ...     dict(registration.endpoints)
+            {'foo/svc/e1': Endpoint(addr='10.0.0.1:80', metadata=None)}
+        """
         return self._status.current.endpoints
 
     def __enter__(self) -> Registration:
         try:
-            self.start()
+            self.start(wait=self._wait)
         except BaseException:  # Ctrl-C must not leave anything behind either
             self.close()
             raise
@@ -232,11 +324,20 @@ class Registration:
 
     def __repr__(self) -> str:
         state = "registered" if self.registered else "not registered"
-        return f"<Registration of {', '.join(map(keys.decode, self._endpoints))}: {state}>"
+        return f"<Registration of {self._names()}: {state}>"
+
+    def _log(self, event: RegistrationEvent) -> None:
+        log = _log.warning if is_warning(event) else _log.info
+        if event.key:
+            log("%s", event)
+        else:
+            log("the registration of %s: %s", self._names(), event)
+
+    def _names(self) -> str:
+        first, *others = [*map(keys.decode, self._endpoints)] or ["no endpoints"]
+        return f"{first} and {len(others)} more" if others else first
 
     def _call_back(self, event: RegistrationEvent) -> None:
-        if self._on_state is None:
-            return
         try:
             self._on_state(event)
         except BaseException as exc:  # noqa: BLE001 - the caller's; the registration goes on
@@ -255,4 +356,4 @@ def _encoded(endpoints: Mapping[str, Endpoint]) -> dict[bytes, EncodedEndpoint]:
 
 def _check(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        raise InvalidSettingError(f"{name} is {' or '.join(allowed)}, not {value!r}")
+        raise InvalidSettingError(f"{name} must be {' or '.join(allowed)}, not {value!r}")

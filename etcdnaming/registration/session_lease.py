@@ -19,7 +19,7 @@ from .status import LeaseHealth
 
 __all__ = ["OnLeaseState", "SessionLease"]
 
-OUTAGE_SPREAD = 3.0
+OUTAGE_SPREAD = 2.0
 """Seconds over which registrations that lost their leases in one outage ask for new ones."""
 
 OnLeaseState: TypeAlias = Callable[[int, LeaseState, str], None]
@@ -54,6 +54,11 @@ class SessionLease:
     def own(self) -> frozenset[int]:
         """Return every lease that the registration's keys may be attached to."""
         return frozenset({self.id, *self._replaced} - {0})
+
+    @property
+    def renewal(self) -> tuple[int, float] | None:
+        """Return the TTL of the held lease and when it began to run last, by `time.monotonic`."""
+        return self._leases.renewal(self.id)
 
     def acquire(self, ttl: int) -> float:
         """Hold a lease; return the seconds to wait if it is too early to ask for one, else 0."""

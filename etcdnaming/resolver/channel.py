@@ -51,9 +51,21 @@ class Following:
         self._channel, self._service = channel, service
         self._release = weakref.finalize(self, services.release, service)
 
+    def __repr__(self) -> str:
+        return f"<Channel to {self._service.key.target}: {len(self.endpoints)} endpoints>"
+
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
-        """The endpoints in etcd that calls are spread over; gRPC has them a moment later."""
+        """
+        The endpoints in etcd that calls are spread over; gRPC has them a moment later.
+
+            >>> _ = manager.add_endpoint("foo/svc/e1", Endpoint("10.0.0.1:80"))
+            >>> with insecure_channel("etcd:///foo/svc", client) as channel:
+            ...     while not channel.endpoints:  # etcd was not read yet
+            ...         time.sleep(0.01)
+            ...     channel.endpoints
+            (Endpoint(addr='10.0.0.1:80', metadata=None),)
+        """
         endpoints: tuple[Endpoint, ...] = self._service.endpoints()
         return endpoints
 
@@ -63,6 +75,13 @@ class Following:
         The seconds since etcd could last have changed the endpoints.
 
         0 while it is connected; ``None`` if it was never read.
+
+            >>> _ = manager.add_endpoint("foo/svc/e1", Endpoint("10.0.0.1:80"))
+            >>> with insecure_channel("etcd:///foo/svc", client) as channel:
+            ...     while channel.age is None:  # etcd was not read yet
+            ...         time.sleep(0.01)
+            ...     channel.age
+            0.0
         """
         age: float | None = self._service.age()
         return age
@@ -89,6 +108,14 @@ class Channel(Following, grpc.Channel):
     A gRPC channel to the endpoints of a target.
 
     It follows them until it is closed, or until neither it nor a stub made from it exists.
+
+        >>> with insecure_channel("etcd:///foo/svc", client) as channel:
+        ...     hello = channel.unary_unary("/demo.Greeter/Hello")  # or GreeterStub(channel)
+        ...     try:
+        ...         hello(b"world", timeout=60)
+        ...     except grpc.RpcError as error:
+        ...         print(error.code())  # no server is registered
+        StatusCode.UNAVAILABLE
     """
 
     _channel: grpc.Channel
@@ -102,7 +129,12 @@ class Channel(Following, grpc.Channel):
         self._channel.unsubscribe(*args, **named)
 
     def close(self) -> None:
-        """As gRPC."""
+        """
+        As gRPC.
+
+            >>> channel = insecure_channel("etcd:///foo/svc", client)
+            >>> channel.close()
+        """
         self._channel.close()
         self._release()
 
@@ -125,6 +157,14 @@ def insecure_channel(
 ) -> Channel:
     """
     Return a channel to the endpoints of *target*, without TLS.
+
+        >>> with insecure_channel("etcd:///foo/svc", client) as channel:
+        ...     hello = channel.unary_unary("/demo.Greeter/Hello")  # or GreeterStub(channel)
+        ...     try:
+        ...         hello(b"world", timeout=60)
+        ...     except grpc.RpcError as error:
+        ...         print(error.code())  # no server is registered
+        StatusCode.UNAVAILABLE
 
     Args:
         target: ``etcd:///foo/bar/svc`` or ``foo/bar/svc``.
@@ -170,6 +210,11 @@ def secure_channel(
     Return a channel to the endpoints of *target*, with *credentials*; else as `insecure_channel`.
 
     *authority* is also the name that the certificates of all endpoints must have.
+
+        >>> tls = grpc.ssl_channel_credentials()
+        >>> with secure_channel("foo/svc", tls, client, authority="svc.example.com") as channel:
+        ...     channel
+        <Channel to foo/svc: 0 endpoints>
     """
     dialled = dial(target, client, options, policy, authority, resync_hold)
     channel = grpc.secure_channel(dialled.target, credentials, dialled.options, compression)

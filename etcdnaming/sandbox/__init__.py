@@ -1,4 +1,4 @@
-"""A throwaway real etcd, which starts in a fraction of a second and is removed completely."""
+"""A temporary real etcd, which starts in a fraction of a second and is removed completely."""
 
 from .etcd import Sandbox, etcd_command, find_etcd
 from .server import Server, free_port

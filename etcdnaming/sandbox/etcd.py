@@ -84,8 +84,17 @@ class Sandbox:
     ) -> None:
         self._opened.close()
 
+    def __repr__(self) -> str:
+        return f"<Sandbox: {getattr(self, 'endpoint', 'not running')}>"
+
     def environment(self, base: Mapping[str, str]) -> dict[str, str]:
-        """Return *base*, changed so that etcdctl and etcdnaming use this etcd and no other."""
+        """
+        Return *base*, changed so that etcdctl and etcdnaming use this etcd and no other.
+
+            >>> with Sandbox() as etcd:
+            ...     etcd.environment({"ETCDCTL_USER": "root"})["ETCDCTL_ENDPOINTS"] == etcd.endpoint
+            True
+        """
         return {
             **without(base, "ETCDCTL_", "ETCDNAMING_"),
             "ETCDCTL_ENDPOINTS": self.endpoint,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -47,6 +48,10 @@ def bootstrap(wanted: Bootstrap) -> str:
         raise InvalidSettingError("a certificate and its key go together: one of them is missing")
     if wanted.cert and not wanted.ca:
         raise InvalidSettingError("a certificate of the client needs the CA of the server, too")
+    if wanted.authority and not re.fullmatch(r"[A-Za-z0-9._~:-]+", wanted.authority):
+        raise InvalidSettingError(
+            f"authority {wanted.authority!r}: only letters, digits and . - _ ~ : can be in it"
+        )
     if "," in wanted.server:
         raise InvalidSettingError(
             "one server: no client moves to the second when the first is gone. Give several "
@@ -71,7 +76,10 @@ def warnings(wanted: Bootstrap) -> Sequence[str]:
     if language in ("cpp", "ruby") and tls:
         found.append("gRPC 1.51 and older has no TLS to the xDS server")
     if language in ("cpp", "ruby") and (wanted.authority or wanted.strip):
-        found.append("gRPC 1.51 and older knows neither authorities nor templates")
+        found.append(
+            "gRPC 1.51 reads authorities and templates only with "
+            "GRPC_EXPERIMENTAL_XDS_FEDERATION=true in its environment"
+        )
     if language == "rust":
         found.append("tonic-xds ignores weights and zones, and waits where a set is empty")
         if wanted.strip:

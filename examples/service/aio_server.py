@@ -39,7 +39,8 @@ async def main(addr: str) -> None:
     await checks.set("", STATUS.SERVING)
     endpoints = {"foo/bar/greeter/": Endpoint(addr, {"zone": "b"})}
     with Client(ETCD) as client:
-        async with aio.Registration(client, endpoints) as registration:
+        # wait=False: it serves, and can be stopped, also while etcd is away.
+        async with aio.Registration(client, endpoints, wait=False) as registration:
             await stop.wait()
             registration.withdraw()  # clients send no new calls here
             await registration.wait(timeout=2)  # now etcd has the endpoint no more

@@ -2,12 +2,16 @@
 
 import json
 import os
+import sys
 import time
 from contextlib import suppress
+
+import grpc
 
 from etcdnaming import Client, insecure_channel
 
 ETCD = os.environ.get("ETCDNAMING_ENDPOINTS", "127.0.0.1:2379")
+METHODS: dict[str, str] = {}  # all; {"service": "demo.Greeter"} is one service
 RETRY = {
     "maxAttempts": 4,
     "initialBackoff": "0.1s",
@@ -15,7 +19,7 @@ RETRY = {
     "backoffMultiplier": 2,
     "retryableStatusCodes": ["UNAVAILABLE"],
 }
-CONFIG = {"methodConfig": [{"name": [{}], "retryPolicy": RETRY}]}
+CONFIG = {"methodConfig": [{"name": [METHODS], "retryPolicy": RETRY}]}
 
 
 def main() -> None:
@@ -27,9 +31,13 @@ def main() -> None:
     ):
         greeter = channel.unary_unary("/demo.Greeter/Hello")  # yours: GreeterStub(channel)
         while True:
-            answer = greeter(b"world", timeout=5, wait_for_ready=True)
             addrs = [endpoint.addr for endpoint in channel.endpoints]
-            print(answer.decode(), "from one of", *addrs, flush=True)
+            try:
+                answer = greeter(b"world", timeout=5, wait_for_ready=True)
+            except grpc.RpcError as error:
+                print(f"{error.code().name} with {len(addrs)} servers", file=sys.stderr, flush=True)
+            else:
+                print(answer.decode(), "from one of", *addrs, flush=True)
             time.sleep(0.2)
 
 

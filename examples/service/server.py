@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import FrameType
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -24,8 +25,12 @@ def hello(request: bytes, _: grpc.ServicerContext) -> bytes:
 def main(addr: str) -> None:
     """Serve until SIGTERM; no call fails when this ends."""
     stop = threading.Event()
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, end)
     server = grpc.server(ThreadPoolExecutor(16))
     greeter: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
         "Hello": grpc.unary_unary_rpc_method_handler(hello)
@@ -38,7 +43,8 @@ def main(addr: str) -> None:
     server.start()
     checks.set("", STATUS.SERVING)
     endpoints = {"foo/bar/greeter/": Endpoint(addr, {"zone": "a"})}
-    with Client(ETCD) as client, Registration(client, endpoints) as registration:
+    # wait=False: it serves, and can be stopped, also while etcd is away.
+    with Client(ETCD) as client, Registration(client, endpoints, wait=False) as registration:
         stop.wait()
         registration.withdraw()  # clients send no new calls here
         registration.wait(timeout=2)  # now etcd has the endpoint no more

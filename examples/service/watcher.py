@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from contextlib import suppress
 
 from etcdnaming import Client, WatchState, aio
 
@@ -15,13 +16,14 @@ def note(state: WatchState) -> None:
 
 
 async def main(target: str) -> None:
-    """Print the zone of each endpoint whenever there is a change."""
+    """Print the address and the metadata of each endpoint whenever there is a change."""
     with Client(ETCD) as client:
         async with aio.EndpointManager(client, target).watch(on_state=note) as watch:
             async for _ in watch:
                 endpoints = [stored.endpoint for stored in watch.endpoints.values()]
-                print({each.addr: each.metadata["zone"] for each in endpoints}, flush=True)
+                print({each.addr: each.metadata for each in endpoints}, flush=True)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    with suppress(KeyboardInterrupt):
+        asyncio.run(main(sys.argv[1]))

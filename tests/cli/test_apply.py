@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import string
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 from harness import Etcd, Result, Run, Shell, Terminal
-from harness.auth import READER, READER_NEEDS
+from harness.auth import READER, READER_NEEDS, WRITER
 from harness.hostile import HostileProxy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -461,6 +462,56 @@ def test_apply_gives_up_when_another_client_is_always_faster(run: Run, etcd: Etc
         "nothing was written\n",
     )
     assert etcd.get("") == {b"svc/e1": b'{"Addr":"9:10"}'}
+
+
+def test_apply_prints_what_it_prunes_although_it_was_added_after_the_plan(
+    run: Run, two: Etcd
+) -> None:
+    """It is neither deleted nor kept in silence."""
+    reads = 0
+
+    def write(_: rpc.RangeResponse) -> None:
+        nonlocal reads
+        reads += 1
+        if reads == 1:
+            two.put("svc/new", E2)
+
+    with HostileProxy(two.endpoint) as proxy:
+        proxy.changes["Range"] = write
+        args = ("apply", "svc", "-f", "-", "--prune")
+        result = run("--endpoints", proxy.endpoint, *args, input=FILE.splitlines(True)[0])
+
+    removed = "-\tsvc/e2\t10.0.0.2:80\tnull\n-\tsvc/new\t10.0.0.2:80\tnull\n"
+    assert result == Result(0, removed, "")
+    assert two.get("svc/") == {b"svc/e1": E1.encode()}
+
+
+def test_apply_prunes_with_a_role_for_its_target_only(auth_etcd: Callable[..., Etcd]) -> None:
+    """The compare of all keys of the target needs no more than that."""
+    etcd = auth_etcd()
+    etcd.put("svc/old", E2)
+
+    result = Run(etcd.endpoint)(
+        "--user", WRITER, "apply", "svc", "-f", "-", "--prune", input=FILE.splitlines(True)[0]
+    )
+
+    assert (result.status, result.err) == (0, "")
+    assert etcd.get("svc/") == {b"svc/e1": E1.encode()}
+
+
+def test_apply_shows_the_progress_of_batches_on_a_terminal(
+    terminal: Terminal, etcd: Etcd, tmp_path: Path
+) -> None:
+    """Ctrl-C prints the number of written updates, below the bar."""
+    file = tmp_path / "updates"
+    file.write_text("".join(f"add svc/{each} 1:1\n" for each in range(5000)))
+    screen = terminal("apply", "svc", "-f", file, "--batch-size", "1")
+
+    screen.expect(r"\d+/5000")
+    screen.sendintr()
+    screen.expect(r"Warning: (\d+) of 5000 updates were written\r\n")
+    screen.wait()
+    assert screen.signalstatus == signal.SIGINT
 
 
 def test_two_applies_at_once_end_as_one_of_them(run: Run, etcd: Etcd, shell: Shell) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import socket
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from harness import Etcd, Run
+from harness import Etcd, Run, Shell, Spawn
 from harness.health import NOT_SERVING, SERVING, HealthServer
+from harness.pids import has_ended
 from harness.ports import free_port
 from harness.tls import Certificates
 
@@ -148,3 +152,61 @@ def test_check_reports_silent_endpoints_in_parallel(run: Run, etcd: Etcd) -> Non
         columns(result.out)
         == [[columns(result.out)[0][0], "UNREACHABLE", "no answer in time"]] * 60
     )
+
+
+@pytest.mark.parametrize("limit", [32, 100])
+@pytest.mark.parametrize("how", ["", "--tcp"])
+def test_check_asks_fewer_endpoints_at_a_time_when_descriptors_are_scarce(
+    shell: Shell, etcd: Etcd, limit: int, how: str
+) -> None:
+    """An endpoint is not UNREACHABLE because there is no descriptor to dial it."""
+    with HealthServer({"": SERVING}) as server:
+        fill(etcd, *[server.address] * 200)
+        result = shell(f"ulimit -n {limit}; etcdnaming check svc --timeout 60s {how}")
+
+    assert (result.status, result.err) == (0, "")
+    assert result.out.count("\tSERVING\t") == 200
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("count", [1_000, pytest.param(100_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("how", ["--timeout=60s", "--tcp"])
+def test_check_of_many_endpoints_is_bounded_in_memory_threads_and_descriptors(
+    spawn: Spawn, etcd: Etcd, count: int, how: str
+) -> None:
+    """However many there are: half of them serve, and half are refused."""
+    threads, descriptors, kilobytes = 0, 0, 0
+    with HealthServer({"": SERVING}) as server:
+        fill(etcd, *[server.address, f"127.0.0.1:{free_port()}"] * (count // 2))
+        process = spawn("check", "svc", how, "--command-timeout=60s")
+        place = Path(f"/proc/{process.pid}")
+        while not has_ended(process.pid):
+            with suppress(OSError, IndexError):  # as it ends
+                threads = max(threads, len([*(place / "task").iterdir()]))
+                descriptors = max(descriptors, len([*(place / "fd").iterdir()]))
+                peak = (place / "status").read_text().partition("VmHWM:")[2]
+                kilobytes = max(kilobytes, int(peak.split()[0]))
+            time.sleep(0.01)
+        result = process.finish()
+
+    assert (result.status, result.err) == (1, f"Error: {count // 2} of {count} do not serve\n")
+    assert result.out.count("\tSERVING\t") == result.out.count("\tUNREACHABLE\t") == count // 2
+    assert 0 < threads < 300
+    assert 0 < descriptors < 500
+    assert 0 < kilobytes < 300_000
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("output", ["json", "yaml", "table", "fields"])
+def test_check_prints_a_hundred_thousand_endpoints_in_every_format(
+    run: Run, etcd: Etcd, output: str
+) -> None:
+    """Each of them is there, in the order of the keys."""
+    addr = f"127.0.0.1:{free_port()}"
+    etcd.put_all({b"svc/e%06d" % n: b'{"Addr":"%s"}' % addr.encode() for n in range(100_000)})
+
+    result = run("check", "svc", "--tcp", "-w", output, "--command-timeout", "60s")
+
+    assert (result.status, result.err) == (1, "Error: 100000 of 100000 do not serve\n")
+    assert re.findall(r"svc/e(\d+)", result.out) == [f"{n:06}" for n in range(100_000)]
+    assert result.out.count("UNREACHABLE") == result.out.count(addr) == 100_000

@@ -99,6 +99,7 @@ def test_completion_offers_each_target_once(tab: Tab, filled: Etcd) -> None:
     assert tab("etcdnaming list foo/web/") == ["plain,foo/web/z"]
     assert tab("etcdnaming del --all foo/s") == ["plain,foo/svc/"]
     assert tab("etcdnaming add x/y --target ba") == ["plain,bar"]
+    assert tab("etcdnaming watch bar foo/s") == ["plain,foo/svc"]
     assert tab("etcdnaming list none", tries=1) == []
 
 

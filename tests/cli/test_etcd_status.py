@@ -43,6 +43,7 @@ def test_status_prints_the_reason_for_an_endpoint_that_does_not_answer(
     assert result.out.index(closed) < result.out.index(etcd.endpoint)
     assert "connection refused" in result.out
     assert "leader" in result.out
+    assert output == "fields" or len(result.out.splitlines()) == 2 + (output == "table")
     assert result.err == "Error: 1 of 2 etcd endpoints do not answer\n"
 
 
@@ -85,4 +86,4 @@ def test_status_prints_an_alarm(run: Run, own_etcd: Callable[..., Etcd]) -> None
 
     out = run("status", "--endpoints", etcd.endpoint).out
 
-    assert "NOSPACE" in dict(line.split("\t") for line in out.splitlines())["ALARMS"]
+    assert "NOSPACE" in out.split("\t")[7]

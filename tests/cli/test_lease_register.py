@@ -8,11 +8,12 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
-from harness import TIMEOUT, Etcd, Result, Run, Shell, Spawn, wait_until
+from harness import TIMEOUT, Certificates, Etcd, Result, Run, Shell, Spawn, wait_until
 from harness.process import command
 from harness.registering import ADDR, KEY, REGISTER, VALUE, changes, is_empty, kinds
 
@@ -238,3 +239,16 @@ def test_lease_register_exits_at_once_when_etcd_was_never_reached(spawn: Spawn, 
             process.signal(signal.SIGTERM)
 
             assert process.finish() == (0, "", "")
+
+
+def test_lease_register_ends_when_the_ca_is_wrong_and_it_needs_its_own_address(
+    spawn: Spawn, secure_etcd: Callable[..., Etcd], certificates: Certificates
+) -> None:
+    """Its address is that of the connection, which no retry makes."""
+    where = ("--endpoints", f"https://{secure_etcd().endpoint}")
+    ca = ("--cacert", str(certificates.other_ca))
+    result = spawn(*where, *ca, "lease-register", "svc/", "--addr", ":80").finish()
+
+    assert result.out == ""
+    assert result.status not in {0, None}
+    assert "certificate" in result.err

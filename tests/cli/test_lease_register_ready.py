@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
-from harness import TIMEOUT, Etcd, Spawn, wait_until
+from harness import AT_ONCE, TIMEOUT, Etcd, Spawn, wait_until
 from harness.pids import child_of
 from harness.ports import free_port
 from harness.registering import KEY, REGISTER, is_empty, kinds, print_signals, signal_times
+
+from etcdnaming.cli.entrypoint.readiness import Readiness
 
 BEGUN = ("--", "sh", "-c", "echo begun; exec sleep 60")
 
@@ -62,6 +66,31 @@ def test_systemd_is_notified_when_registered_and_when_stopping(
     listener.setblocking(False)
     with pytest.raises(BlockingIOError):
         listener.recv(100)
+
+
+def test_readiness_does_not_wait_when_the_notify_socket_is_full(tmp_path: Path) -> None:
+    """The loop that forwards signals would stop; one warning is enough."""
+    warnings: list[str] = []
+    path = str(tmp_path / "notify")
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as listener:
+        listener.bind(path)
+        with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as sender:
+            sender.setblocking(False)
+            with suppress(BlockingIOError):
+                while True:
+                    sender.sendto(b"x", path)
+        readiness = Readiness(None, {"NOTIFY_SOCKET": path}, warnings.append)
+
+        def notify() -> None:
+            readiness.set_ready()
+            readiness.notify_watchdog()
+            readiness.set_stopping()
+
+        thread = threading.Thread(target=notify, daemon=True)
+        thread.start()
+        thread.join(AT_ONCE)
+        assert not thread.is_alive()
+    assert len(warnings) == 1
 
 
 @pytest.mark.parametrize("name", ["/nonexistent", "relative", "@nobody", "@", "/" + "x" * 200])

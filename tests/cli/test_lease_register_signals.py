@@ -10,8 +10,12 @@ import pexpect
 import pytest
 from harness import AT_ONCE, Etcd, Process, Spawn, Terminal, wait_until
 from harness.process import command
-from harness.registering import KEY, REGISTER, is_empty, print_signals, signal_times
+from harness.registering import ADDR, KEY, REGISTER, is_empty, print_signals, signal_times
 from harness.timeline import Timeline
+
+from etcdnaming.cli.entrypoint import shutdown
+from etcdnaming.cli.entrypoint.loop import Loop
+from etcdnaming.cli.entrypoint.shutdown import Shutdown
 
 NOWHERE = ("--endpoints", "127.0.0.1:1", "--dial-timeout", "500ms")
 FORWARDED = ("HUP", "QUIT", "USR1", "USR2", "WINCH")
@@ -71,11 +75,10 @@ def test_signal_is_not_lost_when_it_arrives_before_the_command_starts(
 def test_endpoint_is_deleted_before_the_command_is_signalled(
     spawn: Spawn, etcd: Etcd, name: str
 ) -> None:
-    """The drain time is in between; a signal sent twice at once, as by timeout(1), counts once."""
+    """The drain time is in between."""
     with Timeline(etcd) as timeline:
         process = begun(spawn, "--drain", f"{DRAIN:g}s", ends=f"SIG{name}")
         sent = time.time()
-        process.signal(number(name))
         process.signal(number(name))
 
         assert process.finish().status == 0
@@ -84,6 +87,23 @@ def test_endpoint_is_deleted_before_the_command_is_signalled(
         assert timeline.when("DELETE") < signalled
         assert DRAIN < signalled - sent < DRAIN + AT_ONCE
         assert is_empty(etcd)
+
+
+def test_signal_counts_once_when_it_is_repeated_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by timeout(1); a process can't be sent it twice for certain, because the kernel merges."""
+    finished: list[bool] = []
+    ending = Shutdown(
+        Loop(), None, finished.append, signum=signal.SIGTERM, drain=60, stop_timeout=60
+    )
+    monkeypatch.setattr(shutdown, "DUPLICATE_INTERVAL", 60)
+    for _ in range(3):
+        ending.another_signal(signal.SIGTERM)
+    assert finished == []
+    ending.another_signal(signal.SIGINT)
+    assert finished == []
+    monkeypatch.setattr(shutdown, "DUPLICATE_INTERVAL", 0)
+    ending.another_signal(signal.SIGINT)
+    assert finished == [False]
 
 
 def test_second_signal_skips_the_drain(spawn: Spawn, etcd: Etcd) -> None:
@@ -262,7 +282,7 @@ def test_ctrl_z_stops_lease_register_and_command_until_fg(terminal: Terminal, et
     process.expect_exact("Stopped")
     wait_until(lambda: is_empty(etcd))  # the lease expires while the process is stopped
     process.sendline("fg")
-    process.expect_exact("registered again after")
+    process.expect_exact(f"regained {KEY} {ADDR} after")
     wait_until(lambda: etcd.get(KEY))
     process.sendline("two")
     process.expect_exact("two\r\ntwo\r\n")

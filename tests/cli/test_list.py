@@ -223,10 +223,6 @@ def test_list_services_prints_targets_and_their_key_counts(run: Run, etcd: Etcd)
             ["svc", "--consistency", "x"],
             "Invalid value for '--consistency': 'x' is not one of 'l', 's'",
         ),
-        (
-            ["svc", "other", "--watch"],
-            "--watch takes one TARGET, because changes have no common order",
-        ),
         (["svc", "--keys-only", "--sort", "addr"], "--keys-only and --sort addr can't be combined"),
         (["svc", "--limit", "1", "--selector", "a"], "--selector and --limit can't be combined"),
     ],

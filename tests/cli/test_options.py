@@ -11,6 +11,7 @@ import pytest
 from harness import Etcd, Result, Run, Terminal, wait_until
 from harness.auth import ROOT, WRITER
 from harness.environment import Changes
+from harness.late_signals import late_signals
 
 NOWHERE = "127.0.0.1:1"
 LINE = "svc/e1\t1:1\tnull\n"
@@ -149,7 +150,6 @@ def test_empty_file_name_is_refused(run: Run, name: str) -> None:
     assert result == Result(128, "", f"Error: {message}\n")
 
 
-DISCOVERY = "not supported: look up the SRV record, and use --endpoints with its hosts"
 VERIFY = (
     "not supported: gRPC for Python verifies every server; use --cacert with the server's CA, "
     "or with its certificate if that is self-signed"
@@ -157,9 +157,6 @@ VERIFY = (
 HEX = r"not supported: bytes that are not UTF-8 are shown as \xNN, and by -w json in base64"
 REFUSED = [
     ("insecure-skip-tls-verify", "true", VERIFY),
-    ("discovery-srv", "example.com", DISCOVERY),
-    ("discovery-srv-name", "x", DISCOVERY),
-    ("insecure-discovery", "false", DISCOVERY),
     ("hex", "true", HEX),
     (
         "max-request-bytes",
@@ -307,6 +304,7 @@ def test_debug_prints_the_effective_settings(run: Run, one: Etcd) -> None:
 
     assert lines[1:-1] == [
         f"Debug: --endpoints {one.endpoint} (ETCDNAMING_ENDPOINTS)",
+        "Debug: --insecure-discovery True (default)",
         "Debug: --insecure-transport True (default)",
         "Debug: --dial-timeout 1s (--dial-timeout)",
         "Debug: --command-timeout 90s (ETCDCTL_COMMAND_TIMEOUT)",
@@ -444,6 +442,20 @@ def test_password_prompt_restores_the_echo_when_ctrl_c_is_pressed(terminal: Term
 
     screen.expect_exact("etcd password for root: ")
     screen.waitnoecho()
+    screen.sendintr()
+    wait_until(screen.getecho)
+    screen.wait()
+
+    assert screen.signalstatus == signal.SIGINT
+
+
+def test_password_prompt_ends_when_ctrl_c_is_pressed_just_before_it_reads(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    """The signal does not interrupt the read, which would wait for a line."""
+    screen = terminal("list", "svc", "--user", "root", env=late_signals(tmp_path))
+
+    screen.expect_exact("etcd password for root: ")
     screen.sendintr()
     wait_until(screen.getecho)
     screen.wait()

@@ -1,4 +1,4 @@
-"""`etcdnaming sandbox`: a throwaway etcd for one command."""
+"""`etcdnaming sandbox`: a temporary etcd for one command."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from harness import Etcd, Result, Shell, Spawn, Terminal, wait_until
+from harness.late_signals import late_signals
 from harness.programs import Programs
 from harness.waiting import listens
 
@@ -145,6 +146,21 @@ def test_sandbox_forwards_signals_to_the_command(spawn: Spawn, number: int) -> N
     process.signal(number)
 
     assert process.finish() == Result(5, "ready\ntrapped\n", "")
+
+
+def test_sandbox_forwards_a_signal_that_does_not_interrupt_its_wait(
+    spawn: Spawn, tmp_path: Path
+) -> None:
+    """The signal arrives just before the sandbox waits for the command."""
+    unblock = "signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())"
+    script = f"import signal, time; {unblock}; print('ready', flush=True); time.sleep(60)"
+    env = late_signals(tmp_path)
+    process = spawn("sandbox", "--", sys.executable, "-I", "-c", script, env=env)
+    process.wait_for_out("ready")
+
+    process.signal(signal.SIGTERM)
+
+    assert process.finish() == Result(128 + signal.SIGTERM, "ready\n", "")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from harness import Etcd, Result, Run
+import yaml
+from harness import Etcd, Result, Run, Shell
 from harness.auth import READER, READER_NEEDS
+
+from etcdnaming import wire
+from etcdnaming.model import Endpoint
 
 E1 = b'{"Addr":"1.2.3.4:80"}'
 
@@ -71,6 +75,32 @@ def test_services_fails_when_nothing_is_found_and_that_is_requested(
     assert run("services", *args, "--fail-if-empty") == Result(
         7, "", f"Error: no service found{where}\n"
     )
+
+
+@pytest.mark.parametrize("count", [3_000, pytest.param(100_000, marks=pytest.mark.long)])
+def test_services_counts_many_endpoints_in_little_memory(
+    run: Run, shell: Shell, etcd: Etcd, count: int
+) -> None:
+    """Every format has each service once; no format needs memory for all values."""
+    value = wire.encode(Endpoint("10.0.0.1:80", {"text": "x" * 900}))
+    etcd.put_all({b"a/%02d/e%06d" % (n % 100, n): value for n in range(count)})
+    expected = {f"a/{n:02}": count // 100 for n in range(100)}
+    usage = "import resource; print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    script = f"import subprocess, sys; subprocess.run(sys.argv[1:], check=True); {usage}"
+
+    lines = shell(f"python -c '{script}' etcdnaming services --command-timeout 60s").out.split("\n")
+    in_json, in_yaml, table, fields = (
+        run("services", "-w", output, "--command-timeout", "60s")
+        for output in ("json", "yaml", "table", "fields")
+    )
+
+    assert lines[:-2] == [f"{target}\t{each}" for target, each in expected.items()]
+    assert int(lines[-2]) < 200_000  # kilobytes
+    for found in (in_json.json(), yaml.safe_load(in_yaml.out)):
+        assert {each["target"]: each["count"] for each in found["services"]} == expected
+    rows = [line.split() for line in table.out.splitlines()[1:101]]
+    assert {target: int(each) for target, each in rows} == expected
+    assert fields.out.count(f'"Count" : {count // 100}\n') == 100
 
 
 def test_services_names_what_a_role_limited_to_a_prefix_may_not_read(

@@ -293,14 +293,13 @@ def test_watch_succeeds_when_the_count_is_reached_before_the_timeout(run: Run, e
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["svc", "svc2"], "unexpected argument 'svc2': put a command to run after --"),
         (["svc", "--debounce=1s"], "--debounce and --on-error need a command: -- CMD"),
         (["svc", "--on-error=continue"], "--debounce and --on-error need a command: -- CMD"),
         (["svc", "--count=0"], "'--count': must be at least 1"),
         (["svc", "--timeout=0"], "'--timeout': a timeout must be more than 0"),
         (["svc", "--rev=-1"], "'--rev': '-1' is not a whole number of 0 or more"),
         (["/"], "it names no service"),
-        ([], "Missing argument 'TARGET'"),
+        ([], "Missing argument 'TARGET...'"),
     ],
 )
 def test_watch_reports_wrong_usage_in_one_line(run: Run, args: list[str], message: str) -> None:

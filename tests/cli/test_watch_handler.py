@@ -210,7 +210,7 @@ def test_handler_environment_sets_no_option_of_etcdnaming() -> None:
     """Otherwise it would change the settings of an etcdnaming that the handler calls."""
     options = {setting.variable(prefix) for setting in SETTINGS for prefix in PREFIXES}
 
-    assert not options & variables("svc", [ChangeBatch(1, [], [], first=True)]).keys()
+    assert not options & variables(["svc"], [ChangeBatch(1, [], [], first=True)]).keys()
 
 
 SIGNALS = (1 << 31) - 1

@@ -471,6 +471,7 @@ def job(etcd: Etcd, tmp_path: Path) -> Iterator[Picture]:
             env=pointing_at(etcd.endpoint, environment),
             encoding="utf-8",
         )
+    terminal.delaybeforesend = None  # as in `Terminal`
     terminal.sendline(shlex.join(command("watch", "svc")))
     yield Picture(terminal)
     terminal.close(force=True)

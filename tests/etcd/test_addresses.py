@@ -33,6 +33,14 @@ def test_endpoint_accepts_the_notations_of_etcdctl(
     assert parse_addresses([text]) == (Address(text, target, tls),)
 
 
+@pytest.mark.parametrize(("text", "name"), [("h.:1", "h"), ("https://h.i.:1", "h.i"), ("h:1", "")])
+def test_absolute_host_name_is_verified_without_its_dot(text: str, name: str) -> None:
+    """Servers written in Go refuse the dot; the DNS needs it."""
+    (address,) = parse_addresses(text)
+
+    assert (address.server_name, address.target.endswith(".:1")) == (name, bool(name))
+
+
 @pytest.mark.parametrize("item", [" a:1", "a:1\n", '"a:1"', "'a:1'", "\t'\"a:1\"' ", "a:1\r\n"])
 def test_endpoint_ignores_surrounding_blanks_and_quotes(item: str) -> None:
     """Shells, configuration files and ``docker --env-file`` leave blanks and quotes in a value."""

@@ -68,7 +68,8 @@ def test_child_has_nothing_attached_after_fork() -> None:
         shared = client._attach("kind", Shared)
 
         def fork() -> Shared:
-            client.after_fork()  # the lock is held, and in a child it would never be released
+            # The lock is held, and in a child it would never be released.
+            client._attachments.after_fork()
             return Shared()
 
         client._attach("busy", fork)

@@ -195,6 +195,18 @@ def test_password_file_is_read_for_every_login(
             transaction.update(client, ADD)
 
 
+def test_password_of_a_file_may_begin_and_end_with_a_blank(
+    auth_etcd: Callable[..., Etcd], tmp_path: Path
+) -> None:
+    """Only the end of the line is removed."""
+    etcd = auth_etcd()
+    etcd.ctl("user", "add", "blank: secret ")
+    file = tmp_path / "password"
+    file.write_bytes(b" secret \r\n")
+    with Client([etcd.endpoint], user="blank", password_file=str(file)) as client:
+        assert client.status().user == "blank"
+
+
 def test_given_token_is_sent_unchanged(
     auth_etcd: Callable[..., Etcd],
 ) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+import grpc
 import pytest
 from harness import WRITER, Etcd, wait_until
 from harness.logins import LoginServer, begun, busy, token
@@ -36,6 +37,13 @@ def client_of(*endpoints: str, dial: float = 1.0, command: float = 0.5) -> Clien
 def listed(client: Client) -> list[str]:
     """Return the keys of a target that has no endpoints."""
     return [each.key for each in EndpointManager(client, "svc").list().endpoints]
+
+
+def reaches(client: Client) -> bool:
+    """Return whether a connection is there, which takes its time on a busy machine."""
+    with suppress(ConnectionFailedError):
+        return bool(client.local_address())
+    return False
 
 
 def lists(client: Client) -> bool:
@@ -158,8 +166,9 @@ def test_login_backs_off_when_etcd_is_too_busy() -> None:
 
 def test_call_fails_with_the_last_error_when_no_login_can_start_before_its_deadline() -> None:
     """No login is started that would exceed the deadline of the call."""
-    with LoginServer(busy) as server, client_of(server.endpoint, dial=0.5) as client:
+    with LoginServer(busy) as server, client_of(server.endpoint, command=2) as client:
         server.released.set()
+        wait_until(lambda: reaches(client))
         begun_before = -1
         while server.begun != begun_before:  # until the pause is longer than the timeout of a call
             begun_before = server.begun
@@ -184,6 +193,22 @@ def test_refused_password_fails_immediately_and_is_not_sent_with_every_call(
         assert 1 <= begun(etcd) - before <= 3
         file.write_text(PASSWORD)
         assert listed(client) == []
+
+
+def test_refused_login_is_started_once_when_twenty_threads_wait_for_it() -> None:
+    """All of them get its result."""
+
+    def refuse(context: grpc.ServicerContext) -> str:
+        reason = "etcdserver: authentication failed, invalid user ID or password"
+        context.abort(grpc.StatusCode.INVALID_ARGUMENT, reason)
+        raise AssertionError
+
+    with LoginServer(refuse) as server, client_of(server.endpoint, command=30) as client:
+        client.local_address()
+        threading.Timer(0.5, server.released.set).start()
+        errors = in_threads(20, lambda: listed(client))
+        assert [type(each) for each in errors] == [AuthenticationError] * 20
+        assert server.begun == 1
 
 
 def test_close_ends_calls_that_wait_for_a_login() -> None:

@@ -8,15 +8,19 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import grpc
 import pytest
-from harness import AT_ONCE, Cluster, Etcd, wait_until
+from harness import AT_ONCE, TIMEOUT, Cluster, Etcd, wait_until
+from harness.hostile import HostileProxy
 from harness.resources import connections
 
 from etcdnaming.endpoints import transaction
 from etcdnaming.endpoints.manager import EndpointManager
-from etcdnaming.errors import ConnectionFailedError, OutcomeUnknownError
+from etcdnaming.errors import ConnectionFailedError, OutcomeUnknownError, RefusedError
 from etcdnaming.etcd import Client
+from etcdnaming.etcd.deadline import Deadline
 from etcdnaming.model import Endpoint, Update
 
 ADD = [Update.add("svc/e1", Endpoint("1.2.3.4"))]
@@ -193,14 +197,15 @@ def test_client_connects_to_a_host_name_an_ipv6_address_and_a_socket(
     urls = f"http://127.0.0.1:{etcd.port},http://[::1]:{etcd.port},unix://etcd.sock:0"
     etcd.server_flags = (f"--listen-client-urls={urls}",)
     etcd.start()
-    for endpoint in (
-        f"localhost:{etcd.port}",
-        f"[::1]:{etcd.port}",
-        f"http://[::1]:{etcd.port}",
-        f"unix://{etcd.directory}/etcd.sock:0",
+    for endpoint, local in (
+        (f"localhost:{etcd.port}", {"127.0.0.1", "::1"}),
+        (f"[::1]:{etcd.port}", {"::1"}),
+        (f"http://[::1]:{etcd.port}", {"::1"}),
+        (f"unix://{etcd.directory}/etcd.sock:0", {""}),
     ):
         with Client([endpoint]) as client:
             assert listed(client) == [], endpoint
+            assert client.local_address() in local
 
 
 def test_local_address_is_the_one_that_reaches_etcd(etcd: Etcd) -> None:
@@ -260,3 +265,91 @@ def established(port: int) -> list[list[str]]:
     """Return the rows of /proc/net/tcp for established connections of the server at *port*."""
     rows = [line.split() for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]]
     return [row for row in rows if row[1].endswith(f":{port:04X}") and row[3] == "01"]
+
+
+def test_late_failure_of_a_member_does_not_leave_the_next_one(cluster: Cluster) -> None:
+    """A call that began on the old member may fail after others have changed to the new one."""
+    with Client([each.endpoint for each in cluster.members]) as client:
+        members = client._members
+        old = members.current(Deadline(TIMEOUT))
+        members.leave(old)
+        new = members.current(Deadline(TIMEOUT))
+        members.leave(old)
+        assert members.current(Deadline(TIMEOUT)) is new
+        assert new.name != old.name
+
+
+@pytest.mark.parametrize("reason", ["no leader", "leader changed", "too many requests"])
+def test_call_is_repeated_on_another_member_when_one_cant_answer_now(
+    etcd: Etcd, reason: str
+) -> None:
+    """Neither is the first member asked again, nor is the time of the call used up."""
+    with HostileProxy(etcd.endpoint) as bad, HostileProxy(etcd.endpoint) as good:
+        bad.excuses["Range"] = bad.excuses["Txn"] = f"etcdserver: {reason}"
+        with Client([bad.endpoint, good.endpoint], command_timeout=20) as client:
+            begin = time.monotonic()
+            transaction.update(client, ADD)
+            assert listed(client) == ["svc/e1"]
+            assert time.monotonic() - begin < AT_ONCE
+        assert len(bad.remaining["Txn"]) == 1
+        assert not bad.remaining["Range"]
+
+
+def test_call_is_repeated_after_pauses_when_there_is_no_other_member(etcd: Etcd) -> None:
+    """A busy etcd is not asked in a loop: the pauses are 0.1 s on average."""
+    with HostileProxy(etcd.endpoint) as busy:
+        busy.excuses["Range"] = "etcdserver: too many requests"
+        with Client([busy.endpoint], dial_timeout=1, command_timeout=1) as client:
+            with pytest.raises(RefusedError, match="too many requests"):
+                listed(client)
+            assert 2 <= len(busy.remaining["Range"]) < 100
+
+
+def test_read_leaves_half_of_its_time_for_another_member(etcd: Etcd) -> None:
+    """A write, which is sent once, and a read from the only member have all of it."""
+    with HostileProxy(etcd.endpoint) as first, HostileProxy(etcd.endpoint) as second:
+        for others, share in (([second.endpoint], 0.5), ([], 1.0)):
+            first.remaining.clear()
+            endpoints = [first.endpoint, *others]
+            with Client(endpoints, dial_timeout=100, command_timeout=100) as client:
+                transaction.update(client, ADD)
+                assert listed(client) == ["svc/e1"]
+            assert 90 < first.remaining["Txn"][0] <= 101
+            assert 100 * share - 10 < first.remaining["Range"][0] <= 100 * share + 1
+
+
+def test_connection_has_the_options_that_etcd_and_frozen_members_need(
+    etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each stands for an outage: a member that freezes, large answers, proxies, idle watches."""
+    given: list[dict[str, Any]] = []
+    make = grpc.insecure_channel
+
+    def connect(target: str, options: Any = None, **named: Any) -> grpc.Channel:
+        given.append(dict(options))
+        return make(target, options, **named)
+
+    monkeypatch.setattr(grpc, "insecure_channel", connect)
+    often = Client([etcd.endpoint], keepalive_time=1, keepalive_timeout=9)
+    for client in (Client([etcd.endpoint]), often):
+        with client:
+            listed(client)
+    first, second = given
+    assert (
+        first.items()
+        >= {
+            "grpc.enable_http_proxy": 0,
+            "grpc.max_receive_message_length": -1,
+            "grpc.max_send_message_length": -1,
+            "grpc.use_local_subchannel_pool": 1,
+            "grpc.initial_reconnect_backoff_ms": 100,
+            "grpc.max_reconnect_backoff_ms": 500,
+            "grpc.http2.max_pings_without_data": 0,
+            "grpc.keepalive_time_ms": 6000,
+            "grpc.keepalive_timeout_ms": 6000,
+            "grpc.http2.ping_timeout_ms": 6000,
+        }.items()
+    )
+    # etcd disconnects clients that ping more often.
+    assert second["grpc.keepalive_time_ms"] == 6000
+    assert second["grpc.keepalive_timeout_ms"] == second["grpc.http2.ping_timeout_ms"] == 9000

@@ -222,6 +222,8 @@ def test_system_cas_are_read_from_ssl_cert_file_and_ssl_cert_dir(
         monkeypatch.setenv("SSL_CERT_DIR", directory)
         with Client([endpoint]) as client:
             assert listed(client) == []
+    with Client([endpoint.removeprefix("https://")], insecure_transport=False) as client:
+        assert listed(client) == []
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere")
     monkeypatch.setenv("SSL_CERT_DIR", empty)
     with (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -158,7 +159,7 @@ class Compacting(Client):
     """A client whose range is changed and compacted before later pages, *times* times."""
 
     def __init__(self, etcd: Etcd, times: int) -> None:
-        super().__init__([etcd.endpoint])
+        super().__init__([etcd.endpoint], command_timeout=120)  # for several runs of etcdctl
         self._etcd, self.times = etcd, times
 
     def _range(self, request: rpc.RangeRequest) -> rpc.RangeResponse:
@@ -213,3 +214,54 @@ def test_snapshot_of_ten_megabytes_is_read_when_the_channel_takes_four(
     etcd.put_all(values)
     snapshot = read_snapshot(Client(channel=given), ALL, list)
     assert {kv.key: kv.value for kv in snapshot.found} == values
+
+
+def test_snapshot_is_not_looked_at_by_the_next_garbage_collections(
+    etcd: Etcd, client: Client
+) -> None:
+    """What was read stays; a look at a hundred thousand endpoints takes 30 ms each time."""
+    etcd.put_all({b"svc/%05d" % n: b"x" for n in range(3 * FIRST_PAGE)})
+    assert gc.isenabled()
+    assert not gc.get_freeze_count()
+
+    snapshot = read_snapshot(client, ALL, lambda kvs: [[kv.key] for kv in kvs])
+
+    assert gc.isenabled()
+    young = {id(each) for generation in (0, 1) for each in gc.get_objects(generation)}
+    assert not young.intersection(map(id, snapshot.found[:FIRST_PAGE]))
+    assert not gc.get_freeze_count()
+
+
+def test_snapshot_leaves_frozen_what_the_program_has_frozen(etcd: Etcd, client: Client) -> None:
+    """As servers do that fork: an object that is looked at is copied in each child."""
+    etcd.put_all({b"svc/%05d" % n: b"x" for n in range(3 * FIRST_PAGE)})
+    gc.freeze()
+    try:
+        frozen = gc.get_freeze_count()
+        snapshot = read_snapshot(client, ALL, lambda kvs: [[kv.key] for kv in kvs])
+        assert len(snapshot.found) == 3 * FIRST_PAGE
+        assert gc.get_freeze_count() > frozen // 2
+    finally:
+        gc.unfreeze()
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_snapshot_of_several_pages_restores_the_garbage_collector(
+    etcd: Etcd, client: Client, enabled: bool
+) -> None:
+    """It is switched off only while many keys are read."""
+    etcd.put_all({b"svc/%05d" % n: b"x" for n in range(FIRST_PAGE + 1)})
+    was: list[bool] = []
+
+    def convert(kvs: Sequence[rpc.KeyValue]) -> Sequence[rpc.KeyValue]:
+        was.append(gc.isenabled())
+        return kvs
+
+    (gc.enable if enabled else gc.disable)()
+    try:
+        read_snapshot(client, ALL, convert)
+        assert gc.isenabled() is enabled
+        assert was
+        assert not any(was)
+    finally:
+        gc.enable()

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from urllib.request import urlopen
 
 import pytest
-from harness import READER, Etcd, Proxy, wait_until
+from harness import READER, TIMEOUT, Etcd, Proxy, wait_until
 from harness.relay import Answers, Relay, cut_off_when, only_accepted, passed_on, silent
 from harness.slow import SlowClient
 from harness.watcher import Watcher, put, stored
 
 from etcdnaming import Endpoint, EndpointManager, Update
 from etcdnaming.errors import PermissionDeniedError
-from etcdnaming.etcd import Client, range_watch_loop, watch_substream
+from etcdnaming.etcd import Client, range_watch_loop
 from etcdnaming.etcd.calls import Caller
-from etcdnaming.etcd.known_keys import KnownKeys
-from etcdnaming.etcd.watch_substream import WatchSubstream
+from etcdnaming.etcd.known_keys import KnownKeys, Summary
 
 pytestmark = pytest.mark.server
 
@@ -42,17 +42,23 @@ def sharing(client: Client, *targets: str) -> Iterator[list[Watcher]]:
 
 
 def test_hundred_watches_share_one_stream_and_one_thread(etcd: Etcd) -> None:
-    """Each watch receives its own changes only, and the thread ends with the last watch."""
+    """
+    Each watch receives its own changes only, and the threads end with the last watch.
+
+    One thread reads the shared stream, and one verifies all watches. The first watch has a stream
+    of its own.
+    """
     targets = [f"svc{n}" for n in range(100)]
     with Relay(etcd.endpoint) as relay, Client([relay.endpoint]) as client:
         with sharing(client, *targets) as watchers:
             wait_until(lambda: names().count("etcdnaming-stream") == 2)
+            wait_until(lambda: names().count("etcdnaming-watch") == 1)
             etcd.put_all({f"{each}/e1".encode(): stored(each).encode() for each in targets})
             for target, watcher in zip(targets, watchers, strict=True):
                 watcher.wait_until(lambda watcher: watcher.count == 1)
                 assert watcher.told == [("ADD", f"{target}/e1", target)]
         assert relay.streams == 2
-        wait_until(lambda: "etcdnaming-stream" not in names())
+        wait_until(lambda: not {"etcdnaming-stream", "etcdnaming-watch"}.intersection(names()))
 
 
 def test_dedicated_call_is_used_by_the_next_watch_after_the_first_was_closed(
@@ -228,64 +234,79 @@ def test_silent_watch_is_moved_to_another_stream_and_others_stay(
         assert relay.streams == 3
 
 
-def test_watch_keeps_all_changes_while_it_verifies_a_large_range(
-    etcd: Etcd, client: Client, monkeypatch: pytest.MonkeyPatch
+def test_watch_delivers_changes_while_it_verifies_its_keys(
+    client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The larger the range is, the longer its check takes, and the more changes are buffered."""
-    monkeypatch.setattr(watch_substream, "DEFAULT_MAX_BYTES", 1000)
+    """The check compares a copy of the known keys, so no change has to wait for it."""
+    begun, released, compared = threading.Event(), threading.Event(), list[bool]()
+    summarize = KnownKeys.summarize
+
+    def slowly(known: KnownKeys) -> Summary:
+        begun.set()
+        released.wait(TIMEOUT)
+        summary = summarize(known)
+        compared.append(known.has_reached(summary))
+        return summary
+
     monkeypatch.setattr(range_watch_loop, "VERIFY_INTERVAL", 0.5)
-    begun = count_calls(monkeypatch, WatchSubstream, "first")
-    looks = count_calls(monkeypatch, KnownKeys, "summarize")
-    etcd.put_all({b"svc/%04d" % n: stored("1").encode() for n in range(6_000)})
-    manager, slow = EndpointManager(client, "svc"), SlowClient([etcd.endpoint])
-    with slow, watching(slow, "svc") as [watcher]:
-        slow.pause, number = 1, 0
-        while len(looks) < 3:
-            number += 1
-            manager.add_endpoint("svc/e1", Endpoint(str(number)))
-        watcher.wait_until(lambda watcher: watcher.count == number)
+    monkeypatch.setattr(KnownKeys, "summarize", slowly)
+    manager = EndpointManager(client, "svc")
+    with watching(client, "svc") as [watcher]:
+        assert begun.wait(TIMEOUT)
+        manager.add_endpoint("svc/e1", Endpoint("1"))
+        watcher.wait_for_addresses(e1="1")
+        released.set()
+        wait_until(lambda: len(compared) > 1)
+        assert compared[:2] == [False, True]
         assert watcher.connections == [True]
-        assert len(begun) == 1
-    etcd.empty()
 
 
 def test_slow_watch_delays_no_other_watch_and_misses_nothing(
-    client: Client, monkeypatch: pytest.MonkeyPatch
+    own_etcd: Callable[..., Etcd], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The slow watch is cancelled and resumed at its revision, without a reported disconnect."""
-    monkeypatch.setattr(watch_substream, "DEFAULT_MAX_BYTES", 1000)
-    begun = count_calls(monkeypatch, WatchSubstream, "first")
-    states: list[bool] = []
-    manager = EndpointManager(client, "svc")
-    with (
-        sharing(client, "svc") as [quick],
-        manager.watch(on_state=lambda state: states.append(state.connected)) as slow,
-    ):
-        assert next(slow).first
-        for n in range(1500):
-            manager.add_endpoint("svc/e1", Endpoint(str(n)))
-        quick.wait_for_addresses(e1="1499")
-        seen = [change.endpoint for _ in range(3) for change in next(slow).changes]
-        while len(seen) < 1500:
-            seen += [change.endpoint for change in next(slow).changes]
-        assert seen == [Endpoint(str(n)) for n in range(1500)]
-        assert states == [True]
-        assert len(begun) > 2
+    """The slow watch is cancelled in etcd, and resumed without a reported disconnect."""
+    monkeypatch.setattr(range_watch_loop, "MAX_QUEUED_BYTES", 100_000)
+    etcd, states = own_etcd(), list[bool]()
+    with Client([etcd.endpoint]) as client, sharing(client, "svc") as [quick]:
+        manager = EndpointManager(client, "svc")
+        with manager.watch(on_state=lambda state: states.append(state.connected)) as slow:
+            assert next(slow).first
+            wait_until(lambda: watches_of(etcd) == 3)
+            for n in range(1500):
+                manager.add_endpoint("svc/e1", Endpoint(str(n)))
+            quick.wait_for_addresses(e1="1499")
+            wait_until(lambda: watches_of(etcd) == 2)
+            seen: list[Endpoint | None] = []
+            while len(seen) < 1500:
+                seen += [change.endpoint for change in next(slow).changes]
+            assert seen == [Endpoint(str(n)) for n in range(1500)]
+            assert states == [True]
 
 
 def test_watch_receives_a_transaction_larger_than_its_buffer(
-    client: Client, monkeypatch: pytest.MonkeyPatch
+    etcd: Etcd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The transaction comes in fragments; if some were dropped, it would be requested forever."""
-    monkeypatch.setattr(watch_substream, "DEFAULT_MAX_BYTES", 1000)
+    """
+    The transaction comes in fragments, and is one batch.
+
+    They arrive while the watch still reads, so they are kept for it. If one was dropped, all of
+    them would be requested again, forever.
+    """
+    monkeypatch.setattr(range_watch_loop, "MAX_QUEUED_BYTES", 1000)
     metadata = "x" * 40_000
-    manager = EndpointManager(client, "svc")
-    for n in range(3):
-        manager.update(
-            [Update.add(f"svc/{n}-{each}", Endpoint("1", metadata)) for each in range(30)]
-        )
-    with Watcher(client, revision=revision_of(manager) - 2) as late:
-        late.wait_until(lambda late: late.count == 90)
+    client = SlowClient([etcd.endpoint])
+    with client:
+        manager = EndpointManager(client, "svc")
+        for n in range(3):
+            manager.update(
+                [Update.add(f"svc/{n}-{each}", Endpoint("1", metadata)) for each in range(30)]
+            )
+        first = revision_of(manager) - 2
+        client.pause = 0.5
+        with Watcher(client, revision=first) as late:
+            late.wait_until(lambda late: late.count == 90)
+        revisions = [Counter(each.revision for each in batch.changes) for batch in late.batches]
+    assert all(set(counts.values()) == {30} for counts in revisions if counts)
 
 
 def watches_of(etcd: Etcd) -> float:

@@ -62,8 +62,8 @@ def test_command_survives_twenty_outages(spawn: Spawn, own_etcd: Callable[..., E
         etcd.stop()
         time.sleep(1.5 * TTL)
         etcd.start()
-        wait_until(partial(printed, process, "registered again after ", number))
-        assert printed(process, "Warning: lease ", number)
+        wait_until(partial(printed, process, f"regained {KEY} {ADDR} after ", number))
+        assert printed(process, f"lost {KEY} {ADDR}: lease ", number)
         assert (etcd.entry(KEY).value, etcd.leases()) == (VALUE, [etcd.lease_of(KEY)])
     assert parent_of(pid) == process.pid
     assert process.out == f"{pid}\n"
@@ -90,9 +90,9 @@ def test_lost_lease_is_replaced_while_the_command_runs_on(
         etcd.wipe()
     else:
         etcd.revoke(lease)
-    process.wait_for_err("registered again after")
+    process.wait_for_err(f"regained {KEY} {ADDR} after ")
     assert [etcd.lease_of(KEY)] == etcd.leases() != [lease]
-    assert process.err.count(f"Warning: lease {lease:016x} lost: ") == 1
+    assert process.err.count(f"lost {KEY} {ADDR}: lease {lease:016x}: ") == 1
     assert parent_of(pid) == process.pid
     end(process)
 
@@ -107,7 +107,7 @@ def test_short_outage_is_not_reported(spawn: Spawn, own_etcd: Callable[..., Etcd
     etcd.start()
     etcd.delete(KEY)
     wait_until(lambda: etcd.get(KEY))
-    again = f"Warning: {KEY} is registered again: it was deleted\nregistered {KEY} {ADDR}\n"
+    again = f"registered {KEY} {ADDR} again: it was deleted\n"
     process.wait_for_err(again)
     assert process.err == printed_before + again
     assert (etcd.lease_of(KEY), etcd.leases()) == (lease, [lease])
@@ -221,7 +221,8 @@ def test_takeover_is_not_disturbed_by_the_previous_process(spawn: Spawn, etcd: E
     new, _ = begun(spawn, etcd, "--metadata", "new")
     lease = etcd.lease_of(KEY)
     old.wait_for_err(f"Warning: {KEY} was taken over by lease {lease:016x}\n")
-    assert f"Warning: {KEY} was taken over from lease " in new.err
+    assert f"registered {KEY} {ADDR}: taken over from lease " in new.err
+    assert new.err.count("taken over") == 1
     assert parent_of(pid) == old.pid
     end(old)
     time.sleep(0.5)
@@ -246,7 +247,7 @@ def test_waiting_process_registers_when_the_key_is_released(spawn: Spawn, etcd: 
     another, _ = begun(spawn, etcd)
     new.wait_for_err(f"Warning: {KEY} was taken over by lease {etcd.lease_of(KEY):016x}\n")
     end(another)
-    new.wait_for_err(f"Warning: {KEY} is registered again: no other lease holds it any more\n")
+    new.wait_for_err(f"registered {KEY} {ADDR} again: no other lease holds it any more\n")
     assert b'"new"' in etcd.entry(KEY).value
 
 
@@ -261,16 +262,17 @@ def test_changes_by_an_operator_are_kept_or_restored(
         file.write_text(f'add {KEY} {ADDR} {{"weight":0}}\n')
         assert spawn("txn-update", file).finish().out == "SUCCESS\n"
         changed = (
-            f'Warning: {KEY} was changed by another client to {ADDR} {{"weight":0}}; keeping it\n'
+            f"registered {KEY} {ADDR}: changed by another client to "
+            f'{ADDR} {{"weight":0}}; keeping it\n'
         )
         process.wait_for_err(changed)
         assert (etcd.entry(KEY).value, etcd.lease_of(KEY)) == (drained, lease)
         etcd.delete(KEY)
         if policy == "restore":
-            process.wait_for_err(f"Warning: {KEY} is registered again: it was deleted\n")
+            process.wait_for_err(f"registered {KEY} {ADDR} again: it was deleted\n")
             assert etcd.entry(KEY).value == drained
             etcd.put(KEY, "{}")
-            process.wait_for_err("is registered again: it was put without a lease\n")
+            process.wait_for_err(" again: it was put without a lease\n")
         else:
             process.wait_for_err(
                 f"Warning: {KEY} was deleted by another client; not restoring it\n"
@@ -357,12 +359,12 @@ def test_lease_register_recovers_on_every_way_to_etcd(
     etcd.freeze()
     time.sleep(3 * TTL)
     etcd.thaw()
-    wait_until(partial(printed, process, "registered again after ", 1))
+    wait_until(partial(printed, process, f"regained {KEY} {ADDR} after ", 1))
     etcd.stop()
     time.sleep(3 * TTL)
     etcd.start()
-    wait_until(partial(printed, process, "registered again after ", 2))
-    assert printed(process, "Warning: lease ", 2)
+    wait_until(partial(printed, process, f"regained {KEY} {ADDR} after ", 2))
+    assert printed(process, f"lost {KEY} {ADDR}: lease ", 2)
     wait_until(lambda: etcd.leases() == [etcd.lease_of(KEY)])
     end(process)
     assert is_empty(etcd)
@@ -452,8 +454,8 @@ def test_command_runs_on_when_the_certificates_are_rotated(
         certificates.renew()
         time.sleep(2 * TTL)
         etcd.start()
-        wait_until(partial(printed, process, "registered again after ", number))
-        assert printed(process, "Warning: lease ", number)
+        wait_until(partial(printed, process, f"regained {KEY} {ADDR} after ", number))
+        assert printed(process, f"lost {KEY} {ADDR}: lease ", number)
         assert [etcd.lease_of(KEY)] == etcd.leases()
     assert parent_of(int(process.out)) == process.pid
     end(process)

@@ -298,6 +298,23 @@ def test_registration_reports_a_key_that_cannot_be_put_back(auth_etcd: Callable[
         assert events.kinds == ["error", "registered"]
 
 
+def test_registration_is_not_registered_when_its_key_was_detached_and_cannot_be_written(
+    auth_etcd: Callable[..., Etcd],
+) -> None:
+    """The key does not expire with our lease any more, so nothing vouches for it."""
+    etcd = auth_etcd()
+    name, _, password = WRITER.partition(":")
+    with (
+        Client([etcd.endpoint], user=name, password=password) as client,
+        registered(client) as (registration, events),
+    ):
+        etcd.ctl("role", "revoke-permission", name, "svc/", "--prefix")
+        etcd.ctl("role", "grant-permission", name, "read", "svc/", "--prefix")
+        etcd.put(KEY, "another value")
+        wait_until(lambda: "error" in events.kinds)
+        wait_until(lambda: not registration.registered)
+
+
 def test_registration_reads_a_rotated_password_from_its_file(
     auth_etcd: Callable[..., Etcd], tmp_path: Path
 ) -> None:

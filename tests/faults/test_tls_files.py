@@ -114,8 +114,8 @@ def test_lease_register_continues_and_names_the_file_when_a_tls_file_is_broken(
     process.wait_for_err("OK\n")
     with secure.broken(what) as report:
         process.wait_for_err(report, timeout=30)
-        process.wait_for_err(" lost", timeout=30)
-    process.wait_for_err("registered again after", timeout=BACK)
+        process.wait_for_err("\nlost ", timeout=30)
+    process.wait_for_err("\nregained ", timeout=BACK)
     assert secure.etcd.entry(KEY).value == VALUE
     assert parent_of(int(process.out)) == process.pid
     process.signal(signal.SIGTERM)

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 
 import grpc
 import pytest
-from harness import AT_ONCE, Certificates, Cluster, Etcd, wait_until
+from harness import AT_ONCE, TIMEOUT, Certificates, Cluster, Etcd, wait_until
 from harness.relay import (
     Answers,
     Relay,
@@ -29,7 +29,9 @@ from harness.watcher import Watcher, put
 
 from etcdnaming.endpoints.manager import EndpointManager
 from etcdnaming.errors import ClientClosedError, ConnectionFailedError, RefusedError
-from etcdnaming.etcd import Client, backoff, range_watch_loop, rpc, watch_stream
+from etcdnaming.etcd import Client, backoff, executor, range_watch_loop, rpc, watch_stream
+from etcdnaming.etcd.range_watch_loop import RangeWatchLoop
+from etcdnaming.etcd.watcher import Watcher as ClientWatcher
 from etcdnaming.model import Endpoint, Update
 
 NOWHERE = "127.0.0.1:1"
@@ -372,6 +374,110 @@ def test_watch_delivers_a_response_once_when_its_first_part_came_twice(etcd: Etc
         watcher.wait_until(lambda watcher: len(watcher.replayed) == 60)
         assert len(watcher.changes) == 60
         assert relay.streams == 2
+
+
+def test_watch_delivers_the_changes_of_a_stream_that_ended_before_it_was_verified(
+    etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy may keep no stream for long enough: this one brings a change, the others nothing."""
+    monkeypatch.setattr(executor, "MAX_THREADS", 1)
+    ended = threading.Event()
+
+    def one_answer(answers: Answers) -> Answers:
+        yield next(answers)
+        yield next(answers)
+
+    revision = etcd.revision() + 1
+    put(etcd, e1="1")
+    with Relay(etcd.endpoint, one_answer, broken) as relay, Client([relay.endpoint]) as client:
+        before, after = Waiting(), Waiting()
+        own = ClientWatcher.of(client).executor
+        own.wake(before)
+        monkeypatch.setattr(RangeWatchLoop, "_ended", _then(RangeWatchLoop, "_ended", ended.set))
+        with Watcher(client, revision=revision) as watcher:
+            own.wake(after)  # its step comes after the one that opens the stream
+            before.released.set()
+            assert ended.wait(TIMEOUT)
+            after.released.set()
+            watcher.wait_for_addresses(e1="1")
+            watcher.wait_until(lambda watcher: watcher.connections == [True, False])
+
+
+class Waiting:
+    """A task that waits until it is released."""
+
+    def __init__(self) -> None:
+        self.released = threading.Event()
+
+    def step(self) -> None:
+        """Wait."""
+        assert self.released.wait(TIMEOUT)
+
+
+def _then(owner: type, name: str, call: Callable[[], None]) -> Callable[..., object]:
+    """Return the method *name* of *owner*, which then also calls *call*."""
+    method = getattr(owner, name)
+
+    def called(self: object, *args: object) -> object:
+        result = method(self, *args)
+        call()
+        return result
+
+    return called
+
+
+def test_watch_reads_the_range_when_the_parts_of_a_change_have_no_end(
+    etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hostile proxy must not fill the memory, and a watch that fails must not be silent."""
+    monkeypatch.setattr(range_watch_loop, "MAX_INCOMPLETE_BYTES", 1 << 20)
+    put(etcd, e1="1")
+    revision = etcd.revision() + 1
+    sent = 0
+
+    def endless(answers: Answers) -> Answers:
+        nonlocal sent
+        yield rpc.WatchResponse(created=next(answers).created)
+        while sent < 100 << 20:
+            kv = rpc.KeyValue(key=b"svc/e%d" % sent, value=bytes(10_000), mod_revision=revision)
+            yield rpc.WatchResponse(events=[rpc.Event(kv=kv)], fragment=True)
+            sent += 10_000
+
+    with (
+        Relay(etcd.endpoint, endless, passed_on) as relay,
+        Client([relay.endpoint]) as client,
+        Watcher(client) as watcher,
+    ):
+        watcher.wait_until(lambda watcher: watcher.connections == [True, False, True])
+        assert "more than 1 MiB of one change" in watcher.states[1][1].detail
+        assert sent < 50 << 20
+        put(etcd, e2="2")
+        watcher.wait_for_addresses(e1="1", e2="2")
+        assert watcher.told == [("ADD", "svc/e2", "2")]
+
+
+def test_watch_delivers_a_complete_revision_before_the_last_fragment(etcd: Etcd) -> None:
+    """Only the revision that may be incomplete waits for the rest, however many there are."""
+    more = threading.Event()
+
+    def in_fragments(answers: Answers) -> Answers:
+        yield rpc.WatchResponse(created=next(answers).created)
+        events = [event for answer in (next(answers), next(answers)) for event in answer.events]
+        yield rpc.WatchResponse(events=events, fragment=True)
+        more.wait(30)
+        yield rpc.WatchResponse(events=events[-1:])  # the fragment before is repeated in part
+
+    with (
+        Relay(etcd.endpoint, in_fragments, passed_on) as relay,
+        Client([relay.endpoint]) as client,
+        Watcher(client) as watcher,
+    ):
+        watcher.wait_until_connected()
+        put(etcd, e1="1", e2="2")
+        watcher.wait_for_addresses(e1="1")
+        more.set()
+        watcher.wait_for_addresses(e1="1", e2="2")
+        assert watcher.told == [("ADD", "svc/e1", "1"), ("ADD", "svc/e2", "2")]
 
 
 @pytest.mark.parametrize("fragment", [True, False], ids=["fragments", "responses"])

@@ -103,6 +103,23 @@ class Etcd(Etcdctl):
         shutil.rmtree(self.data)
         self.start()
 
+    def restore(self, snapshot: Path) -> None:
+        """
+        Start the server again with the data of ``etcdctl snapshot save``.
+
+        That is another cluster, with another ID; its revisions go on from those of the snapshot.
+        """
+        if self._server:
+            self.kill()
+        shutil.rmtree(self.data)
+        name, peer = self.directory.name, f"http://127.0.0.1:{self.peer_port}"
+        self.ctl(
+            *("snapshot", "restore", str(snapshot), f"--data-dir={self.data}", f"--name={name}"),
+            *(f"--initial-cluster={name}={peer}", f"--initial-advertise-peer-urls={peer}"),
+            "--initial-cluster-token=restored",
+        )
+        self.start()
+
     def empty(self) -> None:
         """Remove all keys and leases. Not for servers with TLS or users."""
         gateway.empty(self.endpoint)

@@ -1,6 +1,8 @@
 """
 Fork while a channel is in use: ``python forking.py ETCD``, with GRPC_ENABLE_FORK_SUPPORT=1.
 
+Other threads of the parent hold all locks at that moment, which the child must not wait for.
+
 The parent calls and watches ``svc``, and waits until its client is idle. Its child uses the
 inherited channel and client. Then it creates a client and a channel of its own, and registers a
 second endpoint, which both processes find. Each result is printed as a line; if the child dies, the
@@ -20,6 +22,7 @@ from functools import partial
 from typing import Any
 
 import grpc
+from held_locks import held_elsewhere  # type: ignore[import-not-found]  # beside this script
 
 from etcdnaming import Client, Endpoint, EndpointManager, insecure_channel
 from etcdnaming.resolver.channel import Channel
@@ -48,7 +51,8 @@ def be_child(endpoint: str, client: Client, inherited: Channel) -> None:
         tell("first", who=who(first))
     age = inherited.age or 0
     try:
-        tell("inherited", who=who(inherited), aging=0 < age < (inherited.age or 0))
+        aging = 0 < age < (inherited.age or 0)
+        tell("inherited", who=who(inherited), aging=aging, endpoints=len(inherited.endpoints))
         grpc.channel_ready_future(inherited).result(10)
     except ValueError as exc:  # gRPC before 1.85
         tell("inherited", error=str(exc))
@@ -57,6 +61,7 @@ def be_child(endpoint: str, client: Client, inherited: Channel) -> None:
     with Client([endpoint]) as its, insecure_channel("svc", its) as own:
         tell("own", who=who(own))
         inherited.close()
+        client.close()
         another = Endpoint(found.addr.replace("127.0.0.1", "localhost"))
         EndpointManager(its, "svc").add_endpoint("svc/2", another)
         wait_until(lambda: len(own.endpoints) == 2)
@@ -71,7 +76,9 @@ def wait_until(predicate: Callable[[], object]) -> None:
 
 def fork(endpoint: str, client: Client, channel: Channel) -> int:
     """Fork, and return the child's process ID in the parent; the child ends in this function."""
-    child = os.fork()
+    with held_elsewhere() as held:
+        child = os.fork()
+    assert held > 10
     if child:
         return child
     status = 1

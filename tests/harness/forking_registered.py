@@ -1,6 +1,8 @@
 """
 Fork while an endpoint is registered: ``python forking_registered.py ETCD``.
 
+Other threads of the parent hold all locks at that moment, which the child must not wait for.
+
 The parent has a registration, a watch and a channel, all on one client. Its child finds that they
 belong to the parent, and registers another endpoint on the same client, until it exits. Each result
 of both processes is printed as a line.
@@ -16,6 +18,8 @@ import time
 import traceback
 from collections.abc import Callable
 from functools import partial
+
+from held_locks import held_elsewhere  # type: ignore[import-not-found]  # beside this script
 
 from etcdnaming import Client, Endpoint, EndpointManager, Registration, insecure_channel
 from etcdnaming.endpoints.watch import Watch
@@ -69,7 +73,9 @@ def wait_until(predicate: Callable[[], object]) -> None:
 
 def fork(client: Client, registration: Registration, watch: Watch) -> int:
     """Fork, and return the child's process ID in the parent; the child ends in this function."""
-    child = os.fork()
+    with held_elsewhere() as held:
+        child = os.fork()
+    assert held > 10
     if child:
         return child
     status = 1

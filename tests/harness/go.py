@@ -53,6 +53,10 @@ class GoClient:
             raise GoError(done.stderr)
         return done.stdout
 
+    def command(self, command: str, target: str, *args: str) -> list[str]:
+        """Return the command line of a command."""
+        return [*self._peer, command, target, *args]
+
     def list(self, target: str) -> dict[str, Any]:
         """Return the list of Go's manager: ``{key: {"Addr": …, "Metadata": …}}``."""
         found: dict[str, Any] = json.loads(self("list", target))
@@ -61,10 +65,6 @@ class GoClient:
     def start(self, command: str, target: str, *args: str) -> Process:
         """Start a command that runs until its stdin is closed."""
         return Process(self.command(command, target, *args), os.environ)
-
-    def command(self, command: str, target: str, *args: str) -> list[str]:
-        """Return the command line of a command."""
-        return [*self._peer, command, target, *args]
 
 
 def has_go() -> bool:

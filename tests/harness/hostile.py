@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
@@ -27,16 +27,21 @@ class HostileProxy:
     Requests may have at most *max_request* bytes; -1 means any number. The keys of all attributes
     are the last parts of method names, such as ``LeaseGrant``.
 
-    `changes` are functions that change an answer in place. `headers` are sent before the answers.
+    `excuses` are the errors with which calls are refused before they reach etcd. `changes` are
+    functions that change an answer in place. `headers` are sent before the answers.
     `delays` are the seconds for which an answer is kept back after etcd has given it. `remaining`
-    lists the seconds that each call had left when it arrived.
+    lists the seconds that each call had left when it arrived; `answered` counts the answers.
     """
 
     def __init__(self, endpoint: str, max_request: int = -1) -> None:
+        self.excuses: dict[str, str] = {}
         self.changes: dict[str, Callable[[Any], object]] = {}
         self.headers: dict[str, Metadata] = {}
         self.delays: dict[str, float] = {}
         self.remaining: defaultdict[str, list[float]] = defaultdict(list)
+        self.answered: Counter[str] = Counter()
+        self._tokens: set[str | bytes] = set()
+        self._refused: frozenset[str | bytes] = frozenset()
         limit = "grpc.max_receive_message_length"
         self._behind = grpc.insecure_channel(endpoint, [(limit, -1)])
         self._server = grpc.server(
@@ -57,10 +62,17 @@ class HostileProxy:
         self._server.stop(0.1).wait()
         self._behind.close()
 
+    def refuse_known_tokens(self) -> None:
+        """Refuse, from now on, all tokens that were sent until now."""
+        self._refused = frozenset(self._tokens)
+
     def call(self, method: str, request: bytes, context: grpc.ServicerContext) -> bytes:
         """Pass on one request; etcd has handled it before the answer is changed."""
         name = method.rpartition("/")[2]
         self.remaining[name].append(context.time_remaining())
+        self._check_token(context)
+        if excuse := self.excuses.get(name):
+            context.abort(grpc.StatusCode.UNAVAILABLE, excuse)
         try:
             answer = self._behind.unary_unary(method, bytes, bytes)(
                 request, metadata=_identity(context), timeout=30
@@ -76,6 +88,7 @@ class HostileProxy:
         self, method: str, requests: Iterator[bytes], context: grpc.ServicerContext
     ) -> Iterator[bytes]:
         """Pass on a stream."""
+        self._check_token(context)
         call = self._behind.stream_stream(method, bytes, bytes)(
             _until_canceled(requests), metadata=_identity(context)
         )
@@ -87,7 +100,15 @@ class HostileProxy:
         except grpc.RpcError as exc:
             context.abort(exc.code(), exc.details() or "")
 
+    def _check_token(self, context: grpc.ServicerContext) -> None:
+        token = dict(_identity(context)).get("token")
+        if token in self._refused:
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, "etcdserver: invalid auth token")
+        if token:
+            self._tokens.add(token)
+
     def _changed(self, name: str, answer: bytes) -> bytes:
+        self.answered[name] += 1
         change = self.changes.get(name)
         if not change:
             return answer

@@ -42,6 +42,7 @@ class Terminal:
                 encoding="utf-8",
                 timeout=TIMEOUT,
             )
+        terminal.delaybeforesend = None  # its pause hides what is typed too early
         self._opened.append(terminal)
         return terminal
 

@@ -41,6 +41,7 @@ class Typed:
                 timeout=TIMEOUT,
                 dimensions=(24, 200),
             )
+        self._shell.delaybeforesend = None  # as in `Terminal`
         self._shell.expect_exact(_PROMPT)
         self.do(_SHOW[program])
 

@@ -13,12 +13,13 @@ import threading
 import urllib.error
 import urllib.request
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import grpc
+import pytest
 
 from etcdnaming.sandbox import free_port
 from etcdnaming.xds import xds_pb2 as xds
@@ -32,7 +33,7 @@ from .examples import EXAMPLES
 from .process import Process, Spawn
 from .waiting import TIMEOUT, listens, wait_until
 
-__all__ = ["Ads", "Bridge", "Call", "Caller", "Language", "Xds", "addresses"]
+__all__ = ["Ads", "Bridge", "Call", "Caller", "Language", "Xds", "addresses", "languages"]
 
 CLIENTS = EXAMPLES / "xds"
 
@@ -52,6 +53,13 @@ class Language(NamedTuple):
         if self.name == "node":
             package = json.loads((CLIENTS / "node" / "package.json").read_text())
             return f"Node {package['dependencies']['@grpc/grpc-js-xds']}"
+        if self.name == "cpp":
+            return f"C++ {_output('pkg-config', '--modversion', 'grpc++')}"
+        if self.name == "ruby":
+            return f"Ruby {_output('ruby', '-rgrpc', '-e', 'print GRPC::VERSION')}"
+        if self.name == "rust":
+            found = re.search(r'tonic-xds = .*"=(\S+)"', (CLIENTS / "rust/Cargo.toml").read_text())
+            return f"Rust {found[1] if found else ''}"
         return f"{self.name.title()} {self.version}".strip()
 
     def command(self) -> list[str]:
@@ -59,6 +67,22 @@ class Language(NamedTuple):
         with (CLIENTS / f".{self.name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # another worker of the tests may be building it, too
             return list(_BUILD[self.name](self.version))
+
+
+def languages(*, without: Collection[str] = ()) -> list[Any]:
+    """Return the values of the parameter *language* of a test; some are marked for other runs."""
+    interop, long = pytest.mark.interop, pytest.mark.long
+    built = (long, pytest.mark.timeout(900))  # the first one waits for the compiler
+    found = [
+        pytest.param(Language("python"), id="python"),
+        pytest.param(Language("go"), marks=interop, id="go"),
+        pytest.param(Language("node"), marks=interop, id="node"),
+        pytest.param(Language("java", "1.85.1"), marks=interop, id="java"),
+        pytest.param(Language("cpp"), marks=long, id="cpp"),
+        pytest.param(Language("ruby"), marks=long, id="ruby"),
+        pytest.param(Language("rust"), marks=built, id="rust"),
+    ]
+    return [each for each in found if each.id not in without]
 
 
 class Call(NamedTuple):
@@ -76,10 +100,14 @@ class Call(NamedTuple):
 
 
 class Caller:
-    """A client in a process of its own that calls repeatedly."""
+    """
+    A client in a process of its own that calls repeatedly.
 
-    def __init__(self, process: Process) -> None:
-        self._process = process
+    *enough*: the number of calls for each endpoint that show which endpoints a client calls.
+    """
+
+    def __init__(self, process: Process, enough: int) -> None:
+        self._process, self._enough = process, enough
 
     @property
     def calls(self) -> list[Call]:
@@ -103,7 +131,7 @@ class Caller:
 
     def wait_for(self, *answers: str, last: int = 0, timeout: float = TIMEOUT) -> None:
         """Return when all of these servers, and no others, answer the next calls."""
-        seen, last = len(self.calls), last or 4 * len(answers)
+        seen, last = len(self.calls), last or self._enough * len(answers)
 
         def reached() -> bool:
             newest = self.calls[seen:][-last:]
@@ -231,7 +259,7 @@ class Xds:
         **settings: str,
     ) -> Caller:
         """Start a client that calls *target* repeatedly; *before* is a prefix of its command."""
-        wanted = Bootstrap(server, node_id="test-node", **settings)
+        wanted = Bootstrap(server, "test-node", language=language.name, **settings)
         self._files += 1
         file = self._directory / f"xds-{self._files}.json"
         file.write_text(bootstrap(wanted))
@@ -239,7 +267,9 @@ class Xds:
         words = [target, str(interval)]
         options = ["-method", method("Who"), *args]  # the last of equal options counts
         ordered = [*options, *words] if language.name == "go" else [*words, *options]
-        caller = Caller(Process([*before, *language.command(), *ordered], environment))
+        process = Process([*before, *language.command(), *ordered], environment)
+        # Rust picks endpoints at random; the others call them in turn.
+        caller = Caller(process, 20 if language.name == "rust" else 4)
         self._stack.callback(caller.close)
         return caller
 
@@ -380,4 +410,48 @@ def _java(version: str) -> Sequence[str]:
     return ["java", *flags, "-cp", f"{at / 'target' / 'classes'}:{jars}/*", "demo.Client"]
 
 
-_BUILD = {"python": _python, "go": _go, "node": _node, "java": _java}
+def _cpp(version: str) -> Sequence[str]:
+    program, source = CLIENTS / "cpp" / "build" / "client", CLIENTS / "cpp" / "client.cc"
+    if not _is_newer(program, source):
+        program.parent.mkdir(exist_ok=True)
+        library = _output("pkg-config", "--cflags", "--libs", "grpc++").split()
+        command = ["c++", "-std=c++17", "-O1", "-Wall", "-o", str(program), str(source), *library]
+        subprocess.run(command, check=True)
+    return [str(program)]
+
+
+def _ruby(version: str) -> Sequence[str]:
+    return ["ruby", str(CLIENTS / "ruby" / "client.rb")]
+
+
+def _rust(version: str) -> Sequence[str]:
+    """Return the command; what it depends on takes minutes to build, and is kept for all clones."""
+    at, program = CLIENTS / "rust", CLIENTS / "rust" / "build" / "client"
+    if not _is_newer(program, at / "src" / "main.rs", at / "Cargo.toml", at / "Cargo.lock"):
+        kept = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "etcdnaming-test"
+        target = kept / "xds-rust"
+        command = ["cargo", "build", "--quiet", "--locked", f"--target-dir={target}"]
+        subprocess.run(command, cwd=at, check=True)
+        program.parent.mkdir(exist_ok=True)
+        shutil.copy(target / "debug" / "client", program)
+    return [str(program)]
+
+
+def _is_newer(program: Path, *sources: Path) -> bool:
+    changed = max(source.stat().st_mtime for source in sources)
+    return program.exists() and program.stat().st_mtime > changed
+
+
+def _output(*command: str) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+_BUILD = {
+    "python": _python,
+    "go": _go,
+    "node": _node,
+    "java": _java,
+    "cpp": _cpp,
+    "ruby": _ruby,
+    "rust": _rust,
+}

@@ -1,4 +1,4 @@
-"""Fixtures: the wheel, and the place where it is installed."""
+"""Fixtures: the place where the wheel is installed."""
 
 from __future__ import annotations
 
@@ -9,18 +9,6 @@ from pathlib import Path
 import pytest
 from harness import Etcd
 from harness.installed import Installed, succeed
-
-ROOT = Path(__file__).parent.parent.parent
-
-
-@pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the wheel of this tree."""
-    directory = tmp_path_factory.mktemp("wheel")
-    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    succeed(*pip, "wheel", "--no-deps", "--wheel-dir", directory, ROOT)
-    [found] = directory.glob("*.whl")
-    return found
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,7 @@ from etcdnaming.errors import InvalidSettingError
 from etcdnaming.xds.embedded import process
 from etcdnaming.xds.embedded import services as services_module
 from etcdnaming.xds.embedded.resources import MethodRoute, Retry
+from etcdnaming.xds.embedded.server import Server
 
 
 def register(client: Client, *services: tuple[str, str]) -> None:
@@ -335,3 +336,26 @@ def test_other_channels_go_on_when_the_server_fails_for_one_service(
     assert set(found) == {first, third}
     assert len(failures) == 1
     assert "a bug" in caplog.text
+
+
+def test_server_sleeps_until_its_next_timer(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A closed channel leaves a timer, for the end of its watch."""
+    steps: list[None] = []
+    time_left = Server._time_left
+
+    def counted(server: Server) -> float | None:
+        steps.append(None)
+        return time_left(server)
+
+    monkeypatch.setattr(Server, "_time_left", counted)
+    with insecure_channel("svc", client):
+        pass
+    server = process.services._server
+    assert server
+    assert server._timers
+    time.sleep(0.5)  # for what follows the end of the channel
+    before = len(steps)
+    time.sleep(1)
+    assert len(steps) - before < 20

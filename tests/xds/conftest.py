@@ -10,21 +10,14 @@ from typing import Any
 import pytest
 from harness import Etcd, Spawn
 from harness.backends import Backend
-from harness.xds import Language, Xds
+from harness.xds import Language, Xds, languages
 
 from etcdnaming import Client, Endpoint, EndpointManager, Update
 
-PYTHON = pytest.param(Language("python"), id="python")
-OTHERS = [
-    pytest.param(Language("go"), marks=pytest.mark.interop, id="go"),
-    pytest.param(Language("node"), marks=pytest.mark.interop, id="node"),
-    pytest.param(Language("java", "1.85.1"), marks=pytest.mark.interop, id="java"),
-]
 
-
-@pytest.fixture(params=[PYTHON, *OTHERS])
+@pytest.fixture(params=languages())
 def language(request: pytest.FixtureRequest) -> Language:
-    """A language; the others than Python are for the tests marked ``interop``."""
+    """A language; Python is in the default run, the others are marked."""
     found: Language = request.param
     return found
 

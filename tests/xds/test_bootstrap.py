@@ -86,7 +86,7 @@ def test_certificates_switch_tls_on(file: Any) -> None:
         (["--for", "node", "--ca", "/ca"], "grpc-js can't use TLS to the xDS server"),
         (["--for", "java", "--ca", "/ca"], "grpc-java ignores the files"),
         (["--for", "cpp", "--ca", "/ca"], "no TLS to the xDS server"),
-        (["--for", "ruby", "--strip", "foo"], "neither authorities nor templates"),
+        (["--for", "ruby", "--strip", "foo"], "GRPC_EXPERIMENTAL_XDS_FEDERATION=true"),
         (["--for", "rust"], "tonic-xds ignores weights and zones"),
         (["--for", "rust", "--strip", "foo"], "tonic-xds ignores templates"),
     ],

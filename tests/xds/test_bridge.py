@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -20,16 +22,19 @@ from harness.auth import READER_NEEDS
 from harness.backends import Backends
 from harness.tls import Certificates
 from harness.waiting import listens
-from harness.xds import Bridge, Language, Xds, addresses
+from harness.xds import Bridge, Language, Xds, addresses, languages
 
 from etcdnaming import Client
+from etcdnaming.errors import InvalidSettingError
 from etcdnaming.probing import check_grpc_health
 from etcdnaming.sandbox import free_port
+from etcdnaming.xds.bridge.tls import ServerFiles
 from etcdnaming.xds.names import Kind
 
 from .conftest import Service
 
 PYTHON = Language("python")
+KINDS = [kind.type_url.rpartition(".")[2] for kind in Kind]
 TARGET = "xds:///foo/svc"
 ADS = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 
@@ -92,6 +97,24 @@ def test_change_concerns_only_those_who_ask_for_the_name(
     assert addresses(concerned.get()) == {"foo/svc": ["10.0.0.1:80", "10.0.0.2:80"]}
     others[0].add("10.0.0.3:80")
     assert addresses(other.get()) == {"foo/other-0": ["10.0.0.1:80", "10.0.0.3:80"]}
+
+
+def test_service_without_endpoints_keeps_its_listener_route_and_cluster(
+    xds: Xds, bridge: Bridge, service: Service, etcd: Etcd
+) -> None:
+    """A client that loses one of them gives up; so only the endpoints go."""
+    service.add("10.0.0.1:80")
+    bridge.catch_up(etcd)
+    stream = xds.ads(bridge.address)
+    for kind in Kind:
+        stream.ask(kind, "foo/svc")
+        assert len(stream.get().resources) == 1
+    service.remove("10.0.0.1:80")
+    assert addresses(stream.get()) == {"foo/svc": []}
+    service.add("10.0.0.2:80")
+    assert addresses(stream.get()) == {"foo/svc": ["10.0.0.2:80"]}
+    sent = {name: bridge.metric(f'responses_total{{type="{name}"}}') for name in KINDS}
+    assert sent == {name: 3 if name == "ClusterLoadAssignment" else 1 for name in KINDS}
 
 
 def test_first_change_goes_out_at_once_and_the_next_ones_together(
@@ -217,6 +240,7 @@ def test_other_types_are_ignored_and_reported_once(xds: Xds, bridge: Bridge) -> 
         stream.ask(Kind.CLUSTER, raw=other.SerializeToString())
     stream.ask(Kind.CLUSTER, "foo/svc")
     assert stream.get().type_url == Kind.CLUSTER.type_url
+    bridge.process.wait_for_err("envoy.Other")
     assert bridge.process.err.count("envoy.Other") == 1
 
 
@@ -262,6 +286,33 @@ def test_address_that_is_taken_is_an_error(spawn: Spawn, option: str) -> None:
     assert not listens(f"127.0.0.1:{free}")
 
 
+@pytest.mark.parametrize("option", ["--listen", "--admin"])
+def test_address_that_can_not_be_used_is_an_error_while_etcd_is_away(
+    spawn: Spawn, tmp_path: Path, option: str
+) -> None:
+    """Not only when it is there. A file in the place of a socket stays."""
+    file = tmp_path / "file"
+    file.write_text("content")
+    for address, reason in (
+        (f"unix:{file}", "not a socket"),
+        (f"unix:{tmp_path}/none/s", f"no directory {tmp_path}/none"),
+        ("127.0.0.1:18999", "given twice"),
+    ):
+        process = spawn(
+            *("xds-bridge", "foo", "--endpoints=127.0.0.1:1"),
+            *("--listen=127.0.0.1:18999", f"{option}={address}"),
+        )
+        result = process.finish(30)
+        assert result.err == f"Error: can't listen on {address}: {reason}\n"
+        assert result.status == 128
+    assert file.read_text() == "content"
+
+
+def test_connections_may_be_older_than_milliseconds_in_31_bits_tell(xds: Xds) -> None:
+    """As 720h, which gRPC's options do not take."""
+    assert xds.bridge("foo", "--max-age=720h").listens
+
+
 def test_bridge_listens_on_several_addresses(xds: Xds, tmp_path: Path, service: Service) -> None:
     """IPv6 and a unix socket among them."""
     service.add("10.0.0.1:80")
@@ -296,27 +347,38 @@ def test_plaintext_for_other_machines_has_to_be_allowed(spawn: Spawn) -> None:
 # TLS.
 
 
+@pytest.mark.parametrize("language", languages(without={"node", "cpp", "ruby"}))
 def test_clients_reach_the_bridge_by_tls(
-    xds: Xds, service: Service, backends: Backends, certificates: Certificates
+    xds: Xds,
+    service: Service,
+    backends: Backends,
+    certificates: Certificates,
+    language: Language,
+    tmp_path: Path,
 ) -> None:
-    """As their bootstrap file says."""
+    """As their bootstrap file says; Java ignores what it says, and has a trust store instead."""
+    env = trust_store(certificates, tmp_path) if language.name == "java" else {}
     backend = backends()
     service.add(backend)
     server = certificates.server
     bridge = xds.bridge("foo", f"--tls-cert={server.cert}", f"--tls-key={server.key}")
-    caller = xds.call(PYTHON, bridge.address, TARGET, ca=str(certificates.ca))
+    caller = xds.call(language, bridge.address, TARGET, env=env, ca=str(certificates.ca))
     caller.wait_for(backend.addr)
-    plain = xds.call(PYTHON, bridge.address, TARGET, "-calls", "1", "-deadline", "5")
+    plain = xds.call(language, bridge.address, TARGET, "-calls", "1", "-deadline", "5")
     assert plain.finish()[0].error
 
 
-@pytest.mark.parametrize(
-    "language",
-    [
-        pytest.param(PYTHON, id="python"),
-        pytest.param(Language("go"), marks=pytest.mark.interop, id="go"),
-    ],
-)
+def trust_store(certificates: Certificates, directory: Path) -> dict[str, str]:
+    """Return the environment with which a Java trusts the CA."""
+    store = directory / "store.p12"
+    words = ["-importcert", "-noprompt", "-file", str(certificates.ca), "-alias", "ca"]
+    words += ["-keystore", str(store), "-storetype", "PKCS12", "-storepass", "changeit"]
+    subprocess.run(["keytool", *words], check=True, capture_output=True)
+    flags = f"-Djavax.net.ssl.trustStore={store} -Djavax.net.ssl.trustStorePassword=changeit"
+    return {"JAVA_TOOL_OPTIONS": flags}
+
+
+@pytest.mark.parametrize("language", languages(without={"node", "java", "cpp", "ruby"}))
 def test_mutual_tls_lets_in_only_clients_of_the_ca(
     xds: Xds, service: Service, backends: Backends, certificates: Certificates, language: Language
 ) -> None:
@@ -349,29 +411,6 @@ def test_mutual_tls_lets_in_only_clients_of_the_ca(
     assert unknown.finish()[0].error
     assert foreign.finish()[0].error
     assert len(bridge.json("/streams")["streams"]) == 1
-
-
-@pytest.mark.interop
-def test_java_trusts_the_bridge_by_its_trust_store(
-    xds: Xds, service: Service, backends: Backends, certificates: Certificates, tmp_path: Path
-) -> None:
-    """It ignores the files that its bootstrap file names."""
-    backend = backends()
-    service.add(backend)
-    server, store = certificates.server, tmp_path / "store.p12"
-    words = ["-importcert", "-noprompt", "-file", str(certificates.ca), "-alias", "ca"]
-    words += ["-keystore", str(store), "-storetype", "PKCS12", "-storepass", "changeit"]
-    subprocess.run(["keytool", *words], check=True, capture_output=True)
-    bridge = xds.bridge("foo", f"--tls-cert={server.cert}", f"--tls-key={server.key}")
-    flags = f"-Djavax.net.ssl.trustStore={store} -Djavax.net.ssl.trustStorePassword=changeit"
-    caller = xds.call(
-        Language("java", "1.85.1"),
-        bridge.address,
-        TARGET,
-        ca=str(certificates.ca),
-        env={"JAVA_TOOL_OPTIONS": flags},
-    )
-    caller.wait_for(backend.addr)
 
 
 def test_certificate_is_read_again(
@@ -422,6 +461,39 @@ def test_bad_certificate_is_an_error_at_the_start(
     assert result.status == 128
     assert re.fullmatch(rf"Error: {re.escape(str(server.cert))}.*: .*\n", result.err)
     assert not listens(f"127.0.0.1:{port}")
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        ("encrypted key", "an encrypted key, and gRPC takes no passphrase: decrypt it"),
+        ("certificate as key", "no private key in it, but CERTIFICATE"),
+        ("binary", "binary (DER), not PEM: convert it"),
+        ("cut off", "a certificate in it is cut off"),
+        ("pipe", "not a regular file, which could be read again"),
+        ("bad CA", "not PEM: no certificate in it"),
+    ],
+)
+def test_server_files_that_grpc_could_not_use_are_refused(
+    certificates: Certificates, broken: str, reason: str
+) -> None:
+    """In the words of the client's files."""
+    cert, key, ca = certificates.server.cert, certificates.server.key, certificates.ca
+    if broken == "encrypted key":
+        key.write_text(re.sub(r"(EC |RSA )?PRIVATE", "ENCRYPTED PRIVATE", key.read_text()))
+    elif broken == "certificate as key":
+        key = cert
+    elif broken == "binary":
+        cert.write_bytes(ssl.PEM_cert_to_DER_cert(ca.read_text()))
+    elif broken == "cut off":
+        cert.write_bytes(cert.read_bytes()[:200])
+    elif broken == "pipe":
+        cert.unlink()
+        os.mkfifo(cert)
+    else:
+        ca.write_text("nonsense")
+    with pytest.raises(InvalidSettingError, match=re.escape(reason)):
+        ServerFiles(str(cert), str(key), str(ca))
 
 
 # etcd's permissions.
@@ -610,7 +682,7 @@ def test_metrics_need_their_library(spawn: Spawn, tmp_path: Path) -> None:
             connection.sendall(b"GET %s HTTP/1.1\r\n\r\n" % path.encode())
             answer = connection.recv(65536)
             assert answer.startswith(b"HTTP/1.1 " + expected), answer
-            assert (b"etcdnaming[metrics]" in answer) is (path == "/metrics")
+            assert (b"the extra 'metrics' is not installed" in answer) is (path == "/metrics")
 
 
 def test_log_can_be_read_by_machines(xds: Xds, service: Service) -> None:
@@ -676,6 +748,21 @@ def test_bootstrap_is_replaced_at_once(run: Run, tmp_path: Path) -> None:
     assert (result.status, result.out, result.err) == (0, "", "")
     assert json.loads(file.read_text())["xds_servers"][0]["server_uri"] == "127.0.0.1:18000"
     assert [*tmp_path.iterdir()] == [file]
+
+
+def test_bootstrap_replaces_no_device_and_leaves_a_link(run: Run, tmp_path: Path) -> None:
+    """A fifo stands for /dev/null here: as root it would be a file afterwards."""
+    fifo, file, link = tmp_path / "fifo", tmp_path / "file", tmp_path / "link"
+    os.mkfifo(fifo)
+    link.symlink_to(file)
+    result = run("xds-bootstrap", "127.0.0.1:18000", "-o", fifo)
+    assert (result.status, fifo.is_fifo()) == (128, True)
+    assert result.err.startswith(f"Error: {fifo}: not a file, which could be replaced")
+    assert run("xds-bootstrap", "127.0.0.1:18000", "-o", link).status == 0
+    assert (link.is_symlink(), json.loads(file.read_text())["node"]["locality"]) == (
+        True,
+        {"zone": ""},
+    )
 
 
 def test_interpreter_of_the_tests_is_one_of_the_languages() -> None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
 from harness import Etcd, wait_until
+from harness.hostile import HostileProxy
+from harness.watcher import stored
 
 from etcdnaming import Endpoint, EndpointManager, Update
+from etcdnaming.errors import PermissionDeniedError
 from etcdnaming.etcd import Client
-from etcdnaming.xds import host_names
+from etcdnaming.xds import follower, host_names
 from etcdnaming.xds import xds_pb2 as xds
 from etcdnaming.xds.assignment import View
 from etcdnaming.xds.catalog import Catalog
@@ -320,3 +324,69 @@ def test_many_variants_of_a_name_do_not_add_up(
     assert len(kept["foo/svc"]) <= 100
     found.catalog.forget("foo/svc")
     assert not kept
+
+
+def test_catalog_keeps_what_it_knows_while_etcd_refuses_and_reads_it_again(
+    etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A role may be revoked and granted again."""
+    monkeypatch.setattr(follower, "RETRY", 0.5)
+    refused = "etcdserver: permission denied"
+    etcd.put("foo/e1", stored("10.0.0.1:80"))
+    with HostileProxy(etcd.endpoint) as proxy, Client([proxy.endpoint]) as client:
+        watched = Watched(client, "foo")
+        with closing(watched.catalog):
+            wait_until(lambda: watched.addresses("foo") == ["10.0.0.1:80"])
+            [its] = watched.catalog.followers
+            wait_until(lambda: its.connected)
+            proxy.excuses["Range"] = refused
+            proxy.changes["Watch"] = lambda answer: refuse(answer, refused)
+            etcd.put("foo/e2", stored("10.0.0.2:80"))
+            wait_until(lambda: isinstance(its.failure, PermissionDeniedError))
+            before = len(proxy.remaining["Range"])
+            wait_until(lambda: len(proxy.remaining["Range"]) >= before + 2)
+            assert watched.addresses("foo") == ["10.0.0.1:80"]
+            assert not its.connected
+            assert (its.age() or 0) > 0
+            assert len(watched.said("unreadable")) == 1
+            proxy.excuses.clear()
+            proxy.changes.clear()
+            wait_until(lambda: watched.addresses("foo") == ["10.0.0.1:80", "10.0.0.2:80"])
+            assert its.failure is None
+
+
+def test_service_is_counted_until_its_last_endpoint_is_deleted(
+    watched: Callable[..., Watched], put: Callable[..., None], etcd: Etcd
+) -> None:
+    """The list of services has no empty ones."""
+    put("foo/svc/e1", "10.0.0.1:80")
+    put("foo/svc/e2", "10.0.0.2:80")
+    put("foo/other/e1", "10.0.0.1:80")
+    catalog = watched("foo").catalog
+    assert catalog.services() == {"foo/other": 1, "foo/svc": 2}
+    etcd.delete("foo/svc/e1")
+    wait_until(lambda: catalog.services() == {"foo/other": 1, "foo/svc": 1})
+    etcd.delete("foo/svc/e2")
+    wait_until(lambda: catalog.services() == {"foo/other": 1})
+    assert catalog.count() == (1, 1)
+
+
+def test_catalog_pauses_before_it_reads_again_and_stops_at_once(etcd: Etcd) -> None:
+    """Neither is etcd asked in a loop, nor does a closed catalog wait for the end of a pause."""
+    assert follower.RETRY == 5
+    with HostileProxy(etcd.endpoint) as proxy, Client([proxy.endpoint]) as client:
+        proxy.excuses["Range"] = "etcdserver: permission denied"
+        watched = Watched(client, "foo")
+        with closing(watched.catalog):
+            wait_until(lambda: watched.catalog.followers[0].failure)
+            time.sleep(1)
+            assert len(proxy.remaining["Range"]) == 1
+        begin = time.monotonic()
+        wait_until(lambda: "etcdnaming-xds" not in {each.name for each in threading.enumerate()})
+        assert time.monotonic() - begin < follower.RETRY / 2
+
+
+def refuse(answer: Any, reason: str) -> None:
+    """Make *answer* the end of its watch."""
+    answer.ClearField("events")
+    answer.canceled, answer.cancel_reason = True, reason

@@ -7,7 +7,7 @@ import time
 import pytest
 from harness import Etcd, wait_until
 from harness.backends import Backends, method
-from harness.xds import Bridge, Language, Xds, addresses
+from harness.xds import Bridge, Language, Xds, addresses, languages
 
 from etcdnaming import Client, Endpoint, EndpointManager, Update
 from etcdnaming.xds.names import Kind
@@ -15,6 +15,9 @@ from etcdnaming.xds.names import Kind
 from .conftest import Service
 
 TARGET = "xds:///foo/svc"
+
+FEDERATION = {"GRPC_EXPERIMENTAL_XDS_FEDERATION": "true"}
+"""Switches authorities and templates on in gRPC 1.51, as C++ and Ruby have it here."""
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -42,6 +45,17 @@ def test_endpoints_get_calls_while_they_are_in_etcd(
     caller.wait_for(third.addr)
     assert caller.errors == []
     assert bridge.metric('nacks_total{type="ClusterLoadAssignment"}') == 0
+
+
+def test_endpoints_with_ipv4_and_with_ipv6_addresses_get_calls(
+    xds: Xds, bridge: Bridge, language: Language, service: Service, backends: Backends
+) -> None:
+    """In one set."""
+    four, six = backends(), backends("[::1]:0")
+    service.add(four, six)
+    caller = xds.call(language, bridge.address, TARGET)
+    caller.wait_for(four.addr, six.addr)
+    assert caller.errors == []
 
 
 def test_endpoint_with_another_address_gets_no_calls_at_the_old_one(
@@ -97,6 +111,7 @@ def test_call_in_flight_to_a_removed_endpoint_completes(
     assert (call.answer, call.error) == (leaves.addr, "")
 
 
+@pytest.mark.parametrize("language", languages(without={"rust"}))  # it waits
 def test_call_fails_at_once_when_the_last_endpoint_is_gone(
     xds: Xds, bridge: Bridge, language: Language, service: Service, backends: Backends
 ) -> None:
@@ -117,6 +132,7 @@ def test_call_fails_at_once_when_the_last_endpoint_is_gone(
     caller.wait_for(second.addr)
 
 
+@pytest.mark.parametrize("language", languages(without={"rust"}))  # it waits
 @pytest.mark.parametrize("target", ["foo/unknown", "elsewhere/svc", "/foo/svc"])
 def test_unknown_name_fails_at_once(
     xds: Xds,
@@ -134,6 +150,7 @@ def test_unknown_name_fails_at_once(
     assert max(call.seconds for call in calls[1:]) < 5, calls
 
 
+@pytest.mark.parametrize("language", languages(without={"ruby"}))  # it can't
 def test_call_that_waits_for_ready_goes_to_the_first_endpoint(
     xds: Xds, bridge: Bridge, language: Language, service: Service, backends: Backends
 ) -> None:
@@ -148,6 +165,7 @@ def test_call_that_waits_for_ready_goes_to_the_first_endpoint(
     assert call.answer == backend.addr
 
 
+@pytest.mark.parametrize("language", languages(without={"rust"}))  # it ignores them
 def test_weights_are_the_shares_of_calls(
     xds: Xds, bridge: Bridge, language: Language, service: Service, backends: Backends
 ) -> None:
@@ -195,6 +213,7 @@ def test_draining_endpoint_gets_no_new_calls(
     assert caller.errors == []
 
 
+@pytest.mark.parametrize("language", languages(without={"rust"}))  # as weights
 def test_calls_stay_in_the_zone_of_the_client_while_it_has_endpoints(
     xds: Xds, language: Language, service: Service, backends: Backends
 ) -> None:
@@ -218,20 +237,22 @@ def test_names_with_an_authority_are_served(
     """They reach the bridge as xdstp URLs."""
     first, second = backends(), backends()
     service.add(first)
-    caller = xds.call(language, bridge.address, "xds://etcd/foo/svc", authority="etcd")
+    target = "xds://etcd/foo/svc"
+    caller = xds.call(language, bridge.address, target, env=FEDERATION, authority="etcd")
     caller.wait_for(first.addr)
     service.add(second)
     caller.wait_for(first.addr, second.addr)
     assert caller.errors == []
 
 
+@pytest.mark.parametrize("language", languages(without={"rust"}))  # it can't
 def test_prefix_can_be_left_out_of_names(
     xds: Xds, bridge: Bridge, language: Language, service: Service, backends: Backends
 ) -> None:
     """By a template in the bootstrap file."""
     backend = backends()
     service.add(backend)
-    caller = xds.call(language, bridge.address, "xds:///svc", strip="foo")
+    caller = xds.call(language, bridge.address, "xds:///svc", env=FEDERATION, strip="foo")
     caller.wait_for(backend.addr)
 
 
@@ -317,11 +338,27 @@ def test_every_client_is_a_node_with_a_name_an_agent_and_a_version(
     caller = xds.call(language, bridge.address, TARGET, zone="a")
     caller.wait_for(backend.addr)
     [stream] = bridge.json("/streams")["streams"]
-    agents = {"python": "gRPC C-core", "go": "gRPC Go", "node": "gRPC Node", "java": "gRPC Java"}
-    assert stream["agent"].startswith(agents[language.name])
+    agents = {"go": "gRPC Go", "node": "gRPC Node", "java": "gRPC Java", "rust": "gRPC Rust"}
+    assert stream["agent"].startswith(agents.get(language.name, "gRPC C-core"))
     assert (stream["node"], stream["zone"]) == ("test-node", "a")
     [names] = {tuple(each["names"]) for each in stream["types"].values()}
     assert names == ("foo/svc",)
+
+
+@pytest.mark.long
+def test_rust_waits_while_a_set_is_empty_and_goes_on_with_the_next_endpoint(
+    xds: Xds, bridge: Bridge, service: Service, backends: Backends
+) -> None:
+    """Until the deadline. No call goes to the endpoint that is gone."""
+    first, second = backends(), backends()
+    service.add(first)
+    caller = xds.call(Language("rust"), bridge.address, TARGET, "-deadline", "1")
+    caller.wait_for(first.addr)
+    service.remove(first)
+    wait_until(lambda: len(caller.errors) > 1, 30)
+    assert all("DEADLINE" in each.upper() for each in caller.errors)
+    service.add(second)
+    caller.wait_for(second.addr)
 
 
 @pytest.mark.interop

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from harness import Etcd, wait_until
@@ -156,6 +157,40 @@ def test_etcd_that_is_wiped_costs_no_call(
         caller.wait_for(second.addr, timeout=LATE)
         assert bridge.metric("held") == 0
         assert bridge.metric("resyncs_total") == 1
+        assert caller.errors == []
+
+
+def test_etcd_that_is_restored_from_a_snapshot_costs_no_call(
+    xds_of: Callable[[Etcd], Xds],
+    own_etcd: Callable[..., Etcd],
+    language: Language,
+    backends: Backends,
+    tmp_path: Path,
+) -> None:
+    """Another cluster ID, a lower revision: what it lacks is held, what it has again is served."""
+    etcd = own_etcd()
+    xds = xds_of(etcd)
+    stays, returns, newer, newest = backends(), backends(), backends(), backends()
+    with Client([etcd.endpoint]) as client:
+        service = Service(client)
+        service.add(stays, returns)
+        etcd.ctl("snapshot", "save", str(tmp_path / "snapshot"))
+        before = etcd.ctl_json("get", "nothing")["header"]
+        service.remove(returns)
+        service.add(newer)
+        bridge = xds.bridge("foo", "--resync-hold=8s")
+        caller = xds.call(language, bridge.address, TARGET)
+        caller.wait_for(stays.addr, newer.addr)
+        seen = bridge.json("/names")["revision"]
+        etcd.restore(tmp_path / "snapshot")
+        after = etcd.ctl_json("get", "nothing")["header"]
+        assert after["cluster_id"] != before["cluster_id"]
+        assert after["revision"] < seen
+        caller.wait_for(stays.addr, returns.addr, newer.addr, timeout=LATE)
+        service.add(newest)
+        caller.wait_for(stays.addr, returns.addr, newest.addr, timeout=LATE)
+        assert bridge.metric("held") == 0
+        assert bridge.json("/names")["revision"] == etcd.revision()
         assert caller.errors == []
 
 

@@ -15,7 +15,7 @@ from etcdnaming.xds.bridge.counters import Counters
 from etcdnaming.xds.bridge.hub import Hub
 from etcdnaming.xds.bridge.journal import StreamJournal
 from etcdnaming.xds.bridge.server import CatalogSource
-from etcdnaming.xds.bridge.session import MAX_ANSWERS, Session
+from etcdnaming.xds.bridge.session import Session
 from etcdnaming.xds.catalog import Catalog
 from etcdnaming.xds.names import Kind
 from etcdnaming.xds.notice import Notice
@@ -126,12 +126,38 @@ def test_client_that_asks_and_does_not_read_is_not_read_either(catalog: Catalog)
     async def test(feed: Feed, session: Session, hub: Hub) -> None:
         for n in range(200):
             feed.ask(Kind.LISTENER, f"foo/{n}")
-        await until(lambda: feed.taken >= MAX_ANSWERS)
+        await until(lambda: feed.taken >= 1)
         for _ in range(20):
             await asyncio.sleep(0.005)
-        assert feed.taken <= MAX_ANSWERS + 2
+        assert feed.taken <= 2
         feed.reads.set()
         await until(lambda: len(feed.read) == 200)
+        assert [each.nonce for each in feed.read] == [str(n) for n in range(1, 201)]
+
+    run(catalog, test)
+
+
+def test_answers_and_changes_are_written_in_the_order_of_their_nonces(catalog: Catalog) -> None:
+    """Two tasks write: one answers, the other one sends changes."""
+
+    async def test(feed: Feed, session: Session, hub: Hub) -> None:
+        feed.reads.set()
+        feed.ask(Kind.ASSIGNMENT, *NAMES)
+        await until(lambda: len(feed.read) == 1)
+        feed.reads.clear()
+        manager = EndpointManager(catalog.followers[0]._client, NAMES[0])
+        for n in range(2, 5):  # a change waits for the client, then an answer, then a change
+            await asyncio.to_thread(
+                manager.add_endpoint, f"{NAMES[0]}/e{n}", Endpoint(f"10.0.0.{n}:80")
+            )
+            await until(lambda: len(catalog.endpoints(NAMES[0])) == n)  # noqa: B023 - awaited here
+            hub.changed({NAMES[0]}, 0.0)
+            feed.ask(Kind.LISTENER, f"foo/{n}")
+            await asyncio.sleep(0)
+        feed.reads.set()
+        await until(lambda: len(feed.read) >= 6)
+        nonces = [int(each.nonce) for each in feed.read]
+        assert nonces == sorted(nonces)
 
     run(catalog, test)
 

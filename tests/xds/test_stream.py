@@ -318,6 +318,24 @@ def test_first_request_is_answered_whatever_version_it_reports(stream: Stream, k
     assert receipt.response.resources == [f"{kind.name} a 0".encode()]
 
 
+@pytest.mark.parametrize("kind", WHOLE)
+def test_first_request_without_names_is_answered_with_nothing(stream: Stream, kind: Kind) -> None:
+    """Envoy asks so for all clusters and listeners, and waits for the answer."""
+    receipt = stream.receive(request(kind), 0)
+
+    assert receipt.response
+    assert receipt.response.resources == []
+    assert stream.receive(request(kind, nonce="1"), 0) == Receipt()
+
+
+def test_node_of_the_first_request_is_that_of_the_stream(stream: Stream) -> None:
+    """Clients need not send it again."""
+    stream.receive(request(Kind.LISTENER, "a", agent="gRPC Java"), 0)
+    stream.receive(request(Kind.ASSIGNMENT, "a"), 0)
+
+    assert stream.node.user_agent_name == "gRPC Java"
+
+
 def test_other_types_are_never_answered(stream: Stream) -> None:
     """An empty answer would delete."""
     message = xds.DiscoveryRequest(type_url="type.googleapis.com/envoy.Other")

@@ -26,11 +26,17 @@ SYNONYMS = {
     "txn": "txn-update",
     "cordon": "drain",
     "uncordon": "undrain",
-    **dict.fromkeys(("endpoint", "member"), "status"),
-    "snapshot": "export",
+    **dict.fromkeys(("endpoint", "member", "alarm", "cluster-info"), "status"),
+    **dict.fromkeys(("snapshot", "make-mirror"), "export"),
+    "replace": "apply",
     **dict.fromkeys(("lease", "register"), "lease-register"),
+    "compaction": "",
 }
-"""Commands of etcdctl and kubectl, and the command that does the same here."""
+"""
+Commands of etcdctl and kubectl, and the command that does the same here.
+
+"": there is none, although another command has a similar name.
+"""
 
 MIN_PREFIX = 3
 """Characters of the beginning of a name from which it is suggested."""
@@ -111,8 +117,15 @@ class WrappingCommand(Command):
     """
     A command that runs another one: its last argument *cmd* is everything after ``--``.
 
-    Only that: a second target is not taken for a command, nor an option of CMD for one of ours.
+    Only that: a second target is not taken for a command, nor an option of CMD for one of ours. A
+    command that takes any number of arguments before ``--`` has no parameter *cmd* of its own,
+    since click takes only one such parameter.
     """
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Return the words of the usage line."""
+        has_cmd = any(each.name == "cmd" for each in self.params)
+        return [*super().collect_usage_pieces(ctx), *([] if has_cmd else ["[-- CMD ARGS...]"])]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the words before ``--``, and take those after it as they are."""
@@ -177,9 +190,9 @@ class Group(click.Group):
         """Find the command by its name or alias; for an unknown one, suggest a similar one."""
         args = [self._aliases.get(args[0], args[0]), *args[1:]]
         if args[0] not in self._listed and not ctx.resilient_parsing:
-            synonym = [each for each in [SYNONYMS.get(args[0])] if each in self._listed]
-            similar = synonym or _similar(args[0], self._listed)
-            hint = f", did you mean {similar[0]!r}?" if similar else ""
+            synonym = SYNONYMS.get(args[0])
+            similar = _similar(args[0], self._listed) if synonym is None else [synonym]
+            hint = f", did you mean {similar[0]!r}?" if similar and similar[0] else ""
             raise click.UsageError(f"no such command {args[0]!r}{hint}", ctx)
         return super().resolve_command(ctx, args)
 

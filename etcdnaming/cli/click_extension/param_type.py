@@ -58,4 +58,10 @@ class Parsed(ParamType):
         return [CompletionItem(value, type=kind) for value, kind in candidates]
 
 
-FILE = Parsed("file", str, complete_file)
+def _parse_file(text: str) -> str:
+    if not text:
+        raise ValueError("an empty file name")
+    return text
+
+
+FILE = Parsed("file", _parse_file, complete_file)

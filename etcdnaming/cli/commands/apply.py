@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 
 import click
@@ -14,6 +15,7 @@ from .. import stderr
 from ..app import App, pass_app
 from ..click_extension.command import Command
 from ..options import TARGET, batch_options, flag
+from ..output.printers import Printer
 from ..output.spelling import lease_id
 from ..signals import unwinding
 from ..updates.endpoint import complete
@@ -33,7 +35,8 @@ END
 
 Prints what it changed; endpoints that are as in FILE are not written, and a changed endpoint stays
 on its lease. All changes are made, or none: etcd compares each key with what was read, and if
-another client has changed it, everything is read again. A "del" line deletes its key.
+another client has changed it, everything is read again; with --prune also if one has added a key,
+which is then pruned and printed as well. A "del" line deletes its key.
 """
 
 
@@ -62,29 +65,40 @@ def command(
         manager = app.manager(target, max_txn_ops=max_txn_ops)
         if dry_run:
             plan = manager.plan(wanted, prune=prune, prune_leased=force)
-            if batch_size is None and len(plan.differences) > max_txn_ops:
-                raise TooManyOperationsError(len(plan.differences), max_txn_ops)
+            operations = len(plan.differences) + prune
+            if batch_size is None and operations > max_txn_ops:
+                raise TooManyOperationsError(operations, max_txn_ops)
         else:
             make = partial(manager.apply, wanted, prune=prune, prune_leased=force)
-            plan = make() if batch_size is None else _in_batches(make, batch_size)
+            plan = make() if batch_size is None else _in_batches(make, batch_size, printer)
     warn_of_kept(plan)
     if not dry_run:
         _warn_of_owners(plan)
     printer.differences(plan, done=not dry_run)
 
 
-def _in_batches(make: Callable[..., Plan], size: int) -> Plan:
-    """Apply in transactions of *size* keys; after an error or a signal, warn of what was made."""
+def _in_batches(make: Callable[..., Plan], size: int, printer: Printer) -> Plan:
+    """
+    Apply in transactions of *size* keys, and show the progress.
+
+    After an error or a signal, a warning says how many updates were made.
+    """
     made = total = 0
+    show: Callable[[int], None] | None = None
+    with unwinding(signal.SIGINT, signal.SIGTERM), ExitStack() as bar:
 
-    def count(done: int, of: int) -> None:
-        nonlocal made, total
-        made, total = done, of
+        def count(done: int, of: int) -> None:
+            nonlocal made, total, show
+            if show is None or of != total:  # there is a new plan after a conflict
+                bar.close()
+                show = bar.enter_context(printer.progress(of))
+            made, total = done, of
+            show(done)
 
-    with unwinding(signal.SIGINT, signal.SIGTERM):
         try:
             return make(batch_size=size, on_batch=count)
         except BaseException as exc:
+            bar.close()
             at_least = "at least " if isinstance(exc, OutcomeUnknownError) else ""
             if total:
                 stderr.warn(f"{at_least}{made} of {total} updates were written")

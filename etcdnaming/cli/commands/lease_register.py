@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -39,9 +39,21 @@ from ..output.stdout import check_open
 from ..parsing import parse_duration
 from ..updates.endpoint import check as check_update
 
+if TYPE_CHECKING:
+    from ...listening import ListenAddress
+    from ...monitoring.pages import PageThread
+    from ..entrypoint.status import Status
+
 __all__ = ["command"]
 
 DURATION = Parsed("duration", parse_duration)
+
+
+def _listen_address(text: str) -> ListenAddress:
+    from ...listening import parse_listen_address  # only where it is used
+
+    return parse_listen_address(text, any_host=True)
+
 
 EXCLUSIVE = (
     METADATA_OPTIONS,
@@ -58,6 +70,9 @@ $ etcdnaming lease-register foo/bar/svc/e1 --addr 10.0.0.1:80 -- server
 lease 7ffaa20539177e6e granted with TTL(10s)
 registered foo/bar/svc/e1 10.0.0.1:80
 OK
+
+Each new state of an endpoint is one line on stderr, with key and address: registered, unhealthy,
+healthy, draining, deregistered, lost, regained.
 
 Works as the entrypoint of a container: CMD inherits stdin, stdout and stderr, signals are
 forwarded to CMD, and its exit code is returned. SIGTERM and SIGINT first delete the endpoints and
@@ -153,6 +168,13 @@ when etcd is back. With CMD, messages go to stderr. -w json prints one object pe
     metavar="FILE",
     help="FILE exists only while all endpoints are registered and the check passes.",
 )
+@click.option(
+    "--metrics",
+    type=Parsed("address", _listen_address),
+    metavar="ADDR",
+    help="Serve /metrics for Prometheus and /healthz by HTTP on HOST:PORT, [IPV6]:PORT, :PORT (all "
+    "addresses) or unix:PATH.",
+)
 @pass_app
 def command(
     app: App,
@@ -176,6 +198,7 @@ def command(
     drain: float | None,
     stop_timeout: float | None,
     ready_file: str | None,
+    metrics: ListenAddress | None,
 ) -> int:
     """Run ``etcdnaming lease-register``."""
     _require(cmd, "a command: -- CMD", start=start, drain=drain, stop_timeout=stop_timeout)
@@ -198,7 +221,7 @@ def command(
     check_add = partial(check_update, target=target, force=force)
     updates = _updates(key, addr, metadata, file, check_add)
     settings = {"ttl": ttl, "on_conflict": on_conflict, "on_delete": on_delete}
-    return _run(app, options, updates, settings)
+    return _run(app, options, updates, settings, metrics)
 
 
 def _require(required: object, name: str, **options: object) -> None:
@@ -245,18 +268,26 @@ def _updates(
     return [update]
 
 
-def _run(app: App, options: Options, updates: Sequence[Update], settings: dict[str, Any]) -> int:
+def _run(
+    app: App,
+    options: Options,
+    updates: Sequence[Update],
+    settings: dict[str, Any],
+    metrics: ListenAddress | None,
+) -> int:
     stream = sys.stderr if options.cmd else sys.stdout
     if not options.cmd:
         check_open()
     name = app.format_of(stream)
     app.log_in()
+    serve, url = _listen(metrics) if metrics else (None, "")
     from ..entrypoint.loop import Loop
 
     loop = Loop()  # from here on the loop receives all signals
     from ..entrypoint.entrypoint import Entrypoint
     from ..entrypoint.registration_thread import create_registration
     from ..entrypoint.reporter import Reporter
+    from ..entrypoint.states import EndpointStates
     from ..output.printers import printer
     from ..output.state_changes import RegistrationPrinter
 
@@ -264,14 +295,37 @@ def _run(app: App, options: Options, updates: Sequence[Update], settings: dict[s
     from ...etcd.grpc_tuning import let_grpc_sleep  # the lazy import of gRPC
 
     let_grpc_sleep()
-    # No sentences between the lines of a format on stderr, or beside a table with the same facts.
-    verbose = name == "simple" or not (options.cmd or name == "table")
-    addrs = {each.key: each.endpoint.addr for each in updates if each.endpoint}
+    states = EndpointStates({each.key: each.endpoint.addr for each in updates if each.endpoint})
     reporter = Reporter(
         RegistrationPrinter(printer(name, stream), stream),
-        addrs,
-        verbose=verbose,
-        states=name == "simple",
+        states,
+        # Nothing between the lines of a format on stderr, or beside a table with the same facts.
+        verbose=name == "simple" or not (options.cmd or name == "table"),
+        with_states=name == "simple",
     )
+    if url:
+        reporter.report_metrics(url)
     create = partial(create_registration, app, updates, settings, reporter)
-    return Entrypoint(options, loop, create, reporter).run()
+    return Entrypoint(options, loop, create, reporter, serve).run()
+
+
+def _listen(address: ListenAddress) -> tuple[Callable[[Status], PageThread], str]:
+    """
+    Listen on *address*; return what creates the server of ``--metrics``, and its URL.
+
+    Raises:
+        click.UsageError: The library is not installed.
+        InvalidSettingError: The address can't be listened on.
+    """
+    from ...listening import listen_on
+
+    try:
+        from ..entrypoint.metrics import metrics_server
+    except ModuleNotFoundError as exc:
+        from ...extras import missing
+
+        raise click.UsageError(f"no --metrics: {missing('metrics')}") from exc
+    sockets, taken = listen_on(address)
+    host = "" if address.host else "localhost"
+    url = taken if address.path else f"http://{host}{taken}/metrics"
+    return partial(metrics_server, sockets), url

@@ -135,12 +135,10 @@ def command(
 
 
 def _watch(targets: Sequence[str], selector: Selector | None) -> int:
-    if len(targets) > 1:
-        raise click.UsageError("--watch takes one TARGET, because changes have no common order")
     from .watch import command as watch  # only for this flag
 
     context = click.get_current_context()
-    status: int = context.invoke(watch, target=targets[0], cmd=(), selector=selector)
+    status: int = context.invoke(watch, target=targets, cmd=(), selector=selector)
     return status
 
 

@@ -26,13 +26,13 @@ HELP = """
 Print the status of each etcd endpoint.
 
 $ etcdnaming status
-ENDPOINT   127.0.0.1:2379
-MEMBER     8e9e05c52164694d
-VERSION    3.5.1
-...
+127.0.0.1:2379  8e9e05c52164694d  3.5.1  leader  1  2  20 kB  ...
 
-Every endpoint of --endpoints is asked by itself, and logged in to if there is a --user. What is
-unknown is "-". The exit code is 1 if one of them does not answer, and 2 if none does.
+Every endpoint of --endpoints is a row: member, version, role, revision, raft term, size of the
+database, alarms, latency, user, TLS version, end of the certificate. A table has a header, and is
+one block for each endpoint where the terminal is too narrow. Each endpoint is asked by itself, and
+logged in to if there is a --user. What is unknown is "-". The exit code is 1 if one of them does
+not answer, and 2 if none does.
 """
 
 

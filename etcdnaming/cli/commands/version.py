@@ -19,7 +19,7 @@ HELP = """
 Print the versions of etcdnaming, its dependencies and etcd.
 
 $ etcdnaming version
-etcdnaming  0.1.0
+etcdnaming  0.2.0
 python      3.13.0
 ...
 

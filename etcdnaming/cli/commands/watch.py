@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
 import click
 
@@ -21,6 +22,7 @@ from ..click_extension.param_type import Parsed
 from ..failures import WatchCanceledError
 from ..following.follow import StateMessages, follow
 from ..following.handler import CommandRunner, Handler, HandlerOptions
+from ..following.merged import MergedWatch
 from ..following.selected import SelectedWatch
 from ..options import DURATION, POSITIVE, SELECTOR, TARGET, flag
 from ..output.printers import LinePrinter, WatchPrinter, live_printer
@@ -28,6 +30,10 @@ from ..output.terminal import can_animate, is_terminal
 from ..parsing import parse_timeout
 from ..selector import Selector
 from ..signals import ENDING, ending
+
+if TYPE_CHECKING:
+    from ...endpoints.manager import EndpointManager
+    from ...endpoints.watch import Watch
 
 __all__ = ["command"]
 
@@ -40,8 +46,11 @@ PUT  foo/bar/svc/e1  1.2.3.4:80  {"zone":"a"}
 
 $ etcdnaming watch foo/bar/svc -- sh -c 'cat > endpoints.json'
 
-The watch continues through outages, which are reported on stderr. On a terminal, arrow keys scroll
-and q ends it. CMD runs for the initial endpoints and then for changes, one run at a time. Its stdin
+The watch continues through outages, which are reported on stderr. Several targets are one stream
+and one table: the changes of each target are in order, those of different targets as they arrive.
+--count counts them together, and --rev is for all. On a terminal, arrow keys scroll and q ends it.
+
+CMD runs for the initial endpoints and then for changes, one run at a time. Its stdin
 is {"revision":N,"events":[...],"endpoints":[...]}. Its environment describes the last event:
 ETCDNAMING_WATCH_EVENT, _KEY, _ADDR, _METADATA, _COUNT, _REVISION and _TARGET, and etcdctl's
 ETCD_WATCH_*.
@@ -49,8 +58,7 @@ ETCD_WATCH_*.
 
 
 @click.command(cls=WrappingCommand, help=HELP)
-@click.argument("target", type=TARGET)
-@click.argument("cmd", nargs=-1, type=click.UNPROCESSED, metavar="[-- CMD ARGS...]")
+@click.argument("target", type=TARGET, nargs=-1, required=True, metavar="TARGET...")
 @SELECTOR
 @flag("--watch-only", "Only changes, without the initial endpoints.")
 @click.option("--rev", type=POSITIVE, metavar="N", help="Only changes from revision N on.")
@@ -81,7 +89,7 @@ ETCD_WATCH_*.
 def command(
     app: App,
     *,
-    target: str,
+    target: Sequence[str],
     cmd: Sequence[str],
     selector: Selector | None,
     watch_only: bool,
@@ -94,20 +102,22 @@ def command(
     """Run ``etcdnaming watch``."""
     _check(cmd, debounce, on_error)
     live = app.format() == "table" and can_animate(sys.stdout) and not cmd
-    manager = app.manager(target)
-    printer = _printer(app, target, live=live)
+    targets = _distinct(target)
+    managers = [app.manager(each) for each in targets]
+    printer = _printer(app, ", ".join(targets), live=live)
     outputs = _Outputs(printer, StateMessages(quiet=live and is_terminal(sys.stderr)))
     with ExitStack() as stack:
         if live or cmd:
             stack.enter_context(ending(outputs.interrupt, *ENDING))
         stack.callback(printer.end)
         printer.begin()
-        watch = stack.enter_context(manager.watch(revision=rev or 0, on_state=outputs.state))
+        watch = _watch(managers, rev or 0, outputs.state)
+        stack.callback(watch.close)
         reader = _PipeReader(watch.close)
         printer.read_keys(watch.close)
         if cmd:
             options = HandlerOptions(debounce or 0.0, on_error != "continue")
-            handler = Handler(CommandRunner(cmd, environment()), target, options, watch.close)
+            handler = Handler(CommandRunner(cmd, environment()), targets, options, watch.close)
             outputs.handler = stack.enter_context(handler)
         with _translating_the_end(reader):
             selected = SelectedWatch(watch, selector) if selector else watch
@@ -120,6 +130,27 @@ def _check(cmd: Sequence[str], debounce: float | None, on_error: str | None) -> 
         check_command(cmd[0])
     elif debounce is not None or on_error is not None:
         raise click.UsageError("--debounce and --on-error need a command: -- CMD")
+
+
+def _distinct(targets: Sequence[str]) -> Sequence[str]:
+    """Return *targets* without those that are below another one, whose watch shows them."""
+    return [
+        each
+        for each in dict.fromkeys(targets)
+        if not any(each.startswith(f"{other}/") for other in targets)
+    ]
+
+
+def _watch(
+    managers: Sequence[EndpointManager], revision: int, on_state: Callable[[WatchState], None]
+) -> Watch | MergedWatch:
+    if len(managers) == 1:
+        return managers[0].watch(revision=revision, on_state=on_state)
+    open_each = [
+        lambda state, manager=each: manager.watch(revision=revision, on_state=state)
+        for each in managers
+    ]
+    return MergedWatch(open_each, on_state)
 
 
 def _printer(app: App, target: str, *, live: bool) -> WatchPrinter:

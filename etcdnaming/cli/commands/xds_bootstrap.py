@@ -8,8 +8,8 @@ from tempfile import NamedTemporaryFile
 
 import click
 
+from ...listening import parse_listen_address
 from ...xds.bootstrap import LANGUAGES, Bootstrap, bootstrap, warnings
-from ...xds.bridge.listening import parse_listen_address
 from .. import stderr
 from ..app import App, pass_app
 from ..click_extension.command import Command
@@ -21,8 +21,11 @@ __all__ = ["command"]
 
 
 def _server(text: str) -> str:
-    if "," not in text:  # several are refused with a better reason
-        parse_listen_address(text)
+    if "," in text:
+        return text  # several are refused with a better reason
+    address = parse_listen_address(text)
+    if not address.path and not address.port:
+        raise ValueError(f"{text!r} has no port from 1 to 65535")
     return text
 
 
@@ -58,7 +61,7 @@ move from a first to a second server.
     metavar="PREFIX",
     help="Put PREFIX/ before every name, so that clients dial xds:///svc.",
 )
-@click.option("--ca", type=FILE, default="", metavar="FILE", help="CA of the server (use TLS).")
+@click.option("--ca", type=FILE, metavar="FILE", help="CA of the server (use TLS).")
 @click.option(
     "--for",
     "language",
@@ -81,7 +84,7 @@ def command(
     zone: str,
     authority: str,
     strip: str | None,
-    ca: str,
+    ca: str | None,
     language: str | None,
     output: str | None,
 ) -> None:
@@ -96,7 +99,7 @@ def command(
         zone=zone,
         authority=authority,
         strip=strip or "",
-        ca=ca,
+        ca=ca or "",
         cert=app.flags.get("cert", ""),
         key=app.flags.get("key", ""),
         language=language or "",
@@ -108,11 +111,13 @@ def command(
         check_open()
         sys.stdout.write(text)
     else:
-        _replace(Path(output), text)
+        _replace(Path(output).resolve(), text)
 
 
 def _replace(path: Path, text: str) -> None:
     """Write a file beside *path*, and rename it: a client never reads half of it."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise click.UsageError(f"{path}: not a file, which could be replaced")
     try:
         with NamedTemporaryFile(
             "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8"

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from ...xds.bridge.listening import ListenAddress, parse_listen_address
+from ...listening import ListenAddress, parse_listen_address
 from .. import stderr
 from ..app import App, pass_app
 from ..click_extension.command import Command
 from ..click_extension.param_type import FILE, Parsed
-from ..options import POSITIVE, REVISION, TARGET, TEXT, flag
-from ..parsing import parse_duration
+from ..options import POSITIVE, TARGET, TEXT, flag
+from ..parsing import parse_duration, parse_number
 from ..signals import die_by
 
 if TYPE_CHECKING:
@@ -28,6 +28,16 @@ ADDRESS = Parsed("address", parse_listen_address)
 DURATION = Parsed("duration", parse_duration)
 
 DEFAULT = "127.0.0.1:18000"
+
+MAX_RETRIES = 100
+"""gRPC makes five attempts at most, Envoy as many as it is asked for."""
+
+
+def _parse_retries(text: str) -> int:
+    number = parse_number(text)
+    if number > MAX_RETRIES:
+        raise ValueError(f"the maximum is {MAX_RETRIES}")
+    return number
 
 
 HELP = """
@@ -91,7 +101,7 @@ one line each; with -w json, one object each.
 )
 @click.option(
     "--retry",
-    type=REVISION,
+    type=Parsed("number", _parse_retries),
     default="0",
     metavar="N",
     help="Let clients retry a call that fails as UNAVAILABLE up to N times (default 0).",
@@ -233,9 +243,13 @@ def _run(
 ) -> None:
     """Run until a signal, and end by that."""
     import asyncio
+    import gc
 
     from ...xds.bridge.bridge import Bridge  # behind the door to gRPC
 
+    # A thousand clients that connect at once are no garbage. Each makes many objects that stay,
+    # and Python would look at them after every 700.
+    gc.set_threshold(10_000)
     notify = _reporter(as_json=as_json)
     came: list[int] = []
 

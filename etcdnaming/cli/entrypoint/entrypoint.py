@@ -16,14 +16,16 @@ from ..failures import LeaseLostError, TimedOutError
 from ..signals import die_by
 from .commands import ForegroundCommand
 from .health_check import HealthChecker
-from .loop import Loop
+from .loop import Loop, start_thread
 from .options import Options
 from .readiness import Readiness
 from .registration_thread import RegistrationThread
 from .reporter import Reporter
 from .shutdown import Shutdown
+from .status import Status
 
 if TYPE_CHECKING:
+    from ...monitoring.pages import PageThread
     from ...registration.registration import Registration
 
 __all__ = ["CreateRegistration", "Entrypoint"]
@@ -44,7 +46,14 @@ NOT_CONFIRMED = "cleanup not confirmed: remaining keys expire with the lease"
 
 
 class Entrypoint:
-    """Run once, in the loop; *create_registration* is called in a thread of its own."""
+    """
+    Run once, in the loop; *create_registration* is called in a thread of its own.
+
+    *create_server* returns the server of ``--metrics``.
+
+    Raises:
+        click.UsageError, OSError: Nothing was started.
+    """
 
     def __init__(
         self,
@@ -52,6 +61,7 @@ class Entrypoint:
         loop: Loop,
         create_registration: CreateRegistration,
         reporter: Reporter,
+        create_server: Callable[[Status], PageThread] | None,
     ) -> None:
         self._options, self._loop, self._reporter = options, loop, reporter
         self._registration = RegistrationThread(
@@ -61,6 +71,10 @@ class Entrypoint:
             warn=reporter.warn,
         )
         self._readiness = Readiness(options.ready_file, os.environ, reporter.warn)
+        self._status = Status(
+            reporter.states, self._registration, has_check=options.check is not None
+        )
+        self._server = create_server(self._status) if create_server else None
         self._checker: HealthChecker | None = None
         self._command: ForegroundCommand | None = None
         self._shutdown: Shutdown | None = None
@@ -75,6 +89,8 @@ class Entrypoint:
             CommandNotRunError, OSError: The reason of the end.
         """
         self._reporter.start(lambda exc: self._loop.post(partial(self._write_failed, exc)))
+        if self._server:
+            start_thread("metrics", self._server.run)
         self._loop.post(self._start)
         if self._readiness.watchdog:
             self._loop.post(self._notify_watchdog)
@@ -95,6 +111,7 @@ class Entrypoint:
                 healthy=self._healthy,
                 unhealthy=self._unhealthy,
                 timed_out=self._check_timed_out,
+                on_result=self._status.on_check,
             )
             self._checker.start()
 
@@ -113,6 +130,7 @@ class Entrypoint:
                 # With a drain, Ctrl-C must reach this process, which signals the command after it.
                 on_demand=self._options.drain > 0,
             )
+            self._status.is_command_running = True
         except Exception as exc:  # noqa: BLE001 - whatever it is, nothing may stay registered
             self._end(exc)
 
@@ -126,6 +144,7 @@ class Entrypoint:
 
     def _on_event(self, event: RegistrationEvent) -> None:
         self._reporter.report(event)
+        self._status.on_event(event)
         self._had_lease |= event.kind == "granted"
         if self._shutdown:
             return
@@ -146,6 +165,7 @@ class Entrypoint:
             self._start_command()
 
     def _healthy(self) -> None:
+        self._status.is_healthy = True
         self._reporter.report_healthy()
         if self._was_healthy:
             self._registration.set_wanted(True)
@@ -156,6 +176,7 @@ class Entrypoint:
         self._was_healthy = True
 
     def _unhealthy(self, reason: str) -> None:
+        self._status.is_healthy = False
         self._readiness.set_not_ready()
         self._reporter.report_unhealthy(reason)
         self._registration.set_wanted(False)
@@ -198,6 +219,7 @@ class Entrypoint:
             self._end(partial(die_by, signum) if dies else None, signum=signum)
 
     def _command_exited(self) -> None:
+        self._status.is_command_running = False
         if self._shutdown:
             self._shutdown.command_exited()
         else:
@@ -207,6 +229,7 @@ class Entrypoint:
         """Start the shutdown, if it has not started; *ending* applies when it is finished."""
         if self._shutdown:
             return
+        self._status.is_stopping = True
         self._readiness.set_stopping()
         if self._checker:
             self._checker.stop()
@@ -223,6 +246,8 @@ class Entrypoint:
     def _finish(self, ending: Ending, clean: bool) -> None:
         if self._had_lease and not clean:
             self._reporter.warn(NOT_CONFIRMED)
+        if self._server:
+            self._server.stop()
         self._reporter.finish()
         if callable(ending):
             ending()

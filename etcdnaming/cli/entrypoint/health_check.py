@@ -97,6 +97,8 @@ class HealthChecker:
         unhealthy: Called with a reason after too many failures in a row.
 
         timed_out: Called once with a reason, if the check never passed within its timeout.
+
+        on_result: Called after each run with the reason of its failure, empty if it has passed.
     """
 
     def __init__(
@@ -108,6 +110,7 @@ class HealthChecker:
         healthy: Callable[[], None],
         unhealthy: Callable[[str], None],
         timed_out: Callable[[str], None],
+        on_result: Callable[[str], None],
     ) -> None:
         self._loop, self._timing = loop, timing
         self._probe: _Probe = (
@@ -116,6 +119,7 @@ class HealthChecker:
             else _ThreadProbe(loop, partial(_run_network_check, check))
         )
         self._healthy, self._unhealthy, self._timed_out = healthy, unhealthy, timed_out
+        self._on_result = on_result
         self._is_healthy: bool | None = None
         self._failures = 0
         self._run = 0
@@ -162,6 +166,7 @@ class HealthChecker:
     def _evaluate(self, reason: str) -> None:
         self._failures = self._failures + 1 if reason else 0
         self._reason = reason
+        self._on_result(reason)
         if not reason and not self._is_healthy:
             self._is_healthy = True
             self._healthy()

@@ -107,6 +107,11 @@ class RegistrationThread:
         """Whether all endpoints are registered, as far as this process knows."""
         return self._registration is not None and self._registration.registered
 
+    @property
+    def renewal(self) -> tuple[int, float] | None:
+        """The TTL of the lease and when it was renewed last; see `Registration.renewal`."""
+        return None if self._registration is None else self._registration.renewal
+
     def start(self, *, strict: bool) -> None:
         """Start registering; with *strict*, the first error that retrying can't mend is final."""
         try:

@@ -9,17 +9,16 @@ from queue import SimpleQueue
 
 from ...model import Endpoint
 from ...registration.event import RegistrationEvent
-from ...wire import dumps
 from .. import stderr
-from ..advice import with_flags
-from ..output.spelling import lease_id
 from ..output.state_changes import (
     RegistrationPrinter,
     StateChange,
     health_changed,
+    metrics_served,
     registration_changed,
 )
 from .loop import start_thread
+from .states import EndpointStates, sentence
 
 __all__ = ["Reporter"]
 
@@ -68,24 +67,22 @@ class Reporter:
     """
     Print each change once, without blocking the caller. Any thread may call it.
 
-    With *verbose*, stderr also gets what people should know as sentences. That is only where the
-    sentences do not end up between the lines of a format. With *states*, it also gets each new
-    state of each endpoint, with key and address. That is for formats that do not show all changes.
-
-    `_addrs` has the addresses by key. Before the registration exists, these are the keys and
-    addresses that the user gave, *addrs*, which may be incomplete.
+    With *verbose*, stderr also gets what people should know, in one line for each event. That is
+    only where the lines do not end up between those of a format. With *with_states*, for formats
+    that do not show all changes, that is the new state of each endpoint, with key and address; an
+    event that changes no state of an endpoint is a sentence.
     """
 
     def __init__(
         self,
         printer: RegistrationPrinter,
-        addrs: Mapping[str, str],
+        states: EndpointStates,
         *,
         verbose: bool,
-        states: bool,
+        with_states: bool,
     ) -> None:
-        self._printer, self._verbose, self._states = printer, verbose, states
-        self._addrs = dict(addrs)
+        self._printer, self.states = printer, states
+        self._verbose, self._with_states = verbose, with_states
         self._writer = _AsyncWriter()
         self._is_complete = False
 
@@ -99,23 +96,18 @@ class Reporter:
 
     def set_endpoints(self, endpoints: Mapping[str, Endpoint]) -> None:
         """Set the complete keys and addresses, which the lines about all endpoints contain."""
-        self._addrs = {key: endpoint.addr for key, endpoint in endpoints.items()}
+        self.states.addrs = {key: endpoint.addr for key, endpoint in endpoints.items()}
 
     def report(self, event: RegistrationEvent) -> None:
         """Print a change of the registration."""
         self._print(registration_changed(event))
-        if sentence := _sentence(event):
-            self._print_sentence(partial(stderr.warn, sentence))
+        lines = self.states.apply(event)
+        if self._with_states and lines:
+            self._print_lines(lines)
+        elif text := sentence(event):
+            self._print_line(partial(stderr.warn, text))
         elif event.kind == "regained":
-            self.say(f"registered again after {event.seconds:.1f}s")
-        if event.endpoint is not None and event.key in self._addrs:
-            self._addrs[event.key] = event.endpoint.addr
-        if event.kind == "regained":
-            self._print_states("regained", self._addrs, f" after {event.seconds:.1f}s")
-        elif event.kind == "lost":
-            self._print_states("lost", self._addrs, f": {with_flags(event.reason)}")
-        elif state := _state(event):
-            self._print_states(state, [event.key])
+            self.say(str(event))
 
     def report_complete(self) -> None:
         """Print, the first time, that all endpoints are registered."""
@@ -126,17 +118,27 @@ class Reporter:
     def report_healthy(self) -> None:
         """Print that the check passes."""
         self._print(health_changed(""))
-        self._print_states("healthy", self._addrs)
+        if self._with_states:
+            self._print_lines(self._all("healthy"))
 
     def report_unhealthy(self, reason: str) -> None:
         """Print that the check has failed too often."""
         self._print(health_changed(reason))
-        self._print_sentence(partial(stderr.warn, f"unhealthy: {reason}"))
-        self._print_states("unhealthy", self._addrs, f": {reason}")
+        if self._with_states:
+            self._print_lines(self._all("unhealthy", f": {reason}"))
+        else:
+            self._print_line(partial(stderr.warn, f"unhealthy: {reason}"))
 
     def report_draining(self, seconds: float) -> None:
         """Print that the command gets its signal in *seconds*, after the deregistration."""
-        self._print_states("draining", self._addrs, f" for {seconds:g}s")
+        if self._with_states:
+            self._print_lines(self._all("draining", f" for {seconds:g}s"))
+
+    def report_metrics(self, url: str) -> None:
+        """Print where the metrics are served."""
+        self._print(metrics_served(url))
+        if self._with_states:
+            self.say(f"metrics on {url}")
 
     def warn(self, text: str) -> None:
         """Print a warning, in every format."""
@@ -144,53 +146,18 @@ class Reporter:
 
     def say(self, text: str) -> None:
         """Print a note for people."""
-        self._print_sentence(partial(stderr.say, text))
+        self._print_line(partial(stderr.say, text))
+
+    def _all(self, state: str, detail: str = "") -> Iterable[str]:
+        return self.states.lines(state, self.states.addrs, detail)
 
     def _print(self, change: StateChange) -> None:
         self._writer.put(partial(self._printer.changed, change))
 
-    def _print_states(self, state: str, keys: Iterable[str], detail: str = "") -> None:
-        if self._states:
-            for key in keys:
-                line = f"{state} {key} {self._addrs.get(key, '')}{detail}"
-                self._writer.put(partial(stderr.say, line))
+    def _print_lines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.say(line)
 
-    def _print_sentence(self, write: Callable[[], None]) -> None:
+    def _print_line(self, write: Callable[[], None]) -> None:
         if self._verbose:
             self._writer.put(write)
-
-
-def _state(event: RegistrationEvent) -> str:
-    """Return the new state of the endpoint of *event*; empty if the state is still the same."""
-    if event.kind in {"withdrawn", "left"}:
-        return "deregistered"
-    if event.kind not in {"registered", "changed"} or event.endpoint is None:
-        return ""
-    metadata = event.endpoint.metadata
-    is_draining = isinstance(metadata, dict) and metadata.get("draining") is True
-    return "draining" if is_draining else "registered"
-
-
-def _sentence(event: RegistrationEvent) -> str:
-    holder = lease_id(event.holder)
-    sentences = {
-        "lost": f"lease {lease_id(event.lease)} lost: {with_flags(event.reason)}",
-        "error": with_flags(event.reason),
-        "changed": f"{event.key} was changed by another client to {_value(event)}; keeping it",
-        "deleted": f"{event.key} was deleted by another client; not restoring it",
-        "waiting": f"{event.key} is held by lease {holder}; waiting until it is released",
-        "taken_over": f"{event.key} was taken over by lease {holder}",
-    }
-    return _registered(event) if event.kind == "registered" else sentences.get(event.kind, "")
-
-
-def _registered(event: RegistrationEvent) -> str:
-    if event.holder:
-        return f"{event.key} was taken over from lease {lease_id(event.holder)}"
-    return f"{event.key} is registered again: {event.reason}" if event.reason else ""
-
-
-def _value(event: RegistrationEvent) -> str:
-    if event.endpoint is None:
-        return "an invalid value"
-    return f"{event.endpoint.addr} {dumps(event.endpoint.metadata)}"

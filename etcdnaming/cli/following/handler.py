@@ -54,11 +54,11 @@ class Handler:
     def __init__(
         self,
         runner: CommandRunner,
-        target: str,
+        targets: Sequence[str],
         options: HandlerOptions,
         give_up: Callable[[], None],
     ) -> None:
-        self._runner, self._target = runner, target
+        self._runner, self._targets = runner, targets
         self._options, self._give_up = options, give_up
         self._changed = threading.Condition()
         self._waiting: list[ChangeBatch] = []
@@ -156,7 +156,7 @@ class Handler:
         """Run the command; return whether that was the last run."""
         stops = self._options.stops_on_error
         try:
-            status = self._runner.run(variables(self._target, batches), document(batches, after))
+            status = self._runner.run(variables(self._targets, batches), document(batches, after))
         except (CommandNotFoundError, CommandNotRunError) as exc:
             if stops:
                 raise

@@ -18,12 +18,13 @@ MAX_VARIABLE = 100_000
 """Bytes. Linux starts no program with a variable of more than 128 KiB."""
 
 
-def variables(target: str, batches: Sequence[ChangeBatch]) -> dict[str, str]:
+def variables(targets: Sequence[str], batches: Sequence[ChangeBatch]) -> dict[str, str]:
     """
     Return the variables for *batches*: our own, and etcdctl's, which are in Go's quotes.
 
     They describe the last event; for a delete, the endpoint that was deleted. A value that is too
-    long for a variable is left out; it is on stdin.
+    long for a variable is left out; it is on stdin. The target is that of the event, or all of
+    *targets* with blanks between them.
     """
     last = batches[-1]
     event, key, addr, metadata, value = _last_event(last)
@@ -34,7 +35,7 @@ def variables(target: str, batches: Sequence[ChangeBatch]) -> dict[str, str]:
         "ETCDNAMING_WATCH_METADATA": metadata,
         "ETCDNAMING_WATCH_COUNT": str(sum(len(each.changes) for each in batches)),
         "ETCDNAMING_WATCH_REVISION": str(last.revision),
-        "ETCDNAMING_WATCH_TARGET": target,
+        "ETCDNAMING_WATCH_TARGET": _target_of(key, targets),
         "ETCD_WATCH_REVISION": str(last.revision),
         "ETCD_WATCH_EVENT_TYPE": quote_go(event),
         "ETCD_WATCH_KEY": quote_go(key),
@@ -62,6 +63,11 @@ def _last_event(batch: ChangeBatch) -> tuple[str, str, str, str, str]:
     value = "" if change.endpoint is None else keys.decode(wire.encode(change.endpoint))
     metadata = safe_json(wire.dumps(endpoint.metadata))
     return event_type(change), change.key, endpoint.addr, metadata, value
+
+
+def _target_of(key: str, targets: Sequence[str]) -> str:
+    found = [each for each in targets if key.startswith(f"{each}/")]
+    return " ".join(found or targets)
 
 
 def _in_environment(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What is known about one endpoint, as text for users: ``get`` and ``check``."""
+"""Facts as text for users: ``get``, ``check`` and ``status``."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ from ...model import InvalidValue, LeaseTTL, StoredEndpoint
 from ...printable import printable
 from ...wire import dumps_again
 from .printers import EndpointHealth, EtcdStatus
-from .spelling import escape, lease_id, safe_json
+from .spelling import byte_size, escape, lease_id, safe_json
 
-__all__ = ["endpoint_facts", "health_cells", "invalid_facts", "status_facts"]
+__all__ = ["STATUS", "endpoint_facts", "health_cells", "invalid_facts", "status_cells"]
 
 Facts: TypeAlias = Sequence[tuple[str, str]]
+
+STATUS = (
+    *("ENDPOINT", "MEMBER", "VERSION", "ROLE", "REVISION", "RAFT TERM", "DB SIZE", "ALARMS"),
+    *("LATENCY", "USER", "TLS", "EXPIRES", "REASON"),
+)
+"""The columns of ``status``. The last one is empty for an endpoint that answers."""
 
 
 def endpoint_facts(stored: StoredEndpoint, ttl: LeaseTTL | None, fault: str) -> Facts:
@@ -49,24 +55,26 @@ def health_cells(health: EndpointHealth) -> Sequence[str]:
     return key, addr, health.status, seconds, printable(health.reason)
 
 
-def status_facts(found: EtcdStatus) -> Facts:
-    """Return names and values; the first is the endpoint, and "-" is unknown or not there."""
+def status_cells(found: EtcdStatus) -> Sequence[str]:
+    """Return the cells of `STATUS`; "-" is unknown or not there."""
     status = found.status
     if status is None:
-        return [("ENDPOINT", escape(found.endpoint)), ("UNREACHABLE", printable(found.reason))]
+        unknown = ["-"] * (len(STATUS) - 2)
+        return [escape(found.endpoint), *unknown, printable(found.reason)]
     return [
-        ("ENDPOINT", escape(found.endpoint)),
-        ("MEMBER", f"{status.header.member_id:x}"),
-        ("VERSION", printable(status.version)),
-        ("ROLE", status.role),
-        ("REVISION", str(status.header.revision)),
-        ("RAFT TERM", str(status.header.raft_term)),
-        ("DB SIZE", f"{status.size / 1e6:.1f}MB"),
-        ("ALARMS", printable("; ".join(status.errors)) or "-"),
-        ("LATENCY", f"{1000 * status.seconds:.1f}ms"),
-        ("USER", printable(status.user) or "-"),
-        ("TLS", status.tls or "-"),
-        ("EXPIRES", status.expires or "-"),
+        escape(found.endpoint),
+        f"{status.header.member_id:x}",
+        printable(status.version),
+        status.role,
+        str(status.header.revision),
+        str(status.header.raft_term),
+        byte_size(status.size),
+        printable("; ".join(status.errors)) or "-",
+        f"{1000 * status.seconds:.1f}ms",
+        printable(status.user) or "-",
+        status.tls or "-",
+        status.expires or "-",
+        "",
     ]
 
 

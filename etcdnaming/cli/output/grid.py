@@ -58,6 +58,12 @@ class Grid:
         """Return the number of rows under the header."""
         return len(self._rows)
 
+    @property
+    def natural_width(self) -> int:
+        """The columns that it takes if nothing is folded."""
+        natural = _natural_widths([self._header, *self._rows])
+        return sum(natural) + len(GAP) * (len(natural) - 1)
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         shown = [self._header, *self._rows] if self.has_header else self._rows
         lines = self._layout(shown, options.max_width)
@@ -69,12 +75,16 @@ class Grid:
 
     def _layout(self, shown: Sequence[Row], room: int) -> Callable[[Sequence[str]], Iterator[str]]:
         """Return the function that turns the cells of a row into lines."""
-        columns = zip(*(row.cells for row in shown), strict=True)
-        natural = [max(map(_width, column)) for column in columns]
+        natural = _natural_widths(shown)
         gaps = len(GAP) * (len(natural) - 1)
         if sum(natural) + gaps <= room or len(natural) == 1 or self._in_place:
             return partial(_columns, fit(natural, room - gaps))
         return partial(_last_below, fit(natural[:-1], room - gaps + len(GAP)), room)
+
+
+def _natural_widths(shown: Sequence[Row]) -> list[int]:
+    columns = zip(*(row.cells for row in shown), strict=True)
+    return [max(map(_width, column)) for column in columns]
 
 
 def fit(natural: Sequence[int], room: int) -> list[int]:

@@ -29,7 +29,7 @@ from ...model import (
 )
 from ...wire import dumps, dumps_again
 from .changes import event_type, subject
-from .facts import endpoint_facts, health_cells, invalid_facts, status_facts
+from .facts import endpoint_facts, health_cells, invalid_facts, status_cells
 from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints
 from .progress import progress
 from .spelling import escape, lease_id, safe_json, unreadable
@@ -98,10 +98,8 @@ class SimplePrinter:
         write("\t".join(health_cells(each)).rstrip("\t") + "\n" for each in checked.endpoints)
 
     def status(self, found: Sequence[EtcdStatus]) -> None:
-        """``NAME VALUE`` for each endpoint, a blank line between them."""
-        for number, facts in enumerate(map(status_facts, found)):
-            write(["\n"] if number else [])
-            write(f"{name}\t{value}\n" for name, value in facts)
+        """``ENDPOINT MEMBER VERSION ROLE REVISION RAFT-TERM DB-SIZE …``, and why it is missing."""
+        write("\t".join(status_cells(each)).rstrip("\t") + "\n" for each in found)
 
     def transaction(self, results: Sequence[UpdateResult]) -> None:
         """``SUCCESS``, once."""

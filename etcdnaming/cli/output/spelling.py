@@ -7,11 +7,12 @@ Spell text from etcd for the output: escapes, quotes, lease IDs, counts.
 from __future__ import annotations
 
 from json.encoder import encode_basestring_ascii
+from math import floor
 
 from ...model import InvalidValue
 from ...printable import SHORT, is_byte, printable, replace_unprintable
 
-__all__ = ["counted", "escape", "lease_id", "quote_go", "safe_json", "unreadable"]
+__all__ = ["byte_size", "counted", "escape", "lease_id", "quote_go", "safe_json", "unreadable"]
 
 _SHORT_GO = SHORT | {"\a": r"\a", "\b": r"\b", "\f": r"\f", "\v": r"\v"}
 
@@ -56,6 +57,23 @@ def quote_go(text: str) -> str:
 def lease_id(lease: int) -> str:
     """Return *lease* as etcdctl writes it, and "0" for none."""
     return f"{lease:016x}" if lease else "0"
+
+
+def byte_size(size: int) -> str:
+    """
+    Return *size* in bytes as etcdctl prints it, in powers of 1000.
+
+    >>> byte_size(999), byte_size(20480), byte_size(9_960_000), byte_size(2_100_000_000)
+    ('999 B', '20 kB', '10 MB', '2.1 GB')
+    """
+    number, unit = float(size), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if number < 1000:
+            break
+        number, unit = number / 1000, larger
+    rounded = floor(number * 10 + 0.5) / 10
+    digits = 1 if rounded < 10 and unit != "B" else 0
+    return f"{rounded:.{digits}f} {unit}"
 
 
 def counted(count: int, noun: str) -> str:

@@ -13,15 +13,21 @@ from .stdout import blaming_stdout
 if TYPE_CHECKING:
     from .printers import Printer
 
-__all__ = ["RegistrationPrinter", "StateChange", "health_changed", "registration_changed"]
+__all__ = [
+    "RegistrationPrinter",
+    "StateChange",
+    "health_changed",
+    "metrics_served",
+    "registration_changed",
+]
 
 
 class StateChange(NamedTuple):
     """
     A change of the registration or of the service's health, *at* seconds since the epoch.
 
-    *type* is the kind of *event*, or ``healthy`` or ``unhealthy``; for these only the event's
-    reason is set.
+    *type* is the kind of *event*, or ``healthy``, ``unhealthy`` or ``metrics``; for these only the
+    event's reason is set.
     """
 
     type: str
@@ -38,6 +44,11 @@ def health_changed(reason: str) -> StateChange:
     """Return the state change for a service that is healthy, or unhealthy for a *reason*."""
     kind = "unhealthy" if reason else "healthy"
     return StateChange(kind, time.time(), RegistrationEvent("error", reason=reason))
+
+
+def metrics_served(url: str) -> StateChange:
+    """Return the state change for metrics that are served at *url*."""
+    return StateChange("metrics", time.time(), RegistrationEvent("error", reason=url))
 
 
 class RegistrationPrinter:

@@ -6,6 +6,7 @@ rich draws into a text, which is written like all results; `terminal` decides on
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, starmap
@@ -31,8 +32,9 @@ from ...model import (
 from ...printable import printable
 from ...registration.event import RegistrationEvent
 from . import table_rows as rows
+from . import terminal
 from .changes import counts, difference_effect, effect, subject
-from .facts import endpoint_facts, health_cells, invalid_facts, status_facts
+from .facts import STATUS, endpoint_facts, health_cells, invalid_facts, status_cells
 from .grid import Grid, Row, draw
 from .order import sort
 from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints
@@ -152,10 +154,20 @@ class TablePrinter:
         )
 
     def status(self, found: Sequence[EtcdStatus]) -> None:
-        """A table of names and values for each endpoint."""
-        for number, ((name, endpoint), *others) in enumerate(map(status_facts, found)):
+        """A row for each endpoint; if that is too wide, a table of names and values for each."""
+        cells = [*map(status_cells, found)]
+        shown = len(STATUS) if any(each[-1] for each in cells) else len(STATUS) - 1
+        grid = Grid(STATUS[:shown], [Row(each[:shown]) for each in cells])
+        if grid.natural_width <= terminal.width(sys.stdout):
+            self._write(grid)
+            return
+        for number, each in enumerate(cells):
             write(["\n"] if number else [])
-            self._write(Grid([name, endpoint], map(Row, others), in_place=True))
+            left_out = {"", "-"} if each[-1] else {""}  # with a reason, all but that is unknown
+            facts = [
+                Row(fact) for fact in zip(STATUS, each, strict=True) if fact[1] not in left_out
+            ]
+            write([draw(Grid(facts[0].cells, facts[1:], in_place=True))])
 
     def transaction(self, results: Sequence[UpdateResult]) -> None:
         """The updates, in one table even for many transactions."""

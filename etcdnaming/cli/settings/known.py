@@ -51,7 +51,6 @@ def _size(text: str) -> int:
 
 _ANSWER_SIZE = "not supported, not needed: responses have no size limit; remove it"
 _REQUEST_SIZE = "not supported: the server's limit counts (etcd --max-request-bytes); remove it"
-_DISCOVERY = "not supported: look up the SRV record, and use --endpoints with its hosts"
 _HEX = r"not supported: bytes that are not UTF-8 are shown as \xNN, and by -w json in base64"
 _VERIFY = (
     "not supported: gRPC for Python verifies every server; use --cacert with the server's CA, "
@@ -84,6 +83,28 @@ CONNECTION: tuple[Setting, ...] = (
         _list,
         ("127.0.0.1:2379",),
         "Endpoints of the etcd members (default 127.0.0.1:2379).",
+    ),
+    Setting(
+        "discovery-srv",
+        "DOMAIN",
+        _text,
+        None,
+        "Use the endpoints in the DNS SRV records of DOMAIN, not --endpoints.",
+        short=("-d",),
+    ),
+    Setting(
+        "discovery-srv-name",
+        "NAME",
+        _text,
+        None,
+        "Look for the SRV records etcd-client-NAME and etcd-client-ssl-NAME.",
+    ),
+    Setting(
+        "insecure-discovery",
+        "",
+        parse_bool,
+        True,
+        "Use SRV records without TLS, too (default). =false: only TLS, certificates for DOMAIN.",
     ),
     Setting("cacert", "FILE", _path, None, "CA of etcd's certificates. Enables TLS."),
     Setting("cert", "FILE", _path, None, "Client certificate. Enables TLS."),
@@ -139,9 +160,6 @@ CREDENTIALS: tuple[Setting, ...] = (
 # Flags of etcdctl that are not supported. They are known, so that they fail with a reason.
 REFUSED: tuple[Setting, ...] = (
     Setting("insecure-skip-tls-verify", "", parse_bool, False, refusal=_VERIFY),
-    Setting("discovery-srv", "DOMAIN", _text, "", short=("-d",), refusal=_DISCOVERY),
-    Setting("discovery-srv-name", "TEXT", _text, "", refusal=_DISCOVERY),
-    Setting("insecure-discovery", "", parse_bool, True, refusal=_DISCOVERY),
     Setting("hex", "", parse_bool, False, refusal=_HEX),
     Setting("max-request-bytes", "N", _size, 0, refusal=_REQUEST_SIZE),
     Setting("max-recv-bytes", "N", _size, 0, refusal=_ANSWER_SIZE),

@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import json
-import os
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import parse_qs, urlsplit
+from functools import partial
+from typing import TYPE_CHECKING
 
-from ...errors import InvalidSettingError
+from ...extras import missing
+from ...listening import ListenAddress, listen_on
 from ...model import JSON
+from ...monitoring.pages import Page, PageServer, json_page, text_page
 from ..names import Kind
 from .journal import kind_name
-from .listening import ListenAddress, check_free
 from .session import Session
 
 if TYPE_CHECKING:
+    from ...monitoring.prometheus import Metrics
     from .bridge import Bridge
-    from .metrics import Metrics
 
 __all__ = ["Admin"]
-
-TIMEOUT = 10.0
-"""Seconds for a request to arrive."""
-
-MAX_HEADERS = 100
-
-
-class _Page(NamedTuple):
-    status: str
-    type: str
-    body: bytes
 
 
 class Admin:
@@ -42,13 +28,15 @@ class Admin:
     def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge
         self._metrics: Metrics | None = None
-        self._server: asyncio.Server | None = None
-        self._pages: dict[str, Callable[[], _Page]] = {
-            "/metrics": self._metrics_page,
-            "/healthz": self._healthz,
-            "/readyz": self._readyz,
-            "/streams": self._streams,
-        }
+        self._server = PageServer(
+            {
+                "/metrics": lambda _: self._metrics_page(),
+                "/healthz": lambda _: text_page("200 OK", "ok"),
+                "/readyz": lambda _: self._readyz(),
+                "/streams": lambda _: self._streams(),
+                "/names": self._names_page,
+            }
+        )
 
     async def start(self, address: ListenAddress) -> str:
         """
@@ -57,72 +45,37 @@ class Admin:
         Raises:
             InvalidSettingError: It can't be listened on.
         """
-        check_free(address)
-        try:
-            if address.path:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(address.path)
-                self._server = await asyncio.start_unix_server(self._serve, address.path)
-                return address.text
-            self._server = await asyncio.start_server(self._serve, address.host, address.port)
-        except OSError as exc:
-            raise InvalidSettingError(f"can't listen on {address.text}: {exc.strerror}") from exc
-        port = self._server.sockets[0].getsockname()[1]
-        return f"{address.text.rpartition(':')[0]}:{port}"
+        sockets, taken = listen_on(address)
+        await self._server.start(sockets)
+        return taken
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """End."""
-        if self._server:
-            self._server.close()
+        await self._server.stop()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, ValueError, asyncio.TimeoutError):
-            method, path = await asyncio.wait_for(_request(reader), TIMEOUT)
-            page = self._page(method, path)
-            head = (
-                f"HTTP/1.1 {page.status}\r\nContent-Type: {page.type}\r\n"
-                f"Content-Length: {len(page.body)}\r\nConnection: close\r\n\r\n"
-            )
-            writer.write(head.encode() + (b"" if method == "HEAD" else page.body))
-            await asyncio.wait_for(writer.drain(), TIMEOUT)
-        writer.close()
-
-    def _page(self, method: str, target: str) -> _Page:
-        if method not in ("GET", "HEAD"):
-            return _text("405 Method Not Allowed", "only GET")
-        url = urlsplit(target)
-        if url.path == "/names":
-            return self._names_page(parse_qs(url.query).get("name", [""])[0])
-        page = self._pages.get(url.path)
-        if page is None:
-            return _text(
-                "404 Not Found", f"there are: {' '.join(self._pages)} /names /names?name=TARGET"
-            )
-        return page()
-
-    def _healthz(self) -> _Page:
-        return _text("200 OK", "ok")
-
-    def _readyz(self) -> _Page:
+    def _readyz(self) -> Page:
         if self._bridge.ready:
-            return _text("200 OK", "ready")
-        return _text("503 Service Unavailable", "not ready")
+            return text_page("200 OK", "ready")
+        return text_page("503 Service Unavailable", "not ready")
 
-    def _streams(self) -> _Page:
-        return _json({"streams": [_stream(each) for each in self._bridge.hub.sessions]})
+    def _streams(self) -> Page:
+        return json_page({"streams": [_stream(each) for each in self._bridge.hub.sessions]})
 
-    def _metrics_page(self) -> _Page:
+    def _metrics_page(self) -> Page:
         try:
-            from .metrics import Metrics
+            from ...monitoring.prometheus import Metrics
+            from .metrics import collect
         except ModuleNotFoundError:
-            text = "metrics need prometheus_client: pip install 'etcdnaming[metrics]'"
-            return _text("501 Not Implemented", text)
+            text = f"no metrics: {missing('metrics')}"
+            return text_page("501 Not Implemented", text)
         if self._metrics is None:
-            self._metrics = Metrics(self._bridge)
-        return _Page("200 OK", self._metrics.content_type, self._metrics.text())
+            self._metrics = Metrics(partial(collect, self._bridge))
+        return self._metrics.page()
 
-    def _names_page(self, name: str) -> _Page:
-        return _json(self._name(name) if name else self._names())
+    def _names_page(self, query: Mapping[str, Sequence[str]]) -> Page:
+        """Return all names or, with ``?name=TARGET``, one."""
+        name = query.get("name", [""])[0]
+        return json_page(self._name(name) if name else self._names())
 
     def _names(self) -> JSON:
         catalog = self._bridge.catalog
@@ -138,28 +91,6 @@ class Admin:
             "endpoints": endpoints,
             "subscribers": subscribers,
         }
-
-
-async def _request(reader: asyncio.StreamReader) -> tuple[str, str]:
-    """
-    Return the method and the target of a request.
-
-    Raises:
-        ValueError: It is none.
-    """
-    method, target, _ = (await reader.readline()).decode("latin-1").split(" ")
-    for _ in range(MAX_HEADERS):
-        if (await reader.readline()) in (b"\r\n", b"\n", b""):
-            return method, target
-    raise ValueError("too many headers")
-
-
-def _text(status: str, text: str) -> _Page:
-    return _Page(status, "text/plain; charset=utf-8", f"{text}\n".encode())
-
-
-def _json(value: JSON) -> _Page:
-    return _Page("200 OK", "application/json", json.dumps(value, default=list).encode() + b"\n")
 
 
 def _node(session: Session) -> dict[str, JSON]:

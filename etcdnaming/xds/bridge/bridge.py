@@ -10,6 +10,8 @@ from importlib.util import find_spec
 from typing import NamedTuple
 
 from ...etcd import Client
+from ...extras import missing
+from ...listening import ListenAddress, check_all_free
 from ..assignment import Zones
 from ..attributes import AttributeKeys
 from ..catalog import Catalog
@@ -18,7 +20,6 @@ from .admin import Admin
 from .counters import Counters
 from .hub import Hub
 from .journal import Log
-from .listening import ListenAddress
 from .server import AdsServer, CatalogSource, Limits
 from .tls import ServerFiles
 
@@ -90,6 +91,8 @@ class Bridge:
             EtcdError: etcd refuses the first reading, and asking again would not help.
             InvalidSettingError: An address can't be listened on.
         """
+        admin = self._settings.admin
+        check_all_free([*self._settings.listen, *([admin] if admin else [])])
         try:
             await self._start_admin()
             self.catalog.start()
@@ -99,7 +102,7 @@ class Bridge:
                 await self._drain(hurry)
         finally:
             await self._server.stop(0)
-            self._admin.stop()
+            await self._admin.stop()
             self.catalog.close()
 
     async def _start_admin(self) -> None:
@@ -108,7 +111,7 @@ class Bridge:
         address = await self._admin.start(self._settings.admin)
         text = f"pages for operators are on {address}"
         if find_spec("prometheus_client") is None:
-            text += ", but no metrics: pip install 'etcdnaming[metrics]'"
+            text += f", but no metrics: {missing('metrics')}"
         self._notify(Notice("admin", text, {"address": address}))
 
     async def _read(self, stop: asyncio.Event) -> bool:

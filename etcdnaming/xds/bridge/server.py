@@ -16,6 +16,7 @@ import grpc
 import grpc.aio
 
 from ...errors import InvalidSettingError
+from ...listening import ListenAddress, check_free
 from .. import xds_pb2 as xds
 from ..assignment import Zones, view_of
 from ..catalog import Catalog
@@ -25,7 +26,6 @@ from ..resources import resource
 from .counters import Counters
 from .hub import Hub
 from .journal import Log, StreamJournal
-from .listening import ListenAddress, check_free
 from .session import RequestError, Session
 from .tls import ServerFiles
 
@@ -185,10 +185,15 @@ class AdsServer:
         ]
         if self._limits.max_age:
             options += [
-                ("grpc.max_connection_age_ms", int(1000 * self._limits.max_age)),
+                ("grpc.max_connection_age_ms", _milliseconds(self._limits.max_age)),
                 ("grpc.max_connection_age_grace_ms", int(1000 * AGE_GRACE)),
             ]
         return options
+
+
+def _milliseconds(seconds: float) -> int:
+    """Return what gRPC takes: at least 1, and at most what 31 bits hold, which is for ever."""
+    return max(1, min(int(1000 * seconds), 2**31 - 1))
 
 
 class _Handlers(grpc.GenericRpcHandler):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection
 from typing import Any, Protocol
 
@@ -17,9 +16,6 @@ from .counters import Counters
 from .hub import Hub
 
 __all__ = ["Journal", "RequestError", "Session"]
-
-MAX_ANSWERS = 16
-"""Answers kept for a client that asks and does not read; then its requests are not read either."""
 
 
 class RequestError(Exception):
@@ -41,7 +37,7 @@ class Session:
     One stream; belongs to the loop's thread.
 
     Changes add up in a set of names, not in a queue: a client that does not read costs nothing, and
-    gets the newest when it does.
+    gets the newest when it does. Its requests are not read, either, until it has read the answers.
     """
 
     def __init__(
@@ -59,8 +55,10 @@ class Session:
         self._hub, self._counters, self._journal = hub, counters, journal
         self._max_names = max_names
         self._loop = asyncio.get_running_loop()
-        self._awake, self._room = asyncio.Event(), asyncio.Event()
-        self._answers: deque[Response] = deque()
+        self._awake = asyncio.Event()
+        # Two tasks write. Each holds this from making a response until it is written, so that they
+        # are written in the order of their nonces.
+        self._writing = asyncio.Lock()
         self._marked: dict[str, float] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._failure: Exception | None = None
@@ -85,15 +83,12 @@ class Session:
             RequestError: A request can't be served.
         """
         self._hub.sessions[self] = None
-        reader = self._loop.create_task(self._read(requests))
+        reader = self._loop.create_task(self._read(requests, write))
         try:
             while not self._ended:
                 await self._awake.wait()
                 self._awake.clear()
-                while response := self._next():
-                    data = response.encoded()
-                    self._journal.response(self, response, len(data))
-                    await write(data)
+                await self._write_changes(write)
             if self._failure:
                 raise self._failure
         finally:
@@ -103,13 +98,26 @@ class Session:
             self._hub.move(self, self.stream.names(Kind.ASSIGNMENT), frozenset())
             del self._hub.sessions[self]
 
-    async def _read(self, requests: AsyncIterator[bytes]) -> None:
+    async def _write_changes(self, write: Callable[[bytes], Any]) -> None:
+        while True:
+            async with self._writing:
+                response = self._next()
+                if response is None:
+                    return
+                await self._write(write, response)
+
+    async def _write(self, write: Callable[[bytes], Any], response: Response) -> None:
+        data = response.encoded()
+        self._journal.response(self, response, len(data))
+        await write(data)
+
+    async def _read(self, requests: AsyncIterator[bytes], write: Callable[[bytes], Any]) -> None:
         try:
             async for data in requests:
-                self._receive(data)
-                while len(self._answers) >= MAX_ANSWERS:
-                    self._room.clear()
-                    await self._room.wait()
+                async with self._writing:
+                    response = self._receive(data)
+                    if response:  # waking the other task would cost as much as the answer
+                        await self._write(write, response)
         except asyncio.CancelledError:
             raise
         except Exception as exc:  # noqa: BLE001 - a bug, too, ends this stream only, with its error
@@ -117,7 +125,7 @@ class Session:
         self._ended = True
         self._awake.set()
 
-    def _receive(self, data: bytes) -> None:
+    def _receive(self, data: bytes) -> Response | None:
         try:
             request = xds.DiscoveryRequest.FromString(data)
         except DecodeError as exc:
@@ -130,16 +138,11 @@ class Session:
         if after is not before:
             self._hub.move(self, before, after)
         self._journal.request(self, request.type_url, receipt)
-        if receipt.response:
-            self._answers.append(receipt.response)
-            self._awake.set()
         self._schedule_resend()
+        return receipt.response
 
     def _next(self) -> Response | None:
-        """Return what to write now. Nonces are counted here and in `_receive`: answers go first."""
-        if self._answers:
-            self._room.set()
-            return self._answers.popleft()
+        """Return the change to write now."""
         now = self._loop.time()
         if self._marked:
             marked, self._marked = self._marked, {}

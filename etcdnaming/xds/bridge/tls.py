@@ -7,6 +7,8 @@ import ssl
 from typing import TYPE_CHECKING
 
 from ...errors import InvalidSettingError
+from ...etcd.files import File
+from ...etcd.security import read_pem
 from ..notice import Notice, Notify
 
 if TYPE_CHECKING:
@@ -25,9 +27,8 @@ class ServerFiles:
 
     def __init__(self, cert: str, key: str, client_ca: str | None) -> None:
         self._cert, self._key, self._client_ca = cert, key, client_ca
-        self._check()
-        self._seen = self._signature()
-        self._content = self._read()
+        self._current = self._read()
+        self._seen: list[tuple[int, int, int]] = []  # so that the first connection looks again
         self._complaint = ""
 
     def credentials(self, notify: Notify) -> grpc.ServerCredentials:
@@ -35,7 +36,7 @@ class ServerFiles:
         import grpc
 
         def configuration() -> grpc.ServerCertificateConfiguration:
-            cert, key, roots = self._content
+            cert, key, roots = self._current
             return grpc.ssl_server_certificate_configuration([(key, cert)], roots)
 
         def renewed() -> grpc.ServerCertificateConfiguration | None:
@@ -53,8 +54,7 @@ class ServerFiles:
             signature = self._signature()
             if signature == self._seen:
                 return False
-            self._check()
-            self._content = self._read()
+            contents = self._read()
         except (OSError, InvalidSettingError) as exc:
             if str(exc) != self._complaint:
                 self._complaint = str(exc)
@@ -62,6 +62,9 @@ class ServerFiles:
                 notify(Notice("tls", text, {"reason": str(exc)}))
             return False
         self._seen, self._complaint = signature, ""
+        if contents == self._current:
+            return False
+        self._current = contents
         notify(Notice("tls", f"using the new certificate in {self._cert}", {"file": self._cert}))
         return True
 
@@ -73,36 +76,39 @@ class ServerFiles:
         return [(each.st_ino, each.st_size, each.st_mtime_ns) for each in found]
 
     def _read(self) -> tuple[bytes, bytes, bytes | None]:
-        cert, key, *rest = (_content(name) for name in self._files())
+        """
+        Return the contents, which belong together: what gRPC can't use could end the process.
+
+        OpenSSL reads files only. So they are read again afterwards, in case they were replaced
+        while it did.
+        """
+        before = None
+        while before != (contents := self._contents()):
+            before = contents
+            self._let_openssl_check()
+        return contents
+
+    def _contents(self) -> tuple[bytes, bytes, bytes | None]:
+        cert, key, *rest = (self._content(name) for name in self._files())
         return cert, key, rest[0] if rest else None
 
-    def _check(self) -> None:
-        """Let OpenSSL read them first: what gRPC can't read could end the process."""
-        for name in self._files():
-            if not os.path.isfile(name):
-                raise InvalidSettingError(f"{name}: no such file")
+    def _content(self, name: str) -> bytes:
+        if os.path.exists(name) and not os.path.isfile(name):
+            raise InvalidSettingError(f"{name}: not a regular file, which could be read again")
+        return read_pem(File(name, 0), is_key=name == self._key).data
+
+    def _let_openssl_check(self) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        names = f"{self._cert}, {self._key}"
         try:
-            context.load_cert_chain(self._cert, self._key, password=lambda: "")
-        except (OSError, ValueError) as exc:
-            raise InvalidSettingError(_reason(exc, f"{self._cert}, {self._key}")) from exc
-        if self._client_ca:
-            try:
+            context.load_cert_chain(self._cert, self._key, password="")  # it never asks for one
+            if self._client_ca:
+                names = self._client_ca
                 context.load_verify_locations(self._client_ca)
-            except (OSError, ValueError) as exc:
-                raise InvalidSettingError(_reason(exc, self._client_ca)) from exc
-
-
-def _reason(exc: Exception, names: str) -> str:
-    if isinstance(exc, ssl.SSLError):
-        if exc.reason == "KEY_VALUES_MISMATCH":
-            return f"{names}: the key is not that of the certificate"
-        return f"{names}: not PEM, empty, or an encrypted key"
-    if isinstance(exc, OSError) and exc.strerror:
-        return f"{exc.filename or names}: {exc.strerror}"
-    return f"{names}: {exc}"
-
-
-def _content(name: str) -> bytes:
-    with open(name, "rb") as file:
-        return file.read()
+        except ssl.SSLError as exc:
+            reason = "the key is not that of the certificate"
+            if exc.reason != "KEY_VALUES_MISMATCH":
+                reason = f"not usable: {exc.reason}"
+            raise InvalidSettingError(f"{names}: {reason}") from exc
+        except OSError as exc:
+            raise InvalidSettingError(f"{names}: {exc.strerror}") from exc

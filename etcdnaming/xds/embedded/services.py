@@ -171,9 +171,10 @@ class Service:
         catalog = self._catalog
         if catalog is None:
             return
-        failure = catalog.followers[0].failure
-        if not catalog.ready and str(failure or "") != self._reported:
-            self._reported = str(failure or "")
+        follower = catalog.followers[0]
+        failure = str(follower.failure or ("" if follower.connected else follower.detail))
+        if not catalog.ready and failure != self._reported:
+            self._reported = failure
             if failure:
                 _log.warning("%s: its endpoints can't be read: %s", self.key.target, failure)
         self._services.changed(self)

@@ -15,7 +15,16 @@ from pathlib import Path
 
 import pytest
 
-from etcdnaming.cli.output.printers import Printer, printer
+from etcdnaming.cli.output.printers import (
+    CheckedEndpoints,
+    EndpointDetails,
+    EndpointHealth,
+    EtcdStatus,
+    FoundEndpoints,
+    GotEndpoints,
+    Printer,
+    printer,
+)
 from etcdnaming.cli.output.stdout import write_whole
 from etcdnaming.errors import ConditionFailedError
 from etcdnaming.model import (
@@ -27,7 +36,9 @@ from etcdnaming.model import (
     Header,
     InvalidValue,
     Keys,
+    LeaseTTL,
     Listing,
+    MemberStatus,
     Plan,
     Services,
     StoredEndpoint,
@@ -78,17 +89,46 @@ PLAN = Plan(
     kept=[E1, BAD],
 )
 DELETION = Deletion(HEADER, 2, [E1, BAD])
+GOT = GotEndpoints(
+    HEADER,
+    [
+        EndpointDetails(E1, LeaseTTL(10, 9), ""),
+        EndpointDetails(E2, None, "the address '10.0.0.2' has no port"),
+    ],
+    [BAD],
+    ["foo/svc/e9"],
+)
+FOUND = FoundEndpoints("foo/svc", 74, [E1, E2])
+CHECKED = CheckedEndpoints(
+    HEADER,
+    "foo/svc",
+    [
+        EndpointHealth(E1, "SERVING", 0.0123, ""),
+        EndpointHealth(E2, "UNREACHABLE", None, "connection refused"),
+    ],
+    [BAD],
+)
+MEMBER = MemberStatus(HEADER, "3.5.1", "leader", 20480, [], 0.0012, "root", "TLSv1.3", "2027-01-01")
+STATUS = [
+    EtcdStatus("127.0.0.1:2379", MEMBER, ""),
+    EtcdStatus("127.0.0.1:2380", None, "connection refused"),
+]
 
 Printing = Callable[[Printer], None]
 
 EVERYTHING: dict[str, Printing] = {
     "added": lambda to: to.added(ADDED, prev_kv=True),
+    "changed": lambda to: to.changed(RESULT, prev_kv=True),
     "deleted": lambda to: to.deleted(DELETION, prev_kv=True),
     "listing": lambda to: to.listing(LISTING, {LEASE: 9}),
     "addrs": lambda to: to.addrs(LISTING),
     "keys": lambda to: to.keys(KEYS),
     "count": lambda to: to.count(COUNT),
     "services": lambda to: to.services(SERVICES),
+    "got": lambda to: to.got(GOT),
+    "found": lambda to: to.found(FOUND, {LEASE: 9}),
+    "checked": lambda to: to.checked(CHECKED),
+    "status": lambda to: to.status(STATUS),
     "transaction": lambda to: to.transaction([RESULT]),
     "failure": lambda to: to.failure(FAILED, UPDATES),
     "plan": lambda to: to.plan(UPDATES, CONDITIONS),

@@ -111,6 +111,36 @@ def prefixed(prefix: str, lines: str) -> str:
             HEADER + '"Target" : "foo/svc"\n"Count" : 3\n"Target" : "foo/web"\n"Count" : 1\n'
             '"Others" : 0\n',
         ),
+        ("changed", HEADER + ADD_E1 + ADD_E2 + DELETE_E3 + ADD_E4 + prev(E1 + E2 + BAD)),
+        ("found", '"Revision" : 74\n' + E1 + E2 + '"Count" : 2\n'),
+        (
+            "got",
+            HEADER
+            + E1
+            + '"GrantedTTL" : 10\n"TTL" : 9\n"Dialable" : true\n'
+            + E2
+            + '"Dialable" : false\n"Fault" : "the address \'10.0.0.2\' has no port"\n'
+            + BAD
+            + '"Missing" : "foo/svc/e9"\n',
+        ),
+        (
+            "checked",
+            HEADER
+            + E1
+            + '"Status" : "SERVING"\n"Seconds" : 0.012300\n'
+            + E2
+            + '"Status" : "UNREACHABLE"\n"Reason" : "connection refused"\n'
+            + BAD
+            + '"Serving" : 1\n"Count" : 2\n',
+        ),
+        (
+            "status",
+            '"Endpoint" : "127.0.0.1:2379"\n'
+            + HEADER
+            + '"Version" : "3.5.1"\n"Role" : "leader"\n"DBSize" : 20480\n"Seconds" : 0.001200\n'
+            '"User" : "root"\n"TLS" : "TLSv1.3"\n"Expires" : "2027-01-01"\n'
+            '"Endpoint" : "127.0.0.1:2380"\n"Reason" : "connection refused"\n',
+        ),
         (
             "transaction",
             HEADER + '"Succeeded" : true\n' + ADD_E1 + ADD_E2 + DELETE_E3 + ADD_E4,

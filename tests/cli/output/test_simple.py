@@ -21,23 +21,55 @@ METADATA = st.recursive(
 )
 KEYS = st.binary(min_size=1).map(keys.decode) | st.text(min_size=1)
 
+LINES = [
+    'foo/svc/e1\t10.0.0.1:80\t{"weight":1,"zone":"a"}',
+    "foo/svc/e2\t10.0.0.2:80\tnull",
+]
+
 
 @pytest.mark.parametrize(
     ("what", "lines"),
     [
         ("added", ["OK", 'foo/svc/e1\t10.0.0.1:80\t{"weight":1,"zone":"a"}']),
         ("deleted", ["2", 'foo/svc/e1\t10.0.0.1:80\t{"weight":1,"zone":"a"}']),
-        (
-            "listing",
-            [
-                'foo/svc/e1\t10.0.0.1:80\t{"weight":1,"zone":"a"}',
-                "foo/svc/e2\t10.0.0.2:80\tnull",
-            ],
-        ),
+        ("listing", LINES),
         ("addrs", ["10.0.0.1:80", "10.0.0.2:80"]),
         ("keys", ["foo/svc/e1"]),
         ("count", ["3"]),
         ("services", ["foo/svc\t3", "foo/web\t1"]),
+        ("changed", ["OK", *LINES]),
+        ("found", LINES),
+        (
+            "got",
+            [
+                *("KEY\tfoo/svc/e1", "ADDR\t10.0.0.1:80"),
+                *('METADATA\t{"weight":1,"zone":"a"}', "LEASE\t7ffaa20539177e6e"),
+                *("TTL\t9s of 10s", "CREATE REVISION\t70", "MOD REVISION\t72", "VERSION\t2"),
+                *("DIALABLE\tyes", ""),
+                *("KEY\tfoo/svc/e2", "ADDR\t10.0.0.2:80", "METADATA\tnull", "LEASE\t-", "TTL\t-"),
+                *("CREATE REVISION\t70", "MOD REVISION\t72", "VERSION\t2"),
+                *("DIALABLE\tno: the address '10.0.0.2' has no port", ""),
+                *("KEY\tfoo/svc/e3", "NOT AN ENDPOINT\tit is not JSON", "VALUE\t\\xff{"),
+                *("LEASE\t7ffaa20539177e6e", "MOD REVISION\t73"),
+            ],
+        ),
+        (
+            "checked",
+            [
+                "foo/svc/e1\t10.0.0.1:80\tSERVING\t12.3ms",
+                "foo/svc/e2\t10.0.0.2:80\tUNREACHABLE\t-\tconnection refused",
+            ],
+        ),
+        (
+            "status",
+            [
+                (
+                    "127.0.0.1:2379\t8e9e\t3.5.1\tleader\t74\t2\t20 kB\t-\t1.2ms\troot\tTLSv1.3"
+                    "\t2027-01-01"
+                ),
+                "127.0.0.1:2380" + "\t-" * 11 + "\tconnection refused",
+            ],
+        ),
         ("transaction", ["SUCCESS"]),
         ("failure", ["FAILURE"]),
         (

@@ -12,6 +12,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from etcdnaming.cli.output import FORMATS
+from etcdnaming.cli.output.printers import (
+    CheckedEndpoints,
+    EndpointDetails,
+    EndpointHealth,
+    EtcdStatus,
+    FoundEndpoints,
+    GotEndpoints,
+)
 from etcdnaming.cli.output.spelling import escape, lease_id, quote_go, safe_json
 from etcdnaming.cli.output.stdout import write_whole
 from etcdnaming.errors import ConditionFailedError
@@ -23,6 +31,7 @@ from etcdnaming.model import (
     InvalidValue,
     Keys,
     Listing,
+    MemberStatus,
     Plan,
     Services,
     StoredKey,
@@ -95,8 +104,18 @@ def _with(text: str) -> dict[str, Printing]:
     differences = [Difference(updates[0], endpoint), Difference(updates[1], bad)]
     plan = Plan(HEADER, text, differences, [], [endpoint, bad])
     found = Keys(HEADER, text, [StoredKey(text, 1, 1, 1, 0)], 1, more=False)
+    got = GotEndpoints(HEADER, [EndpointDetails(endpoint, None, text)], [bad], [text])
+    health = EndpointHealth(endpoint, "UNREACHABLE", None, text)
+    member = MemberStatus(HEADER, text, "leader", 1, [text], 0.1, text, "TLSv1.3", "2027-01-01")
     return {
         "added": lambda to: to.added(result, prev_kv=True),
+        "changed": lambda to: to.changed(result, prev_kv=True),
+        "got": lambda to: to.got(got),
+        "found": lambda to: to.found(FoundEndpoints(text, 1, [endpoint]), {}),
+        "checked": lambda to: to.checked(CheckedEndpoints(HEADER, text, [health], [bad])),
+        "status": lambda to: to.status(
+            [EtcdStatus(text, member, ""), EtcdStatus(text, None, text)]
+        ),
         "deleted": lambda to: to.deleted(Deletion(HEADER, 2, [endpoint, bad]), prev_kv=True),
         "listing": lambda to: to.listing(listing, {}),
         "addrs": lambda to: to.addrs(listing),

@@ -15,6 +15,7 @@ from cli.output.samples import (
     HEADER,
     LEASE,
     RESULT,
+    STATUS,
     on_terminal,
     printed,
     stored,
@@ -33,6 +34,15 @@ foo/svc/e2  10.0.0.2:80  -                 -
 
 2 endpoints under foo/svc, revision 74
 """
+
+STATUS_HEADER = (
+    "ENDPOINT        MEMBER  VERSION  ROLE    REVISION  RAFT TERM  DB SIZE  ALARMS  "
+    "LATENCY  USER  TLS      EXPIRES   "
+)
+STATUS_ROW = (
+    "127.0.0.1:2379  8e9e    3.5.1    leader  74        2          20 kB    -       "
+    "1.2ms    root  TLSv1.3  2027-01-01"
+)
 
 
 @pytest.mark.parametrize(
@@ -137,6 +147,71 @@ foo/svc/e2  10.0.0.2:80  -                 -
             removed  foo/svc/e3  not an endpoint  7ffaa20539177e6e  it is not JSON
 
             1 added, 1 changed, 2 removed, 1 unchanged, 2 not pruned under foo/svc, revision 74
+            """,
+        ),
+        ("found", LISTING_LINES),
+        (
+            "changed",
+            """\
+            OP      KEY         ADDR             LEASE             METADATA
+            add     foo/svc/e1  10.0.0.9:80      kept              {"zone":"b"}
+            add     foo/svc/e2  10.0.0.2:80      7ffaa20539177e6e
+            delete  foo/svc/e3  -                -
+            add     foo/svc/e4  10.0.0.4:80      -                 "new"
+            was     foo/svc/e1  10.0.0.1:80      7ffaa20539177e6e  {"weight":1,"zone":"a"}
+            was     foo/svc/e2  10.0.0.2:80      -
+            was     foo/svc/e3  not an endpoint  7ffaa20539177e6e  it is not JSON
+
+            OK, revision 74
+            """,
+        ),
+        (
+            "got",
+            """\
+            KEY              foo/svc/e1
+            ADDR             10.0.0.1:80
+            METADATA         {"weight":1,"zone":"a"}
+            LEASE            7ffaa20539177e6e
+            TTL              9s of 10s
+            CREATE REVISION  70
+            MOD REVISION     72
+            VERSION          2
+            DIALABLE         yes
+
+            KEY              foo/svc/e2
+            ADDR             10.0.0.2:80
+            METADATA         null
+            LEASE            -
+            TTL              -
+            CREATE REVISION  70
+            MOD REVISION     72
+            VERSION          2
+            DIALABLE         no: the address '10.0.0.2' has no port
+
+            KEY              foo/svc/e3
+            NOT AN ENDPOINT  it is not JSON
+            VALUE            \\xff{
+            LEASE            7ffaa20539177e6e
+            MOD REVISION     73
+            """,
+        ),
+        (
+            "checked",
+            """\
+            KEY         ADDR         STATUS       LATENCY  REASON
+            foo/svc/e1  10.0.0.1:80  SERVING      12.3ms
+            foo/svc/e2  10.0.0.2:80  UNREACHABLE  -        connection refused
+
+            1 of 2 endpoints under foo/svc SERVING, revision 74
+            """,
+        ),
+        (
+            "status",
+            f"""\
+            {STATUS_HEADER}  REASON
+            {STATUS_ROW}
+            127.0.0.1:2380  {"-       -        -       -         -          -        -       "}\
+-        -     -        -           connection refused
             """,
         ),
         (
@@ -355,6 +430,33 @@ def test_columns_are_fitted_to_the_available_width(natural: list[int], room: int
     assert all(width for width, wanted in zip(widths, natural, strict=True) if wanted)
     if room >= len(natural):
         assert sum(widths) == min(room, sum(natural))
+
+
+def test_status_is_a_block_for_each_endpoint_where_a_row_is_too_wide() -> None:
+    """A row is not folded; without an endpoint that does not answer it has no reason."""
+    found = [each for each in STATUS if each.status]
+
+    wide = printed("table", lambda to: to.status(found), columns=114, NO_COLOR="1")
+    narrow = printed("table", EVERYTHING["status"], columns=113, NO_COLOR="1")
+
+    assert wide == f"{STATUS_HEADER.rstrip()}\n{STATUS_ROW}\n"
+    assert narrow == textwrap.dedent("""\
+        ENDPOINT   127.0.0.1:2379
+        MEMBER     8e9e
+        VERSION    3.5.1
+        ROLE       leader
+        REVISION   74
+        RAFT TERM  2
+        DB SIZE    20 kB
+        ALARMS     -
+        LATENCY    1.2ms
+        USER       root
+        TLS        TLSv1.3
+        EXPIRES    2027-01-01
+
+        ENDPOINT  127.0.0.1:2380
+        REASON    connection refused
+        """)
 
 
 def test_get_folds_long_metadata_beside_its_name() -> None:

@@ -1,0 +1,1 @@
+"""HTTP pages of a long-running command for operators, and its metrics for Prometheus."""

@@ -1,0 +1,39 @@
+"""Calls of etcd that fail: how often they are made again."""
+
+from __future__ import annotations
+
+import time
+
+import grpc
+import pytest
+from harness import Etcd
+from harness.relay import Relay
+
+from etcdnaming import EndpointManager
+from etcdnaming.errors import ConnectionFailedError
+from etcdnaming.etcd import Client
+
+
+class Broken(Relay):
+    """A proxy that answers every call with an internal error, and counts the calls."""
+
+    calls = 0
+
+    def call(self, method: str, request: bytes, context: grpc.ServicerContext) -> bytes:
+        """Fail."""
+        self.calls += 1
+        context.abort(grpc.StatusCode.INTERNAL, "broken")
+
+
+def test_read_pauses_longer_after_each_failure_and_ends_in_time(etcd: Etcd) -> None:
+    """Without longer pauses it would be sent about forty times."""
+    proxy = Broken(etcd.endpoint)
+    with (
+        proxy,
+        Client([proxy.endpoint], dial_timeout=1, command_timeout=3) as client,
+    ):
+        start = time.monotonic()
+        with pytest.raises(ConnectionFailedError, match="connection lost: broken"):
+            EndpointManager(client, "svc").list()
+        assert 3 < time.monotonic() - start < 10
+        assert 3 < proxy.calls < 22

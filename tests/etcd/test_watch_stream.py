@@ -17,7 +17,7 @@ from harness.watcher import Watcher, put, stored
 
 from etcdnaming import Endpoint, EndpointManager, Update
 from etcdnaming.errors import PermissionDeniedError
-from etcdnaming.etcd import Client, range_watch_loop
+from etcdnaming.etcd import Client, range_watch_loop, rpc
 from etcdnaming.etcd.calls import Caller
 from etcdnaming.etcd.known_keys import KnownKeys, Summary
 
@@ -307,6 +307,31 @@ def test_watch_receives_a_transaction_larger_than_its_buffer(
             late.wait_until(lambda late: late.count == 90)
         revisions = [Counter(each.revision for each in batch.changes) for batch in late.batches]
     assert all(set(counts.values()) == {30} for counts in revisions if counts)
+
+
+def test_transaction_is_one_batch_when_it_comes_in_fragments(etcd: Etcd) -> None:
+    """Also when the watch has nothing else to do."""
+
+    def in_fragments(answers: Answers) -> Answers:
+        for answer in answers:
+            events = [*answer.events]
+            for event in events[:-1]:
+                yield rpc.WatchResponse(
+                    header=answer.header, watch_id=answer.watch_id, events=[event], fragment=True
+                )
+                del answer.events[0]
+            yield answer
+
+    with (
+        Relay(etcd.endpoint, in_fragments) as relay,
+        Client([relay.endpoint]) as client,
+        watching(client, "svc") as [watcher],
+    ):
+        EndpointManager(client, "svc").update(
+            [Update.add(f"svc/e{n}", Endpoint("1")) for n in range(5)]
+        )
+        watcher.wait_until(lambda watcher: watcher.count == 5)
+        assert [len(batch.changes) for batch in watcher.batches if batch.changes] == [5]
 
 
 def watches_of(etcd: Etcd) -> float:

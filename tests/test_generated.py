@@ -84,9 +84,9 @@ def test_man_page_names_each_environment_variable() -> None:
 def test_readme_table_has_every_exit_code() -> None:
     """The man page takes its table from README.md."""
     rows = re.findall(r"^\| ([\d, ]+) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
-    told = {int(number) for row in rows for number in row.split(",")}
+    reported = {int(number) for row in rows for number in row.split(",")}
 
-    assert told == {0, 1, *(status for _, status in STATUS)}
+    assert reported == {0, 1, *(status for _, status in STATUS)}
 
 
 def written_in(picture: Path) -> list[str]:

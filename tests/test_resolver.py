@@ -277,10 +277,10 @@ def test_connectivity_callback_gets_changes_of_the_service_only(
     remove(manager, first, second)
     wait_until(lambda: states[-1] is grpc.ChannelConnectivity.TRANSIENT_FAILURE)
     channel.unsubscribe(states.append)
-    told = len(states)
+    reported = len(states)
     add(manager, first)
     wait_for(channel, first)
-    assert len(states) == told
+    assert len(states) == reported
 
 
 def test_call_fails_at_once_when_the_service_has_no_endpoints(
@@ -304,13 +304,13 @@ def test_future_and_stream_wait_for_the_first_endpoint_with_wait_for_ready(
     channel: Channel, manager: EndpointManager, backends: Backends
 ) -> None:
     """The future and the stream are returned at once, and sent when there is an endpoint."""
-    told: list[Any] = []
+    reported: list[Any] = []
     future = channel.unary_unary(method("Who")).future(b"", timeout=20, wait_for_ready=True)
-    future.add_done_callback(told.append)
+    future.add_done_callback(reported.append)
     stream = channel.stream_stream(method("Chat"))(iter([b"a", b"b"]), wait_for_ready=True)
     cancelled = channel.unary_unary(method("Who")).future(b"", wait_for_ready=True)
     late = channel.unary_unary(method("Who")).future(b"", timeout=0.3, wait_for_ready=True)
-    late.add_done_callback(told.append)
+    late.add_done_callback(reported.append)
     assert not future.done()
     assert stream.is_active()
     with pytest.raises(grpc.FutureTimeoutError):
@@ -319,13 +319,13 @@ def test_future_and_stream_wait_for_the_first_endpoint_with_wait_for_ready(
     assert cancelled.cancelled()
     with pytest.raises(grpc.RpcError):
         late.result()
-    wait_until(lambda: told == [late])
+    wait_until(lambda: reported == [late])
     assert late.code() is DEADLINE_EXCEEDED
 
     backend = backends()
     add(manager, backend)
     assert future.result(timeout=10) == backend.addr.encode()
-    wait_until(lambda: told == [late, future])
+    wait_until(lambda: reported == [late, future])
     assert list(stream) == [b"a", b"b"]
     assert backend.calls == {"Who": 1, "Chat": 1}
 

@@ -81,7 +81,7 @@ def test_watch_delivers_every_change_in_order(etcd: Etcd, watcher: Watcher) -> N
     put(etcd, e2="4")
     etcd.delete("svc/e1")
     watcher.wait_for_addresses(e2="4")
-    assert watcher.told == [
+    assert watcher.reported == [
         ("ADD", "svc/e1", "1"),
         ("ADD", "svc/e1", "2"),
         ("ADD", "svc/e1", "3"),
@@ -173,7 +173,7 @@ def test_watch_deletes_an_endpoint_when_its_value_becomes_invalid(
     etcd.put("svc/e1", "worse")
     put(etcd, e2="2")
     watcher.wait_for_addresses(e2="2")
-    assert watcher.told == [
+    assert watcher.reported == [
         ("ADD", "svc/e1", "1"),
         ("DELETE", "svc/e1", "1"),
         ("ADD", "svc/e2", "2"),
@@ -197,7 +197,7 @@ def test_watch_adds_an_endpoint_when_its_invalid_value_is_repaired(
         etcd.delete("svc/e2")
         put(etcd, e3="3")
         watcher.wait_for_addresses(e1="1", e3="3")
-        assert watcher.told == [("ADD", "svc/e1", "1"), ("ADD", "svc/e3", "3")]
+        assert watcher.reported == [("ADD", "svc/e1", "1"), ("ADD", "svc/e3", "3")]
         healed = [key for batch in watcher.batches for key in batch.no_longer_invalid]
         assert healed == ["svc/e1", "svc/e2"]
 
@@ -220,7 +220,7 @@ def test_watch_delivers_no_keys_of_other_targets(etcd: Etcd, watcher: Watcher) -
     for key in ("svc", "svc_other/e1", "svc0", "sv/e1", "svc-/e1", "svc/e1"):
         etcd.put(key, stored("1"))
     watcher.wait_for_addresses(e1="1")
-    assert watcher.told == [("ADD", "svc/e1", "1")]
+    assert watcher.reported == [("ADD", "svc/e1", "1")]
 
 
 @pytest.mark.server
@@ -242,7 +242,7 @@ def test_watch_from_a_revision_begins_with_its_changes(etcd: Etcd, client: Clien
         watcher.wait_until(lambda watcher: len(watcher.changes) == 2)
         put(etcd, e3="3")
         watcher.wait_for_addresses(e2="2", e3="3")
-        assert watcher.told == [
+        assert watcher.reported == [
             ("ADD", "svc/e2", "2"),
             ("DELETE", "svc/e1", "1"),
             ("ADD", "svc/e3", "3"),
@@ -291,7 +291,7 @@ def test_watch_from_a_future_revision_waits_for_it(etcd: Etcd, client: Client) -
         put(etcd, e2="4")
         etcd.delete("svc/e3")
         watcher.wait_for_addresses(e2="4")
-        assert watcher.told == [("ADD", "svc/e2", "4"), ("DELETE", "svc/e3", "3")]
+        assert watcher.reported == [("ADD", "svc/e2", "4"), ("DELETE", "svc/e3", "3")]
         assert watcher.changes[0].revision == begin
 
 
@@ -515,7 +515,7 @@ def test_watch_delivers_all_of_50_000_changes_at_full_speed(
         watcher.wait_until_connected()
         subprocess.run(command, check=True, timeout=120)
         watcher.wait_until(lambda watcher: watcher.count == count, 60)
-        told = [int(each.endpoint.addr) for each in watcher.changes if each.endpoint]
-        assert sorted(told) == list(range(count))
+        reported = [int(each.endpoint.addr) for each in watcher.changes if each.endpoint]
+        assert sorted(reported) == list(range(count))
         assert not any(batch.resync for batch in watcher.batches)
         assert watcher.connections == [True]

@@ -2,8 +2,8 @@
 Find a member that is there: the first of several endpoints whose connection is ready.
 
 gRPC would queue a call on a connection that never comes and then report a deadline, which for a
-write can't be told from a lost answer. So a connection is used only once it is READY: nothing was
-sent before that.
+write can't be distinguished from a lost answer. So a connection is used only once it is READY:
+nothing was sent before that.
 """
 
 from __future__ import annotations

@@ -35,21 +35,21 @@ class Runs:
     """
 
     def __init__(self, directory: Path) -> None:
-        self._told = directory / "told"
+        self._reported = directory / "reported"
         self.hold = directory / "hold"
-        script = f"cat >> {self._told}; while [ -e {self.hold} ]; do sleep 0.02; done"
+        script = f"cat >> {self._reported}; while [ -e {self.hold} ]; do sleep 0.02; done"
         self.command = ("sh", "-c", script)
 
-    def told(self) -> list[Any]:
+    def reported(self) -> list[Any]:
         """Return the object that each run has received on its stdin."""
-        written = self._told.read_text() if self._told.exists() else ""
+        written = self._reported.read_text() if self._reported.exists() else ""
         return [json.loads(line) for line in written.split("\n")[:-1]]
 
     def wait_for(self, number: int) -> list[Any]:
         """Wait until there were *number* runs, and return the object that each has received."""
-        wait_until(lambda: len(self.told()) >= number)
-        assert len(self.told()) == number
-        return self.told()
+        wait_until(lambda: len(self.reported()) >= number)
+        assert len(self.reported()) == number
+        return self.reported()
 
 
 @pytest.fixture
@@ -58,9 +58,9 @@ def runs(tmp_path: Path) -> Runs:
     return Runs(tmp_path)
 
 
-def addresses(told: Any) -> list[tuple[str, str]]:
+def addresses(reported: Any) -> list[tuple[str, str]]:
     """Return type and address of the changes that a run has received."""
-    return [(event["type"], event["addr"]) for event in told["events"] if "addr" in event]
+    return [(event["type"], event["addr"]) for event in reported["events"] if "addr" in event]
 
 
 def test_handler_runs_for_the_existing_endpoints_and_for_each_change(
@@ -123,23 +123,23 @@ def test_handler_that_reads_slowly_receives_all_input(
     spawn: Spawn, etcd: Etcd, tmp_path: Path
 ) -> None:
     """The input is larger than a pipe can hold."""
-    told = tmp_path / "told"
+    reported = tmp_path / "reported"
     etcd.put("svc/large", json.dumps({"Addr": "1:1", "Metadata": "m" * LARGE}))
-    script = f"sleep 0.5; dd bs=1000 of={told}.part 2>/dev/null; mv {told}.part {told}"
+    script = f"sleep 0.5; dd bs=1000 of={reported}.part 2>/dev/null; mv {reported}.part {reported}"
     spawn("watch", "svc", "--", "sh", "-c", script)
-    wait_until(told.exists)
+    wait_until(reported.exists)
 
-    [endpoint] = json.loads(told.read_text())["endpoints"]
+    [endpoint] = json.loads(reported.read_text())["endpoints"]
     assert endpoint["metadata"] == "m" * LARGE
 
 
 def test_handler_runs_when_the_target_is_empty(spawn: Spawn, etcd: Etcd, runs: Runs) -> None:
     """It may have to write an empty list of backends."""
     spawn("watch", "svc", "--", *runs.command)
-    [told] = runs.wait_for(1)
+    [reported] = runs.wait_for(1)
 
-    assert told["endpoints"] == []
-    assert [event["type"] for event in told["events"]] == ["SYNCED"]
+    assert reported["endpoints"] == []
+    assert [event["type"] for event in reported["events"]] == ["SYNCED"]
 
 
 def test_handler_does_not_run_for_existing_endpoints_with_rev(
@@ -152,9 +152,9 @@ def test_handler_does_not_run_for_existing_endpoints_with_rev(
     result = run("watch", "svc", f"--rev={etcd.revision()}", "--count=1", "--", *runs.command)
 
     assert result.status == 0
-    [told] = runs.told()
-    assert addresses(told) == [("PUT", "2:2")]
-    assert [each["addr"] for each in told["endpoints"]] == ["1:1", "2:2"]
+    [reported] = runs.reported()
+    assert addresses(reported) == [("PUT", "2:2")]
+    assert [each["addr"] for each in reported["endpoints"]] == ["1:1", "2:2"]
 
 
 def test_handler_environment_has_the_last_event(run: Run, etcd: Etcd) -> None:
@@ -200,9 +200,9 @@ def _etcdctls_variables(etcd: Etcd, key: str, revision: int) -> list[str]:
     environment = {"ETCDCTL_API": "3", "PATH": os.environ["PATH"]}
     with closing(Process(theirs, environment)) as watch:
         watch.wait_for_out("\n.\n")
-        told, _, _ = watch.out.partition("\n.\n")
+        reported, _, _ = watch.out.partition("\n.\n")
     # etcdctl gives the current revision of the store, not that of the event.
-    lines = [line for line in told.splitlines() if line.startswith("ETCD_")]
+    lines = [line for line in reported.splitlines() if line.startswith("ETCD_")]
     return [f"ETCD_WATCH_REVISION={revision}" if "REVISION" in line else line for line in lines]
 
 
@@ -244,11 +244,11 @@ def test_handler_does_not_run_when_an_endpoint_is_stored_unchanged(
     etcd.put("svc/e2", "nonsense")
     watch.wait_for_err("svc/e2")
     put(etcd, e2="2:2")
-    _, told = runs.wait_for(2)
+    _, reported = runs.wait_for(2)
 
     assert watch.out.count("1:1") == 3
-    assert addresses(told) == [("PUT", "2:2")]
-    assert [each["version"] for each in told["endpoints"]] == [3, 2]
+    assert addresses(reported) == [("PUT", "2:2")]
+    assert [each["version"] for each in reported["endpoints"]] == [3, 2]
 
 
 def test_changes_during_a_run_are_one_later_run(spawn: Spawn, etcd: Etcd, runs: Runs) -> None:
@@ -259,12 +259,12 @@ def test_changes_during_a_run_are_one_later_run(spawn: Spawn, etcd: Etcd, runs: 
     put(etcd, e1="1:1", e2="2:2")
     etcd.delete("svc/e1")
     watch.wait_for_out("DELETE")
-    assert len(runs.told()) == 1
+    assert len(runs.reported()) == 1
     runs.hold.unlink()
-    _, told = runs.wait_for(2)
+    _, reported = runs.wait_for(2)
 
-    assert addresses(told) == [("PUT", "1:1"), ("PUT", "2:2"), ("DELETE", "1:1")]
-    assert [each["addr"] for each in told["endpoints"]] == ["2:2"]
+    assert addresses(reported) == [("PUT", "1:1"), ("PUT", "2:2"), ("DELETE", "1:1")]
+    assert [each["addr"] for each in reported["endpoints"]] == ["2:2"]
 
 
 def test_debounce_delays_the_handler_until_changes_pause(
@@ -277,10 +277,10 @@ def test_debounce_delays_the_handler_until_changes_pause(
     start = time.monotonic()
     for n in (1, 2, 3):
         etcd.put_all({f"svc/e{n}".encode(): stored(f"{n}:{n}").encode()})
-    _, told = runs.wait_for(2)
+    _, reported = runs.wait_for(2)
 
     assert 2 < time.monotonic() - start < 2 + AT_ONCE
-    assert addresses(told) == [("PUT", "1:1"), ("PUT", "2:2"), ("PUT", "3:3")]
+    assert addresses(reported) == [("PUT", "1:1"), ("PUT", "2:2"), ("PUT", "3:3")]
 
 
 def test_debounce_is_limited_when_changes_never_pause(spawn: Spawn, etcd: Etcd, runs: Runs) -> None:
@@ -288,7 +288,7 @@ def test_debounce_is_limited_when_changes_never_pause(spawn: Spawn, etcd: Etcd, 
     spawn("watch", "svc", "--debounce=500ms", "--", *runs.command)
     runs.wait_for(1)
     start, number = time.monotonic(), 0
-    while len(runs.told()) == 1:
+    while len(runs.reported()) == 1:
         assert time.monotonic() - start < TIMEOUT
         etcd.put_all({b"svc/e1": stored(f"{(number := number + 1)}").encode()})
 
@@ -305,7 +305,7 @@ def test_pending_changes_run_the_handler_before_the_watch_ends(
     args = (f"--rev={etcd.revision()}", "--count=1", "--debounce=30s")
     assert run("watch", "svc", *args, "--", *runs.command).status == 0
 
-    assert [addresses(told) for told in runs.told()] == [[("PUT", "1:1")]]
+    assert [addresses(reported) for reported in runs.reported()] == [[("PUT", "1:1")]]
     assert time.monotonic() - start < AT_ONCE
 
 

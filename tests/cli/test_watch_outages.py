@@ -28,7 +28,7 @@ def watching(spawn: Spawn, etcd: Etcd, *args: str) -> Process:
     return watch
 
 
-def told(watch: Process) -> list[tuple[str, str, bool]]:
+def reported(watch: Process) -> list[tuple[str, str, bool]]:
     """Return type, address and ``resync`` of each change after SYNCED."""
     lines = [json.loads(line) for line in watch.out.splitlines()]
     synced = next(n for n, line in enumerate(lines) if line["type"] == "SYNCED")
@@ -49,7 +49,7 @@ def test_watch_misses_no_change_when_etcd_restarts(
     watch.wait_for_out('"addr":"2"')
     watch.wait_for_err("reconnected")
 
-    assert told(watch) == [("PUT", "1", False), ("PUT", "2", False)]
+    assert reported(watch) == [("PUT", "1", False), ("PUT", "2", False)]
     lost, found = watch.err.splitlines()
     assert lost.startswith("Warning: disconnected: ")
     # The error is that of a call or of a connection, as the stream may not exist yet.
@@ -91,7 +91,7 @@ def test_watch_resyncs_after_etcd_lost_its_data(
     watch.wait_for_out('"addr":"3"')
 
     deleted = [("DELETE", "1", True), ("DELETE", "2", True)]
-    assert told(watch) == [("PUT", "2", False), *deleted, ("PUT", "3", False)]
+    assert reported(watch) == [("PUT", "2", False), *deleted, ("PUT", "3", False)]
     assert "\nresync: changes were lost; reading etcd again showed 2 differences\n" in watch.err
 
 
@@ -172,7 +172,7 @@ def test_watch_detects_a_frozen_etcd(spawn: Spawn, own_etcd: Callable[..., Etcd]
     watch.wait_for_out('"DELETE"')
     watch.wait_for_err("reconnected")
 
-    assert told(watch) == [("PUT", "2", False), ("DELETE", "1", False)]
+    assert reported(watch) == [("PUT", "2", False), ("DELETE", "1", False)]
     assert watch.err.count("disconnected") == watch.err.count("reconnected") == 1
 
 
@@ -215,5 +215,5 @@ def test_watch_prints_each_missed_change_once_after_sigstop(
     put(etcd, e4="4")
     watch.wait_for_out('"addr":"4"')
 
-    changes = sorted((kind, addr) for kind, addr, _ in told(watch))
+    changes = sorted((kind, addr) for kind, addr, _ in reported(watch))
     assert changes == [("DELETE", "2"), ("PUT", "3"), ("PUT", "4"), ("PUT", "9")]

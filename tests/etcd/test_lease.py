@@ -23,7 +23,7 @@ ALIVE, SILENT, GONE = LeaseState.ALIVE, LeaseState.SILENT, LeaseState.GONE
 THREADS = {"etcdnaming-leases", "etcdnaming-keepalive"}
 
 
-class Told(list[LeaseState]):
+class Reported(list[LeaseState]):
     """The reported states of a lease."""
 
     why = ""
@@ -35,12 +35,12 @@ class Told(list[LeaseState]):
 
 
 @contextmanager
-def kept(client: Client, ttl: int) -> Iterator[tuple[Lease, Told]]:
+def kept(client: Client, ttl: int) -> Iterator[tuple[Lease, Reported]]:
     """Yield a lease that is kept alive, and the states that are reported for it."""
-    lease, told = client.lease_grant(ttl), Told()
+    lease, reported = client.lease_grant(ttl), Reported()
     with closing(LeaseKeeper(client)) as keeper:
-        keeper.keep(lease, told)
-        yield lease, told
+        keeper.keep(lease, reported)
+        yield lease, reported
 
 
 def asked(etcd: Etcd) -> float:
@@ -72,13 +72,13 @@ def remaining(etcd: Etcd, lease: Lease) -> int:
 def test_lease_is_renewed_three_times_per_ttl(etcd: Etcd, client: Client) -> None:
     """The lease never gets close to its expiry."""
     before = asked(etcd)
-    with kept(client, 6) as (lease, told):
+    with kept(client, 6) as (lease, reported):
         wait_until(lambda: asked(etcd) > before)
         before, begin = asked(etcd), time.monotonic()
         time.sleep(lease.ttl)
         expected = 3 * (time.monotonic() - begin) / lease.ttl
         assert expected - 1.5 <= asked(etcd) - before <= expected + 1.5
-        assert told == []
+        assert reported == []
         assert remaining(etcd, lease) >= 1
 
 
@@ -97,7 +97,7 @@ def test_lease_renewal_is_not_repeated_while_an_answer_is_pending(
 ) -> None:
     """A pending request is repeated only on a new stream, and only once there."""
     etcd = own_etcd()
-    with Client([etcd.endpoint]) as client, kept(client, 10) as (_, told):
+    with Client([etcd.endpoint]) as client, kept(client, 10) as (_, reported):
         wait_until(lambda: asked(etcd))
         before, streams_before = asked(etcd), streams(etcd)
         etcd.freeze()
@@ -106,7 +106,7 @@ def test_lease_renewal_is_not_repeated_while_an_answer_is_pending(
         time.sleep(0.5)
         new_streams = streams(etcd) - streams_before
         assert asked(etcd) - before <= 2 + new_streams
-        assert told == []
+        assert reported == []
 
 
 def test_lease_is_reported_silent_after_a_ttl_without_answers_and_then_alive(
@@ -114,21 +114,21 @@ def test_lease_is_reported_silent_after_a_ttl_without_answers_and_then_alive(
 ) -> None:
     """After its restart etcd still has the lease, which is reported alive again."""
     etcd = own_etcd()
-    with Client([etcd.endpoint]) as client, kept(client, 3) as (lease, told):
+    with Client([etcd.endpoint]) as client, kept(client, 3) as (lease, reported):
         wait_until(lambda: asked(etcd))
         stopping = time.monotonic()
         etcd.stop()
         stopped = time.monotonic()
-        wait_until(lambda: told)
+        wait_until(lambda: reported)
         silent = time.monotonic()
-        assert told == [SILENT]
+        assert reported == [SILENT]
         assert lease.ttl / 3 < silent - stopping
         assert silent - stopped < lease.ttl + AT_ONCE
-        assert told.why.startswith("no answer for 3 s: ")
+        assert reported.why.startswith("no answer for 3 s: ")
         time.sleep(lease.ttl)
         etcd.start()
-        wait_until(lambda: len(told) > 1)
-        assert told == [SILENT, ALIVE]
+        wait_until(lambda: len(reported) > 1)
+        assert reported == [SILENT, ALIVE]
 
 
 def test_short_outage_of_etcd_is_not_reported(
@@ -136,12 +136,12 @@ def test_short_outage_of_etcd_is_not_reported(
 ) -> None:
     """A restart that takes less than the TTL changes no state."""
     etcd = own_etcd()
-    with Client([etcd.endpoint]) as client, kept(client, 30) as (_, told):
+    with Client([etcd.endpoint]) as client, kept(client, 30) as (_, reported):
         for _ in range(3):
             wait_until(lambda: asked(etcd))  # the counter begins at zero after each start
             etcd.stop()
             etcd.start()
-        assert told == []
+        assert reported == []
 
 
 @pytest.mark.server
@@ -152,11 +152,11 @@ def test_revoked_lease_is_reported_gone(
     """etcd reports a TTL of 0 for such a lease, its proxy -1."""
     endpoint = grpc_proxy(etcd).endpoint if through_a_proxy else etcd.endpoint
     before = asked(etcd)
-    with Client([endpoint]) as client, kept(client, 2) as (lease, told):
+    with Client([endpoint]) as client, kept(client, 2) as (lease, reported):
         wait_until(lambda: asked(etcd) > before)
         etcd.revoke(lease.id)
-        wait_until(lambda: told)
-        assert told == [GONE]
+        wait_until(lambda: reported)
+        assert reported == [GONE]
 
 
 def test_lease_is_reported_gone_when_it_expired_in_a_frozen_etcd(
@@ -164,13 +164,13 @@ def test_lease_is_reported_gone_when_it_expired_in_a_frozen_etcd(
 ) -> None:
     """The lease is reported silent first, because its state is unknown until etcd answers again."""
     etcd = own_etcd()
-    with Client([etcd.endpoint]) as client, kept(client, 2) as (_, told):
+    with Client([etcd.endpoint]) as client, kept(client, 2) as (_, reported):
         wait_until(lambda: asked(etcd))
         etcd.freeze()
         time.sleep(5)
         etcd.thaw()
-        wait_until(lambda: len(told) == 2)
-        assert told == [SILENT, GONE]
+        wait_until(lambda: len(reported) == 2)
+        assert reported == [SILENT, GONE]
 
 
 @pytest.mark.long
@@ -179,11 +179,11 @@ def test_lease_keepalive_moves_to_another_member_when_one_freezes(cluster: Clust
     first = cluster.followers()[0]
     others = [each for each in cluster.members if each is not first]
     endpoints = [first.endpoint, *(each.endpoint for each in others)]
-    with Client(endpoints) as client, kept(client, 6) as (lease, told):
+    with Client(endpoints) as client, kept(client, 6) as (lease, reported):
         wait_until(lambda: asked(first))
         first.freeze()
         time.sleep(2 * lease.ttl)
-        assert told == []
+        assert reported == []
         assert sum(asked(each) for each in others)
 
 
@@ -191,16 +191,16 @@ def test_lease_keepalive_leaves_a_member_without_a_leader(cluster: Cluster) -> N
     """A member without a leader keeps the stream open, but never answers."""
     first, second, third = cluster.members
     endpoints = [each.endpoint for each in cluster.members]
-    with Client(endpoints) as client, kept(client, 3) as (lease, told):
+    with Client(endpoints) as client, kept(client, 3) as (lease, reported):
         wait_until(lambda: sum(map(asked, cluster.members)))
         second.freeze()
         third.freeze()
-        wait_until(lambda: told)
-        assert told == [SILENT]
+        wait_until(lambda: reported)
+        assert reported == [SILENT]
         time.sleep(lease.ttl)
         cluster.start()
-        wait_until(lambda: len(told) > 1)
-        assert told[1] in {ALIVE, GONE}  # a new leader renews every lease once
+        wait_until(lambda: len(reported) > 1)
+        assert reported[1] in {ALIVE, GONE}  # a new leader renews every lease once
     assert first.running
 
 
@@ -209,15 +209,15 @@ def test_thousand_leases_share_one_stream(own_etcd: Callable[..., Etcd]) -> None
     """A thousand leases need less than a third of a core."""
     etcd = own_etcd()
     with Client([etcd.endpoint]) as client, closing(LeaseKeeper(client)) as keeper:
-        told = Told()
+        reported = Reported()
         for _ in range(1000):
-            keeper.keep(client.lease_grant(6), told)
+            keeper.keep(client.lease_grant(6), reported)
         wait_until(lambda: asked(etcd) >= 1000)
         before, used = asked(etcd), time.process_time()
         time.sleep(20)
         assert 8_000 < asked(etcd) - before < 12_000
         assert time.process_time() - used < 20 * 0.3
-        assert told == []
+        assert reported == []
         assert streams(etcd) == 1
         assert len(etcd.leases()) == 1000
         assert threads() == THREADS
@@ -226,14 +226,14 @@ def test_thousand_leases_share_one_stream(own_etcd: Callable[..., Etcd]) -> None
 @pytest.mark.server
 def test_forgotten_lease_expires(etcd: Etcd, client: Client) -> None:
     """The lease expires after its TTL, and no state is reported."""
-    told = Told()
+    reported = Reported()
     with closing(LeaseKeeper(client)) as keeper:
         lease, other = client.lease_grant(2), client.lease_grant(2)
-        keeper.keep(lease, told)
-        keeper.keep(other, told)
+        keeper.keep(lease, reported)
+        keeper.keep(other, reported)
         keeper.forget(lease.id)
         wait_until(lambda: etcd.leases() == [other.id])
-        assert told == []
+        assert reported == []
 
 
 def test_lease_keeper_closes_immediately_when_etcd_does_not_answer(
@@ -259,13 +259,13 @@ def test_lease_stays_alive_when_a_restart_makes_its_token_invalid(
     name, _, password = WRITER.partition(":")
     with (
         Client([etcd.endpoint], user=name, password=password) as client,
-        kept(client, 6) as (_, told),
+        kept(client, 6) as (_, reported),
     ):
         wait_until(lambda: asked(etcd))
         etcd.stop()
         etcd.start()
         wait_until(lambda: answered(etcd) >= 2)
-        assert told == []
+        assert reported == []
 
 
 def test_lease_stays_alive_when_its_token_is_refused(auth_etcd: Callable[..., Etcd]) -> None:
@@ -275,12 +275,12 @@ def test_lease_stays_alive_when_its_token_is_refused(auth_etcd: Callable[..., Et
         HostileProxy(auth_etcd().endpoint) as proxy,
         Client([proxy.endpoint], user=name, password=password) as client,
     ):
-        lease, told = client.lease_grant(6), Told()
+        lease, reported = client.lease_grant(6), Reported()
         proxy.refuse_known_tokens()
         with closing(LeaseKeeper(client)) as keeper:
-            keeper.keep(lease, told)
+            keeper.keep(lease, reported)
             wait_until(lambda: proxy.answered["LeaseKeepAlive"] >= 2)
-        assert told == []
+        assert reported == []
 
 
 def test_repeated_grant_with_the_same_id_returns_the_same_lease(etcd: Etcd, client: Client) -> None:
@@ -322,19 +322,19 @@ def test_listener_error_of_one_lease_does_not_affect_other_leases(
         raised.append(why)
         raise MemoryError(why)
 
-    with kept(client, 3) as (lease, told), closing(LeaseKeeper(client)) as keeper:
+    with kept(client, 3) as (lease, reported), closing(LeaseKeeper(client)) as keeper:
         bad, good = client.lease_grant(3), client.lease_grant(3)
         keeper.keep(bad, fail)
-        keeper.keep(good, told)
+        keeper.keep(good, reported)
         etcd.revoke(bad.id)
         wait_until(lambda: len(raised) > 2, timeout=30)
         assert sorted(etcd.leases()) == sorted([lease.id, good.id])
-        assert told == []
+        assert reported == []
 
 
 def test_lease_lives_for_a_ttl_from_its_request_on() -> None:
     """Not from the answer on, which may come late: etcd counts from when it got the request."""
-    lease = _Kept(Lease(1, 6), Told(), 100.0)
+    lease = _Kept(Lease(1, 6), Reported(), 100.0)
     assert lease.deadline == 106.0
     lease.ask(104.0)
     assert 105.8 <= lease.due <= 106.3

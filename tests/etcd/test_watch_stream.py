@@ -56,7 +56,7 @@ def test_hundred_watches_share_one_stream_and_one_thread(etcd: Etcd) -> None:
             etcd.put_all({f"{each}/e1".encode(): stored(each).encode() for each in targets})
             for target, watcher in zip(targets, watchers, strict=True):
                 watcher.wait_until(lambda watcher: watcher.count == 1)
-                assert watcher.told == [("ADD", f"{target}/e1", target)]
+                assert watcher.reported == [("ADD", f"{target}/e1", target)]
         assert relay.streams == 2
         wait_until(lambda: not {"etcdnaming-stream", "etcdnaming-watch"}.intersection(names()))
 
@@ -140,7 +140,7 @@ def test_many_watches_share_a_stream_through_the_proxy(
             etcd.put(f"{target}/e1", stored(target))
         for target, watcher in zip(targets, watchers, strict=True):
             watcher.wait_until(lambda watcher: watcher.count == 1)
-            assert watcher.told == [("ADD", f"{target}/e1", target)]
+            assert watcher.reported == [("ADD", f"{target}/e1", target)]
 
 
 @pytest.mark.parametrize("through_a_proxy", [False, True])

@@ -136,27 +136,27 @@ def test_watch_continues_and_names_the_file_when_a_tls_file_is_broken(
     put(secure.etcd, e2="2:2")
     watch.wait_for_out("PUT\tsvc/e2", timeout=BACK)
     watch.signal(signal.SIGINT)
-    told = watch.finish()
-    assert told.err.count(report) == 1
-    assert "reconnected to" in told.err
+    reported = watch.finish()
+    assert reported.err.count(report) == 1
+    assert "reconnected to" in reported.err
 
 
 def test_client_names_a_broken_file_and_recovers_when_it_is_valid_again(secure: Secure) -> None:
     """Calls fail with the name of the file, and the watch and the registration recover."""
-    told = EventLog()
+    reported = EventLog()
     with (
         Client([f"https://{secure.etcd.endpoint}"], **secure.files) as client,  # type: ignore[arg-type]
         Watcher(client) as watcher,
-        Registration(client, {KEY: Endpoint("1.2.3.4:80")}, ttl=TTL, on_state=told),
+        Registration(client, {KEY: Endpoint("1.2.3.4:80")}, ttl=TTL, on_state=reported),
     ):
         watcher.wait_for_addresses(e1="1.2.3.4:80").wait_until_connected()
         with secure.broken(Broken("cert", b"", "empty")) as report:
             watcher.wait_until(lambda watcher: report in str(watcher.states), 30)
             with pytest.raises(TLSError, match=report):
                 EndpointManager(client, "svc").list()
-            wait_until(lambda: "lost" in told.kinds, timeout=30)
-            assert any(report in each.reason for each in told)
-        wait_until(lambda: "regained" in told.kinds, timeout=BACK)
+            wait_until(lambda: "lost" in reported.kinds, timeout=30)
+            assert any(report in each.reason for each in reported)
+        wait_until(lambda: "regained" in reported.kinds, timeout=BACK)
         watcher.wait_until_connected(BACK)
         put(secure.etcd, e2="2:2")
         watcher.wait_for_addresses(BACK, e1="1.2.3.4:80", e2="2:2")

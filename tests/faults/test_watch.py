@@ -69,7 +69,7 @@ def test_watch_misses_no_change_when_etcd_restarts(
         put(etcd, e3="3")
         etcd.delete("svc/e1")
         watcher.wait_for_addresses(e2="2", e3="3").wait_until_connected()
-        assert watcher.told == [
+        assert watcher.reported == [
             ("ADD", "svc/e2", "2"),
             ("ADD", "svc/e3", "3"),
             ("DELETE", "svc/e1", "1"),
@@ -271,7 +271,7 @@ def test_watch_backs_off_when_its_stream_fails_repeatedly(
         relay.treatments[:] = [passed_on]
         put(etcd, e2="2")
         watcher.wait_for_addresses(e2="2")
-        assert watcher.told == [
+        assert watcher.reported == [
             ("ADD", "svc/e1", "1"),
             ("DELETE", "svc/e1", "1"),
             ("ADD", "svc/e2", "2"),
@@ -314,7 +314,7 @@ def test_watch_leaves_a_silent_stream_when_a_change_is_missing(etcd: Etcd) -> No
         assert relay.streams == 1
         put(etcd, e1="1")
         watcher.wait_for_addresses(e1="1")
-        assert watcher.told == [("ADD", "svc/e1", "1")]
+        assert watcher.reported == [("ADD", "svc/e1", "1")]
         assert not watcher.batches[-1].resync
         assert relay.streams == 2
 
@@ -453,7 +453,7 @@ def test_watch_reads_the_range_when_the_parts_of_a_change_have_no_end(
         assert sent < 50 << 20
         put(etcd, e2="2")
         watcher.wait_for_addresses(e1="1", e2="2")
-        assert watcher.told == [("ADD", "svc/e2", "2")]
+        assert watcher.reported == [("ADD", "svc/e2", "2")]
 
 
 def test_watch_delivers_a_complete_revision_before_the_last_fragment(etcd: Etcd) -> None:
@@ -477,7 +477,7 @@ def test_watch_delivers_a_complete_revision_before_the_last_fragment(etcd: Etcd)
         watcher.wait_for_addresses(e1="1")
         more.set()
         watcher.wait_for_addresses(e1="1", e2="2")
-        assert watcher.told == [("ADD", "svc/e1", "1"), ("ADD", "svc/e2", "2")]
+        assert watcher.reported == [("ADD", "svc/e1", "1"), ("ADD", "svc/e2", "2")]
 
 
 @pytest.mark.parametrize("fragment", [True, False], ids=["fragments", "responses"])
@@ -508,12 +508,12 @@ def test_watch_delivers_each_change_once_when_a_revision_comes_in_parts(
         watcher.wait_until(lambda watcher: len(watcher.changes) == 8)
         put(etcd, end="0")
         watcher.wait_until(lambda watcher: "svc/end" in watcher.replayed)
-        assert sorted(watcher.told[:8]) == sorted(
+        assert sorted(watcher.reported[:8]) == sorted(
             [("ADD", key, "1") for key in keys]
             + [("DELETE", key, "1") for key in keys[:2]]
             + [("ADD", key, "2") for key in keys[2:]]
         )
-        assert watcher.told[8:] == [("ADD", "svc/end", "0")]
+        assert watcher.reported[8:] == [("ADD", "svc/end", "0")]
         assert len(watcher.batches) == 1 + (2 if fragment else 8) + 1
         assert (watcher.connections, relay.streams) == ([True], 1)
 
@@ -538,7 +538,7 @@ def test_watch_delivers_no_change_of_an_earlier_revision(etcd: Etcd) -> None:
         watcher.wait_until_connected()
         put(etcd, e2="2")
         watcher.wait_for_addresses(e1="1", e2="2")
-        assert watcher.told == [("ADD", "svc/e2", "2")]
+        assert watcher.reported == [("ADD", "svc/e2", "2")]
 
 
 @pytest.mark.parametrize(
@@ -644,7 +644,7 @@ def test_watch_misses_no_change_when_etcd_is_frozen(own_etcd: Callable[..., Etcd
         write.join()
         put(etcd, e3="3")
         watcher.wait_for_addresses(e1="1", e2="2", e3="3")
-        assert watcher.told == [("ADD", f"svc/e{n}", str(n)) for n in (1, 2, 3)]
+        assert watcher.reported == [("ADD", f"svc/e{n}", str(n)) for n in (1, 2, 3)]
         assert watcher.connections == [True, False, True]
 
 
@@ -678,7 +678,7 @@ def test_watch_moves_to_another_member_within_15_s(
         new.delete("svc/e1")
         watcher.wait_for_addresses(e2="2")
         assert time.monotonic() - start < 15 + AT_ONCE
-        assert watcher.told[1:] == [("ADD", "svc/e2", "2"), ("DELETE", "svc/e1", "1")]
+        assert watcher.reported[1:] == [("ADD", "svc/e2", "2"), ("DELETE", "svc/e1", "1")]
         assert watcher.wait_until_connected().connections == [True, False, True]
 
 

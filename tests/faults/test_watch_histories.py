@@ -123,7 +123,7 @@ def test_watch_detects_a_wiped_etcd_with_the_same_keys_and_revisions(
         etcd.put("svc/e1", stored("2"), etcd.grant(600))
         cut.set()
         watcher.wait_for_addresses(e1="2")
-        assert watcher.told == [("ADD", "svc/e1", "2")]
+        assert watcher.reported == [("ADD", "svc/e1", "2")]
         assert watcher.batches[-1].revision == watcher.batches[0].revision
 
 
@@ -150,7 +150,7 @@ def test_watch_detects_a_wipe_between_its_check_and_its_new_stream(
         watcher.wait_until_connected()
         cut.set()
         watcher.wait_for_addresses(e2="7")
-        assert ("DELETE", "svc/e1", "1") in watcher.told
+        assert ("DELETE", "svc/e1", "1") in watcher.reported
         put(etcd, e3="3")
         watcher.wait_for_addresses(e2="7", e3="3")
 
@@ -224,13 +224,13 @@ def test_watch_from_a_future_revision_delivers_no_earlier_differences(
         wait_until(lambda: relay.streams >= 3)
         put(etcd, e3="4")
         watcher.wait_for_addresses(e2="2", e3="4")
-        assert watcher.told == [("ADD", "svc/e3", "4")]
+        assert watcher.reported == [("ADD", "svc/e3", "4")]
         assert watcher.changes[0].revision == 6
 
 
 @pytest.mark.server
 @pytest.mark.parametrize(
-    ("revision", "held", "told"),
+    ("revision", "held", "reported"),
     [
         pytest.param(6, "4", "567", id="was there"),
         pytest.param(8, "6", "7", id="was yet to come"),
@@ -238,7 +238,7 @@ def test_watch_from_a_future_revision_delivers_no_earlier_differences(
     ],
 )
 def test_watch_from_a_revision_continues_after_a_wipe(
-    own_etcd: Callable[..., Etcd], revision: int, held: str, told: str
+    own_etcd: Callable[..., Etcd], revision: int, held: str, reported: str
 ) -> None:
     """The new etcd may never reach the requested revision."""
     etcd = own_etcd()
@@ -249,15 +249,17 @@ def test_watch_from_a_revision_continues_after_a_wipe(
         Watcher(client, revision=revision, held={"e1": held}) as watcher,
     ):
         watcher.wait_until_connected()
-        for addr in "67" if told else "":
+        for addr in "67" if reported else "":
             put(etcd, e1=addr)
-        watcher.wait_until(lambda watcher: "".join(each[2] for each in watcher.told) == told)
+        watcher.wait_until(
+            lambda watcher: "".join(each[2] for each in watcher.reported) == reported
+        )
         etcd.wipe()
         put(etcd, e2="1")
         watcher.wait_for_addresses(e2="1")
         put(etcd, e3="1")
         watcher.wait_for_addresses(e2="1", e3="1")
-        assert ("DELETE", "svc/e1", (held + told)[-1]) in watcher.told
+        assert ("DELETE", "svc/e1", (held + reported)[-1]) in watcher.reported
 
 
 @pytest.fixture
@@ -304,12 +306,12 @@ def test_stopped_watch_receives_deletions_when_etcd_was_wiped_behind_a_proxy(
             put(etcd, e4="0")
         put(etcd, e2="2", e4="4")
         watching.go_on()
-        told = watching.told_until("DELETE svc/e3 3 resync")
+        reported = watching.told_until("DELETE svc/e3 3 resync")
         put(etcd, end="0")
-        told += watching.told_until("ADD svc/end 0")
-    gone = [line for line in told if line.startswith("DELETE")]
+        reported += watching.told_until("ADD svc/end 0")
+    gone = [line for line in reported if line.startswith("DELETE")]
     assert gone == ["DELETE svc/e1 1 resync", "DELETE svc/e3 3 resync"]
-    assert dict(line.split()[1:3] for line in told if line not in gone) == {
+    assert dict(line.split()[1:3] for line in reported if line not in gone) == {
         "svc/e2": "2",
         "svc/e4": "4",
         "svc/end": "0",
@@ -416,7 +418,7 @@ def test_watch_resumes_correctly_on_a_member_that_lags_behind(
                 leader.put_all({b"svc/%d" % each: long for each in range(128)})
             leader.delete("svc/e1")
             watcher.wait_until(lambda watcher: "svc/e1" not in watcher.replayed, 60)
-            told = len(watcher.batches)
+            reported = len(watcher.batches)
             lagging.thaw()
             other.kill()
             watcher.wait_until(lambda watcher: watcher.connections == [True, False, True], 60)
@@ -424,5 +426,5 @@ def test_watch_resumes_correctly_on_a_member_that_lags_behind(
             wait_until(lambda: lagging.revision() == leader.revision(), 60)
             leader.put("svc/end", stored("0"))
             watcher.wait_until(lambda watcher: "svc/end" in watcher.replayed, 60)
-            assert watcher.told[-1] == ("ADD", "svc/end", "0")
-            assert len(watcher.batches) == told + 1
+            assert watcher.reported[-1] == ("ADD", "svc/end", "0")
+            assert len(watcher.batches) == reported + 1

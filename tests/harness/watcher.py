@@ -62,7 +62,7 @@ class Watcher:
         self.error: EtcdnamingError | AssertionError | None = None
         self.ended = threading.Event()
         self._revision = 0
-        self._told: set[tuple[str, int]] = set()
+        self._reported: set[tuple[str, int]] = set()
         self._changed = threading.Condition()
         self.watch = EndpointManager(client, target).watch(
             revision=revision, on_state=self._note_state
@@ -76,7 +76,7 @@ class Watcher:
         return [each for batch in self.batches if not batch.first for each in batch.changes]
 
     @property
-    def told(self) -> list[tuple[str, str, str]]:
+    def reported(self) -> list[tuple[str, str, str]]:
         """The same changes, as returned by `brief`."""
         return [brief(change) for change in self.changes]
 
@@ -142,7 +142,7 @@ class Watcher:
 
     def __str__(self) -> str:
         states = [state for _, state in self.states[-4:]]
-        return f"{states} {len(self.batches)} batches, {self.told[-5:]} {self.error!r}"
+        return f"{states} {len(self.batches)} batches, {self.reported[-5:]} {self.error!r}"
 
     def _take(self) -> None:
         try:
@@ -169,15 +169,15 @@ class Watcher:
     def _replay(self, batch: ChangeBatch) -> None:
         first = batch.changes[0].revision if batch.changes else batch.revision
         if batch.resync:
-            self._told.clear()  # maybe a new history, whose revisions begin again
+            self._reported.clear()  # maybe a new history, whose revisions begin again
         else:
             assert first >= self._revision, f"back in time: {batch}"
         revisions = [each.revision for each in batch.changes]
         assert revisions == sorted(revisions), f"not in order: {batch}"
         self._revision = batch.revision
         for change in batch.changes:
-            assert (change.key, change.revision) not in self._told, f"twice: {change}"
-            self._told.add((change.key, change.revision))
+            assert (change.key, change.revision) not in self._reported, f"twice: {change}"
+            self._reported.add((change.key, change.revision))
             held = self.replayed.get(change.key)
             previous = change.previous.endpoint if change.previous else None
             assert previous == held, f"it was {held}: {change}"

@@ -30,7 +30,7 @@ def test_manager_sees_put_and_del_of_etcdctl(
         etcd.ctl("del", "svc/e1")
         assert manager.list().by_key() == {}
         watcher.wait_until(lambda watcher: watcher.count == 2)
-    assert watcher.told == [("ADD", "svc/e1", "1.2.3.4"), ("DELETE", "svc/e1", "1.2.3.4")]
+    assert watcher.reported == [("ADD", "svc/e1", "1.2.3.4"), ("DELETE", "svc/e1", "1.2.3.4")]
 
 
 def test_manager_sees_a_lease_of_etcdctl_and_its_end(
@@ -46,7 +46,7 @@ def test_manager_sees_a_lease_of_etcdctl_and_its_end(
         assert [change.lease for change in watcher.changes] == [revoked, ending]
         etcd.ctl("lease", "revoke", f"{revoked:x}")
         watcher.wait_until(lambda watcher: watcher.count == 4)
-    assert sorted(watcher.told[2:]) == [("DELETE", "svc/e1", "1"), ("DELETE", "svc/e2", "1")]
+    assert sorted(watcher.reported[2:]) == [("DELETE", "svc/e1", "1"), ("DELETE", "svc/e2", "1")]
     assert manager.list().by_key() == {}
 
 
@@ -62,7 +62,7 @@ def test_watch_reports_a_txn_of_etcdctl_in_one_batch(etcd: Etcd, client: Client)
     assert done.startswith("SUCCESS\n")
     assert len(watcher.batches) == 2
     assert len({change.revision for change in watcher.changes}) == 1
-    assert watcher.told == [
+    assert watcher.reported == [
         ("DELETE", "svc/e1", "1"),
         ("ADD", "svc/e2", "e2"),
         ("ADD", "svc/e3", "e3"),

@@ -56,7 +56,7 @@ def test_watch_reports_a_proxy_that_starts_and_stops(
         proxy.close()
         watcher.wait_until(lambda watcher: watcher.count == 2, timeout=20)
     key, addr = f"{PREFIX}/{proxy.endpoint}", proxy.endpoint
-    assert watcher.told == [("ADD", key, addr), ("DELETE", key, addr)]
+    assert watcher.reported == [("ADD", key, addr), ("DELETE", key, addr)]
 
 
 def test_proxy_lists_a_registered_endpoint_as_a_member(etcd: Etcd, proxy: Proxy, run: Run) -> None:

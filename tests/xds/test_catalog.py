@@ -27,12 +27,14 @@ ALL = View()
 
 
 class Watched:
-    """A catalog, what it has told and what it has noticed."""
+    """A catalog, what it has reported and what it has noticed."""
 
     def __init__(self, client: Client, *prefixes: str, **options: Any) -> None:
-        self.told: list[AbstractSet[str]] = []
+        self.reported: list[AbstractSet[str]] = []
         self.notices: list[Notice] = []
-        self.catalog = Catalog(client, prefixes, self.told.append, self.notices.append, **options)
+        self.catalog = Catalog(
+            client, prefixes, self.reported.append, self.notices.append, **options
+        )
         self.catalog.start()
 
     def addresses(self, target: str, view: View = ALL) -> list[str] | None:
@@ -113,11 +115,11 @@ def test_change_is_told_for_every_target_above_the_key(
 ) -> None:
     """Which are those whose set it may change."""
     found = watched("foo")
-    found.told.clear()
+    found.reported.clear()
 
     put("foo/bar/svc/e1", "10.0.0.1:80")
 
-    wait_until(lambda: {"foo", "foo/bar", "foo/bar/svc"} in found.told)
+    wait_until(lambda: {"foo", "foo/bar", "foo/bar/svc"} in found.reported)
     assert found.addresses("foo/bar/svc") == ["10.0.0.1:80"]
 
 
@@ -130,10 +132,10 @@ def test_set_that_stays_the_same_is_the_same_object(
     before = found.catalog.assignment("foo/svc", "foo/svc", View())
     assert found.catalog.assignment("foo/svc", "foo/svc", View()) is before
     assert found.catalog.encodings == 1
-    found.told.clear()
+    found.reported.clear()
 
     put("foo/svc/e1", "10.0.0.1:80", {"version": 2})
-    wait_until(lambda: any(found.told))
+    wait_until(lambda: any(found.reported))
 
     assert found.catalog.assignment("foo/svc", "foo/svc", View()) is before
     assert found.catalog.encodings == 2
@@ -236,9 +238,9 @@ def test_first_set_waits_for_the_dns(
         wait_until(lambda: found.catalog.ready)
         assert found.addresses("foo/fast") == ["10.0.0.2:80"]
         assert found.addresses("foo/slow") is None
-        found.told.clear()
+        found.reported.clear()
         answer.set()
-        wait_until(lambda: {"foo", "foo/slow"} in found.told)
+        wait_until(lambda: {"foo", "foo/slow"} in found.reported)
         assert {"10.0.0.1:80", "127.0.0.1:80"} <= set(found.addresses("foo/slow") or ())
     finally:
         answer.set()
@@ -262,7 +264,7 @@ def test_first_set_does_not_wait_for_ever(
     found = Watched(client, "foo")
     try:
         wait_until(lambda: found.addresses("foo/slow") == ["10.0.0.1:80"])
-        assert {"foo", "foo/slow"} in found.told
+        assert {"foo", "foo/slow"} in found.reported
     finally:
         answer.set()
         found.catalog.close()

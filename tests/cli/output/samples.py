@@ -136,7 +136,7 @@ EVERYTHING: dict[str, Printing] = {
     "export": lambda to: write_whole(to.export_lines([LISTING, LISTING])),
     "version": lambda to: to.version({"etcdnaming": "1.0", "Python": "3.11.7"}),
 }
-"""Something to print for each thing a printer can be told, by its name."""
+"""Something to print for each thing that a printer prints, by its name."""
 
 
 class _Stream(io.TextIOWrapper):

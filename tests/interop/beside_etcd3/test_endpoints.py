@@ -83,11 +83,11 @@ def test_both_clients_watch_each_others_changes(
         manager.add_endpoint("svc/e1", Endpoint("2"))
         etcd3_client.delete("svc/e1")
         watcher.wait_until(lambda watcher: watcher.count == 3)
-        told = watcher.told
+        reported = watcher.reported
     seen = [events.get(timeout=10) for _ in range(3)]
     etcd3_client.cancel_watch(watch)
 
-    assert told == [("ADD", "svc/e1", "1"), ("ADD", "svc/e1", "2"), ("DELETE", "svc/e1", "2")]
+    assert reported == [("ADD", "svc/e1", "1"), ("ADD", "svc/e1", "2"), ("DELETE", "svc/e1", "2")]
     assert seen == [
         ("PutEvent", b"svc/e1", stored("1").encode()),
         ("PutEvent", b"svc/e1", stored("2").encode()),

@@ -75,7 +75,7 @@ func watch(ctx context.Context, manager endpoints.Manager, _ []string) error {
 	lines := json.NewEncoder(os.Stdout)
 	for batch := range batches {
 		for _, update := range batch {
-			if err := lines.Encode(told(update)); err != nil {
+			if err := lines.Encode(reported(update)); err != nil {
 				return err
 			}
 		}
@@ -83,7 +83,7 @@ func watch(ctx context.Context, manager endpoints.Manager, _ []string) error {
 	return nil
 }
 
-func told(update *endpoints.Update) change {
+func reported(update *endpoints.Update) change {
 	if update.Op == endpoints.Delete {
 		return change{Op: "delete", Key: update.Key}
 	}

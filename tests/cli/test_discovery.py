@@ -92,11 +92,10 @@ def test_discovered_endpoints_are_used_instead_of_the_given_ones(dns: DnsServer,
 
     assert ours(dns, *LIST, *given) == (0, LINE, "")
     assert etcdctl(dns, one, "-d", "example.test", *given).status == 0
-    status = ours(dns, "status", "-d", "example.test", *given)
-    endpoints = [line for line in status.out.splitlines() if line.startswith("ENDPOINT")]
-    assert endpoints == [
-        f"ENDPOINT\thttp://m1.example.test:{one.port}",
-        "ENDPOINT\thttp://m2.example.test:1",
+    status = ours(dns, "status", "-d", "example.test", "-w", "json", *given)
+    assert [each["endpoint"] for each in status.json()["members"]] == [
+        f"http://m1.example.test:{one.port}",
+        "http://m2.example.test:1",
     ]
 
 

@@ -58,7 +58,7 @@ def test_service_leaves_etcd_before_it_stops_and_no_call_fails(
         process.signal(signal.SIGINT)
     # Between two servers there is none, which on a busy machine lasts longer than a call waits.
     assert client.finish().status == 0
-    assert all(line.startswith("DEADLINE_EXCEEDED with ") for line in client.err.splitlines())
+    assert {*client.err.splitlines()} <= {"DEADLINE_EXCEEDED with 0 servers"}
     assert watcher.finish() == (0, watcher.out, "connected\n")
 
 

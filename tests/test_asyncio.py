@@ -141,14 +141,18 @@ async def test_aio_watch_ends_its_threads_when_it_is_closed(client: Client) -> N
         await asyncio.sleep(0)
         await watch.close()
         await waiting
-        names = [each.name for each in threading.enumerate()]
-        assert "etcdnaming-aio-watch" not in names
+        await asyncio.to_thread(wait_until, is_no_thread_left)
     watch = manager.watch()
     await anext(watch)
     client.close()
     with pytest.raises(ClientClosedError):
         await watch.get()
     await watch.close()
+
+
+def is_no_thread_left() -> bool:
+    """Return whether the threads of watches have ended."""
+    return "etcdnaming-aio-watch" not in {each.name for each in threading.enumerate()}
 
 
 async def drain(watch: aio.Watch) -> None:

@@ -307,8 +307,8 @@ def test_registration_withdraws_and_restores_endpoints(etcd: Etcd, client: Clien
         for _ in range(3):
             registration.withdraw()
             wait_until(lambda: not etcd.entries("svc/"))
-            assert not registration.registered
             assert registration.wait(TIMEOUT)
+            assert not registration.registered
             registration.restore()
             wait_until(lambda: holds(etcd, KEY, HERE, lease))
         registration.withdraw()

@@ -166,7 +166,7 @@ def ended(watch: str, printed: str) -> str:
 
 def comparable(name: str, text: str) -> str:
     """Return *text* in the form that is compared."""
-    return re.sub(r"\d[\d.]*", "N", plain(text)) if name in NUMBERED else plain(text)
+    return re.sub(r"\d[\d.]*( [kM]B)?", "N", plain(text)) if name in NUMBERED else plain(text)
 
 
 def test_help_example_of_completion_works_in_bash(shell: Shell) -> None:

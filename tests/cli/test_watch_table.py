@@ -472,8 +472,10 @@ def job(etcd: Etcd, tmp_path: Path) -> Iterator[Picture]:
             encoding="utf-8",
         )
     terminal.delaybeforesend = None  # as in `Terminal`
+    picture = Picture(terminal)
+    picture.wait_for("$")
     terminal.sendline(shlex.join(command("watch", "svc")))
-    yield Picture(terminal)
+    yield picture
     terminal.close(force=True)
 
 

@@ -9,10 +9,13 @@ from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urldefrag, urljoin
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, ViewportSize, sync_playwright
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, ConsoleMessage, Page, ViewportSize
 
 SITE = Path(__file__).parent.parent.parent / "build" / "docs"
 NARROW: ViewportSize = {"width": 360, "height": 740}
@@ -48,6 +51,8 @@ def address() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Return the browser of this machine."""
+    from playwright.sync_api import sync_playwright  # only `make docs` installs it
+
     program = next(filter(None, map(shutil.which, BROWSERS)), None)
     assert program, f"none of {', '.join(BROWSERS)} is on PATH"
     # Its sandbox does not work for root.

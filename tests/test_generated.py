@@ -6,14 +6,17 @@ import json
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any, get_args
 
+import click
 import pytest
 from harness import Etcd, Run
 from harness.environment import cleaned, pointing_at
 
 from etcdnaming.cli import STATUS
+from etcdnaming.cli.click_extension.global_options import GLOBAL_OPTIONS
 from etcdnaming.cli.commands import COMMANDS
 from etcdnaming.cli.output import facts, live_columns, table, table_rows
 from etcdnaming.cli.settings.known import SETTINGS
@@ -162,12 +165,24 @@ def test_man_page_of_every_command_has_more_than_its_help() -> None:
         assert documented(name, "EXIT STATUS"), name
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_man_page_names_flags_of_its_command_only(name: str) -> None:
+    """Examples may have another command; what is said of etcd's own flags is left out."""
+    command: click.Command = import_module(COMMANDS[name][0]).command
+    known = {flag for each in (*command.params, *GLOBAL_OPTIONS) for flag in each.opts}
+    text = (ROOT / "tools" / "man" / f"{name}.md").read_text().partition("## EXAMPLES")[0]
+
+    assert {*re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)} - {"--max-txn-ops"} <= known
+
+
 def test_man_pages_name_exit_codes_of_the_table_only() -> None:
     """Those of README.md, or those of the command that is run."""
     known = {"0", "1", "137", *(str(status) for _, status in STATUS)}
     for name in COMMANDS:
         for term in documented(name, "EXIT STATUS"):
-            assert term == "exit code of CMD" or set(term.split(", ")) <= known, (name, term)
+            assert (
+                term in {"exit code of CMD", "other", "128+n"} or set(term.split(", ")) <= known
+            ), (name, term)
 
 
 def test_man_pages_name_the_columns_of_the_tables() -> None:

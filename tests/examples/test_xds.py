@@ -91,7 +91,7 @@ def test_client_in_each_language_calls_the_service(
     [mask] = settings("UMask")
     shell = ["sh", "-c", f'umask {mask}; exec "$@"', "sh"]
     bridge = start([*shell, *replaced(shlex.split(said), here)], env)
-    bridge.wait_for_err("serving 1 services with 1 endpoints below foo", 30)
+    bridge.wait_for_err("serving 1 service with 1 endpoint below foo", 30)
     # The bridge is a user of its own; to connect takes the permission to write.
     assert stat.S_IMODE(Path(socket).stat().st_mode) == 0o777
     [shown] = re.findall(r"^# +(etcdnaming xds-bootstrap .*) >", UNIT.read_text(), re.MULTILINE)

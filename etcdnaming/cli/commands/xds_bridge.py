@@ -60,7 +60,8 @@ one line each; with -w json, one object each.
     type=ADDRESS,
     multiple=True,
     metavar="ADDR",
-    help=f"Listen on HOST:PORT, [IPV6]:PORT or unix:PATH (default {DEFAULT}); may be repeated.",
+    help="Listen on HOST:PORT (0.0.0.0 and [::] are all addresses), [IPV6]:PORT or unix:PATH "
+    f"(default {DEFAULT}); may be repeated.",
 )
 @click.option("--tls-cert", type=FILE, metavar="FILE", help="The server's certificate (PEM).")
 @click.option("--tls-key", type=FILE, metavar="FILE", help="The key of the certificate (PEM).")
@@ -152,7 +153,8 @@ one line each; with -w json, one object each.
     "--admin",
     type=ADDRESS,
     metavar="ADDR",
-    help="Serve /metrics, /healthz, /readyz, /streams and /names by HTTP on this address.",
+    help="Serve /metrics, /healthz, /readyz, /streams and /names by HTTP on HOST:PORT or "
+    "unix:PATH.",
 )
 @flag("--admin-public", "Allow an --admin address that other machines can reach.")
 @click.option(

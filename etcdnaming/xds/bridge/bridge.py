@@ -143,7 +143,8 @@ class Bridge:
         names, endpoints = self.catalog.count()
         revision = self.catalog.revision
         text = (
-            f"serving {names} services with {endpoints} endpoints below "
+            f"serving {names} service{'s'[names == 1 :]} with "
+            f"{endpoints} endpoint{'s'[endpoints == 1 :]} below "
             f"{', '.join(self._prefixes)}, as of revision {revision}, on {', '.join(taken)}"
         )
         fields = {"services": names, "endpoints": endpoints, "revision": revision}

@@ -117,3 +117,14 @@ def test_services_names_what_a_role_limited_to_a_prefix_may_not_read(
         "",
         f"{READER_NEEDS} read permission on all keys; add a PREFIX/ that the user may read\n",
     )
+
+
+def test_tables_of_services_and_of_check_have_natural_order(run: Run, etcd: Etcd) -> None:
+    """As that of `list`: a number is compared by its value."""
+    etcd.put_all({b"s%d/e%d" % (n, m): b'{"Addr":"127.0.0.1:1"}' for n in (10, 9) for m in (10, 9)})
+
+    services = run("services", "-w", "table").out.splitlines()
+    checked = run("check", "s9", "--tcp", "-w", "table").out.splitlines()
+
+    assert [line.split()[0] for line in services[1:3]] == ["s9", "s10"]
+    assert [line.split()[0] for line in checked[1:3]] == ["s9/e9", "s9/e10"]

@@ -36,7 +36,7 @@ from . import terminal
 from .changes import counts, difference_effect, effect, subject
 from .facts import STATUS, endpoint_facts, health_cells, invalid_facts, status_cells
 from .grid import Grid, Row, draw
-from .order import sort
+from .order import natural, sort
 from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints
 from .progress import progress
 from .simple import addr_lines, update_file
@@ -120,7 +120,7 @@ class TablePrinter:
 
     def services(self, services: Services) -> None:
         """The targets and the number of their endpoints."""
-        counts = services.counts.items()
+        counts = sorted(services.counts.items(), key=lambda each: natural(each[0]))
         where = f" under {escape(services.prefix)}/" if services.prefix else ""
         summary = f"{counted(len(counts), 'service')}{where}, revision {services.header.revision}"
         found = (Row([escape(name), str(count)]) for name, count in counts)
@@ -145,7 +145,8 @@ class TablePrinter:
 
     def checked(self, checked: CheckedEndpoints) -> None:
         """The endpoints and their health."""
-        shown = (Row(health_cells(each), HEALTH_STYLES[each.status]) for each in checked.endpoints)
+        endpoints = sorted(checked.endpoints, key=lambda each: natural(each.stored.key))
+        shown = (Row(health_cells(each), HEALTH_STYLES[each.status]) for each in endpoints)
         number = counted(len(checked.endpoints), "endpoint")
         summary = f"{checked.serving} of {number} under {escape(checked.target)} SERVING"
         self._write(

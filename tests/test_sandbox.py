@@ -117,6 +117,7 @@ def test_sandbox_environment_points_to_this_etcd_only(programs: Programs) -> Non
             "PATH": "/bin",
             "ETCDCTL_ENDPOINTS": sandbox.endpoint,
             "ETCDNAMING_ENDPOINTS": sandbox.endpoint,
+            "ETCDNAMING_SANDBOX": "1",
         }
 
 

@@ -99,6 +99,7 @@ class Sandbox:
             **without(base, "ETCDCTL_", "ETCDNAMING_"),
             "ETCDCTL_ENDPOINTS": self.endpoint,
             "ETCDNAMING_ENDPOINTS": self.endpoint,
+            "ETCDNAMING_SANDBOX": "1",
         }
 
     def _start(self, etcd: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -73,7 +74,9 @@ def test_sandbox_command_inherits_the_rest_of_the_environment(spawn: Spawn) -> N
 
     result = spawn("sandbox", "--", "sh", "-c", script, env={"MINE": "x"}).finish()
 
-    assert result.out == "x\nETCDCTL_ENDPOINTS=HERE\nETCDNAMING_ENDPOINTS=HERE\n"
+    assert (
+        result.out == "x\nETCDCTL_ENDPOINTS=HERE\nETCDNAMING_ENDPOINTS=HERE\nETCDNAMING_SANDBOX=1\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -201,19 +204,53 @@ def test_sandbox_command_handles_ctrl_c(terminal: Terminal) -> None:
     assert screen.exitstatus == 4
 
 
-def test_sandbox_starts_the_users_shell_without_a_command(terminal: Terminal) -> None:
-    """It prints the endpoint and how to exit."""
-    screen = terminal("sandbox", env={"SHELL": "/bin/sh", "PS1": "ready> "})
+@pytest.mark.parametrize("shell", ["sh", "bash", "zsh"])
+def test_sandbox_starts_the_users_shell_without_a_command(
+    terminal: Terminal, shell: str, tmp_path: Path
+) -> None:
+    """It prints the endpoint and how to exit; the prompt of the user's own files stays."""
+    if not (program := shutil.which(shell)) and "CI" not in os.environ:
+        pytest.skip(f"no {shell} here")  # a developer may have none; .ci/run brings it
+    for name in (".bashrc", ".zshrc"):
+        (tmp_path / name).write_text("PS1='ready> '\n")
+    screen = terminal("sandbox", env={"SHELL": program, "HOME": str(tmp_path), "ZDOTDIR": None})
 
     screen.expect(r"etcd runs at (127\.0\.0\.1:\d+); exit the shell to remove it\r\n")
     assert isinstance(screen.match, re.Match)
     endpoint = screen.match[1]
-    screen.expect_exact("ready> ")
+    screen.expect_exact("(sandbox) $ " if shell == "sh" else "(sandbox) ready> ")
     screen.sendline("echo $ETCDCTL_ENDPOINTS; exit 3")
     screen.expect_exact(f"{endpoint}\r\n")
     screen.wait()
 
     assert screen.exitstatus == 3
+
+
+def test_sandbox_shell_is_fish_with_its_prompt(terminal: Terminal, tmp_path: Path) -> None:
+    """The function that the user has is called after it."""
+    if not (program := shutil.which("fish")) and "CI" not in os.environ:
+        pytest.skip("no fish here")  # a developer may have none; .ci/run brings it
+    config = tmp_path / "fish"
+    config.mkdir()
+    (config / "config.fish").write_text("function fish_prompt; echo 'ready> '; end\n")
+    places = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR"), str(tmp_path))
+    screen = terminal("sandbox", env={**places, "SHELL": program, "TERM": "dumb"})
+
+    screen.expect_exact("(sandbox) ready> ")
+    screen.sendline("exit 3")
+    screen.wait()
+
+    assert screen.exitstatus == 3
+
+
+def test_sandbox_can_run_what_a_container_runs(spawn: Spawn) -> None:
+    """An address without a host is that of this machine for the machine itself."""
+    register = "lease-register svc/ --addr :50051 --start registered --"
+    script = f"{PROGRAM} {register} {PROGRAM} list svc 2>/dev/null"
+
+    result = spawn("sandbox", "--", "sh", "-c", script).finish()
+
+    assert result == Result(0, "svc/127.0.0.1:50051\t127.0.0.1:50051\tnull\n", "")
 
 
 def test_sandbox_command_ignores_sighup_under_nohup(shell: Shell) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import click
 
@@ -44,8 +46,52 @@ def command(app: App, cmd: Sequence[str]) -> int:
             f"{flags}: not supported: the sandbox starts its own etcd and prints only CMD's output"
         )
     with unwinding(*END_SIGNALS), Sandbox() as sandbox:
-        if not cmd:
-            shell = os.environ.get("SHELL") or "/bin/sh"
-            stderr.say(f"etcd runs at {sandbox.endpoint}; exit the shell to remove it")
-            cmd = [shell]
-        return run(cmd, sandbox.environment(environment()))
+        variables = sandbox.environment(environment())
+        if cmd:
+            return run(cmd, variables)
+        stderr.say(f"etcd runs at {sandbox.endpoint}; exit the shell to remove it")
+        with tempfile.TemporaryDirectory(prefix="etcdnaming-") as directory:
+            return run(*_shell(Path(directory), variables))
+
+
+PROMPT = "(sandbox) "
+
+ZSH = f"""
+ZDOTDIR=${{ETCDNAMING_ZDOTDIR:-$HOME}}
+[ -e "$ZDOTDIR/.zshrc" ] && . "$ZDOTDIR/.zshrc"
+PS1="{PROMPT}$PS1"
+"""
+BASH = f"""
+[ -e ~/.bashrc ] && . ~/.bashrc
+PS1="{PROMPT}$PS1"
+"""
+FISH = f"""
+functions --copy fish_prompt _etcdnaming_prompt
+function fish_prompt; printf "%s" "{PROMPT}"; _etcdnaming_prompt; end
+"""
+
+
+def _shell(
+    directory: Path, variables: Mapping[str, str]
+) -> tuple[Sequence[str], Mapping[str, str]]:
+    """
+    Return the user's shell with a prompt that names the sandbox, and its variables.
+
+    Shells set the prompt in their own files; so the one they are given runs those first.
+    """
+    shell = os.environ.get("SHELL") or "/bin/sh"
+    name = Path(shell).name
+    if name == "bash":
+        (directory / "bashrc").write_text(BASH)
+        return [shell, "--rcfile", str(directory / "bashrc"), "-i"], variables
+    if name == "zsh":
+        (directory / ".zshrc").write_text(ZSH)
+        own = variables.get("ZDOTDIR", "")
+        return [shell, "-i"], {
+            **variables,
+            "ZDOTDIR": str(directory),
+            "ETCDNAMING_ZDOTDIR": own,
+        }
+    if name == "fish":
+        return [shell, "--interactive", "--init-command", FISH], variables
+    return [shell], {**variables, "PS1": f"{PROMPT}$ "}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from typing import Protocol
@@ -132,7 +133,8 @@ def _with_host(port: str, local_address: Callable[[], str], notifier: Notifier) 
         raise click.UsageError(
             f"{port} has no host, and this machine's IP towards etcd is unknown: {exc}"
         ) from exc
-    if _LOCAL_ONLY.match(host):
+    # All clients of a sandbox's etcd are on this machine.
+    if _LOCAL_ONLY.match(host) and "ETCDNAMING_SANDBOX" not in os.environ:
         raise click.UsageError(
             f"{port} has no host, and this machine reaches etcd by {host or 'a socket'}, which "
             f"others can't dial: use HOST{port}, or 127.0.0.1{port} for clients on this machine"

@@ -64,7 +64,7 @@ lint: $(VENV)/installed-lint  ## check the style of code, scripts and manifests
 
 # mypy for all there is; pyright, which needs node, for what users see: the types of public names,
 # and programs as users write them.
-types: $(VENV)/installed-lint $(VENV)/installed-test $(VENV)/installed-examples  ## check the types (pyright needs node)
+types: $(VENV)/installed-lint $(VENV)/installed-test $(VENV)/installed-examples $(VENV)/installed-docs  ## check the types (pyright needs node)
 	$(BIN)/mypy
 	$(BIN)/mypy conftest.py  # apart from tests/conftest.py, which has the same name
 	$(BIN)/python tools/type_completeness.py

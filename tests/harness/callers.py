@@ -87,6 +87,7 @@ class GoCaller(Caller):
         )
         self._ids = count()
         self._begun: dict[str, Future[str]] = {}
+        self._lock = threading.Lock()
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
 
@@ -97,8 +98,10 @@ class GoCaller(Caller):
         assert self._process.stdin
         number, future = str(next(self._ids)), Future[str]()
         self._begun[number] = future
-        words = (number, method(name), request, timeout, str(wait_for_ready).lower())
-        print(*words, file=self._process.stdin, flush=True)
+        line = f"{number} {method(name)} {request} {timeout} {str(wait_for_ready).lower()}\n"
+        with self._lock:  # calls begin in several threads
+            self._process.stdin.write(line)
+            self._process.stdin.flush()
         return future
 
     def close(self) -> None:
@@ -115,6 +118,8 @@ class GoCaller(Caller):
                 number, code, text = line.split(" ", 2)
                 name = CODES[int(code)]
                 self._begun.pop(number).set_result(json.loads(text) if name == "OK" else name)
+        for future in self._begun.values():
+            future.set_exception(EOFError("the Go client has ended"))
 
 
 class OurCaller(Caller):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -88,7 +89,8 @@ def test_services_counts_many_endpoints_in_little_memory(
     usage = "import resource; print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
     script = f"import subprocess, sys; subprocess.run(sys.argv[1:], check=True); {usage}"
 
-    lines = shell(f"python -c '{script}' etcdnaming services --command-timeout 60s").out.split("\n")
+    command = f"{sys.executable} -c '{script}' etcdnaming services --command-timeout 60s"
+    lines = shell(command).out.split("\n")
     in_json, in_yaml, table, fields = (
         run("services", "-w", output, "--command-timeout", "60s")
         for output in ("json", "yaml", "table", "fields")

@@ -394,7 +394,7 @@ def test_live_table_leaves_the_shell_with_its_modes_when_q_is_pressed(job: Pictu
     job.terminal.sendline("fg")
     job.wait_for("connected to")
     job.terminal.send("q")
-    job.wait_for("0 endpoints", "\n$")
+    job.wait_until(partial(_has_prompt, job))
     job.terminal.sendline(
         "echo status $?; stty -a | grep -o ' echo '; stty -a | grep -o ' icanon '"
     )
@@ -450,9 +450,14 @@ def test_live_table_leaves_the_shell_with_echo_when_ctrl_c_is_pressed(job: Pictu
     """The next prompt is on a line of its own."""
     job.wait_for("connected to")
     job.terminal.sendintr()
-    job.wait_for("0 endpoints", "\n$")
+    job.wait_until(partial(_has_prompt, job))
     job.terminal.sendline("stty -a | grep -o ' echo '")
     job.wait_for("\n echo")
+
+
+def _has_prompt(job: Picture) -> bool:
+    """Return whether the shell prompts after the last picture of the table."""
+    return "\n".join(job.lines).rpartition("0 endpoints")[2].rstrip().endswith("\n$")
 
 
 def _is_stopped(job: Picture, times: int) -> bool:

@@ -66,7 +66,7 @@ def test_read_command_reports_no_connection_when_there_is_no_majority(
     start = time.monotonic()
     result = run("--endpoints", asked.endpoint, "list", "svc")
     assert time.monotonic() - start < MOST
-    assert (result.status, result.out, result.err.count("\n")) == (2, "", 1)
+    assert (result.status, result.out, result.err.count("\n")) == (2, "", 1), result.err
     assert run("--endpoints", asked.endpoint, "list", "svc", "--consistency", "s").status == 0
 
 

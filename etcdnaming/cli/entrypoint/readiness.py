@@ -44,15 +44,17 @@ class Readiness:
         """Seconds between two calls of `notify_watchdog`; 0 if systemd expects none."""
         if file is None:
             return
-        if not os.access(file.parent, os.W_OK | os.X_OK):
-            raise click.UsageError(f"--ready-file {file}: the directory is missing or not writable")
-        if os.path.lexists(file):
+        exists = os.path.lexists(file)
+        if exists:
             self._written = _identify_ready_file(file)
             if self._written is None:
                 raise click.UsageError(
                     f"--ready-file {file}: the file exists and is not a ready file; "
                     "remove it or choose another name"
                 )
+        if not os.access(file.parent, os.W_OK | os.X_OK):
+            raise click.UsageError(f"--ready-file {file}: the directory is missing or not writable")
+        if exists:
             self._remove()  # a killed run left it
 
     def set_ready(self) -> None:

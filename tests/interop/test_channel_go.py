@@ -110,6 +110,7 @@ def test_endpoint_with_another_address_gets_its_calls_there(
     """The old connection is closed, and no call fails."""
     old, new = servers.start(2)
     etcd.put("svc/1", stored(old))
+    assert caller.ask() == {old: 1}
     with caller.load() as answers:
         wait_until(lambda: answers[old])
         etcd.put("svc/1", stored(new))
@@ -345,6 +346,7 @@ def test_hundred_changes_of_one_in_five_endpoints_make_hundred_and_five_connecti
     manager = EndpointManager(client, "svc")
     addrs = servers.start(105)
     manager.update([Update.add(f"svc/{addr}", Endpoint(addr)) for addr in addrs[:5]])
+    wait_until(reaches(caller, *addrs[:5]))
     with caller.load() as answers:
         wait_until(lambda: set(answers) == set(addrs[:5]))
         for old, new in zip(addrs, addrs[5:], strict=False):

@@ -155,7 +155,7 @@ def measured(
         SNAPSHOT: partial(control_plane, "snapshot", services, endpoints),
         LINEAR: partial(control_plane, "linear", services, endpoints),
     }
-    told = {"ours": streams // services, SNAPSHOT: streams, LINEAR: streams // services}
+    expected = {"ours": streams // services, SNAPSHOT: streams, LINEAR: streams // services}
     connected: dict[str, list[Connected]] = {name: [] for name in servers}
     changed: dict[str, list[Changed]] = {name: [] for name in servers}
     for _ in range(rounds):
@@ -165,7 +165,7 @@ def measured(
                 server = stack.enter_context(started())
                 clients = stack.enter_context(XdsClients(server.address, streams, services))
                 connected[name].append(connect(server, clients))
-                changes.append(partial(change, server, clients, told[name]))
+                changes.append(partial(change, server, clients, expected[name]))
             took = in_turns(CHANGES, *changes)
             for name, found in zip(servers, took, strict=True):
                 changed[name] += found
@@ -179,9 +179,9 @@ def connect(server: Server, clients: XdsClients) -> Connected:
     return Connected(used.cpu, used.memory)
 
 
-def change(server: Server, clients: XdsClients, told: int) -> Changed:
+def change(server: Server, clients: XdsClients, expected: int) -> Changed:
     before, began = usage_of(server.pid), time.monotonic_ns()
-    received = clients.expect(told, server.change)
+    received = clients.expect(expected, server.change)
     cpu = usage_of(server.pid).since(before).cpu
     return Changed(cpu, (received.at - began) / 1e9, received.bytes)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from .. import keys, wire
+from .. import keys
 from ..errors import ConflictError, TooManyOperationsError
 from ..etcd import Client, within
-from ..etcd.transactions import Compare, Delete, Get, NoneNewer, Put, transact
+from ..etcd.transactions import Compare, Get, NoneNewer, transact
 from ..model import Difference, Header, Plan
+from .transaction import operation
 
 __all__ = ["apply"]
 
@@ -124,7 +125,7 @@ def _write(
     result = transact(
         client,
         [*compares, others] if others else compares,
-        map(_operation, batch),
+        [operation(update, exists=before is not None) for update, before in batch],
         [Get(keys.encode(key), keys_only=True) for key in seen],
     )
     if result.succeeded:
@@ -133,12 +134,3 @@ def _write(
     raise _ChangedError(
         [key for (key, revision), at in zip(seen.items(), now, strict=True) if at != revision]
     )
-
-
-def _operation(difference: Difference) -> Put | Delete:
-    update, before = difference
-    key = keys.encode(update.key)
-    if update.endpoint is None:
-        return Delete(key)
-    keep_lease = update.lease is None and before is not None
-    return Put(key, wire.encode(update.endpoint), lease=update.lease or 0, keep_lease=keep_lease)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from .. import keys, wire
+from .. import keys
 from ..errors import (
     ConflictError,
     EndpointNotFoundError,
@@ -18,7 +18,7 @@ from ..errors import (
 )
 from ..etcd import Client, within
 from ..etcd.ranges import KeyValue
-from ..etcd.transactions import Compare, Get, Put, look_up_with_header, transact
+from ..etcd.transactions import Compare, Get, look_up_with_header, transact
 from ..model import (
     Condition,
     Endpoint,
@@ -29,7 +29,7 @@ from ..model import (
     UpdateResult,
 )
 from .decoding import stored_endpoint
-from .transaction import MAX_TXN_OPS
+from .transaction import MAX_TXN_OPS, operation
 
 __all__ = ["get", "modify", "plan"]
 
@@ -83,7 +83,7 @@ def modify(
             result = transact(
                 client,
                 [Compare(keys.encode(key), revision) for key, revision in conditions],
-                map(_put, updates),
+                [operation(each, exists=True) for each in updates],
                 [Get(keys.encode(name)) for name in names],
             )
             if result.succeeded:
@@ -119,8 +119,3 @@ def plan(
 
 def _decoded(kv: KeyValue | None) -> StoredEndpoint | InvalidValue | None:
     return None if kv is None else stored_endpoint(kv)
-
-
-def _put(update: Update) -> Put:
-    value = wire.encode(update.endpoint) if update.endpoint else b""
-    return Put(keys.encode(update.key), value, keep_lease=True)

@@ -22,7 +22,7 @@ from ..model import Condition, Header, InvalidValue, StoredEndpoint, Update, Upd
 from .decoding import stored_endpoint
 from .folding import fold
 
-__all__ = ["MAX_TXN_OPS", "update"]
+__all__ = ["MAX_TXN_OPS", "operation", "update"]
 
 MAX_TXN_OPS = 128
 """etcd's default of ``--max-txn-ops``, which limits operations and compares alike."""
@@ -141,19 +141,15 @@ class _Transaction:
             raise TooManyOperationsError(size, self._max_txn_ops)
 
     def _operations(self, existing: AbstractSet[str]) -> list[Put | Delete]:
-        return [self._operation(each, existing) for each in self._updates]
-
-    def _operation(self, each: Update, existing: AbstractSet[str]) -> Put | Delete:
-        key = keys.encode(each.key)
-        if each.endpoint is None:
-            return Delete(key)
-        return Put(
-            key,
-            self._values[each.key],
-            lease=each.lease or 0,
-            keep_lease=each.lease is None and (each.key in existing or each.key in self._existing),
-            previous=self._previous or each.key in self._detached,
-        )
+        return [
+            operation(
+                each,
+                exists=each.key in existing or each.key in self._existing,
+                value=self._values[each.key] if each.endpoint else None,
+                previous=self._previous or each.key in self._detached,
+            )
+            for each in self._updates
+        ]
 
     def _existing_keys(self, result: TxnResult) -> AbstractSet[str]:
         """Return which keys exist; they were read at the moment the compares failed."""
@@ -175,6 +171,33 @@ class _Transaction:
             if self._previous or each.endpoint is None:
                 previous[each.key] = stored_endpoint(before)
         return UpdateResult(header, self._updates, previous, detached)
+
+
+def operation(
+    update: Update, *, exists: bool, value: bytes | None = None, previous: bool = False
+) -> Put | Delete:
+    """
+    Return what makes *update* in a transaction.
+
+    Args:
+        update: Without a lease of its own, the key keeps the lease that it has.
+
+        exists: Whether the key exists when the transaction is made.
+
+        value: The endpoint, if it is encoded already.
+
+        previous: Return what the key held.
+    """
+    key = keys.encode(update.key)
+    if update.endpoint is None:
+        return Delete(key)
+    return Put(
+        key,
+        wire.encode(update.endpoint) if value is None else value,
+        lease=update.lease or 0,
+        keep_lease=update.lease is None and exists,
+        previous=previous,
+    )
 
 
 def _holds(condition: Condition, mod_revision: int | None) -> bool:

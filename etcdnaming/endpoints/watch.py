@@ -174,10 +174,8 @@ class Watch:
 
     def _apply(self, events: Events) -> ChangeBatch | None:
         if self._from:
-            early, number = (
-                sum(kv.mod_revision < self._from for kv in events.keys),
-                len(events.keys),
-            )
+            number = len(events.keys)
+            early = sum(kv.mod_revision < self._from for kv in events.keys)
             self._set.apply(events.only(range(early)))
             events = events.only(range(early, number))
             if early < number:

@@ -39,7 +39,7 @@ _log = logger(__name__)
 
 class Discovery:
     """
-    Finds the endpoints of *domain*, anew in each call.
+    Finds the endpoints of *domain*; each call asks the DNS again.
 
     Args:
         domain: The name below which the records are.

@@ -397,7 +397,7 @@ class RangeWatchLoop:
             # A broken file or login has to be repaired: reported even if the outage is known.
             needs_repair = isinstance(exc, (TLSError, AuthenticationError))
             with self._lock:
-                self._report(Disconnected(str(exc)), anew=needs_repair)
+                self._report(Disconnected(str(exc)), also_reason=needs_repair)
         self._access_doubted = False
         return self._backoff.pause()
 
@@ -409,9 +409,9 @@ class RangeWatchLoop:
         passing = isinstance(exc, (ConnectionFailedError, InvalidAnswerError, NotNowError))
         return not passing or isinstance(exc, TLSError)
 
-    def _report(self, state: Connected | Disconnected, *, anew: bool = False) -> None:
-        """Report a change of the connection; *anew*: also if only its reason is another one."""
-        if type(state) is not type(self._reported) or (anew and state != self._reported):
+    def _report(self, state: Connected | Disconnected, *, also_reason: bool = False) -> None:
+        """Report a change of the connection; *also_reason*: or of its reason alone."""
+        if type(state) is not type(self._reported) or (also_reason and state != self._reported):
             self._reported = state
             self.events.add(state, 0)
 

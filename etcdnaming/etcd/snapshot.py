@@ -63,10 +63,6 @@ class Snapshot(Generic[Found]):
     ) -> None:
         self.header, self.found, self.count, self.more = header, found, count, more
 
-    def with_only(self, found: list[Found]) -> Snapshot[Found]:
-        """Return it with what was *found*, and nothing else."""
-        return Snapshot(self.header, found, self.count, more=self.more)
-
 
 def read_snapshot(
     client: Client,

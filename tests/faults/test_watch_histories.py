@@ -29,7 +29,7 @@ def asleep(own_etcd: Callable[..., Etcd]) -> Iterator[Asleep]:
     etcd = own_etcd()
     put(etcd, e1="1", e2="2", e3="3")
     with WatchingProcess(etcd.endpoint) as watching:
-        watching.told_until("first")
+        watching.reported_until("first")
         watching.states_until("connected")
         watching.stop()
         yield etcd, watching
@@ -51,7 +51,7 @@ def test_stopped_watch_receives_every_change_when_it_continues(asleep: Asleep) -
     etcd.kill()
     etcd.start()
     watching.go_on()
-    assert watching.told_until("ADD svc/e2 22") == [
+    assert watching.reported_until("ADD svc/e2 22") == [
         "ADD svc/e2 4",
         "ADD svc/e4 4",
         "ADD svc/gone 5",
@@ -60,7 +60,7 @@ def test_stopped_watch_receives_every_change_when_it_continues(asleep: Asleep) -
         "ADD svc/e2 22",
     ]
     put(etcd, end="0")
-    assert watching.told_until("ADD svc/end 0") == ["ADD svc/end 0"]
+    assert watching.reported_until("ADD svc/end 0") == ["ADD svc/end 0"]
 
 
 @pytest.mark.server
@@ -74,13 +74,13 @@ def test_stopped_watch_receives_the_differences_when_etcd_was_compacted(asleep: 
     etcd.stop()
     etcd.start()
     watching.go_on()
-    assert watching.told_until("ADD svc/e2 22 resync") == [
+    assert watching.reported_until("ADD svc/e2 22 resync") == [
         "DELETE svc/e1 1 resync",
         "ADD svc/e4 4 resync",
         "ADD svc/e2 22 resync",
     ]
     put(etcd, end="0")
-    assert watching.told_until("ADD svc/end 0") == ["ADD svc/end 0"]
+    assert watching.reported_until("ADD svc/end 0") == ["ADD svc/end 0"]
 
 
 @pytest.mark.server
@@ -95,14 +95,14 @@ def test_stopped_watch_receives_deletions_when_etcd_was_wiped(asleep: Asleep, wr
     put(etcd, e2="2", e4="4")
     assert (etcd.revision() > before) == (writes > 0)
     watching.go_on()
-    assert watching.told_until("ADD svc/e4 4 resync") == [
+    assert watching.reported_until("ADD svc/e4 4 resync") == [
         "DELETE svc/e1 1 resync",
         "DELETE svc/e3 3 resync",
         "ADD svc/e2 2 resync",
         "ADD svc/e4 4 resync",
     ]
     put(etcd, end="0")
-    assert watching.told_until("ADD svc/end 0") == ["ADD svc/end 0"]
+    assert watching.reported_until("ADD svc/end 0") == ["ADD svc/end 0"]
 
 
 @pytest.mark.server
@@ -298,7 +298,7 @@ def test_stopped_watch_receives_deletions_when_etcd_was_wiped_behind_a_proxy(
     etcd = own_etcd()
     put(etcd, e1="1", e2="2", e3="3")
     with WatchingProcess(grpc_proxy(etcd).endpoint, idle=1) as watching:
-        watching.told_until("first")
+        watching.reported_until("first")
         watching.states_until("connected")
         watching.stop()
         etcd.wipe()
@@ -306,9 +306,9 @@ def test_stopped_watch_receives_deletions_when_etcd_was_wiped_behind_a_proxy(
             put(etcd, e4="0")
         put(etcd, e2="2", e4="4")
         watching.go_on()
-        reported = watching.told_until("DELETE svc/e3 3 resync")
+        reported = watching.reported_until("DELETE svc/e3 3 resync")
         put(etcd, end="0")
-        reported += watching.told_until("ADD svc/end 0")
+        reported += watching.reported_until("ADD svc/end 0")
     gone = [line for line in reported if line.startswith("DELETE")]
     assert gone == ["DELETE svc/e1 1 resync", "DELETE svc/e3 3 resync"]
     assert dict(line.split()[1:3] for line in reported if line not in gone) == {

@@ -52,7 +52,7 @@ class WatchingProcess:
         """Continue the process."""
         self._process.signal(signal.SIGCONT)
 
-    def told_until(self, last: str, timeout: float = TIMEOUT) -> list[str]:
+    def reported_until(self, last: str, timeout: float = TIMEOUT) -> list[str]:
         """Return the new lines up to *last*, without states."""
         wait_until(lambda: last in self._lines()[self._read :], timeout)
         lines = self._lines()[self._read :]

@@ -21,6 +21,22 @@ __all__ = ["command"]
 
 END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+PROMPT = "(sandbox) "
+
+ZSH = f"""
+ZDOTDIR=${{ETCDNAMING_ZDOTDIR:-$HOME}}
+[ -e "$ZDOTDIR/.zshrc" ] && . "$ZDOTDIR/.zshrc"
+PS1="{PROMPT}$PS1"
+"""
+BASH = f"""
+[ -e ~/.bashrc ] && . ~/.bashrc
+PS1="{PROMPT}$PS1"
+"""
+FISH = f"""
+functions --copy fish_prompt _etcdnaming_prompt
+function fish_prompt; printf "%s" "{PROMPT}"; _etcdnaming_prompt; end
+"""
+
 
 HELP = """
 Run a command or a shell with a temporary etcd.
@@ -54,23 +70,6 @@ def command(app: App, cmd: Sequence[str]) -> int:
             return run(*_shell(Path(directory), variables))
 
 
-PROMPT = "(sandbox) "
-
-ZSH = f"""
-ZDOTDIR=${{ETCDNAMING_ZDOTDIR:-$HOME}}
-[ -e "$ZDOTDIR/.zshrc" ] && . "$ZDOTDIR/.zshrc"
-PS1="{PROMPT}$PS1"
-"""
-BASH = f"""
-[ -e ~/.bashrc ] && . ~/.bashrc
-PS1="{PROMPT}$PS1"
-"""
-FISH = f"""
-functions --copy fish_prompt _etcdnaming_prompt
-function fish_prompt; printf "%s" "{PROMPT}"; _etcdnaming_prompt; end
-"""
-
-
 def _shell(
     directory: Path, variables: Mapping[str, str]
 ) -> tuple[Sequence[str], Mapping[str, str]]:
@@ -87,11 +86,8 @@ def _shell(
     if name == "zsh":
         (directory / ".zshrc").write_text(ZSH)
         own = variables.get("ZDOTDIR", "")
-        return [shell, "-i"], {
-            **variables,
-            "ZDOTDIR": str(directory),
-            "ETCDNAMING_ZDOTDIR": own,
-        }
+        places = {"ZDOTDIR": str(directory), "ETCDNAMING_ZDOTDIR": own}
+        return [shell, "-i"], {**variables, **places}
     if name == "fish":
         return [shell, "--interactive", "--init-command", FISH], variables
     return [shell], {**variables, "PS1": f"{PROMPT}$ "}

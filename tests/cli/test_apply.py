@@ -507,7 +507,7 @@ def test_apply_shows_the_progress_of_batches_on_a_terminal(
     file.write_text("".join(f"add svc/{each} 1:1\n" for each in range(5000)))
     screen = terminal("apply", "svc", "-f", file, "--batch-size", "1")
 
-    screen.expect(r"\d+/5000")
+    screen.expect(r"[1-9]\d*/5000")  # a batch is written
     screen.sendintr()
     screen.expect(r"Warning: (\d+) of 5000 updates were written\r\n")
     screen.wait()

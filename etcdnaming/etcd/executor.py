@@ -75,7 +75,7 @@ class Executor:
             self._start_thread(URGENT)
             self._stays = True
 
-    def close(self, ended: Callable[[], object]) -> None:
+    def close(self, ended: Callable[[], object] | None = None) -> None:
         """Begin no step any more; when none is executed, a thread of the executor calls *ended*."""
         with self._changed:
             self._ended = ended

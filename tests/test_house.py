@@ -99,7 +99,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     ),
     "registration/": (
         *("event", "rules", "registered_keys", "status", "session_lease", "reconciler"),
-        *("executor", "loop", "registration"),
+        *("client_registrations", "loop", "registration"),
     ),
 }
 

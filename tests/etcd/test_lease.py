@@ -298,7 +298,7 @@ def test_repeated_grant_with_the_same_id_returns_the_same_lease(etcd: Etcd, clie
     [
         (LeaseKeeper, "opened"),
         (LeaseKeeper, "received"),
-        (LeaseKeeper, "_do_what_is_due"),
+        (LeaseKeeper, "_attend_to"),
         (_Kept, "ask"),
     ],
 )
@@ -334,7 +334,7 @@ def test_listener_error_of_one_lease_does_not_affect_other_leases(
 
 def test_lease_lives_for_a_ttl_from_its_request_on() -> None:
     """Not from the answer on, which may come late: etcd counts from when it got the request."""
-    lease = _Kept(Lease(1, 6), Reported(), 100.0)
+    lease = _Kept(Lease(1, 6), Reported(), lambda _: None, 100.0)
     assert lease.deadline == 106.0
     lease.ask(104.0)
     assert 105.8 <= lease.due <= 106.3

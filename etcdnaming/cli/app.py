@@ -126,6 +126,17 @@ class App:
         """The settings on the command line."""
         return self._flags
 
+    def refuse_flags(self, reason: str, *allowed: str) -> None:
+        """
+        Make sure that the command line has no settings but *allowed*, ``debug`` and ``quiet``.
+
+        Raises:
+            click.UsageError: It has others, which would have no effect.
+        """
+        if others := [name for name in self._flags if name not in ("debug", "quiet", *allowed)]:
+            flags = ", ".join(f"--{name.replace('_', '-')}" for name in others)
+            raise click.UsageError(f"{flags}: not supported: {reason}")
+
     def printer(self) -> Printer:
         """
         Return the printer of the output format. Commands call this before they change anything.

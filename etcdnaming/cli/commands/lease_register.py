@@ -52,7 +52,7 @@ DURATION = Parsed("duration", parse_duration)
 def _listen_address(text: str) -> ListenAddress:
     from ...listening import parse_listen_address  # only where it is used
 
-    return parse_listen_address(text, any_host=True)
+    return parse_listen_address(text)
 
 
 EXCLUSIVE = (

@@ -29,7 +29,7 @@ from ...model import (
     UpdateResult,
 )
 from ...wire import dumps
-from .changes import counts, difference_effect, event_type, states_after
+from .facts import counts, difference_effect, event_type, states_after
 from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints
 from .progress import progress
 from .spelling import quote_go, safe_json

@@ -25,7 +25,7 @@ from ...model import (
     Update,
 )
 from ...wire import dumps, dumps_again, dumps_rows
-from .changes import event_type, subject
+from .facts import event_type, subject
 from .printers import EndpointHealth, EtcdStatus
 from .spelling import lease_id
 from .state_changes import StateChange

@@ -27,7 +27,7 @@ from ...model import (
     UpdateResult,
 )
 from . import json_objects as objects
-from .changes import counts
+from .facts import counts
 from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints
 from .progress import progress
 from .spelling import safe_json

@@ -106,12 +106,10 @@ FLOORS: dict[str, tuple[str, ...]] = {
 
 # The floors of the command line, the lowest first: a floor imports only lower ones.
 CLI_FLOORS = (
-    "advice",
     "failures",
     "files",
     "signals",
     "stderr",
-    "system_errors",
     "lazy_imports",
     "child",
     "output",

@@ -9,8 +9,7 @@ from typing import Protocol, TypeAlias
 
 from ...model import ChangeBatch, StoredEndpoint, WatchState
 from .. import stderr
-from ..advice import with_flags
-from ..failures import TimedOutError
+from ..failures import TimedOutError, with_flags
 from ..output.spelling import counted, unreadable
 from ..signals import PULSE
 

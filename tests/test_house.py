@@ -107,7 +107,6 @@ FLOORS: dict[str, tuple[str, ...]] = {
 # The floors of the command line, the lowest first: a floor imports only lower ones.
 CLI_FLOORS = (
     "failures",
-    "files",
     "signals",
     "stderr",
     "lazy_imports",

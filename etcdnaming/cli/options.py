@@ -13,7 +13,6 @@ from ..errors import InvalidValueError
 from ..model import JSON
 from . import stderr
 from .click_extension.arguments import opposite
-from .click_extension.param_type import FILE, Parsed
 from .completion.candidates import (
     complete_addrs,
     complete_keys,
@@ -21,8 +20,10 @@ from .completion.candidates import (
     complete_targets,
 )
 from .failures import InputError
-from .files import display_name, read_bytes
 from .parsing import (
+    FILE,
+    Parsed,
+    display_name,
     parse_duration,
     parse_key,
     parse_lease,
@@ -32,6 +33,7 @@ from .parsing import (
     parse_target_slash,
     parse_text,
     parse_ttl,
+    read_bytes,
 )
 from .selector import parse_selector
 

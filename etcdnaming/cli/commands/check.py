@@ -14,12 +14,11 @@ from ...model import StoredEndpoint
 from .. import stderr
 from ..app import App, pass_app
 from ..click_extension.command import Command
-from ..click_extension.param_type import FILE, Parsed
 from ..failures import NotFoundError, NotServingError
 from ..options import TARGET, TEXT, flag
 from ..output.printers import CheckedEndpoints, EndpointHealth
 from ..output.spelling import unreadable
-from ..parsing import parse_timeout
+from ..parsing import FILE, Parsed, parse_timeout
 
 if TYPE_CHECKING:
     from ...etcd.security import TLSFiles

@@ -15,7 +15,6 @@ from ...registration.rules import OnConflict, OnDelete
 from ..app import App, pass_app
 from ..child import check_command
 from ..click_extension.command import WrappingCommand
-from ..click_extension.param_type import FILE, Parsed
 from ..entrypoint.options import (
     Check,
     CheckTiming,
@@ -36,7 +35,7 @@ from ..options import (
     target_option,
 )
 from ..output.stdout import check_open
-from ..parsing import parse_duration
+from ..parsing import FILE, Parsed, parse_duration
 from ..updates.endpoint import check as check_update
 
 if TYPE_CHECKING:

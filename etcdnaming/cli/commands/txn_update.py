@@ -14,11 +14,10 @@ from ...errors import ConditionFailedError, OutcomeUnknownError, TooManyOperatio
 from ...model import Condition, Update, UpdateResult
 from .. import stderr
 from ..app import App, pass_app
-from ..click_extension.param_type import FILE
-from ..files import display_name, read_bytes
 from ..options import FORCE, KEY, LEASE, batch_options, flag, target_option
 from ..output.printers import Printer
 from ..output.spelling import lease_id
+from ..parsing import FILE, display_name, read_bytes
 from ..signals import unwinding
 from ..updates.endpoint import check, check_place, complete
 from ..updates.file import parse

@@ -18,7 +18,6 @@ from ...model import ChangeBatch, StoredEndpoint, WatchState
 from ..app import App, pass_app
 from ..child import check_command, environment
 from ..click_extension.command import WrappingCommand
-from ..click_extension.param_type import Parsed
 from ..failures import WatchCanceledError
 from ..following.follow import StateMessages, follow
 from ..following.handler import CommandRunner, Handler, HandlerOptions
@@ -27,7 +26,7 @@ from ..following.selected import SelectedWatch
 from ..options import DURATION, POSITIVE, SELECTOR, TARGET, flag
 from ..output.printers import LinePrinter, WatchPrinter, live_printer
 from ..output.terminal import can_animate, is_terminal
-from ..parsing import parse_timeout
+from ..parsing import Parsed, parse_timeout
 from ..selector import Selector
 from ..signals import ENDING, ending
 

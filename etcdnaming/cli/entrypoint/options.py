@@ -13,8 +13,7 @@ from ...errors import InvalidEndpointError
 from ...model import Update
 from ..child import is_command
 from ..failures import InputError
-from ..files import display_name, read_bytes
-from ..parsing import parse_text
+from ..parsing import display_name, parse_text, read_bytes
 from ..updates.file import parse
 
 __all__ = [

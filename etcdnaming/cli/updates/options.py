@@ -9,9 +9,8 @@ from ...errors import InvalidEndpointError
 from ...model import Condition, Endpoint, Update
 from ..click_extension.arguments import options_used
 from ..click_extension.command import Command
-from ..click_extension.param_type import Parsed
 from ..completion.candidates import complete_keys
-from ..parsing import parse_key, parse_number, parse_text
+from ..parsing import Parsed, parse_key, parse_number, parse_text
 
 if TYPE_CHECKING:
     import click

@@ -10,11 +10,10 @@ import click
 
 from ...model import InvalidValue, Plan, Update
 from .. import stderr
-from ..click_extension.param_type import FILE
 from ..failures import InputError
-from ..files import display_name, read_bytes
 from ..options import flag
 from ..output.spelling import lease_id
+from ..parsing import FILE, display_name, read_bytes
 from .endpoint import check
 from .file import parse
 

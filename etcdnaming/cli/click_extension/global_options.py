@@ -11,8 +11,7 @@ from click.core import ParameterSource
 
 from ..output import FORMATS
 from ..parsing import Candidate, Parsed, complete_file
-from ..settings.known import SETTINGS
-from ..settings.setting import Setting, check_supported
+from ..settings import SETTINGS, Setting, check_supported
 from .arguments import opposite
 
 __all__ = ["GLOBAL_OPTIONS", "settings_given"]

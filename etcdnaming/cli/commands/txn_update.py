@@ -26,10 +26,10 @@ from ..completion.candidates import complete_keys
 from ..options import FORCE, KEY, LEASE, batch_options, flag, target_option
 from ..output.printers import Printer
 from ..output.spelling import lease_id
-from ..parsing import FILE, Parsed, display_name, parse_key, parse_number, parse_text, read_bytes
+from ..parsing import FILE, Parsed, parse_key, parse_number, parse_text
 from ..signals import unwinding
 from ..updates.endpoint import check, check_place, complete
-from ..updates.file import parse
+from ..updates.file import read_updates
 
 __all__ = ["command"]
 
@@ -169,8 +169,7 @@ def _read(
         check(update)
     if file is None:
         return changes
-    in_file = parse(read_bytes(file), display_name(file), check)
-    return [*in_file, *changes]
+    return [*read_updates(file, check), *changes]
 
 
 def _check_pair(update: Update) -> None:

@@ -13,8 +13,8 @@ from ...errors import InvalidEndpointError
 from ...model import Update
 from ..child import is_command
 from ..failures import InputError
-from ..parsing import display_name, parse_text, read_bytes
-from ..updates.file import parse
+from ..parsing import display_name, parse_text
+from ..updates.file import read_updates
 
 __all__ = [
     "Check",
@@ -152,7 +152,7 @@ def read_endpoints(file: str, check: Callable[[Update], None]) -> Sequence[Updat
             raise ValueError(f"duplicate key {key}")
         found.add(key)
 
-    updates = parse(read_bytes(file), display_name(file), check_add)
+    updates = read_updates(file, check_add)
     if not updates:
         raise InputError(f"{display_name(file)}: no endpoints in the file")
     return updates

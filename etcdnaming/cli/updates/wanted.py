@@ -13,9 +13,9 @@ from .. import stderr
 from ..failures import InputError
 from ..options import flag
 from ..output.spelling import lease_id
-from ..parsing import FILE, display_name, read_bytes
+from ..parsing import FILE, display_name
 from .endpoint import check
-from .file import parse
+from .file import read_updates
 
 __all__ = ["read_wanted", "wanted_options", "warn_of_kept"]
 
@@ -52,9 +52,7 @@ def read_wanted(file: str, target: str, *, prune: bool, force: bool) -> Sequence
         InputError: One is invalid, or a key is not under *target*, or *file* has no endpoint, so
             that pruning would delete everything.
     """
-    updates = parse(
-        read_bytes(file), display_name(file), partial(check, target=target, force=force)
-    )
+    updates = read_updates(file, partial(check, target=target, force=force))
     if prune and not force and all(each.endpoint is None for each in updates):
         # The other side of the pipe may have failed.
         raise InputError(

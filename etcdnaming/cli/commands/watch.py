@@ -19,10 +19,9 @@ from ..app import App, pass_app
 from ..child import check_command, environment
 from ..click_extension.command import WrappingCommand
 from ..failures import WatchCanceledError
-from ..following.follow import StateMessages, follow
+from ..following.follow import SelectedWatch, StateMessages, follow
 from ..following.handler import CommandRunner, Handler, HandlerOptions
 from ..following.merged import MergedWatch
-from ..following.selected import SelectedWatch
 from ..options import DURATION, POSITIVE, SELECTOR, TARGET, flag
 from ..output.printers import LinePrinter, WatchPrinter, live_printer
 from ..output.terminal import can_animate, is_terminal

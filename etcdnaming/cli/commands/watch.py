@@ -20,8 +20,6 @@ from ..child import check_command, environment
 from ..click_extension.command import WrappingCommand
 from ..failures import WatchCanceledError
 from ..following.follow import SelectedWatch, StateMessages, follow
-from ..following.handler import CommandRunner, Handler, HandlerOptions
-from ..following.merged import MergedWatch
 from ..options import DURATION, POSITIVE, SELECTOR, TARGET, flag
 from ..output.printers import LinePrinter, WatchPrinter, live_printer
 from ..output.terminal import can_animate, is_terminal
@@ -32,6 +30,8 @@ from ..signals import ENDING, ending
 if TYPE_CHECKING:
     from ...endpoints.manager import EndpointManager
     from ...endpoints.watch import Watch
+    from ..following.handler import Handler
+    from ..following.merged import MergedWatch
 
 __all__ = ["command"]
 
@@ -114,6 +114,8 @@ def command(
         reader = _PipeReader(watch.close)
         printer.read_keys(watch.close)
         if cmd:
+            from ..following.handler import CommandRunner, Handler, HandlerOptions
+
             options = HandlerOptions(debounce or 0.0, on_error != "continue")
             handler = Handler(CommandRunner(cmd, environment()), targets, options, watch.close)
             outputs.handler = stack.enter_context(handler)
@@ -144,6 +146,8 @@ def _watch(
 ) -> Watch | MergedWatch:
     if len(managers) == 1:
         return managers[0].watch(revision=revision, on_state=on_state)
+    from ..following.merged import MergedWatch
+
     open_each = [
         lambda state, manager=each: manager.watch(revision=revision, on_state=state)
         for each in managers

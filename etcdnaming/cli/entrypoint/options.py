@@ -14,7 +14,6 @@ from ...model import Update
 from ..child import is_command
 from ..failures import InputError
 from ..parsing import display_name, parse_text
-from ..updates.file import read_updates
 
 __all__ = [
     "Check",
@@ -141,6 +140,8 @@ def read_endpoints(file: str, check: Callable[[Update], None]) -> Sequence[Updat
         InputError: The content is wrong.
         click.UsageError: The file can't be read.
     """
+    from ..updates.file import read_updates  # only for --file
+
     found: set[str] = set()
 
     def check_add(update: Update) -> None:

@@ -288,7 +288,6 @@ def _run(
     from ..entrypoint.reporter import Reporter
     from ..entrypoint.states import EndpointStates
     from ..output.printers import printer
-    from ..output.state_changes import RegistrationPrinter
 
     app.client(quiet=True)  # reports wrong settings before the command starts
     from ...etcd.grpc_tuning import let_grpc_sleep  # the lazy import of gRPC
@@ -296,7 +295,8 @@ def _run(
     let_grpc_sleep()
     states = EndpointStates({each.key: each.endpoint.addr for each in updates if each.endpoint})
     reporter = Reporter(
-        RegistrationPrinter(printer(name, stream), stream),
+        printer(name, stream),
+        stream,
         states,
         # Nothing between the lines of a format on stderr, or beside a table with the same facts.
         verbose=name == "simple" or not (options.cmd or name == "table"),

@@ -30,10 +30,9 @@ from ...model import (
 )
 from ...wire import dumps
 from .facts import counts, difference_effect, event_type, states_after
-from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints
+from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints, StateChange
 from .progress import progress
 from .spelling import quote_go, safe_json
-from .state_changes import StateChange
 from .stdout import write
 
 __all__ = ["FieldsPrinter"]

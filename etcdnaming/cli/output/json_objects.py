@@ -26,9 +26,8 @@ from ...model import (
 )
 from ...wire import dumps, dumps_again, dumps_rows
 from .facts import event_type, subject
-from .printers import EndpointHealth, EtcdStatus
+from .printers import EndpointHealth, EtcdStatus, StateChange
 from .spelling import lease_id
-from .state_changes import StateChange
 
 __all__ = [
     "bare_key",

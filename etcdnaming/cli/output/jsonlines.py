@@ -28,10 +28,9 @@ from ...model import (
 )
 from . import json_objects as objects
 from .facts import counts
-from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints
+from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints, StateChange
 from .progress import progress
 from .spelling import safe_json
-from .state_changes import StateChange
 from .stdout import write
 
 __all__ = ["JSONLinesPrinter"]

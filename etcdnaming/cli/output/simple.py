@@ -29,10 +29,9 @@ from ...model import (
 )
 from ...wire import dumps, dumps_again
 from .facts import endpoint_facts, event_type, health_cells, invalid_facts, status_cells, subject
-from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints
+from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints, StateChange
 from .progress import progress
 from .spelling import escape, lease_id, safe_json, unreadable
-from .state_changes import StateChange
 from .stdout import write
 
 __all__ = ["SimplePrinter", "addr_lines", "update_file"]

@@ -46,11 +46,10 @@ from .facts import (
 )
 from .grid import Grid, Row, draw
 from .order import natural, sort
-from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints
+from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints, StateChange
 from .progress import progress
 from .simple import addr_lines, update_file
 from .spelling import counted, escape, lease_id
-from .state_changes import StateChange
 from .stdout import write
 
 __all__ = ["TablePrinter"]

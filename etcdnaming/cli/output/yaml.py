@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from ...model import ChangeBatch, StoredEndpoint
 from .jsonlines import JSONLinesPrinter
-from .state_changes import StateChange
+from .printers import StateChange
 
 __all__ = ["YAMLDocuments", "YAMLPrinter"]
 

@@ -35,7 +35,6 @@ from .parsing import (
     parse_ttl,
     read_bytes,
 )
-from .selector import parse_selector
 
 __all__ = [
     "CONSISTENCY",
@@ -47,7 +46,6 @@ __all__ = [
     "LEASE",
     "METADATA_OPTIONS",
     "REVISION",
-    "SELECTOR",
     "TARGET",
     "TARGET_SLASH",
     "TEXT",
@@ -95,14 +93,6 @@ CONSISTENCY = click.option(
 FORCE = flag("--force", "Accept an address that clients can't dial.")
 
 DRY_RUN_CHANGE = flag("--dry-run", "Print what would be stored, without storing it.")
-
-
-SELECTOR = click.option(
-    "--selector",
-    type=Parsed("selector", parse_selector),
-    metavar="SELECTOR",
-    help="Only endpoints whose metadata matches, e.g. zone=a,weight!=0,version,!draining.",
-)
 
 
 def target_option(function: Function) -> Function:

@@ -20,11 +20,11 @@ from ..child import check_command, environment
 from ..click_extension.command import WrappingCommand
 from ..failures import WatchCanceledError
 from ..following.follow import SelectedWatch, StateMessages, follow
-from ..options import DURATION, POSITIVE, SELECTOR, TARGET, flag
+from ..options import DURATION, POSITIVE, TARGET, flag
 from ..output.printers import LinePrinter, WatchPrinter, live_printer
 from ..output.terminal import can_animate, is_terminal
 from ..parsing import Parsed, parse_timeout
-from ..selector import Selector
+from ..selector import SELECTOR, Selector
 from ..signals import ENDING, ending
 
 if TYPE_CHECKING:

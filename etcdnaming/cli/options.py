@@ -32,6 +32,7 @@ from .parsing import (
     parse_target,
     parse_target_slash,
     parse_text,
+    parse_timeout,
     parse_ttl,
     read_bytes,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "TARGET",
     "TARGET_SLASH",
     "TEXT",
+    "TIMEOUT",
     "TTL",
     "batch_options",
     "flag",
@@ -65,6 +67,7 @@ TARGET = Parsed("target", parse_target, complete_targets)
 TARGET_SLASH = Parsed("target", parse_target_slash, complete_prefixes)
 TEXT = Parsed("text", parse_text)
 DURATION = Parsed("duration", parse_duration)
+TIMEOUT = Parsed("timeout", parse_timeout)
 LEASE = Parsed("lease", parse_lease)
 TTL = Parsed("ttl", parse_ttl)
 METADATA = Parsed("json", wire.loads)

@@ -25,6 +25,7 @@ from ..entrypoint.options import (
     read_endpoints,
 )
 from ..options import (
+    DURATION,
     FORCE,
     KEY,
     METADATA_OPTIONS,
@@ -35,7 +36,7 @@ from ..options import (
     target_option,
 )
 from ..output.stdout import check_open
-from ..parsing import FILE, Parsed, parse_duration
+from ..parsing import FILE, Parsed
 from ..updates.endpoint import check as check_update
 
 if TYPE_CHECKING:
@@ -44,8 +45,6 @@ if TYPE_CHECKING:
     from ..entrypoint.status import Status
 
 __all__ = ["command"]
-
-DURATION = Parsed("duration", parse_duration)
 
 
 def _listen_address(text: str) -> ListenAddress:

@@ -20,10 +20,9 @@ from ..child import check_command, environment
 from ..click_extension.command import WrappingCommand
 from ..failures import WatchCanceledError
 from ..following.follow import SelectedWatch, StateMessages, follow
-from ..options import DURATION, POSITIVE, TARGET, flag
+from ..options import DURATION, POSITIVE, TARGET, TIMEOUT, flag
 from ..output.printers import LinePrinter, WatchPrinter, live_printer
 from ..output.terminal import can_animate, is_terminal
-from ..parsing import Parsed, parse_timeout
 from ..selector import SELECTOR, Selector
 from ..signals import ENDING, ending
 
@@ -68,7 +67,7 @@ ETCD_WATCH_*.
 )
 @click.option(
     "--timeout",
-    type=Parsed("duration", parse_timeout),
+    type=TIMEOUT,
     metavar="TIME",
     help="Exit with code 124 after this time, unless --count is reached before.",
 )

@@ -13,9 +13,9 @@ from ...xds.bootstrap import LANGUAGES, Bootstrap, bootstrap, warnings
 from .. import stderr
 from ..app import App, pass_app
 from ..click_extension.command import Command
-from ..click_extension.param_type import FILE, Parsed
 from ..options import TARGET, TEXT
 from ..output.stdout import check_open
+from ..parsing import FILE, Parsed
 
 __all__ = ["command"]
 

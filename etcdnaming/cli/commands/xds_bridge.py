@@ -12,9 +12,8 @@ from ...listening import ListenAddress, parse_listen_address
 from .. import stderr
 from ..app import App, pass_app
 from ..click_extension.command import Command
-from ..click_extension.param_type import FILE, Parsed
-from ..options import POSITIVE, TARGET, TEXT, flag
-from ..parsing import parse_duration, parse_number
+from ..options import DURATION, POSITIVE, TARGET, TEXT, flag
+from ..parsing import FILE, Parsed, parse_number
 from ..signals import die_by
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 ADDRESS = Parsed("address", parse_listen_address)
-DURATION = Parsed("duration", parse_duration)
 
 DEFAULT = "127.0.0.1:18000"
 

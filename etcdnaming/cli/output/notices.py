@@ -27,7 +27,7 @@ def notice_speller(name: str) -> Callable[[Notice], Sequence[str]]:
     if name == "fields":
         return _fields
     if name == "yaml":
-        from .yaml_documents import YAMLDocuments
+        from .yaml import YAMLDocuments
 
         documents = YAMLDocuments()
         return lambda notice: "".join(documents.convert([_dumps(_members(notice))])).splitlines()

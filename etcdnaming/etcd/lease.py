@@ -100,7 +100,7 @@ class LeaseKeeper:
         with self._lock:
             kept = self._kept.pop(lease, None)
             if kept:
-                self._executor.wake(kept)  # which then refers to it no longer
+                self._executor.wake(kept)  # for the last time, so that nothing refers to it
 
     def renewal(self, lease: int) -> tuple[int, float] | None:
         """
@@ -140,7 +140,7 @@ class LeaseKeeper:
                 raise InvalidAnswerError(fault)  # no good answer, and no TTL to wait for
             if response.TTL <= 0:  # 0 from etcd itself, -1 from its proxy
                 kept.report(LeaseState.GONE, "etcd does not know it any more")
-                del self._kept[response.ID]
+                self.forget(response.ID)
                 return
             if kept.silent:
                 kept.report(LeaseState.ALIVE, "")
@@ -173,10 +173,10 @@ class LeaseKeeper:
 
     def _attend_to(self, kept: _Kept) -> float | None:
         """Do what is due for *kept*; return the seconds until it needs attention again."""
-        now = time.monotonic()
         with self._lock:
+            now = time.monotonic()
             if self._kept.get(kept.id) is not kept or self._stream is None:
-                return None  # forgotten, or gone
+                return None  # forgotten
             if not kept.silent and now >= kept.deadline:
                 kept.report(LeaseState.SILENT, self._why(kept))
                 kept.silent = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
@@ -330,6 +331,24 @@ def test_listener_error_of_one_lease_does_not_affect_other_leases(
         wait_until(lambda: len(raised) > 2, timeout=30)
         assert sorted(etcd.leases()) == sorted([lease.id, good.id])
         assert reported == []
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_lease_that_is_no_longer_kept_alive_is_not_kept_in_memory(
+    etcd: Etcd, client: Client, gone: bool
+) -> None:
+    """Its next renewal would be in an hour."""
+    lease, reported, before = client.lease_grant(10800), Reported(), answered(etcd)
+    if gone:
+        etcd.revoke(lease.id)
+    with closing(LeaseKeeper(client)) as keeper:
+        keeper.keep(lease, reported)
+        listener = weakref.ref(reported)
+        del reported
+        wait_until(lambda: answered(etcd) > before)
+        if not gone:
+            keeper.forget(lease.id)
+        wait_until(lambda: listener() is None)
 
 
 def test_lease_lives_for_a_ttl_from_its_request_on() -> None:

@@ -376,7 +376,7 @@ def test_plaintext_for_other_machines_has_to_be_allowed(spawn: Spawn) -> None:
 # TLS.
 
 
-@pytest.mark.parametrize("language", languages(without={"node", "cpp", "ruby"}))
+@pytest.mark.parametrize("language", languages(without={"node", "cpp", "ruby"}), indirect=True)
 def test_clients_reach_the_bridge_by_tls(
     xds: Xds,
     service: Service,
@@ -407,7 +407,9 @@ def trust_store(certificates: Certificates, directory: Path) -> dict[str, str]:
     return {"JAVA_TOOL_OPTIONS": flags}
 
 
-@pytest.mark.parametrize("language", languages(without={"node", "java", "cpp", "ruby"}))
+@pytest.mark.parametrize(
+    "language", languages(without={"node", "java", "cpp", "ruby"}), indirect=True
+)
 def test_mutual_tls_lets_in_only_clients_of_the_ca(
     xds: Xds, service: Service, backends: Backends, certificates: Certificates, language: Language
 ) -> None:

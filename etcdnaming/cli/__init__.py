@@ -12,11 +12,9 @@ from click.exceptions import Exit
 
 from .. import __version__, errors
 from . import failures, stderr
-from .advice import with_flags
 from .click_extension.command import Group
 from .commands import ALIASES, COMMANDS
 from .output.stdout import flush, write
-from .system_errors import describe
 
 __all__ = ["cli", "main"]
 
@@ -143,11 +141,11 @@ def _fail(exc: Exception) -> int:
 
 def _message(exc: Exception) -> str:
     if isinstance(exc, OSError):
-        return describe(exc)
+        return failures.describe(exc)
     if isinstance(exc, errors.TooManyOperationsError):
         return f"{exc}; set --max-txn-ops to the server's limit, or split with --batch-size N"
     if not isinstance(exc, click.ClickException):
-        return with_flags(str(exc))
+        return failures.with_flags(str(exc))
     text = " ".join(exc.format_message().split()).rstrip(".")
     context = getattr(exc, "ctx", None)
     return f"{text} (see {context.command_path} --help)" if context else text

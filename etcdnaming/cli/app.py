@@ -19,20 +19,21 @@ import click
 from ..errors import EtcdError, InvalidSettingError
 from ..printable import printable
 from .click_extension.global_options import settings_given
+from .credentials import find_credentials
 from .failures import UnsupportedFormatError
 from .output.stdout import check_open
 from .output.terminal import is_terminal
-from .settings.credentials import find_credentials
-from .settings.known import (
+from .settings import (
     CONNECTION,
     CREDENTIALS,
     DEBUG,
     NO_HEADERS,
+    PREFIXES,
     QUIET,
     REFUSED,
     WRITE_OUT,
+    find,
 )
-from .settings.setting import PREFIXES, find
 from .signals import pulsing, unwinding
 from .stderr import quiet, warn
 
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
     )
     from .debugging import DebugReport
     from .output.printers import Printer
-    from .settings.setting import Setting, Value
+    from .settings import Setting, Value
 
 __all__ = ["App", "pass_app"]
 
@@ -125,6 +126,17 @@ class App:
     def flags(self) -> Mapping[str, Any]:
         """The settings on the command line."""
         return self._flags
+
+    def refuse_flags(self, reason: str, *allowed: str) -> None:
+        """
+        Make sure that the command line has no settings but *allowed*, ``debug`` and ``quiet``.
+
+        Raises:
+            click.UsageError: It has others, which would have no effect.
+        """
+        if others := [name for name in self._flags if name not in ("debug", "quiet", *allowed)]:
+            flags = ", ".join(f"--{name.replace('_', '-')}" for name in others)
+            raise click.UsageError(f"{flags}: not supported: {reason}")
 
     def printer(self) -> Printer:
         """

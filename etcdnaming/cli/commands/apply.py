@@ -19,7 +19,7 @@ from ..output.printers import Printer
 from ..output.spelling import lease_id
 from ..signals import unwinding
 from ..updates.endpoint import complete
-from ..updates.wanted import read_wanted, wanted_options, warn_of_kept
+from .diff import read_wanted, wanted_options, warn_of_kept
 
 __all__ = ["command"]
 

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from ...errors import EtcdnamingError, InvalidSettingError
 from ..click_extension.global_options import settings_given
-from ..click_extension.param_type import Candidate
-from ..parsing import parse_target
+from ..parsing import Candidate, parse_target
 
 if TYPE_CHECKING:
     import click

@@ -29,11 +29,10 @@ from ...model import (
     UpdateResult,
 )
 from ...wire import dumps
-from .changes import counts, difference_effect, event_type, states_after
-from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints
+from .facts import counts, difference_effect, event_type, states_after
+from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints, StateChange
 from .progress import progress
 from .spelling import quote_go, safe_json
-from .state_changes import StateChange
 from .stdout import write
 
 __all__ = ["FieldsPrinter"]

@@ -27,11 +27,10 @@ from ...model import (
     UpdateResult,
 )
 from . import json_objects as objects
-from .changes import counts
-from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints
+from .facts import counts
+from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints, StateChange
 from .progress import progress
 from .spelling import safe_json
-from .state_changes import StateChange
 from .stdout import write
 
 __all__ = ["JSONLinesPrinter"]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         UpdateResult,
         WatchState,
     )
-    from .state_changes import StateChange
+    from ...registration.event import RegistrationEvent
 
 __all__ = [
     "CheckedEndpoints",
@@ -38,6 +38,7 @@ __all__ = [
     "GotEndpoints",
     "LinePrinter",
     "Printer",
+    "StateChange",
     "WatchPrinter",
     "live_printer",
     "printer",
@@ -103,6 +104,19 @@ class EtcdStatus(NamedTuple):
     endpoint: str
     status: MemberStatus | None
     reason: str
+
+
+class StateChange(NamedTuple):
+    """
+    A change of the registration or of the service's health, *at* seconds since the epoch.
+
+    *type* is the kind of *event*, or ``healthy``, ``unhealthy`` or ``metrics``; for these only the
+    event's reason is set.
+    """
+
+    type: str
+    at: float
+    event: RegistrationEvent
 
 
 class Printer(Protocol):

@@ -28,12 +28,10 @@ from ...model import (
     UpdateResult,
 )
 from ...wire import dumps, dumps_again
-from .changes import event_type, subject
-from .facts import endpoint_facts, health_cells, invalid_facts, status_cells
-from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints
+from .facts import endpoint_facts, event_type, health_cells, invalid_facts, status_cells, subject
+from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints, StateChange
 from .progress import progress
 from .spelling import escape, lease_id, safe_json, unreadable
-from .state_changes import StateChange
 from .stdout import write
 
 __all__ = ["SimplePrinter", "addr_lines", "update_file"]

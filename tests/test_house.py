@@ -109,7 +109,7 @@ CLI_FLOORS = (
     "failures",
     "signals",
     "stderr",
-    "lazy_imports",
+    "grpc_import",
     "child",
     "output",
     "parsing",

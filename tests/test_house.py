@@ -117,6 +117,7 @@ CLI_FLOORS = (
     "settings",
     "credentials",
     "click_extension",
+    "candidates",
     "completion",
     "options",
     "debugging",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ..click_extension.command import Command
-from ..completion.shells import SHELLS, script
+from ..completion import SHELLS, script
 from ..output.stdout import write
 
 __all__ = ["command"]

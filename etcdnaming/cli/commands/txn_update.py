@@ -20,9 +20,9 @@ from ...errors import (
 from ...model import Condition, Endpoint, Update, UpdateResult
 from .. import stderr
 from ..app import App, pass_app
+from ..candidates import complete_keys
 from ..click_extension.arguments import options_used
 from ..click_extension.command import Command
-from ..completion.candidates import complete_keys
 from ..options import FORCE, KEY, LEASE, batch_options, flag, target_option
 from ..output.printers import Printer
 from ..output.spelling import lease_id

@@ -112,7 +112,7 @@ def _run(args: list[str]) -> int:
     # cli.main(standalone_mode=False) is not used: it turns a closed pipe into exit code 1.
     if instruction := os.environ.get("_ETCDNAMING_COMPLETE"):
         from .app import App  # both only for the TAB key
-        from .completion.shells import answer
+        from .completion import answer
 
         return answer(cli, instruction, App)
     try:

@@ -12,13 +12,13 @@ from .. import wire
 from ..errors import InvalidValueError
 from ..model import JSON
 from . import stderr
-from .click_extension.arguments import opposite
-from .completion.candidates import (
+from .candidates import (
     complete_addrs,
     complete_keys,
     complete_prefixes,
     complete_targets,
 )
+from .click_extension.arguments import opposite
 from .failures import InputError
 from .parsing import (
     FILE,

@@ -17,6 +17,7 @@ from ..click_extension.command import Command
 from ..failures import NotFoundError, NotServingError
 from ..options import TARGET, TEXT, TIMEOUT, flag
 from ..output.printers import CheckedEndpoints, EndpointHealth
+from ..output.progress import progress
 from ..output.spelling import unreadable
 from ..parsing import FILE
 
@@ -109,7 +110,7 @@ def command(
         listing = manager.list()
     for reason in map(unreadable, listing.invalid):
         stderr.warn(reason)
-    with printer.progress(len(listing.endpoints)) as report:
+    with progress(len(listing.endpoints)) as report:
         found = _check(listing.endpoints, probe, report)
     checked = CheckedEndpoints(listing.header, target, found, listing.invalid)
     printer.checked(checked)

@@ -6,7 +6,7 @@ import click
 
 from ..app import App, pass_app
 from ..click_extension.command import Command
-from ..completion.shells import SHELLS, script
+from ..completion import SHELLS, script
 from ..output.stdout import write
 
 __all__ = ["command"]

@@ -20,11 +20,12 @@ from ...errors import (
 from ...model import Condition, Endpoint, Update, UpdateResult
 from .. import stderr
 from ..app import App, pass_app
+from ..candidates import complete_keys
 from ..click_extension.arguments import options_used
 from ..click_extension.command import Command
-from ..completion.candidates import complete_keys
 from ..options import FORCE, KEY, LEASE, batch_options, flag, target_option
 from ..output.printers import Printer
+from ..output.progress import progress
 from ..output.spelling import lease_id
 from ..parsing import FILE, Parsed, parse_key, parse_number, parse_text
 from ..signals import unwinding
@@ -145,7 +146,7 @@ def command(
         updates = [complete(update, app.local_address) for update in updates]
         if batch_size is not None:
             apply = partial(app.update, max_txn_ops=max_txn_ops)
-            results = _apply_batches(apply, printer, updates, batch_size, deadline.renew)
+            results = _apply_batches(apply, updates, batch_size, deadline.renew)
         else:
             results = [_apply(app, printer, updates, conditions, max_txn_ops)]
     for result in results:
@@ -221,7 +222,6 @@ def _apply(
 
 def _apply_batches(
     apply: Callable[[Sequence[Update]], UpdateResult],
-    printer: Printer,
     updates: Sequence[Update],
     size: int,
     renew_time_limit: Callable[[], None],
@@ -237,7 +237,7 @@ def _apply_batches(
     results: list[UpdateResult] = []
     with unwinding(signal.SIGINT, signal.SIGTERM):
         try:
-            with printer.progress(total) as show:
+            with progress(total) as show:
                 for batch in [*split(updates, size)] or [[]]:  # an empty one has a result, too
                     results.append(apply(batch))
                     written += len(results[-1].updates)

@@ -31,7 +31,6 @@ from ...model import (
 from ...wire import dumps
 from .facts import counts, difference_effect, event_type, states_after
 from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints, StateChange
-from .progress import progress
 from .spelling import quote_go, safe_json
 from .stdout import write
 
@@ -45,7 +44,6 @@ class FieldsPrinter:
 
     wants_remaining = False
     wants_leases = True
-    progress = staticmethod(progress)
 
     def added(self, result: UpdateResult, prev_kv: bool) -> None:
         """Header, the stored endpoint, and the previous value."""

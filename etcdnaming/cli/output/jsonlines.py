@@ -29,7 +29,6 @@ from ...model import (
 from . import json_objects as objects
 from .facts import counts
 from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints, StateChange
-from .progress import progress
 from .spelling import safe_json
 from .stdout import write
 
@@ -41,7 +40,6 @@ class JSONLinesPrinter:
 
     wants_remaining = False
     wants_leases = True
-    progress = staticmethod(progress)
 
     def added(self, result: UpdateResult, prev_kv: bool) -> None:
         """``header endpoint prev``."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TextIO
 
 from .stdout import flush, write
@@ -185,9 +184,6 @@ class Printer(Protocol):
 
     def version(self, versions: Mapping[str, str]) -> None:
         """The version of each part, by its name."""
-
-    def progress(self, total: int) -> AbstractContextManager[Callable[[int], None]]:
-        """Show progress towards *total* on stderr; call the yielded function with the count."""
 
     def batch_lines(
         self, target: str, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]

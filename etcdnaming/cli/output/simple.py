@@ -30,7 +30,6 @@ from ...model import (
 from ...wire import dumps, dumps_again
 from .facts import endpoint_facts, event_type, health_cells, invalid_facts, status_cells, subject
 from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints, StateChange
-from .progress import progress
 from .spelling import escape, lease_id, safe_json, unreadable
 from .stdout import write
 
@@ -42,7 +41,6 @@ class SimplePrinter:
 
     wants_remaining = False
     wants_leases = False
-    progress = staticmethod(progress)
 
     def added(self, result: UpdateResult, prev_kv: bool) -> None:
         """``OK``, then the line of the previous value."""

@@ -47,7 +47,6 @@ from .facts import (
 from .grid import Grid, Row, draw
 from .order import natural, sort
 from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints, StateChange
-from .progress import progress
 from .simple import addr_lines, update_file
 from .spelling import counted, escape, lease_id
 from .stdout import write
@@ -82,7 +81,6 @@ class TablePrinter:
 
     wants_remaining = True
     wants_leases = True
-    progress = staticmethod(progress)
 
     def __init__(self, stream: TextIO | None = None, *, headers: bool = True) -> None:
         self._stream, self._headers = stream, headers

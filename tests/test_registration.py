@@ -682,7 +682,7 @@ def test_registration_closes_in_time_when_etcd_does_not_answer(
 
 
 def test_registration_closes_in_time_during_a_call(own_etcd: Callable[..., Etcd]) -> None:
-    """etcd freezes while a key is being put back."""
+    """etcd freezes while a key is being put back; the call is not over when the time is."""
     etcd = own_etcd()
     with Client([etcd.endpoint], dial_timeout=60, command_timeout=60) as client:
         registration = Registration(client, {KEY: HERE}, ttl=10)
@@ -693,6 +693,7 @@ def test_registration_closes_in_time_during_a_call(own_etcd: Callable[..., Etcd]
         start = time.monotonic()
         assert not registration.close()
         assert time.monotonic() - start < 2 + AT_ONCE
+        assert registration.renewal is None  # nothing renews the lease
 
 
 def test_registration_closes_at_once_when_etcd_was_never_reached(

@@ -9,7 +9,6 @@ stream, and requests go on until etcd says that it is alive or gone.
 from __future__ import annotations
 
 import enum
-import random
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from ..errors import AuthenticationError, EtcdError, InvalidAnswerError, TLSErro
 from ..model import Lease
 from . import rpc_pb2 as rpc
 from .answer_checks import fault_of_ttl
+from .backoff import jittered
 from .bidi_stream import BidiStream
 from .calls import Method
 from .client import Client
@@ -239,7 +239,7 @@ class _Kept:
         self.asked = now
         # Rounded, so that with a thousand leases a thread wakes up for several at a time.
         step = self.ttl / 100
-        self.due = step * ceil((now + self.ttl / 3 * random.uniform(0.9, 1.1)) / step)
+        self.due = step * ceil((now + jittered(self.ttl / 3)) / step)
 
     def answered(self, asked: float, ttl: int) -> None:
         self.ttl, self.silent, self.blocked_by = ttl, False, ""

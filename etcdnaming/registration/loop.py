@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections import deque
@@ -23,7 +22,7 @@ from ..errors import (
     TLSError,
 )
 from ..etcd import Client, within
-from ..etcd.backoff import full_jitter
+from ..etcd.backoff import full_jitter, jittered
 from ..etcd.lease import LeaseState
 from ..log import logger
 from .client_registrations import ClientRegistrations
@@ -217,7 +216,7 @@ class RegistrationLoop:
         self._strict, self._reconciler.all_or_nothing = False, False
         self._failures = 0
         self._reported_errors.clear()
-        pause = RECHECK_INTERVAL * random.uniform(0.9, 1.1)
+        pause = jittered(RECHECK_INTERVAL)
         self._recheck_at = time.monotonic() + pause
         return pause
 
@@ -258,7 +257,7 @@ class RegistrationLoop:
             self._events.append(RegistrationEvent("error", reason=str(exc), error=exc))
         self._failures += 1
         if refused:
-            return REFUSED_RETRY_PAUSE * random.uniform(0.9, 1.1)
+            return jittered(REFUSED_RETRY_PAUSE)
         return full_jitter(self._failures)
 
     def _is_new_error(self, exc: Exception) -> bool:

@@ -184,7 +184,7 @@ def test_executor_that_was_started_keeps_a_thread_until_it_is_closed(
         patch.setattr(threading.Thread, "start", _fail)
         for times in (1, 2):
             own.wake(task)
-            wait_until(lambda times=times: len(task.times) == times)
+            wait_until(lambda times=times: len(task.times) == times)  # type: ignore[misc]
     assert threads() == 1
     own.close(closed.set)
     assert closed.wait(AT_ONCE)

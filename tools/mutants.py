@@ -173,8 +173,8 @@ def try_out(mutation: Mutation, tests: Tests, seconds: float, tree: Path) -> str
     file.write_bytes(mutation.applied(source))
     try:
         for budget in (FIRST_ROUND, seconds - FIRST_ROUND):
-            chosen, known = within(known, budget)
-            if chosen:
+            if known and budget > 0:
+                chosen, known = within(known, budget)
                 limit = 30 + SLOWER * sum(took for took, _ in chosen)
                 status = run_tests(tree, ["-x", *(name for _, name in chosen)], limit)
                 if status:

@@ -316,6 +316,7 @@ def test_first_request_is_answered_whatever_version_it_reports(stream: Stream, k
 
     assert receipt.response
     assert receipt.response.resources == [f"{kind.name} a 0".encode()]
+    assert not stream.subscriptions[kind].accepted_version
 
 
 @pytest.mark.parametrize("kind", WHOLE)

@@ -274,6 +274,30 @@ def pruning(client: Client, make_plan: Callable[[], Plan], batch_size: int | Non
     )
 
 
+@pytest.mark.parametrize(("unchanged", "expected_plans"), [(27, 2), (28, 1)])
+def test_apply_compares_unchanged_keys_if_a_transaction_takes_so_many_compares(
+    etcd: Etcd, client: Client, manager: EndpointManager, unchanged: int, expected_plans: int
+) -> None:
+    """One compare for each of 100 new keys, one for the target: etcd refuses 129 in all."""
+    found = [add(f"svc/found{each}") for each in range(unchanged)]
+    manager.update(found)
+    wanted = [*found, *(add(f"svc/new{each}") for each in range(100))]
+    plans = 0
+
+    def make_plan() -> Plan:
+        nonlocal plans
+        plans += 1
+        made = manager.plan(wanted, prune=True)
+        if plans == 1:
+            etcd.put("svc/found0", '{"Addr":"9:9"}')
+        return made
+
+    pruning(client, make_plan)
+
+    assert plans == expected_plans
+    assert len(etcd.get("svc/")) == len(wanted)
+
+
 @pytest.mark.server
 def test_apply_prunes_also_what_another_client_adds_after_the_plan(
     etcd: Etcd, client: Client, manager: EndpointManager

@@ -14,9 +14,8 @@ from typing import Any
 
 from ..process import inherited_descriptors
 from . import stderr
-from .failures import CommandNotFoundError, CommandNotRunError
+from .failures import SHORTAGES, CommandNotFoundError, CommandNotRunError, describe
 from .signals import pulsing
-from .system_errors import SHORTAGES, describe
 
 __all__ = ["check_command", "environment", "is_command", "run", "start", "start_errors"]
 

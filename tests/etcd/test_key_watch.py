@@ -10,8 +10,9 @@ import pytest
 from harness import READER, WRITER, Etcd, Proxy, wait_until
 from harness.relay import Relay
 
-from etcdnaming.etcd import Client, requests
+from etcdnaming.etcd import Client
 from etcdnaming.etcd.key_watch import KeyWatch
+from etcdnaming.etcd.transactions import look_up
 
 E1, E2 = b"svc/e1", b"svc/e2"
 
@@ -109,7 +110,7 @@ def test_key_watch_continues_after_its_token_expired(auth_etcd: Callable[..., Et
     ):
 
         def hears() -> bool:
-            client._read([requests.get(E1)])
+            look_up(client, [E1])
             watch.follow(E1)
             etcd.put(E1, "1")
             return (E1, etcd.revision()) in reported

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
@@ -298,7 +299,7 @@ def test_repeated_grant_with_the_same_id_returns_the_same_lease(etcd: Etcd, clie
     [
         (LeaseKeeper, "opened"),
         (LeaseKeeper, "received"),
-        (LeaseKeeper, "_do_what_is_due"),
+        (LeaseKeeper, "_attend_to"),
         (_Kept, "ask"),
     ],
 )
@@ -332,9 +333,27 @@ def test_listener_error_of_one_lease_does_not_affect_other_leases(
         assert reported == []
 
 
+@pytest.mark.parametrize("gone", [False, True])
+def test_lease_that_is_no_longer_kept_alive_is_not_kept_in_memory(
+    etcd: Etcd, client: Client, gone: bool
+) -> None:
+    """Its next renewal would be in an hour."""
+    lease, reported, before = client.lease_grant(10800), Reported(), answered(etcd)
+    if gone:
+        etcd.revoke(lease.id)
+    with closing(LeaseKeeper(client)) as keeper:
+        keeper.keep(lease, reported)
+        listener = weakref.ref(reported)
+        del reported
+        wait_until(lambda: answered(etcd) > before)
+        if not gone:
+            keeper.forget(lease.id)
+        wait_until(lambda: listener() is None)
+
+
 def test_lease_lives_for_a_ttl_from_its_request_on() -> None:
     """Not from the answer on, which may come late: etcd counts from when it got the request."""
-    lease = _Kept(Lease(1, 6), Reported(), 100.0)
+    lease = _Kept(Lease(1, 6), Reported(), lambda _: None, 100.0)
     assert lease.deadline == 106.0
     lease.ask(104.0)
     assert 105.8 <= lease.due <= 106.3

@@ -56,11 +56,7 @@ and its data are removed.
 @pass_app
 def command(app: App, cmd: Sequence[str]) -> int:
     """Run ``etcdnaming sandbox``."""
-    if others := [name for name in app.flags if name not in ("debug", "quiet")]:
-        flags = ", ".join(f"--{name.replace('_', '-')}" for name in others)
-        raise click.UsageError(
-            f"{flags}: not supported: the sandbox starts its own etcd and prints only CMD's output"
-        )
+    app.refuse_flags("the sandbox starts its own etcd and prints only CMD's output")
     with unwinding(*END_SIGNALS), Sandbox() as sandbox:
         variables = sandbox.environment(environment())
         if cmd:

@@ -15,13 +15,12 @@ from .. import stderr
 from ..app import App, pass_app
 from ..click_extension.command import Command
 from ..failures import TimedOutError
-from ..following.follow import StateMessages, batches_until
-from ..following.selected import SelectedWatch
-from ..options import DURATION, KNOWN_ADDR, REVISION, SELECTOR, TARGET
+from ..following.follow import SelectedWatch, StateMessages, batches_until
+from ..options import DURATION, KNOWN_ADDR, REVISION, TARGET
 from ..output.printers import FoundEndpoints
 from ..output.progress import StatusLine
 from ..output.spelling import counted, unreadable
-from ..selector import Selector
+from ..selector import SELECTOR, Selector
 from ..signals import ENDING, ending
 
 __all__ = ["command"]

@@ -29,11 +29,9 @@ from ...model import (
     UpdateResult,
 )
 from ...wire import dumps
-from .changes import counts, difference_effect, event_type, states_after
-from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints
-from .progress import progress
+from .facts import counts, difference_effect, event_type, states_after
+from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints, StateChange
 from .spelling import quote_go, safe_json
-from .state_changes import StateChange
 from .stdout import write
 
 __all__ = ["FieldsPrinter"]
@@ -46,7 +44,6 @@ class FieldsPrinter:
 
     wants_remaining = False
     wants_leases = True
-    progress = staticmethod(progress)
 
     def added(self, result: UpdateResult, prev_kv: bool) -> None:
         """Header, the stored endpoint, and the previous value."""

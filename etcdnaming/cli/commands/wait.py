@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import click
 
+from ...addresses import parse_address
+from ...errors import InvalidEndpointError
 from ...model import ChangeBatch, StoredEndpoint, WatchState
 from .. import stderr
 from ..app import App, pass_app
@@ -121,9 +123,27 @@ def _conditions(
         raise click.UsageError("--min is more than --max")
     for each in set(addr) & set(gone):
         raise click.UsageError(f"--addr {each} and --gone {each} can't be combined")
+    _check_addrs("--addr", addr)
+    _check_addrs("--gone", gone)
     if at_least is None:
         at_least = 0 if addr or gone or at_most is not None else 1
     return _Conditions(at_least, at_most, tuple(addr), tuple(gone))
+
+
+def _check_addrs(option: str, addrs: Sequence[str]) -> None:
+    """
+    Warn of addresses that no endpoint of a gRPC client has: a typo would count as gone.
+
+    Raises:
+        click.UsageError: One is empty, as an unset variable of a script is.
+    """
+    for each in addrs:
+        if not each:
+            raise click.UsageError(f"{option}: the address is empty")
+        try:
+            parse_address(each)
+        except InvalidEndpointError as exc:
+            stderr.warn(f"{option}: {exc}")
 
 
 def _check_once(

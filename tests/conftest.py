@@ -114,6 +114,7 @@ def _shared_etcd(programs: Programs) -> Iterator[Etcd]:
 def etcd(_shared_etcd: Etcd) -> Etcd:
     """Return a running, empty etcd; its revisions are not reset between tests."""
     _shared_etcd.empty()
+    _shared_etcd.begin_log()
     return _shared_etcd
 
 
@@ -175,6 +176,7 @@ def cluster(_shared_cluster: Cluster) -> Cluster:
     """Return three running members without data; members that a test has stopped are restarted."""
     _shared_cluster.start()
     _shared_cluster.empty()
+    _shared_cluster.begin_log()
     return _shared_cluster
 
 
@@ -224,11 +226,11 @@ def namespace() -> list[str]:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add the last log lines of the servers to the report of a failed test."""
+    """Add the last log lines of servers and processes to the report of a failed test."""
     report = yield
     if report.failed:
-        for name, log in _logs(item).items():
-            report.sections.append((f"{name} said last", log))
+        sections = [(f"{name} said last", log) for name, log in _logs(item).items()]
+        report.sections += [section for section in sections if section[1]]
     return report
 
 

@@ -20,7 +20,7 @@ from etcdnaming.endpoints import transaction
 from etcdnaming.endpoints.manager import EndpointManager
 from etcdnaming.errors import ConnectionFailedError, OutcomeUnknownError, RefusedError
 from etcdnaming.etcd import Client, dial
-from etcdnaming.etcd.deadline import Deadline
+from etcdnaming.etcd.deadline import Deadline, within
 from etcdnaming.model import Endpoint, Update
 
 ADD = [Update.add("svc/e1", Endpoint("1.2.3.4"))]
@@ -51,6 +51,16 @@ def test_client_fails_within_the_dial_timeout_when_no_endpoint_is_reached() -> N
         "no etcd endpoint reached within 0.5s: 127.0.0.1:1: connection refused; "
         "no-such-host.invalid:2379: host name not found"
     )
+
+
+def test_client_without_time_to_connect_says_so() -> None:
+    """For example to revoke a lease after a deletion that was not answered."""
+    with (
+        Client(["127.0.0.1:1"]) as client,
+        within(0),
+        pytest.raises(ConnectionFailedError, match="no time was left to connect"),
+    ):
+        listed(client)
 
 
 def test_client_skips_a_refusing_endpoint_without_delay(etcd: Etcd) -> None:

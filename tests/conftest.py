@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -71,6 +72,24 @@ def _clean_environment(programs: Programs) -> Iterator[None]:
             signal.signal(number, signal.default_int_handler)
     with environment.changed(environment.cleaned()):
         yield
+
+
+@pytest.fixture(autouse=True)
+def _no_unforeseen_error(request: pytest.FixtureRequest) -> Iterator[None]:
+    """
+    Fail a test in which a background thread has continued after an unforeseen error.
+
+    Nothing else shows it, because the thread repairs what the error has left undone. A test that
+    causes such an error uses ``caplog``.
+    """
+    records: list[str] = []
+    handler = logging.Handler(logging.ERROR)
+    handler.emit = lambda record: records.append(handler.format(record))  # type: ignore[method-assign]
+    logging.getLogger().addHandler(handler)
+    yield
+    logging.getLogger().removeHandler(handler)
+    if "caplog" not in request.fixturenames:
+        assert not [each for each in records if "after an error" in each]
 
 
 @pytest.fixture(scope="session")

@@ -169,12 +169,12 @@ def try_out(mutation: Mutation, tests: Tests, seconds: float, tree: Path) -> str
     file = tree / mutation.path
     source = file.read_bytes()
     of_line = tests.get((mutation.path, mutation.line))
-    known = nearest_first(of_line or tests.get((mutation.path, 0), []), mutation.path)
+    known = nearest_first(of_line or tests_of_module(mutation.path, tests), mutation.path)
     file.write_bytes(mutation.applied(source))
     try:
         for budget in (FIRST_ROUND, seconds - FIRST_ROUND):
-            chosen, known = within(known, budget)
-            if chosen:
+            if known and budget > 0:
+                chosen, known = within(known, budget)
                 limit = 30 + SLOWER * sum(took for took, _ in chosen)
                 status = run_tests(tree, ["-x", *(name for _, name in chosen)], limit)
                 if status:
@@ -184,6 +184,13 @@ def try_out(mutation: Mutation, tests: Tests, seconds: float, tree: Path) -> str
     finally:
         file.write_bytes(source)
     return "not decided" if known else "survived" if of_line else "not run"
+
+
+def tests_of_module(path: str, tests: Tests) -> list[tuple[float, str]]:
+    """Return the tests that run a line of *path*, and those of its module, by their file's name."""
+    name = f"/test_{Path(path).stem}.py::"
+    named = {test for found in tests.values() for test in found if name in test[1]}
+    return [*named.union(tests.get((path, 0), []))]
 
 
 def nearest_first(tests: list[tuple[float, str]], path: str) -> list[tuple[float, str]]:

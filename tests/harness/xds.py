@@ -34,7 +34,17 @@ from .examples import EXAMPLES
 from .process import Process, Spawn
 from .waiting import TIMEOUT, listens, wait_until
 
-__all__ = ["Ads", "Bridge", "Call", "Caller", "Language", "Xds", "addresses", "languages"]
+__all__ = [
+    "CLIENTS",
+    "Ads",
+    "Bridge",
+    "Call",
+    "Caller",
+    "Language",
+    "Xds",
+    "addresses",
+    "languages",
+]
 
 CLIENTS = EXAMPLES / "xds"
 

@@ -226,9 +226,12 @@ def test_call_ends_in_time_while_its_login_looks_for_a_member() -> None:
     """The endpoint accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         name = f"127.0.0.1:{silent.getsockname()[1]}"
-        with client_of(name, dial=60) as client, within(0.3):
-            with pytest.raises(ConnectionFailedError, match="no etcd endpoint reached in time"):
-                listed(client)
+        with (
+            client_of(name, dial=60) as client,
+            within(0.3),
+            pytest.raises(ConnectionFailedError, match="no etcd endpoint reached in time"),
+        ):
+            listed(client)
 
 
 def test_close_ends_calls_that_wait_for_a_login() -> None:

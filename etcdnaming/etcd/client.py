@@ -19,6 +19,7 @@ from .columns import PageOfColumns
 from .deadline import Deadline, within
 from .login import Login
 from .members import DialledMembers, GivenMember, Members
+from .requests import Part
 from .security import Security
 
 if TYPE_CHECKING:
@@ -237,7 +238,7 @@ class Client:
         """
         return self._caller.call(_TXN, request)
 
-    def _read(self, requests: Sequence[rpc.RequestOp]) -> rpc.TxnResponse:
+    def _read(self, requests: Sequence[Part]) -> rpc.TxnResponse:
         """Read several keys at one revision; repeated on another member if one does not answer."""
         return self._caller.call(_READ, rpc.TxnRequest(success=requests))
 

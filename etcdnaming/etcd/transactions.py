@@ -131,7 +131,7 @@ def look_up_with_header(
     return header_of(answer.header), [_found(response) for response in answer.responses]
 
 
-def _compare(compare: Compare | NoneNewer) -> rpc.Compare:
+def _compare(compare: Compare | NoneNewer) -> requests.Part:
     if isinstance(compare, NoneNewer):
         return requests.none_is_newer(*compare)
     if compare.mod_revision is None:
@@ -139,7 +139,7 @@ def _compare(compare: Compare | NoneNewer) -> rpc.Compare:
     return requests.is_at(compare.key, compare.mod_revision)  # an absent key is at 0
 
 
-def _operation(operation: Operation) -> rpc.RequestOp:
+def _operation(operation: Operation) -> requests.Part:
     if isinstance(operation, Put):
         key, value, lease, keep_lease, previous = operation
         return requests.put(key, value, lease=lease, keep_lease=keep_lease, previous=previous)

@@ -29,7 +29,7 @@ def get(key: bytes = b"svc/e1", revision: int = 0) -> Callable[[Client], object]
     return lambda client: client._range(rpc.RangeRequest(key=key, revision=revision))
 
 
-def write(*operations: rpc.RequestOp) -> Callable[[Client], object]:
+def write(*operations: requests.Part) -> Callable[[Client], object]:
     """Return a call that executes *operations* in one transaction."""
     return lambda client: client._txn(rpc.TxnRequest(success=operations))
 

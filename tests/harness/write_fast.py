@@ -37,7 +37,7 @@ def main(endpoint: str, count: int, at_once: int) -> None:
             call.result()
 
 
-def put(n: int) -> rpc.RequestOp:
+def put(n: int) -> requests.Part:
     """Return the write of number *n*."""
     value = f'{{"Op":0,"Addr":"{n}","Metadata":null}}'
     return requests.put(b"svc/%d" % (n % KEYS), value.encode())

@@ -4,7 +4,8 @@ Measure ``lease-register``, ``watch`` and ``xds-bridge`` while they run, idle an
     python benchmarks/at_rest.py [MINUTES]        (needs Go)
 
 Each of the six processes has its own etcd, whose metrics show the messages it has received. The
-results are in ``at_rest.md``.
+results are in ``at_rest.md``; they replace those of a run that was as long, so that a short run
+keeps the figures of a long one.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
 
-from measuring import Usage, XdsClients, ours, requests, running, usage_of
+from measuring import Usage, XdsClients, circumstances, ours, requests, running, usage_of
 
 from etcdnaming import Client, Endpoint, EndpointManager
 from etcdnaming.sandbox import Sandbox, free_port
@@ -52,8 +53,8 @@ connect again after a minute, as `benchmarks/at_rest.py` saw them. Under change,
 second an endpoint is given another address: the registered one, or one of a thousand. "Messages"
 are what etcd was sent each minute: keep-alives, and reads that prove that nothing was missed.
 
-| process | for | memory then → now | CPU | wake-ups | messages a minute |
-|---|--:|--:|--:|--:|---|
+| process | for | memory then → now | CPU | wake-ups | messages a minute | when and where |
+|---|--:|--:|--:|--:|---|---|
 """
 
 
@@ -73,7 +74,7 @@ class Watched(NamedTuple):
         return {what: count for what, count in requests(self.endpoint).items() if what != "Txn"}
 
 
-def main(minutes: float = 10) -> None:
+def main(minutes: float = 5) -> None:
     with ExitStack() as stack:
         watched = [
             started(stack, name, changing=changing)
@@ -84,8 +85,19 @@ def main(minutes: float = 10) -> None:
         before = [(each.usage(), each.sent()) for each in watched]
         time.sleep(60 * minutes)
         lines = [line(each, *then) for each, then in zip(watched, before, strict=True)]
-    RESULTS.write_text(HEAD.format(changes=CHANGES, streams=STREAMS) + "\n".join([*lines, ""]))
+    kept = [each for each in known() if minutes_of(each) != minutes_of(lines[0])]
+    rows = sorted([*lines, *kept], key=minutes_of, reverse=True)
+    RESULTS.write_text(HEAD.format(changes=CHANGES, streams=STREAMS) + "\n".join([*rows, ""]))
     print(*lines, sep="\n")
+
+
+def known() -> list[str]:
+    """Return the rows of all runs before this one."""
+    return [each for each in RESULTS.read_text().splitlines() if each.startswith("| `")]
+
+
+def minutes_of(row: str) -> int:
+    return int(row.split(" | ")[1].removesuffix(" min"))
 
 
 def started(stack: ExitStack, name: str, *, changing: bool) -> Watched:
@@ -137,7 +149,8 @@ def line(watched: Watched, before: Usage, sent_before: dict[str, int]) -> str:
     )
     return (
         f"| {watched.name} | {minutes:.0f} min | {before.memory:.1f} → {after.memory:.1f} MiB "
-        f"| {100 * used.cpu / used.at:.2f} % of a core | {used.wake_ups / used.at:.0f}/s | {sent} |"
+        f"| {100 * used.cpu / used.at:.2f} % of a core | {used.wake_ups / used.at:.0f}/s | {sent} "
+        f"| {circumstances()} |"
     )
 
 

@@ -1,5 +1,5 @@
 """
-Copy the rows of results.md that have a bound to README.md, without the circumstances.
+Copy the rows of results.md that have a target to README.md, without the circumstances.
 
     python benchmarks/in_readme.py          (``make bench`` does it last)
 """
@@ -16,7 +16,7 @@ README = HERE.parent / "README.md"
 BEGIN, END = "<!-- written by benchmarks/in_readme.py -->\n", "<!-- until here -->\n"
 
 HEAD = """\
-| work | etcdnaming | against | measured | promised |
+| work | etcdnaming | against | measured | target |
 | --- | --: | --: | --: | --: |
 """
 
@@ -32,8 +32,8 @@ def table() -> str:
     """Return the table for README.md."""
     lines = (HERE / "results.md").read_text("utf-8").splitlines()
     rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")][1:]
-    promised = [row[:5] for row in rows if row[4] != "nothing"]
-    return HEAD + "".join(f"| {' | '.join(row)} |\n" for row in promised)
+    with_target = [row[:5] for row in rows if row[4] != "nothing"]
+    return HEAD + "".join(f"| {' | '.join(row)} |\n" for row in with_target)
 
 
 if __name__ == "__main__":

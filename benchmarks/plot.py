@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 
 
 class Bar(NamedTuple):
-    """A row, and its value relative to its bound: up to 1 the promise is kept."""
+    """A row, and its value relative to its target: up to 1 the target is met."""
 
     label: str
     used: float
@@ -38,21 +38,21 @@ class Point(NamedTuple):
 def main() -> None:
     mpl.rcParams["svg.hashsalt"] = "etcdnaming"  # equal numbers lead to equal files
     mpl.rcParams["font.size"] = 8
-    draw_promises(HERE / "results.svg", bars())
+    draw_targets(HERE / "results.svg", bars())
     if (HERE / "growth.csv").exists():
         draw_growth(HERE / "growth.svg", growth())
 
 
 def bars() -> list[Bar]:
-    """Return a bar for each row that has a bound."""
+    """Return a bar for each row that has a target."""
     found = []
-    for work, _, theirs, measured, promised, _ in rows():
+    for work, _, theirs, measured, target, _ in rows():
         peer = theirs.partition(":")[0]
         value = number(measured)
-        if promised.startswith("at most"):
-            found.append(Bar(f"{work}\nagainst {peer}", value / number(promised)))
-        elif promised.startswith("at least"):
-            found.append(Bar(f"{work}\nagainst {peer}", number(promised) / value))
+        if target.startswith("at most"):
+            found.append(Bar(f"{work}\nagainst {peer}", value / number(target)))
+        elif target.startswith("at least"):
+            found.append(Bar(f"{work}\nagainst {peer}", number(target) / value))
     return found
 
 
@@ -62,7 +62,7 @@ def number(cell: str) -> float:
     return float(found)
 
 
-def draw_promises(file: Path, bars: list[Bar]) -> None:
+def draw_targets(file: Path, bars: list[Bar]) -> None:
     figure, axes = plt.subplots(figsize=(9, 0.5 * len(bars) + 1), layout="constrained")
     labels = [each.label.replace("`", "") for each in bars]
     colours = ["tab:green" if each.used <= 1 else "tab:red" for each in bars]
@@ -70,7 +70,7 @@ def draw_promises(file: Path, bars: list[Bar]) -> None:
     axes.bar_label(drawn, fmt="%.2f", padding=3)
     axes.axvline(1, color="black", linewidth=1)
     axes.invert_yaxis()
-    axes.set_xlabel("how much of what was promised is needed: up to 1 the promise is kept")
+    axes.set_xlabel("the value relative to its target: up to 1 the target is met")
     figure.savefig(file, metadata={"Date": None})
 
 

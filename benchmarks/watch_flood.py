@@ -41,9 +41,13 @@ def measured(rounds: int, count: int, size: int) -> int:
 
 
 def seconds_late(watcher: Watcher, endpoint: str, count: int, flood: list[str]) -> float:
-    """Return the seconds from the answer to the last write until the last change was seen."""
+    """
+    Return the seconds from the answer to the last write until the last change was seen.
+
+    Zero, if it was seen before the answer came.
+    """
     changes, last_written = watcher(endpoint, count, flood)
-    return (changes[-1].at - int(last_written)) / 1e9
+    return max(0.0, (changes[-1].at - int(last_written)) / 1e9)
 
 
 if __name__ == "__main__":

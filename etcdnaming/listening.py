@@ -40,13 +40,13 @@ class ListenAddress(NamedTuple):
     private: bool
 
 
-def parse_listen_address(text: str, *, any_host: bool = False) -> ListenAddress:
+def parse_listen_address(text: str) -> ListenAddress:
     """
-    Return the address that *text* names; with *any_host*, ``:PORT`` is every address.
+    Return the address that *text* names; ``:PORT`` is every address.
 
     >>> parse_listen_address("[::1]:18000").private, parse_listen_address("0.0.0.0:18000").private
     (True, False)
-    >>> parse_listen_address(":9100", any_host=True).private
+    >>> parse_listen_address(":9100").private
     False
 
     Raises:
@@ -56,10 +56,8 @@ def parse_listen_address(text: str, *, any_host: bool = False) -> ListenAddress:
         return _unix(text)
     host, colon, port = text.rpartition(":")
     bare = host.removeprefix("[").removesuffix("]")
-    is_host = bool(bare) or (any_host and not host and bool(colon))
-    if not is_host or (":" in bare) != (f"[{bare}]" == host):
-        forms = "HOST:PORT, [IPV6]:PORT" + (", :PORT" if any_host else "")
-        raise ValueError(f"{text!r} is not {forms} or unix:PATH")
+    if not colon or bool(bare) != bool(host) or (":" in bare) != (f"[{bare}]" == host):
+        raise ValueError(f"{text!r} is not HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH")
     if not (port.isascii() and port.isdecimal() and int(port[:6]) < 65536):
         raise ValueError(f"{text!r} has no port from 0 to 65535")
     return ListenAddress(text, bare, int(port), "", _is_private(bare))
@@ -87,14 +85,11 @@ def check_free(address: ListenAddress) -> None:
     """
     if address.path:
         return _check_path(address)
-    try:
-        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-        for family, kind, protocol, _, sockaddr in found:
-            with socket.socket(family, kind, protocol) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind(sockaddr)
-    except OSError as exc:
-        raise _cannot_listen(address, exc) from exc
+    with contextlib.ExitStack() as opened:
+        try:
+            _bound(address, opened)
+        except OSError as exc:
+            raise _cannot_listen(address, exc) from exc
     return None
 
 
@@ -111,7 +106,9 @@ def listen_on(address: ListenAddress) -> tuple[Sequence[socket.socket], str]:
         _check_path(address)
     with contextlib.ExitStack() as opened:
         try:
-            sockets = _unix_socket(address) if address.path else _tcp_sockets(address, opened)
+            sockets = _unix_socket(address) if address.path else _bound(address, opened)
+            for each in sockets:
+                each.listen(BACKLOG)
         except OSError as exc:
             raise _cannot_listen(address, exc) from exc
         opened.pop_all()
@@ -127,27 +124,31 @@ def _unix_socket(address: ListenAddress) -> Sequence[socket.socket]:
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         server.bind(address.path)
-        server.listen(BACKLOG)
     except OSError:
         server.close()
         raise
     return [server]
 
 
-def _tcp_sockets(address: ListenAddress, opened: contextlib.ExitStack) -> Sequence[socket.socket]:
+def _bound(address: ListenAddress, opened: contextlib.ExitStack) -> Sequence[socket.socket]:
+    """
+    Return a socket for each IP address of *address*, all with the same port.
+
+    *opened* closes them.
+    """
     sockets: list[socket.socket] = []
     port, absent = address.port, OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
     found = socket.getaddrinfo(
         address.host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )
+    families = {family for family, *_ in found}
     for family, kind, protocol, _, sockaddr in dict.fromkeys(found):
         try:
             server = opened.enter_context(socket.socket(family, kind, protocol))
             server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:  # there is a socket of its own for IPv4
+            if family == socket.AF_INET6 and len(families) > 1:  # IPv4 has a socket of its own
                 server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             server.bind((sockaddr[0], port, *sockaddr[2:]))
-            server.listen(BACKLOG)
         except OSError as exc:
             if exc.errno not in ABSENT:
                 raise

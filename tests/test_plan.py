@@ -10,6 +10,7 @@ from functools import partial
 
 import pytest
 from harness import Etcd
+from harness.nested import nested
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,6 +63,8 @@ BAD = InvalidValue("svc/bad", "it is not JSON", b"x", 1, 0)
     [
         (stored(KEY), add(KEY)),
         (stored(KEY, metadata={"a": [1.5, None]}), add(KEY, metadata={"a": [1.5, None]})),
+        (stored(KEY, metadata=[1]), add(KEY, metadata=(1.0,))),
+        (stored(KEY, metadata=nested(9999)), add(KEY, metadata=nested(9999))),
         (stored(KEY, lease=7), add(KEY)),
         (stored(KEY, lease=7), add(KEY, lease=7)),
         (None, Update.delete(KEY)),
@@ -82,6 +85,7 @@ def test_plan_leaves_what_is_as_wanted(before: StoredEndpoint | None, update: Up
         (stored(KEY), add(KEY, "2:2")),
         (stored(KEY), add(KEY, metadata="x")),
         (stored(KEY, metadata=1), add(KEY, metadata=True)),
+        (stored(KEY, metadata=nested(9999)), add(KEY, metadata=nested(9998))),
         (stored(KEY), add(KEY, lease=7)),
         (stored(KEY, lease=7), add(KEY, lease=0)),
         (stored(KEY), Update.delete(KEY)),
@@ -268,6 +272,30 @@ def pruning(client: Client, make_plan: Callable[[], Plan], batch_size: int | Non
         on_batch=lambda *_: None,
         prune=True,
     )
+
+
+@pytest.mark.parametrize(("unchanged", "expected_plans"), [(27, 2), (28, 1)])
+def test_apply_compares_unchanged_keys_if_a_transaction_takes_so_many_compares(
+    etcd: Etcd, client: Client, manager: EndpointManager, unchanged: int, expected_plans: int
+) -> None:
+    """One compare for each of 100 new keys, one for the target: etcd refuses 129 in all."""
+    found = [add(f"svc/found{each}") for each in range(unchanged)]
+    manager.update(found)
+    wanted = [*found, *(add(f"svc/new{each}") for each in range(100))]
+    plans = 0
+
+    def make_plan() -> Plan:
+        nonlocal plans
+        plans += 1
+        made = manager.plan(wanted, prune=True)
+        if plans == 1:
+            etcd.put("svc/found0", '{"Addr":"9:9"}')
+        return made
+
+    pruning(client, make_plan)
+
+    assert plans == expected_plans
+    assert len(etcd.get("svc/")) == len(wanted)
 
 
 @pytest.mark.server

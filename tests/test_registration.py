@@ -880,8 +880,12 @@ def test_registration_ends_in_time_although_its_client_waits_long(
     """Other registrations of the client, which close at the same time, need the thread."""
     etcd = own_etcd()
     with Client([etcd.endpoint], dial_timeout=60, command_timeout=60) as client:
-        registration = Registration(client, {KEY: HERE}, ttl=60)
+        events = EventLog()
+        registration = Registration(client, {KEY: HERE}, ttl=60, on_state=events)
         registration.start()
+        # When its watch begins, the key is read once more. No such call may be waiting.
+        etcd.delete(KEY)
+        wait_until(lambda: events.kinds.count("registered") == 2)
         etcd.freeze()
         begin = time.monotonic()
         assert not registration.close(60)

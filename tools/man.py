@@ -24,8 +24,7 @@ from etcdnaming.cli import cli
 from etcdnaming.cli.click_extension.command import WrappingCommand
 from etcdnaming.cli.click_extension.global_options import GLOBAL_OPTIONS
 from etcdnaming.cli.commands import COMMANDS
-from etcdnaming.cli.settings.known import REFUSED, SETTINGS
-from etcdnaming.cli.settings.setting import PREFIXES, Setting
+from etcdnaming.cli.settings import PREFIXES, REFUSED, SETTINGS, Setting
 
 ROOT = Path(__file__).parent.parent
 FORMAT = Path(__file__).parent / "format.md"

@@ -2,14 +2,22 @@
 Change the core in one place at a time, and list the changes that no test notices.
 
     make mutants                      all of the core; takes many hours, and can be interrupted
-    make mutants MUTANTS_ARGS="--sample 100 --seed 1"
+    make mutants MUTANTS_ARGS="--sample 100 --seed 1 --jobs 3"
     make mutants MUTANTS_ARGS="--only etcdnaming/etcd/lease.py"
 
 The first run notes which tests run which lines (``mutants_map.py``). Then each mutant
-(``mutations.py``) meets the tests of the default run that run its line, the shortest first, in a
-copy of the tree; one that still runs after the time limit counts as killed. Results are kept in
-``build/mutants`` until the mutated file changes. ``mutants_explained.txt`` has the survivors that
-change no promise, each with the reason; they count neither as killed nor as survivors.
+(``mutations.py``) meets the tests of the default run that run its line, in a copy of the tree,
+until one fails: the shortest first, and before them those of the module. The verdicts:
+
+killed       a test has failed
+survived     all tests that run the line have passed
+not run      no test is known to run the line, and the tests of the module have passed
+not decided  those that fit in ``--seconds`` have passed, and there are more; or they were still
+             running after several times what they take without the mutant
+
+Results are kept in ``build/mutants`` until the mutated file changes; a mutant that is not decided
+is tried again. ``mutants_explained.txt`` has the survivors that change no promise, each with the
+reason; they count neither as killed nor as survivors.
 """
 
 from __future__ import annotations
@@ -18,6 +26,7 @@ import argparse
 import hashlib
 import json
 import os
+import queue
 import random
 import shutil
 import signal
@@ -25,49 +34,58 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import coverage
 from mutations import Mutation, mutations
 
+INFINITE = float("inf")
 ROOT = Path(__file__).parent.parent
 STATE = ROOT / "build" / "mutants"
-COPY = STATE / "tree"
+NOTED = STATE / "tree"
+"""The copy in which the tests are noted; each job has another one."""
+
 EXPLAINED = Path(__file__).with_name("mutants_explained.txt")
 
 CORE = ["etcd", "endpoints", "registration", "resolver", "wire", "xds", "keys.py", "fork.py"]
 NOT_CORE = ["xds/bridge", "xds/bootstrap.py", "etcd/rpc_pb2.py", "xds/xds_pb2.py"]
 
-ROUNDS = (20.0, 180.0)
-"""
-Seconds that the tests of one mutant take without it, at most: the shortest first, then the rest.
-
-Most mutants are killed in the first round.
-"""
+FIRST_ROUND = 10.0
+"""Seconds of the tests that come first: they kill most mutants, and a round takes time to begin."""
 
 SLOWER = 4
-"""How much longer they may take with it: a test that waits in vain does so for 25 s."""
+"""How much longer they may take with the mutant: a test that waits in vain does so for 25 s."""
+
+Tests = dict[tuple[str, int], list[tuple[float, str]]]
+"""The tests that run each line, with their seconds; those of line 0 run any line of the file."""
 
 
 def main() -> None:
     args = parsed()
-    copy_tree()
     tests = read_map(args.tests)
     chosen = choose(args.only, args.sample, args.seed)
     results = read_results()
-    explained = read_explained()
-    for number, mutation in enumerate(chosen, 1):
-        key = key_of(mutation)
-        if key not in results:
-            verdict, seconds = try_out(mutation, tests)
-            results[key] = verdict
-            write_result(key, verdict)
-            print(
-                f"{number}/{len(chosen)} {verdict} in {seconds:.0f}s: {title(mutation)}", flush=True
-            )
-    report([(mutation, results[key_of(mutation)]) for mutation in chosen], explained)
+    todo = [each for each in chosen if results.get(key_of(each), "not decided") == "not decided"]
+    trees: queue.SimpleQueue[Path] = queue.SimpleQueue()
+    for number in range(args.jobs):
+        trees.put(copy_tree(STATE / f"tree-{number}"))
+
+    def try_one(number: int, mutation: Mutation) -> None:
+        tree, begin = trees.get(), time.monotonic()
+        verdict = try_out(mutation, tests, args.seconds, tree)
+        trees.put(tree)
+        results[key_of(mutation)] = verdict
+        write_result(key_of(mutation), verdict)
+        seconds = time.monotonic() - begin
+        print(f"{number}/{len(todo)} {verdict} in {seconds:.0f}s: {title(mutation)}", flush=True)
+
+    with ThreadPoolExecutor(args.jobs) as pool:
+        tried = [pool.submit(try_one, *each) for each in enumerate(todo, 1)]
+    for each in tried:
+        each.result()
+    report([(mutation, results[key_of(mutation)]) for mutation in chosen], read_explained())
 
 
 def parsed() -> argparse.Namespace:
@@ -75,18 +93,21 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--sample", type=int, help="try so many, chosen at random")
     parser.add_argument("--seed", type=int, default=0, help="of the random choice")
     parser.add_argument("--only", action="append", help="a file or directory of the core")
+    parser.add_argument("--jobs", type=int, default=1, help="how many to try at a time")
+    parser.add_argument("--seconds", type=float, default=200, help="of the tests of one mutant")
     parser.add_argument("--tests", nargs="*", default=[], help="the tests to note first: all")
     return parser.parse_args()
 
 
-def copy_tree() -> None:
+def copy_tree(into: Path) -> Path:
     """Copy the files that git knows, as they are now."""
-    shutil.rmtree(COPY, ignore_errors=True)
+    shutil.rmtree(into, ignore_errors=True)
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
     for name in listed.stdout.decode().split("\0")[:-1]:
         if (ROOT / name).is_file():
-            (COPY / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, COPY / name)
+            (into / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, into / name)
+    return into
 
 
 def core() -> list[str]:
@@ -115,69 +136,91 @@ def choose(only: list[str] | None, sample: int | None, seed: int) -> list[Mutati
     return found[:sample]
 
 
-def read_map(chosen: list[str]) -> dict[tuple[str, int], list[tuple[float, str]]]:
-    """Return the tests that run each line, with their seconds; the tests run if none are known."""
+def read_map(chosen: list[str]) -> Tests:
+    """Return the tests that run each line; the tests run if none are known."""
     into = STATE / "map"
     if not (into / "complete").exists():
         into.mkdir(parents=True, exist_ok=True)
         print("noting which tests run which lines", flush=True)
-        paths = f"{COPY}:{COPY / 'tools'}"
-        plugin = ["-p", "mutants_map", "-n", "2"]
-        run_tests([*plugin, *chosen], None, MUTANTS_MAP=str(into), PYTHONPATH=paths)
+        copy_tree(NOTED)
+        plugin = ["-p", "mutants_map", "-n", "4", "--dist", "worksteal"]
+        run_tests(NOTED, [*plugin, *chosen], None, MUTANTS_MAP=str(into))
         (into / "complete").touch()
     seconds: defaultdict[str, float] = defaultdict(float)
     for line in (into / "seconds.jsonl").read_text("utf-8").splitlines():
         name, took = json.loads(line)
         seconds[name] += took
-    tests: defaultdict[tuple[str, int], list[tuple[float, str]]] = defaultdict(list)
+    tests: defaultdict[tuple[str, int], set[str]] = defaultdict(set)
     for file in into.glob("coverage.*"):
         data = coverage.CoverageData(str(file))
         data.read()
         for path in data.measured_files():
-            name = str(Path(path).relative_to(COPY))
+            name = str(Path(path).relative_to(NOTED))
             for line, contexts in data.contexts_by_lineno(path).items():
-                tests[name, line] += [(seconds[each], each) for each in contexts if each in seconds]
-    return {place: sorted(found) for place, found in tests.items()}
+                tests[name, line] |= {
+                    each for each in contexts if seconds.get(each, INFINITE) < INFINITE
+                }
+                tests[name, 0] |= tests[name, line]
+    return {place: [(seconds[each], each) for each in found] for place, found in tests.items()}
 
 
-def try_out(
-    mutation: Mutation, tests: dict[tuple[str, int], list[tuple[float, str]]]
-) -> tuple[str, float]:
-    """Return whether the tests of the line notice *mutation*, and how long they took."""
-    file, begin = COPY / mutation.path, time.monotonic()
-    source, verdict = file.read_bytes(), "not run"
+def try_out(mutation: Mutation, tests: Tests, seconds: float, tree: Path) -> str:
+    """Return whether the tests of the line, as many as take *seconds*, notice *mutation*."""
+    file = tree / mutation.path
+    source = file.read_bytes()
+    of_line = tests.get((mutation.path, mutation.line))
+    known = nearest_first(of_line or tests_of_module(mutation.path, tests), mutation.path)
     file.write_bytes(mutation.applied(source))
     try:
-        for chosen, limit in rounds(tests.get((mutation.path, mutation.line), [])):
-            status = run_tests(["-x", *chosen], limit)
-            verdict = {0: "survived", 1: "killed", None: "killed"}.get(status, "invalid")
-            if verdict != "survived":
-                break
+        for budget in (FIRST_ROUND, seconds - FIRST_ROUND):
+            if known and budget > 0:
+                chosen, known = within(known, budget)
+                limit = 30 + SLOWER * sum(took for took, _ in chosen)
+                status = run_tests(tree, ["-x", *(name for _, name in chosen)], limit)
+                if status:
+                    return "killed" if status == 1 else "invalid"
+                if status is None:
+                    return "not decided"
     finally:
         file.write_bytes(source)
-    return verdict, time.monotonic() - begin
+    return "not decided" if known else "survived" if of_line else "not run"
 
 
-def rounds(tests: list[tuple[float, str]]) -> Iterator[tuple[list[str], float]]:
-    """Yield the tests of each round, with the seconds that they may take."""
-    left = iter([*tests, (float("inf"), "")])
-    seconds, test = next(left)
-    for budget in ROUNDS:
-        chosen, total = [], 0.0
-        while total + seconds <= budget:
-            chosen.append(test)
-            total += seconds
-            seconds, test = next(left)
-        if chosen:
-            yield chosen, 30 + SLOWER * total
+def tests_of_module(path: str, tests: Tests) -> list[tuple[float, str]]:
+    """Return the tests that run a line of *path*, and those of its module, by their file's name."""
+    name = f"/test_{Path(path).stem}.py::"
+    named = {test for found in tests.values() for test in found if name in test[1]}
+    return [*named.union(tests.get((path, 0), []))]
 
 
-def run_tests(args: list[str], limit: float | None, **environment: str) -> int | None:
-    """Run pytest in the copy and return its status; ``None`` if it took too long."""
+def nearest_first(tests: list[tuple[float, str]], path: str) -> list[tuple[float, str]]:
+    """Return *tests*, the shortest first, those of the module and of its room before others."""
+    room, module = Path(path).parts[-2], Path(path).stem.strip("_")
+
+    def rank(test: tuple[float, str]) -> float:
+        file = test[1].partition("::")[0]
+        return test[0] * (0.1 if module in file else 0.5 if f"/{room}" in file else 1)
+
+    return sorted(tests, key=rank)
+
+
+def within(
+    tests: list[tuple[float, str]], budget: float
+) -> tuple[list[tuple[float, str]], list[tuple[float, str]]]:
+    """Return the first of *tests*, as many as *budget* allows (one at least), and the others."""
+    number, total = 0, 0.0
+    while number < len(tests) and (not number or total + tests[number][0] <= budget):
+        total += tests[number][0]
+        number += 1
+    return tests[:number], tests[number:]
+
+
+def run_tests(tree: Path, args: list[str], limit: float | None, **environment: str) -> int | None:
+    """Run pytest in *tree* and return its status; ``None`` if it took too long."""
     process = subprocess.Popen(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *args],
-        cwd=COPY,
-        env={**os.environ, "PYTHONPATH": str(COPY), "PYTHONDONTWRITEBYTECODE": "1", **environment},
+        cwd=tree,
+        env={**os.environ, "PYTHONPATH": f"{tree}:{tree / 'tools'}", **environment},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -230,13 +273,13 @@ def read_explained() -> set[str]:
 def report(results: list[tuple[Mutation, str]], explained: set[str]) -> None:
     counted: defaultdict[str, int] = defaultdict(int)
     for mutation, verdict in results:
-        if verdict in {"survived", "not run"}:
+        if verdict in {"survived", "not run", "not decided"}:
             if stable_title(mutation) in explained:
                 verdict = "explained"  # noqa: PLW2901 - counted as that
             else:
                 print(f"{verdict}: {title(mutation)}")
         counted[verdict] += 1
-    meant = counted["killed"] + counted["survived"] + counted["not run"]
+    meant = sum(counted.values()) - counted["explained"] - counted["invalid"]
     found: dict[str, Any] = dict(counted)
     print(
         f"{counted['killed']} of {meant} killed ({counted['killed'] / max(1, meant):.0%}); {found}"

@@ -10,7 +10,7 @@ from .filling import TARGET, fill, update_lines, updates
 from .orders import PeerProcess, Took
 from .peers import etcdctl, go_program, ours, peer_program, python_with
 from .processes import Cost, cost_of, median
-from .results import Bound, Row, record, rows
+from .results import Bound, Row, circumstances, record, rows
 from .running import Usage, requests, running, streams, usage_of
 from .turns import in_turns
 from .xds_clients import Received, XdsClients
@@ -26,6 +26,7 @@ __all__ = [
     "Took",
     "Usage",
     "XdsClients",
+    "circumstances",
     "cost_of",
     "etcdctl",
     "fill",

@@ -14,7 +14,7 @@ from collections.abc import Sized
 import grpc
 from answering import ADDR, TARGET, answer
 
-from etcdnaming.etcd import requests, rpc
+from etcdnaming.etcd import rpc
 
 VALUE = f'{{"Op":0,"Addr":"{ADDR}","Metadata":null}}'.encode()
 
@@ -56,9 +56,13 @@ def main(how: str, endpoint: str) -> None:
 def keeping_lease(key: bytes) -> rpc.TxnRequest:
     """Return the transaction that `EndpointManager.add_endpoint` sends."""
     return rpc.TxnRequest(
-        compare=[requests.is_there(key)],
-        success=[requests.put(key, VALUE, keep_lease=True)],
-        failure=[requests.put(key, VALUE)],
+        compare=[
+            rpc.Compare(key=key, target=rpc.Compare.VERSION, result=rpc.Compare.GREATER, version=0)
+        ],
+        success=[
+            rpc.RequestOp(request_put=rpc.PutRequest(key=key, value=VALUE, ignore_lease=True))
+        ],
+        failure=[rpc.RequestOp(request_put=rpc.PutRequest(key=key, value=VALUE))],
     )
 
 

@@ -12,11 +12,9 @@ from click.exceptions import Exit
 
 from .. import __version__, errors
 from . import failures, stderr
-from .advice import with_flags
 from .click_extension.command import Group
 from .commands import ALIASES, COMMANDS
 from .output.stdout import flush, write
-from .system_errors import describe
 
 __all__ = ["cli", "main"]
 
@@ -114,7 +112,7 @@ def _run(args: list[str]) -> int:
     # cli.main(standalone_mode=False) is not used: it turns a closed pipe into exit code 1.
     if instruction := os.environ.get("_ETCDNAMING_COMPLETE"):
         from .app import App  # both only for the TAB key
-        from .completion.shells import answer
+        from .completion import answer
 
         return answer(cli, instruction, App)
     try:
@@ -143,11 +141,11 @@ def _fail(exc: Exception) -> int:
 
 def _message(exc: Exception) -> str:
     if isinstance(exc, OSError):
-        return describe(exc)
+        return failures.describe(exc)
     if isinstance(exc, errors.TooManyOperationsError):
         return f"{exc}; set --max-txn-ops to the server's limit, or split with --batch-size N"
     if not isinstance(exc, click.ClickException):
-        return with_flags(str(exc))
+        return failures.with_flags(str(exc))
     text = " ".join(exc.format_message().split()).rstrip(".")
     context = getattr(exc, "ctx", None)
     return f"{text} (see {context.command_path} --help)" if context else text

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import _thread
-import errno
 import functools
-import gc
 import os
 import signal
 import sys
@@ -19,20 +16,21 @@ import click
 from ..errors import EtcdError, InvalidSettingError
 from ..printable import printable
 from .click_extension.global_options import settings_given
+from .credentials import find_credentials
 from .failures import UnsupportedFormatError
 from .output.stdout import check_open
 from .output.terminal import is_terminal
-from .settings.credentials import find_credentials
-from .settings.known import (
+from .settings import (
     CONNECTION,
     CREDENTIALS,
     DEBUG,
     NO_HEADERS,
+    PREFIXES,
     QUIET,
     REFUSED,
     WRITE_OUT,
+    find,
 )
-from .settings.setting import PREFIXES, find
 from .signals import pulsing, unwinding
 from .stderr import quiet, warn
 
@@ -55,7 +53,7 @@ if TYPE_CHECKING:
     )
     from .debugging import DebugReport
     from .output.printers import Printer
-    from .settings.setting import Setting, Value
+    from .settings import Setting, Value
 
 __all__ = ["App", "pass_app"]
 
@@ -66,15 +64,8 @@ Status = TypeVar("Status")
 MAX_TTL_REQUESTS = 100
 """Leases whose remaining time is requested; each needs a request of its own."""
 
-GRPC_NEEDS = 8
-"""The descriptors, and the threads, that one call of gRPC takes on a small machine."""
-
 VERSION_TIMEOUT = 1.0
 """Seconds to learn the version of etcd."""
-
-# gRPC reads these variables once, when it is imported. Its own log lines would appear between our
-# messages, and its fork support has crashed the commands that we start.
-GRPC_VARIABLES = {"GRPC_VERBOSITY": "NONE", "GRPC_ENABLE_FORK_SUPPORT": "0"}
 
 
 def _ask_password(user: str) -> str:
@@ -125,6 +116,17 @@ class App:
     def flags(self) -> Mapping[str, Any]:
         """The settings on the command line."""
         return self._flags
+
+    def refuse_flags(self, reason: str, *allowed: str) -> None:
+        """
+        Make sure that the command line has no settings but *allowed*, ``debug`` and ``quiet``.
+
+        Raises:
+            click.UsageError: It has others, which would have no effect.
+        """
+        if others := [name for name in self._flags if name not in ("debug", "quiet", *allowed)]:
+            flags = ", ".join(f"--{name.replace('_', '-')}" for name in others)
+            raise click.UsageError(f"{flags}: not supported: {reason}")
 
     def printer(self) -> Printer:
         """
@@ -226,12 +228,10 @@ class App:
         login = log_in()
         if self._debug_report is not None:
             self._debug_report.settings(found, login)
-        _check_limits()
-        from .lazy_imports import deferred_imports  # only for the import of gRPC
+        from .grpc_import import importing_grpc  # only here
 
-        with _unless_set(GRPC_VARIABLES), deferred_imports():
-            from ..etcd import Client  # imports gRPC
-        _resume_garbage_collection()
+        with importing_grpc():
+            from ..etcd import Client
         if found["discovery_srv"][0]:
             from ..log import report_to
 
@@ -420,50 +420,3 @@ def _debug_report() -> DebugReport:
     from .debugging import DebugReport  # imports traceback
 
     return DebugReport()
-
-
-def _resume_garbage_collection() -> None:
-    """Enable Python's garbage collector, which the program starts without."""
-    if not gc.isenabled():
-        # The modules stay: the collector need not look at them, but when it looks at everything.
-        gc.freeze()
-        gc.unfreeze()
-        gc.enable()
-
-
-@contextmanager
-def _unless_set(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set *variables* in the block only, so that the commands that we start don't inherit them."""
-    missing = {name: value for name, value in variables.items() if name not in os.environ}
-    os.environ.update(missing)
-    try:
-        yield
-    finally:
-        for name in missing:
-            del os.environ[name]
-
-
-def _check_limits() -> None:
-    """
-    Check that gRPC can start: without descriptors it aborts, without threads it blocks for ever.
-
-    Raises:
-        OSError: A limit of this process, its user or its container is too low.
-    """
-    opened, end = list[int](), _thread.allocate_lock()
-    try:
-        while len(opened) < GRPC_NEEDS:
-            opened.extend(os.pipe())
-        with end:  # the threads live until it is released
-            for _ in range(GRPC_NEEDS):
-                _thread.start_new_thread(_wait_for, (end,))
-    except RuntimeError as exc:
-        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from exc
-    finally:
-        for each in opened:
-            os.close(each)
-
-
-def _wait_for(lock: _thread.LockType) -> None:
-    with lock:
-        pass

@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import __version__
 from . import stderr
-from .settings.setting import Value
+from .settings import Value
 
 __all__ = ["DebugReport"]
 

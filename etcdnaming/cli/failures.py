@@ -1,10 +1,18 @@
-"""The errors of the command line itself; `etcdnaming.cli` has their exit codes."""
+"""
+The errors of the command line, and the messages for errors of the system and of the library.
+
+`etcdnaming.cli` has their exit codes.
+"""
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 from collections.abc import Sequence
 
 __all__ = [
+    "SHORTAGES",
     "CommandNotFoundError",
     "CommandNotRunError",
     "DiffFailedError",
@@ -16,7 +24,16 @@ __all__ = [
     "TimedOutError",
     "UnsupportedFormatError",
     "WatchCanceledError",
+    "describe",
+    "with_flags",
 ]
+
+SHORTAGES = {
+    errno.EMFILE: "too many open files: raise the limit (ulimit -n)",
+    errno.EAGAIN: "too many processes: raise the limit (ulimit -u, or the container's)",
+}
+
+_ADVICE = re.compile(r"(?<=\bset )(?:user|cacert|cert and key)\b")
 
 
 class InputError(Exception):
@@ -67,3 +84,26 @@ class CommandNotFoundError(Exception):
 
 class CommandNotRunError(Exception):
     """The command to run exists, but can't be started."""
+
+
+def describe(exc: OSError) -> str:
+    """
+    Return what *exc* says: about which file, if any, and what there is too little of.
+
+    >>> describe(FileNotFoundError(2, "No such file or directory", "/dev/null"))
+    '/dev/null: No such file or directory'
+    """
+    if exc.errno in SHORTAGES:
+        return SHORTAGES[exc.errno]
+    name = f"{os.fsdecode(exc.filename)}: " if isinstance(exc.filename, (str, bytes)) else ""
+    return f"{name}{exc.strerror or exc}"
+
+
+def with_flags(text: str) -> str:
+    """
+    Return the library's message *text* with its advice in words of the command line.
+
+    >>> with_flags("127.0.0.1:2379: it asks for a client certificate: set cert and key")
+    '127.0.0.1:2379: it asks for a client certificate: set --cert and --key'
+    """
+    return _ADVICE.sub(lambda found: re.sub(r"\b(?!and\b)(?=\w)", "--", found[0]), text)

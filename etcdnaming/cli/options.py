@@ -12,17 +12,17 @@ from .. import wire
 from ..errors import InvalidValueError
 from ..model import JSON
 from . import stderr
-from .click_extension.arguments import opposite
-from .click_extension.param_type import FILE, Parsed
-from .completion.candidates import (
-    complete_addrs,
+from .candidates import (
     complete_keys,
     complete_prefixes,
     complete_targets,
 )
+from .click_extension.arguments import opposite
 from .failures import InputError
-from .files import display_name, read_bytes
 from .parsing import (
+    FILE,
+    Parsed,
+    display_name,
     parse_duration,
     parse_key,
     parse_lease,
@@ -31,9 +31,10 @@ from .parsing import (
     parse_target,
     parse_target_slash,
     parse_text,
+    parse_timeout,
     parse_ttl,
+    read_bytes,
 )
-from .selector import parse_selector
 
 __all__ = [
     "CONSISTENCY",
@@ -41,14 +42,13 @@ __all__ = [
     "DURATION",
     "FORCE",
     "KEY",
-    "KNOWN_ADDR",
     "LEASE",
     "METADATA_OPTIONS",
     "REVISION",
-    "SELECTOR",
     "TARGET",
     "TARGET_SLASH",
     "TEXT",
+    "TIMEOUT",
     "TTL",
     "batch_options",
     "flag",
@@ -59,12 +59,12 @@ __all__ = [
 Function = TypeVar("Function", bound=Callable[..., Any])
 Status = TypeVar("Status")
 
-KNOWN_ADDR = Parsed("text", parse_text, complete_addrs)
 KEY = Parsed("key", parse_key, complete_keys)
 TARGET = Parsed("target", parse_target, complete_targets)
 TARGET_SLASH = Parsed("target", parse_target_slash, complete_prefixes)
 TEXT = Parsed("text", parse_text)
 DURATION = Parsed("duration", parse_duration)
+TIMEOUT = Parsed("timeout", parse_timeout)
 LEASE = Parsed("lease", parse_lease)
 TTL = Parsed("ttl", parse_ttl)
 METADATA = Parsed("json", wire.loads)
@@ -93,14 +93,6 @@ CONSISTENCY = click.option(
 FORCE = flag("--force", "Accept an address that clients can't dial.")
 
 DRY_RUN_CHANGE = flag("--dry-run", "Print what would be stored, without storing it.")
-
-
-SELECTOR = click.option(
-    "--selector",
-    type=Parsed("selector", parse_selector),
-    metavar="SELECTOR",
-    help="Only endpoints whose metadata matches, e.g. zone=a,weight!=0,version,!draining.",
-)
 
 
 def target_option(function: Function) -> Function:

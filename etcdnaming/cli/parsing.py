@@ -1,17 +1,34 @@
 """
-Parse words of the command line into values: numbers, durations, lease IDs, keys, flags.
+Parse words of the command line into values: numbers, durations, lease IDs, keys, flags, files.
 
-A ``ValueError`` says what is wrong with the word.
+A ``ValueError`` says what is wrong with the word; `Parsed` is the type that click takes.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import click
 
 from .. import keys
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    ParamType = click.ParamType[Any]
+else:
+    ParamType = click.ParamType  # can't be subscripted in older versions of click
+
 __all__ = [
+    "FILE",
+    "Candidate",
+    "Parsed",
+    "complete_file",
+    "display_name",
     "parse_bool",
     "parse_duration",
     "parse_key",
@@ -23,7 +40,11 @@ __all__ = [
     "parse_text",
     "parse_timeout",
     "parse_ttl",
+    "read_bytes",
 ]
+
+Candidate: TypeAlias = tuple[str, str]
+"""A completion, and its kind: ``plain``, or ``file`` if the shell completes file names itself."""
 
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
@@ -41,6 +62,41 @@ MAX_NUMBER = 2**63 - 1
 
 MAX_TTL = 9_000_000_000
 """Seconds; etcd's limit."""
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class Parsed(ParamType):
+    """
+    A type whose value is what *parse* returns; its ``ValueError`` becomes a usage error.
+
+    *complete* returns the completions of the beginning of a word.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        parse: Callable[[str], Any],
+        complete: Callable[[click.Context, str], Sequence[Candidate]] | None = None,
+    ) -> None:
+        self.name = name
+        self._parse, self._complete = parse, complete
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the parsed value."""
+        try:
+            return self._parse(value)
+        except ValueError as exc:
+            self.fail(str(exc), param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return the completions of *incomplete*."""
+        from click.shell_completion import CompletionItem  # only for TAB
+
+        candidates = self._complete(ctx, incomplete) if self._complete else ()
+        return [CompletionItem(value, type=kind) for value, kind in candidates]
 
 
 def parse_bool(text: str) -> bool:
@@ -143,3 +199,39 @@ def parse_target_slash(text: str) -> str:
         example = "foo/bar/svc/" if text.startswith("-") else f"{text}/"
         raise ValueError(f'{text!r} is not a target that ends in "/", e.g. {example}')
     return target
+
+
+def _parse_file(text: str) -> str:
+    if not text:
+        raise ValueError("an empty file name")
+    return text
+
+
+def complete_file(_: click.Context, beginning: str) -> Sequence[Candidate]:
+    """Let the shell complete a file name."""
+    return [(beginning, "file")]
+
+
+FILE = Parsed("file", _parse_file, complete_file)
+
+
+def display_name(path: str) -> str:
+    """Return *path* as messages show it."""
+    return "stdin" if path == "-" else path
+
+
+def read_bytes(path: str) -> bytes:
+    """
+    Return all of the file at *path*, without a byte order mark.
+
+    Raises:
+        click.UsageError: The file can't be read.
+    """
+    if path == "-" and sys.stdin is None:
+        raise click.UsageError("stdin is closed")
+    try:
+        with click.open_file(path, "rb") as file:
+            data: bytes = file.read()
+            return data.removeprefix(_BYTE_ORDER_MARK)
+    except OSError as exc:
+        raise click.UsageError(f"{display_name(path)}: {exc.strerror}") from exc

@@ -1,4 +1,4 @@
-"""Select endpoints by the members of their metadata, in kubectl's syntax: ``zone=a,weight!=0``."""
+"""The option ``--selector``, in kubectl's syntax: ``zone=a,weight!=0`` selects by metadata."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import click
+
 from ..model import JSON, Endpoint
 from ..wire import dumps
+from .parsing import Parsed
 
-__all__ = ["Selector", "parse_selector"]
+__all__ = ["SELECTOR", "Selector", "parse_selector"]
 
 # "!" and a name, or a name with "=", "==" or "!=" and a value; a value may be a JSON string.
 _VALUE = r'"(?:[^"\\]|\\.)*"|[^",=]*'
@@ -71,3 +74,11 @@ def parse_selector(text: str) -> Selector:
         found.append(_Requirement(absent or name, value, bool(absent) or operator == "!="))
         at = part.end() + 1
     return Selector(tuple(found))
+
+
+SELECTOR = click.option(
+    "--selector",
+    type=Parsed("selector", parse_selector),
+    metavar="SELECTOR",
+    help="Only endpoints whose metadata matches, e.g. zone=a,weight!=0,version,!draining.",
+)

@@ -7,9 +7,8 @@ What every command needs is named here; those who read many keys or watch them i
 
 from __future__ import annotations
 
-from . import requests
 from . import rpc_pb2 as rpc
 from .client import Client, addresses_of
 from .deadline import within
 
-__all__ = ["Client", "addresses_of", "requests", "rpc", "within"]
+__all__ = ["Client", "addresses_of", "rpc", "within"]

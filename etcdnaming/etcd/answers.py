@@ -92,7 +92,14 @@ _CODES = grpc.StatusCode
 
 
 def classify(exc: grpc.RpcError, member: str, *, writes: bool, sent: int = 0) -> RpcFailure:
-    """Return what the failure *exc* of a call to *member* means; *sent* are its request's bytes."""
+    """
+    Return what the failure *exc* of a call to *member* means; *sent* are its request's bytes.
+
+    The traceback of *exc* is removed. It holds frames of gRPC, and with them the connection, which
+    gRPC would connect again and again as long as anything keeps the error. The error of a stream is
+    the call itself and in such a frame, a cycle: only the garbage collector would end it.
+    """
+    exc.__traceback__ = None
     code, details = exc.code(), exc.details() or ""
     said = _etcds_words(details)
     if said:

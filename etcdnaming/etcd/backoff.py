@@ -12,7 +12,7 @@ import random
 from ..errors import AuthenticationError, TokenRefusedError
 from .deadline import Deadline
 
-__all__ = ["FIRST_PAUSE", "MAX_STREAM_PAUSE", "Backoff", "doubled", "full_jitter"]
+__all__ = ["FIRST_PAUSE", "MAX_STREAM_PAUSE", "Backoff", "doubled", "full_jitter", "jittered"]
 
 FIRST_PAUSE = 0.2
 """Seconds before the second attempt, at most."""
@@ -38,6 +38,11 @@ def doubled(first: float, times: int, longest: float) -> float:
 def full_jitter(failures: int, longest: float = LONGEST_PAUSE) -> float:
     """Return how many seconds to pause after so many failures."""
     return random.uniform(0, doubled(FIRST_PAUSE, failures, longest))
+
+
+def jittered(seconds: float) -> float:
+    """Return *seconds*, up to 10 % more or less: what many clients do is not done at once."""
+    return seconds * random.uniform(0.9, 1.1)
 
 
 class Backoff:
@@ -74,5 +79,5 @@ class Backoff:
         """Do the same after *exc*; a refused login is not tried again soon."""
         pause = self.pause()
         if isinstance(exc, AuthenticationError) and not isinstance(exc, TokenRefusedError):
-            return REFUSED_PAUSE * random.uniform(0.9, 1.1)
+            return jittered(REFUSED_PAUSE)
         return pause

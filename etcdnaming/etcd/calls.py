@@ -239,8 +239,12 @@ class Caller:
                     raise failure.error from cause
                 finally:
                     # The traceback holds this frame. With the error in it, that would be a cycle,
-                    # and the connection would last until the garbage collector runs.
-                    del failure, cause
+                    # and the connection would last until the garbage collector runs; with the
+                    # member in it, as long as the caller has the error. gRPC would connect it again
+                    # and again.
+                    del failure, cause, member
+            # Neither may be in the frame when no other member is found.
+            del failure, cause, member
             self._pause(failures, deadline.left())
             failures += 1
             share = 1.0

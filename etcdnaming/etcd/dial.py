@@ -110,13 +110,15 @@ def dial(
     attempts: list[Attempt] = []
     try:
         chosen = _first_ready(addresses, connect, deadline, woken, attempts)
+        if chosen is None:
+            raise _failure(attempts, deadline.seconds)
+        return chosen
     finally:
-        for attempt in attempts:
-            # Dropped, not closed: gRPC's thread that watches the state would end with a traceback.
-            attempt.release()
-    if chosen is None:
-        raise _failure(attempts, deadline.seconds)
-    return chosen
+        # Dropped, not closed: gRPC's thread that watches the state would end with a traceback.
+        # Removed, because an error keeps this frame: gRPC would go on connecting as long as the
+        # caller has the error.
+        while attempts:
+            attempts.pop().release()
 
 
 def _first_ready(
@@ -148,5 +150,7 @@ def _failure(attempts: Sequence[Attempt], timeout: float) -> ConnectionFailedErr
         tried += f"; and {len(attempts) - len(shown)} more"
     if attempts and all(attempt.hopeless for attempt in attempts):
         return TLSError(f"no etcd endpoint can be used: {tried}")
+    if not attempts:
+        return ConnectionFailedError("no etcd endpoint reached: no time was left to connect")
     seconds = round(timeout, 1) or timeout
     return ConnectionFailedError(f"no etcd endpoint reached within {seconds:g}s: {tried}")

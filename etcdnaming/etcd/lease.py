@@ -9,13 +9,10 @@ stream, and requests go on until etcd says that it is alive or gone.
 from __future__ import annotations
 
 import enum
-import random
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
-from heapq import heappop, heappush
 from math import ceil
 from typing import TypeAlias
 
@@ -23,10 +20,11 @@ from ..errors import AuthenticationError, EtcdError, InvalidAnswerError, TLSErro
 from ..model import Lease
 from . import rpc_pb2 as rpc
 from .answer_checks import fault_of_ttl
+from .backoff import jittered
 from .bidi_stream import BidiStream
 from .calls import Method
 from .client import Client
-from .threads import run_steps, start_thread
+from .executor import Executor
 
 __all__ = ["LeaseKeeper", "LeaseState"]
 
@@ -68,19 +66,18 @@ class LeaseKeeper:
     """
     Keeps leases of *client* alive, with two threads from the first lease to `close`.
 
-    One sends what is due, the other (of the `BidiStream`) reads. `_changed` guards everything. Both
-    report the state of a lease with that lock held, so that reports come in order: *report* must
-    neither wait nor call this object.
+    One sends what is due (a task for each lease), the other (of the `BidiStream`) reads. `_lock`
+    guards everything. Both report the state of a lease with that lock held, so that reports come in
+    order: *report* must neither wait nor call this object.
     """
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()  # a signal handler may ask for a renewal
         self._kept: dict[int, _Kept] = {}
-        self._agenda: list[tuple[float, int]] = []
         self._stream: _BidiStream | None = None
-        self._open = self._closed = False
-        self._planned = True
+        self._executor = Executor("etcdnaming-leases", max_threads=1)
+        self._open = False
         self._last_answer = 0.0
         self._trouble = ""
 
@@ -91,17 +88,19 @@ class LeaseKeeper:
         Raises:
             ConnectionFailedError: No thread can be started now; *lease* is not kept alive.
         """
-        with self._changed:
+        with self._lock:
             if self._stream is None:
                 self._begin()
-            kept = _Kept(lease, report, time.monotonic())
+            kept = _Kept(lease, report, self._attend_to, time.monotonic())
             self._kept[lease.id] = kept
-            self._plan(kept)
+            self._executor.wake(kept)
 
     def forget(self, lease: int) -> None:
         """Stop to keep *lease* alive."""
-        with self._changed:
-            self._kept.pop(lease, None)
+        with self._lock:
+            kept = self._kept.pop(lease, None)
+            if kept:
+                self._executor.wake(kept)  # for the last time, so that nothing refers to it
 
     def renewal(self, lease: int) -> tuple[int, float] | None:
         """
@@ -109,31 +108,30 @@ class LeaseKeeper:
 
         That is when the last request was sent that etcd has confirmed. ``None``: it is not kept.
         """
-        with self._changed:
+        with self._lock:
             kept = self._kept.get(lease)
             return None if kept is None else (kept.ttl, kept.deadline - kept.ttl)
 
     def close(self) -> None:
         """Forget all leases, and end the stream."""
-        with self._changed:
-            self._closed = True
+        with self._lock:
             self._kept.clear()
+            self._executor.close()
             if self._stream:
                 self._stream.close()
-            self._changed.notify()
 
     def opened(self) -> None:
         """Send a request for every lease, on a new stream."""
         now = time.monotonic()
-        with self._changed:
+        with self._lock:
             self._open, self._last_answer = True, now
             for kept in self._kept.values():
                 kept.asked, kept.due = None, now
-            self._plan_all()
+                self._executor.wake(kept)
 
     def received(self, response: rpc.LeaseKeepAliveResponse) -> None:
         """Handle the answer to the last request for a lease."""
-        with self._changed:
+        with self._lock:
             self._last_answer, self._trouble = time.monotonic(), ""
             kept = self._kept.get(response.ID)
             if kept is None or kept.asked is None:
@@ -142,16 +140,19 @@ class LeaseKeeper:
                 raise InvalidAnswerError(fault)  # no good answer, and no TTL to wait for
             if response.TTL <= 0:  # 0 from etcd itself, -1 from its proxy
                 kept.report(LeaseState.GONE, "etcd does not know it any more")
-                del self._kept[response.ID]
+                self.forget(response.ID)
                 return
             if kept.silent:
                 kept.report(LeaseState.ALIVE, "")
+            # An answer in time changes nothing that is planned, and no thread wakes up for it.
+            changes_plan = kept.silent or kept.ttl != response.TTL or kept.due <= self._last_answer
             kept.answered(kept.asked, response.TTL)
-            self._plan(kept)
+            if changes_plan:
+                self._executor.wake(kept)
 
     def broken(self, exc: EtcdError) -> None:
         """Send nothing until there is a new stream."""
-        with self._changed:
+        with self._lock:
             self._open, self._trouble = False, str(exc)
             some = next(iter(self._kept), 0)
             if isinstance(exc, _NEED_REPAIR) and not isinstance(exc, TokenRefusedError):
@@ -163,80 +164,34 @@ class LeaseKeeper:
 
     def _begin(self) -> None:
         stream = BidiStream(self._client._caller, _KEEP_ALIVE, self, "etcdnaming-keepalive")
-        step = partial(self._keep_alive, stream)
         try:
-            start_thread(partial(run_steps, step, self._pause), "etcdnaming-leases")
+            self._executor.start()
         except EtcdError:
             stream.close()
             raise
         self._stream = stream
 
-    def _keep_alive(self, stream: _BidiStream) -> bool:
-        with self._changed:
-            if self._closed:
-                return False
-            if not self._planned:  # an error may have left a lease out of the agenda
-                self._plan_all()
-            self._planned = False
-            self._do_what_is_due(stream)
-            self._planned = True
-            self._changed.wait(self._idle())
-            return True
-
-    def _pause(self, seconds: float) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed, seconds)
-
-    def _idle(self) -> float | None:
-        return max(0.0, self._agenda[0][0] - time.monotonic()) if self._agenda else None
-
-    def _do_what_is_due(self, stream: _BidiStream) -> None:
-        now = time.monotonic()
-        trouble: Exception | None = None
-        while self._agenda and self._agenda[0][0] <= now:
-            when, lease = heappop(self._agenda)
-            kept = self._kept.get(lease)
-            if kept is None or kept.planned != when:
-                continue  # forgotten, or planned for another time since
-            kept.planned = None
-            try:
-                self._attend_to(kept, now, stream)
-            except Exception as exc:  # noqa: BLE001 - no reason to neglect the other leases
-                trouble = exc
-        if trouble is not None:
-            raise trouble
-
-    def _attend_to(self, kept: _Kept, now: float, stream: _BidiStream) -> None:
-        if not kept.silent and now >= kept.deadline:
-            kept.report(LeaseState.SILENT, self._why(kept))
-            kept.silent = True
-        if self._open and kept.asked is None and now >= kept.due:
-            kept.ask(now)
-            stream.send(rpc.LeaseKeepAliveRequest(ID=kept.id))
-        elif self._open and kept.asked is not None and now >= self._answer_due(kept):
-            self._open = False
-            stream.switch_member()
-        self._plan(kept)
-
-    def _plan_all(self) -> None:
-        self._agenda.clear()
-        for kept in self._kept.values():
-            kept.planned = None
-            self._plan(kept)
-
-    def _plan(self, kept: _Kept) -> None:
-        """Plan when *kept* needs attention next."""
-        times = [] if kept.silent else [kept.deadline]
-        if self._open:
-            # The time for an answer ends after the next request is due. So an answer that comes
-            # before that changes no plan, and no thread wakes up for it.
-            is_late = kept.asked is not None and kept.due <= time.monotonic()
-            times.append(self._answer_due(kept) if is_late else kept.due)
-        before, kept.planned = kept.planned, min(times, default=None)
-        if kept.planned not in {None, before}:
-            heappush(self._agenda, (kept.planned, kept.id))
-            if self._agenda[0][1] == kept.id:
-                self._changed.notify()
+    def _attend_to(self, kept: _Kept) -> float | None:
+        """Do what is due for *kept*; return the seconds until it needs attention again."""
+        with self._lock:
+            now = time.monotonic()
+            if self._kept.get(kept.id) is not kept or self._stream is None:
+                return None  # forgotten
+            if not kept.silent and now >= kept.deadline:
+                kept.report(LeaseState.SILENT, self._why(kept))
+                kept.silent = True
+            if self._open and kept.asked is None and now >= kept.due:
+                kept.ask(now)
+                self._stream.send(rpc.LeaseKeepAliveRequest(ID=kept.id))
+            elif self._open and kept.asked is not None and now >= self._answer_due(kept):
+                self._open = False
+                self._stream.switch_member()
+            times = [] if kept.silent else [kept.deadline]
+            if self._open:
+                # The time for an answer ends after the next request is due.
+                is_late = kept.asked is not None and kept.due <= now
+                times.append(self._answer_due(kept) if is_late else kept.due)
+            return max(0.0, min(times) - time.monotonic()) if times else None
 
     def _answer_due(self, kept: _Kept) -> float:
         asked = kept.asked or 0.0
@@ -252,24 +207,28 @@ class _Kept:
 
     __slots__ = (
         "asked",
+        "attend",
         "blocked_by",
         "deadline",
         "due",
         "id",
-        "planned",
         "report",
         "silent",
         "ttl",
     )
 
-    def __init__(self, lease: Lease, report: _Report, now: float) -> None:
-        self.id, self.ttl, self.report = lease.id, lease.ttl, report
+    def __init__(
+        self, lease: Lease, report: _Report, attend: Callable[[_Kept], float | None], now: float
+    ) -> None:
+        self.id, self.ttl, self.report, self.attend = lease.id, lease.ttl, report, attend
         self.deadline = now + lease.ttl
         self.due = now
         self.asked: float | None = None
-        self.planned: float | None = None
         self.silent = False
         self.blocked_by = ""
+
+    def step(self) -> float | None:
+        return self.attend(self)
 
     def block(self, why: str) -> None:
         if why != self.blocked_by:
@@ -280,7 +239,7 @@ class _Kept:
         self.asked = now
         # Rounded, so that with a thousand leases a thread wakes up for several at a time.
         step = self.ttl / 100
-        self.due = step * ceil((now + self.ttl / 3 * random.uniform(0.9, 1.1)) / step)
+        self.due = step * ceil((now + jittered(self.ttl / 3)) / step)
 
     def answered(self, asked: float, ttl: int) -> None:
         self.ttl, self.silent, self.blocked_by = ttl, False, ""

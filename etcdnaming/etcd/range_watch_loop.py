@@ -37,8 +37,7 @@ from .deadline import Deadline
 from .known_keys import HistoryChangedError, KnownKeys, Summary
 from .watch_events import Connected, Disconnected, Events, RangeSnapshot, WatchEvent
 from .watch_stream import WatchAgainError
-from .watch_substream import WatchSubstream
-from .watcher import Watcher
+from .watcher import Watcher, WatchSubstream
 
 __all__ = ["RangeWatchLoop"]
 

@@ -12,7 +12,6 @@ from typing import NamedTuple, TypeAlias
 
 from ..errors import EtcdError
 from ..model import Header
-from . import requests
 from . import rpc_pb2 as rpc
 from .answers import lacks_space
 from .client import Client
@@ -121,7 +120,7 @@ def look_up_with_header(
 ) -> tuple[Header, list[KeyValue | None]]:
     """Return the header of the answer, and `look_up`; there is at least one key."""
     try:
-        answer = client._read([requests.get(key) for key in keys])
+        answer = client._read([_operation(Get(key)) for key in keys])
     except EtcdError as exc:
         if not lacks_space(exc):
             raise
@@ -133,19 +132,36 @@ def look_up_with_header(
 
 def _compare(compare: Compare | NoneNewer) -> rpc.Compare:
     if isinstance(compare, NoneNewer):
-        return requests.none_is_newer(*compare)
-    if compare.mod_revision is None:
-        return requests.is_there(compare.key)
-    return requests.is_at(compare.key, compare.mod_revision)  # an absent key is at 0
+        start, end, revision = compare
+        return rpc.Compare(
+            key=start,
+            range_end=end,
+            target=rpc.Compare.CREATE,
+            result=rpc.Compare.LESS,
+            create_revision=revision + 1,
+        )
+    key, at = compare
+    if at is None:
+        return rpc.Compare(
+            key=key, target=rpc.Compare.VERSION, result=rpc.Compare.GREATER, version=0
+        )
+    # An absent key is at 0.
+    return rpc.Compare(key=key, target=rpc.Compare.MOD, result=rpc.Compare.EQUAL, mod_revision=at)
 
 
 def _operation(operation: Operation) -> rpc.RequestOp:
     if isinstance(operation, Put):
         key, value, lease, keep_lease, previous = operation
-        return requests.put(key, value, lease=lease, keep_lease=keep_lease, previous=previous)
+        put = rpc.PutRequest(
+            key=key, value=value, lease=lease, ignore_lease=keep_lease, prev_kv=previous
+        )
+        return rpc.RequestOp(request_put=put)
     if isinstance(operation, Delete):
-        return requests.delete(operation.key)
-    return (requests.get_key if operation.keys_only else requests.get)(operation.key)
+        deletion = rpc.DeleteRangeRequest(key=operation.key, prev_kv=True)
+        return rpc.RequestOp(request_delete_range=deletion)
+    return rpc.RequestOp(
+        request_range=rpc.RangeRequest(key=operation.key, keys_only=operation.keys_only)
+    )
 
 
 def _found(response: rpc.ResponseOp) -> KeyValue | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections import deque
@@ -23,11 +22,11 @@ from ..errors import (
     TLSError,
 )
 from ..etcd import Client, within
-from ..etcd.backoff import full_jitter
+from ..etcd.backoff import full_jitter, jittered
 from ..etcd.lease import LeaseState
 from ..log import logger
+from .client_registrations import ClientRegistrations
 from .event import RegistrationEvent
-from .executor import RegistrationExecutor
 from .reconciler import DeletionRefusedError, Reconciler
 from .registered_keys import RegisteredKeys
 from .rules import KeyState, Policy, RegisteredKey
@@ -52,7 +51,7 @@ class RegistrationLoop:
     """
     Holds a lease, and keys on it, whatever happens to etcd.
 
-    Everything belongs to the executor's thread that executes `step`, with two exceptions. Any
+    Everything belongs to the thread of the executor that executes `step`, with two exceptions. Any
     thread may append to `_inbox`. `_requested` counts what the caller requested, under a lock that
     is reentrant because a signal handler may interrupt a request with another one.
 
@@ -78,10 +77,10 @@ class RegistrationLoop:
         self._events: list[RegistrationEvent] = []
         self.keys = RegisteredKeys()
         self._reconciler = Reconciler(client, self.keys, policy, self._events.append)
-        self._executor = RegistrationExecutor.of(client)
+        self._shared = ClientRegistrations.of(client)
         self._lease = SessionLease(
             client,
-            self._executor.leases,
+            self._shared.leases,
             status.health,
             self._lease_state_changed,
             self._events.append,
@@ -91,7 +90,7 @@ class RegistrationLoop:
         self._reported_errors: set[str] = set()
         self._leaving = self._ended = self._clean = False
         self._failure: Exception | None = None
-        self._executor.add(self)
+        self._shared.add(self)
 
     @property
     def requested(self) -> int:
@@ -106,12 +105,12 @@ class RegistrationLoop:
 
     def wait_for_callbacks(self, timeout: float) -> None:
         """Return when all events until now were passed on, after at most *timeout* seconds."""
-        if self._executor.in_callback:
+        if self._shared.in_callback:
             return  # a callback can't wait for itself
         done = self._status.callbacks_done
         if not self._status.current.ended:
             done = threading.Event()
-            self._executor.call_back(done.set)
+            self._shared.call_back(done.set)
         done.wait(timeout)
 
     def request(self, work: Callable[[], None]) -> None:
@@ -124,7 +123,7 @@ class RegistrationLoop:
     def leave(self) -> None:
         """End with the next step, which precedes all other registrations'; from any thread."""
         self._leaving = True
-        self._executor.wake(self, urgent=True)
+        self._shared.wake(self, urgent=True)
 
     def key_changed(self, key: bytes, revision: int) -> None:
         """Read *key* in the next step, if the change was not our own."""
@@ -135,7 +134,7 @@ class RegistrationLoop:
         self._failure, self._ended = ClientClosedError(), True
         self._lease.abandon(str(self._failure))
         self._publish()
-        self._executor.call_back(self._status.callbacks_done.set)
+        self._shared.call_back(self._status.callbacks_done.set)
 
     def after_fork(self) -> None:
         """End in a child process: the lease and the keys are the parent's."""
@@ -156,7 +155,7 @@ class RegistrationLoop:
 
     def _post(self, work: Callable[[], None]) -> None:
         self._inbox.append(work)
-        self._executor.wake(self)
+        self._shared.wake(self)
 
     def _do(self, work: Callable[[], None]) -> None:
         work()
@@ -217,7 +216,7 @@ class RegistrationLoop:
         self._strict, self._reconciler.all_or_nothing = False, False
         self._failures = 0
         self._reported_errors.clear()
-        pause = RECHECK_INTERVAL * random.uniform(0.9, 1.1)
+        pause = jittered(RECHECK_INTERVAL)
         self._recheck_at = time.monotonic() + pause
         return pause
 
@@ -243,9 +242,9 @@ class RegistrationLoop:
 
     def _watch(self, key: RegisteredKey) -> None:
         if key.removed or key.state is KeyState.GIVEN_UP:
-            self._executor.unwatch_key(self, key.key)
+            self._shared.unwatch_key(self, key.key)
         else:
-            self._executor.watch_key(self, key.key)
+            self._shared.watch_key(self, key.key)
 
     def _handle_error(self, exc: Exception) -> float:
         """Report *exc*, or end because of it; return the seconds until the next attempt."""
@@ -258,7 +257,7 @@ class RegistrationLoop:
             self._events.append(RegistrationEvent("error", reason=str(exc), error=exc))
         self._failures += 1
         if refused:
-            return REFUSED_RETRY_PAUSE * random.uniform(0.9, 1.1)
+            return jittered(REFUSED_RETRY_PAUSE)
         return full_jitter(self._failures)
 
     def _is_new_error(self, exc: Exception) -> bool:
@@ -279,10 +278,10 @@ class RegistrationLoop:
             revoked = self._try_to(self._lease.end)
         self._clean, self._ended = deleted and revoked, True
         self._publish()
-        self._executor.call_back(self._status.callbacks_done.set)
+        self._shared.call_back(self._status.callbacks_done.set)
         for key in self.keys.names:
-            self._executor.unwatch_key(self, key)
-        self._executor.remove(self)
+            self._shared.unwatch_key(self, key)
+        self._shared.remove(self)
 
     def _try_to(self, work: Callable[[], object]) -> bool:
         try:
@@ -315,4 +314,4 @@ class RegistrationLoop:
         self._events.clear()
 
     def _call_back(self, event: RegistrationEvent) -> None:
-        self._executor.call_back(partial(self._callback, event))
+        self._shared.call_back(partial(self._callback, event))

@@ -22,7 +22,7 @@ def loaded(names):
 COMMAND = f"""
 import gc, sys
 from etcdnaming.cli import main
-from etcdnaming.cli.lazy_imports import DEFERRED
+from etcdnaming.cli.grpc_import import DEFERRED
 {LOADED}
 gc.disable()
 status = main(sys.argv[1:])
@@ -95,7 +95,7 @@ def test_deferred_module_works_when_it_is_used(use: str) -> None:
     """As if it had been imported at once."""
     script = f"""
 import sys
-from etcdnaming.cli.lazy_imports import deferred_imports
+from etcdnaming.cli.grpc_import import deferred_imports
 with deferred_imports():
     import grpc
     import etcdnaming.etcd

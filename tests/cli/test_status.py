@@ -45,7 +45,7 @@ def kinds() -> Iterator[type[Exception]]:
     """Yield all public error classes, without the one that only passes its cause on."""
     for module in (errors, failures):
         for name in module.__all__:
-            if name != "DiffFailedError":
+            if name.endswith("Error") and name != "DiffFailedError":
                 yield getattr(module, name)
 
 

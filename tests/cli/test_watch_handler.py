@@ -20,8 +20,7 @@ from harness.process import command
 from harness.watcher import put, stored
 
 from etcdnaming.cli.following.handler_input import variables
-from etcdnaming.cli.settings.known import SETTINGS
-from etcdnaming.cli.settings.setting import PREFIXES
+from etcdnaming.cli.settings import PREFIXES, SETTINGS
 from etcdnaming.model import ChangeBatch
 
 ENVIRONMENT = ("sh", "-c", "env | grep -a '^ETCD[A-Z]*_WATCH_' | sort; echo .")

@@ -18,8 +18,9 @@ from etcdnaming.errors import (
     PermissionDeniedError,
     RefusedError,
 )
-from etcdnaming.etcd import Client, requests, rpc
+from etcdnaming.etcd import Client, rpc
 from etcdnaming.etcd.answers import classify
+from etcdnaming.etcd.transactions import Put, transact
 
 pytestmark = pytest.mark.server
 
@@ -29,12 +30,12 @@ def get(key: bytes = b"svc/e1", revision: int = 0) -> Callable[[Client], object]
     return lambda client: client._range(rpc.RangeRequest(key=key, revision=revision))
 
 
-def write(*operations: rpc.RequestOp) -> Callable[[Client], object]:
+def write(*operations: Put) -> Callable[[Client], object]:
     """Return a call that executes *operations* in one transaction."""
-    return lambda client: client._txn(rpc.TxnRequest(success=operations))
+    return lambda client: transact(client, [], operations, [])
 
 
-PUT = requests.put(b"svc/e1", b"{}")
+PUT = Put(b"svc/e1", b"{}")
 
 ANSWERS: list[tuple[Callable[[Client], object], type[EtcdError], str]] = [
     (get(revision=1), CompactedError, "required revision has been compacted"),
@@ -44,7 +45,7 @@ ANSWERS: list[tuple[Callable[[Client], object], type[EtcdError], str]] = [
         "required revision is a future revision",
     ),
     (
-        write(requests.put(b"svc/e1", b"{}", lease=12345)),
+        write(Put(b"svc/e1", b"{}", lease=12345)),
         LeaseNotFoundError,
         "requested lease not found",
     ),
@@ -54,19 +55,19 @@ ANSWERS: list[tuple[Callable[[Client], object], type[EtcdError], str]] = [
         "requested lease not found",
     ),
     (
-        write(*[requests.put(b"%d" % n, b"") for n in range(129)]),
+        write(*[Put(b"%d" % n, b"") for n in range(129)]),
         RefusedError,
         "too many operations",
     ),
     (write(PUT, PUT), RefusedError, "duplicate key"),
-    (write(requests.put(b"", b"")), RefusedError, "key is not provided"),
+    (write(Put(b"", b"")), RefusedError, "key is not provided"),
     (
-        write(requests.put(b"svc/none", b"", keep_lease=True)),
+        write(Put(b"svc/none", b"", keep_lease=True)),
         RefusedError,
         "key not found",
     ),
     (
-        write(requests.put(b"svc/e1", b"x" * 1_700_000)),
+        write(Put(b"svc/e1", b"x" * 1_700_000)),
         MessageTooLargeError,
         "too large|larger than max",
     ),

@@ -8,7 +8,7 @@ import pytest
 
 from etcdnaming.errors import AuthenticationError, ConnectionFailedError, TokenRefusedError
 from etcdnaming.etcd import backoff
-from etcdnaming.etcd.backoff import Backoff, doubled, full_jitter
+from etcdnaming.etcd.backoff import Backoff, doubled, full_jitter, jittered
 
 TIMES = 400
 """So many random numbers come close to both ends of their range."""
@@ -34,6 +34,13 @@ def test_pause_is_bounded_by_the_caller() -> None:
     """A stream of leases may not pause as long as a call."""
     assert 1.8 < spread(lambda: full_jitter(9, 2.0))[1] <= 2.0
     assert [doubled(1.0, times, 20.0) for times in (0, 1, 4, 5, 10_000)] == [1, 2, 16, 20, 20]
+
+
+def test_period_differs_by_a_tenth_at_most() -> None:
+    """Clients that began together do not stay together, and none waits much longer."""
+    low, high = spread(lambda: jittered(10.0))
+    assert 9 <= low < 9.2
+    assert 10.8 < high <= 11
 
 
 def test_backoff_pauses_from_the_second_failure_on() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 
 import grpc
@@ -25,8 +26,17 @@ class Broken(Relay):
         context.abort(grpc.StatusCode.INTERNAL, "broken")
 
 
-def test_read_pauses_longer_after_each_failure_and_ends_in_time(etcd: Etcd) -> None:
+def test_read_pauses_longer_after_each_failure_and_ends_in_time(
+    etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without longer pauses it would be sent about forty times."""
+    longest = []
+
+    def uniform(low: float, high: float) -> float:
+        longest.append(high)
+        return low + random.random() * (high - low)
+
+    monkeypatch.setattr(random, "uniform", uniform)
     proxy = Broken(etcd.endpoint)
     with (
         proxy,
@@ -37,3 +47,4 @@ def test_read_pauses_longer_after_each_failure_and_ends_in_time(etcd: Etcd) -> N
             EndpointManager(client, "svc").list()
         assert 3 < time.monotonic() - start < 10
         assert 3 < proxy.calls < 22
+        assert longest[:5] == [0.2, 0.4, 0.8, 1.0, 1.0]

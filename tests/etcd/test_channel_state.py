@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import gc
+import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
+import grpc
 import pytest
 from harness import Certificates, Etcd, wait_until
 
 from etcdnaming.endpoints.manager import EndpointManager
+from etcdnaming.errors import ConnectionFailedError
 from etcdnaming.etcd import Client
+from etcdnaming.etcd.members import DialledMembers
+from etcdnaming.model import Endpoint
+from etcdnaming.registration.event import RegistrationEvent
+from etcdnaming.registration.registration import Registration
 
 DIALS = 80
 
@@ -51,6 +61,59 @@ def test_dial_prints_no_traceback_when_the_cpu_is_busy() -> None:
         [sys.executable, "-c", DIAL_WHILE_BUSY], capture_output=True, check=True, text=True
     )
     assert done.stderr == ""
+
+
+Channels: TypeAlias = "list[weakref.ref[grpc.Channel]]"
+
+
+@pytest.fixture
+def channels(monkeypatch: pytest.MonkeyPatch) -> Iterator[Channels]:
+    """Return all channels that clients make in this test, which no garbage collector frees."""
+    made: Channels = []
+    make = DialledMembers._channel
+
+    def noted(self: DialledMembers, *settings: object) -> grpc.Channel:
+        channel = make(self, *settings)  # type: ignore[arg-type]
+        made.append(weakref.ref(channel))
+        return channel
+
+    monkeypatch.setattr(DialledMembers, "_channel", noted)
+    gc.disable()
+    yield made
+    gc.enable()
+
+
+def test_kept_error_of_a_dial_keeps_no_channel(channels: Channels, dead: socket.socket) -> None:
+    """The program may keep the error as long as it likes; gRPC would go on connecting."""
+    endpoints = [f"127.0.0.1:{dead.getsockname()[1]}", "127.0.0.1:1"]
+    with (
+        Client(endpoints, dial_timeout=0.3) as client,
+        pytest.raises(ConnectionFailedError) as error,
+    ):
+        EndpointManager(client, "svc").list()
+    assert len(channels) == 2
+    wait_until(lambda: not any(channel() for channel in channels))
+    assert error.value.__traceback__
+
+
+def test_lost_connection_is_dropped_although_its_errors_are_kept(
+    channels: Channels, own_etcd: Callable[..., Etcd]
+) -> None:
+    """Errors of calls, of the watch and of the stream that keeps the lease alive are all alike."""
+    etcd = own_etcd()
+    events: list[RegistrationEvent] = []
+    with Client([etcd.endpoint], dial_timeout=0.3) as client:
+        registration = Registration(
+            client, {"svc/a": Endpoint("1.1.1.1:1")}, on_state=events.append
+        )
+        registration.start()
+        [lost] = channels
+        etcd.kill()
+        with pytest.raises(ConnectionFailedError) as error:
+            EndpointManager(client, "svc").list()
+        wait_until(lambda: not lost())
+        registration.close(0)
+    assert error.value.__traceback__
 
 
 @pytest.mark.server

@@ -6,6 +6,9 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from functools import partial
+from itertools import count
+from typing import cast
 
 import pytest
 from harness import AT_ONCE, TIMEOUT, wait_until
@@ -106,6 +109,24 @@ def test_executor_executes_other_tasks_while_one_waits() -> None:
     wait_until(lambda: len(waiting.times) == 2 and not threads())
 
 
+def test_executor_executes_steps_at_once_that_are_due_at_the_same_time() -> None:
+    """Each in a thread, although only one thread waits for the time."""
+    together = threading.Barrier(3)
+
+    def meet(pauses: list[float]) -> float | None:
+        if not pauses:
+            together.wait(TIMEOUT)
+            return None
+        return pauses.pop()
+
+    own = Executor(NAME)
+    tasks = [Noted(partial(meet, [0.2])) for _ in range(3)]
+    for task in tasks:
+        own.wake(task)
+    wait_until(lambda: not threads())
+    assert [len(task.times) for task in tasks] == [2, 2, 2]
+
+
 def test_executor_starts_a_bounded_number_of_threads() -> None:
     """The other tasks have to wait."""
     released = threading.Event()
@@ -151,6 +172,117 @@ def test_executor_reports_that_no_thread_can_be_started(monkeypatch: pytest.Monk
     own.wake(other)
     wait_until(lambda: other.times and not threads())
     assert task.times == []
+
+
+def test_executor_that_was_started_keeps_a_thread_until_it_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So a task is executed although no other thread can be started."""
+    own, task, closed = Executor(NAME), Noted(), threading.Event()
+    own.start()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", _fail)
+        for times in (1, 2):
+            own.wake(task)
+            wait_until(lambda times=times: len(task.times) == times)  # type: ignore[misc]
+    assert threads() == 1
+    own.close(closed.set)
+    assert closed.wait(AT_ONCE)
+    own.wake(task)
+    wait_until(lambda: not threads())
+    assert len(task.times) == 2
+
+
+def test_executor_calls_back_at_its_end_when_the_last_step_is_executed() -> None:
+    """The others are not executed any more."""
+    begun, released, closed = threading.Event(), threading.Event(), threading.Event()
+
+    def wait() -> float:
+        begun.set()
+        assert released.wait(TIMEOUT)
+        return 0.0
+
+    own, task, planned = Executor(NAME), Noted(wait), Noted(lambda: TIMEOUT)
+    own.start()
+    own.wake(task)
+    assert begun.wait(TIMEOUT)
+    own.wake(planned)
+    wait_until(lambda: planned.times)
+    own.close(closed.set)
+    own.wake(planned)
+    assert not closed.wait(0.1)
+    released.set()
+    assert closed.wait(AT_ONCE)
+    wait_until(lambda: not threads())
+    assert (len(task.times), len(planned.times)) == (1, 1)
+
+
+def test_executor_executes_urgent_steps_before_all_others() -> None:
+    """In order, if there is one thread; a later request that is not urgent changes nothing."""
+    begun, released = threading.Event(), threading.Event()
+    order: list[int] = []
+
+    def wait() -> None:
+        begun.set()
+        assert released.wait(TIMEOUT)
+
+    own, first = Executor(NAME, max_threads=1), Noted(wait)
+    tasks = [Noted(partial(order.append, n)) for n in range(4)]
+    own.wake(first)
+    assert begun.wait(TIMEOUT)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading.Thread, "start", _fail)
+        for task in tasks:
+            own.wake(task)
+        for task in tasks[2:]:
+            own.wake(task, urgent=True)
+            own.wake(task)
+        released.set()
+        wait_until(lambda: not threads())
+    assert order == [2, 3, 0, 1]
+
+
+def test_executor_has_more_threads_for_urgent_steps_only() -> None:
+    """They are executed although no thread is free; the others still wait for one."""
+    released = threading.Event()
+
+    def wait() -> None:
+        assert released.wait(TIMEOUT)
+
+    own = Executor(NAME, max_threads=2)
+    stuck, waiting = [Noted(wait) for _ in range(2)], Noted()
+    for task in [*stuck, waiting]:
+        own.wake(task)
+    wait_until(lambda: all(task.times for task in stuck))
+    urgent = [Noted(wait) for _ in range(20)]
+    for task in urgent:
+        own.wake(task, urgent=True)
+    wait_until(lambda: sum(len(task.times) for task in urgent) == executor.MAX_URGENT_THREADS)
+    assert threads() == 2 + executor.MAX_URGENT_THREADS
+    assert waiting.times == []
+    released.set()
+    wait_until(lambda: not threads())
+    assert all(task.times for task in [*urgent, waiting])
+
+
+@pytest.mark.parametrize("urgent", [False, True])
+def test_executor_executes_a_task_once_when_a_signal_handler_interrupts_its_waking(
+    caplog: pytest.LogCaptureFixture, urgent: bool
+) -> None:
+    """The handler wakes the same task while a timer is made for it."""
+    own, task, numbers = Executor(NAME), Noted(), count(1)
+    handlers = [partial(own.wake, task, urgent=urgent)]
+
+    def number() -> int:
+        if handlers:
+            handlers.pop()()
+        return next(numbers)
+
+    own._numbers = cast("count[int]", iter(number, None))
+    own.wake(task)
+    wait_until(lambda: task.times and not threads())
+    assert len(task.times) == 1
+    assert caplog.text == ""
 
 
 def _fail(_: threading.Thread) -> None:

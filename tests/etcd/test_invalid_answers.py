@@ -16,8 +16,9 @@ from etcdnaming import Client, Endpoint, EndpointManager, Registration
 from etcdnaming.endpoints.completion_queries import keys_with_prefix
 from etcdnaming.endpoints.watch import Watch
 from etcdnaming.errors import EtcdError, OutcomeUnknownError
-from etcdnaming.etcd import requests, rpc
+from etcdnaming.etcd import rpc
 from etcdnaming.etcd.lease import LeaseKeeper, LeaseState
+from etcdnaming.etcd.transactions import look_up
 from etcdnaming.model import Update, WatchState
 
 ONE = Endpoint("1.2.3.4:80")
@@ -109,13 +110,13 @@ READS: list[tuple[str, Callable[[Any], None], Callable[[Client], object], str]] 
     (
         "Txn",
         lambda answer: answer.ClearField("responses"),
-        lambda client: client._read([requests.get(b"svc/e1")]),
+        lambda client: look_up(client, [b"svc/e1"]),
         "not those of the operations",
     ),
     (
         "Txn",
         failed_without_results,
-        lambda client: client._read([requests.get(b"svc/e1")]),
+        lambda client: look_up(client, [b"svc/e1"]),
         "failed, without a condition",
     ),
 ]

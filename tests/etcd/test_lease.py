@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
+import grpc
 import pytest
 from harness import AT_ONCE, WRITER, Cluster, Etcd, Proxy, wait_until
 from harness.failing import failing
 from harness.hostile import HostileProxy
 from harness.metrics import metric
+from harness.relay import Relay
 
 from etcdnaming.errors import LeaseNotFoundError
 from etcdnaming.etcd import Client
@@ -187,6 +190,30 @@ def test_lease_keepalive_moves_to_another_member_when_one_freezes(cluster: Clust
         assert sum(asked(each) for each in others)
 
 
+class OneAnswer(Relay):
+    """A relay that ends every stream of keep-alive requests after one answer, without an error."""
+
+    keepalives = 0
+
+    def call(self, method: str, request: bytes, context: grpc.ServicerContext) -> bytes:
+        """Count the streams, which are calls with one request here."""
+        self.keepalives += method.endswith("/LeaseKeepAlive")
+        return super().call(method, request, context)
+
+
+def test_lease_keepalive_moves_to_another_member_when_one_ends_its_stream(etcd: Etcd) -> None:
+    """The member answers everything else."""
+    before = asked(etcd)
+    with (
+        OneAnswer(etcd.endpoint) as relay,
+        Client([relay.endpoint, etcd.endpoint]) as client,
+        kept(client, 4) as (_, reported),
+    ):
+        wait_until(lambda: asked(etcd) - before > 2)
+        assert relay.keepalives == 1
+        assert reported == []
+
+
 def test_lease_keepalive_leaves_a_member_without_a_leader(cluster: Cluster) -> None:
     """A member without a leader keeps the stream open, but never answers."""
     first, second, third = cluster.members
@@ -298,7 +325,7 @@ def test_repeated_grant_with_the_same_id_returns_the_same_lease(etcd: Etcd, clie
     [
         (LeaseKeeper, "opened"),
         (LeaseKeeper, "received"),
-        (LeaseKeeper, "_do_what_is_due"),
+        (LeaseKeeper, "_attend_to"),
         (_Kept, "ask"),
     ],
 )
@@ -332,9 +359,27 @@ def test_listener_error_of_one_lease_does_not_affect_other_leases(
         assert reported == []
 
 
+@pytest.mark.parametrize("gone", [False, True])
+def test_lease_that_is_no_longer_kept_alive_is_not_kept_in_memory(
+    etcd: Etcd, client: Client, gone: bool
+) -> None:
+    """Its next renewal would be in an hour."""
+    lease, reported, before = client.lease_grant(10800), Reported(), answered(etcd)
+    if gone:
+        etcd.revoke(lease.id)
+    with closing(LeaseKeeper(client)) as keeper:
+        keeper.keep(lease, reported)
+        listener = weakref.ref(reported)
+        del reported
+        wait_until(lambda: answered(etcd) > before)
+        if not gone:
+            keeper.forget(lease.id)
+        wait_until(lambda: listener() is None)
+
+
 def test_lease_lives_for_a_ttl_from_its_request_on() -> None:
     """Not from the answer on, which may come late: etcd counts from when it got the request."""
-    lease = _Kept(Lease(1, 6), Reported(), 100.0)
+    lease = _Kept(Lease(1, 6), Reported(), lambda _: None, 100.0)
     assert lease.deadline == 106.0
     lease.ask(104.0)
     assert 105.8 <= lease.due <= 106.3

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from harness import WRITER, Etcd, wait_until
+from harness import AT_ONCE, WRITER, Etcd, wait_until
 from harness.logins import LoginServer, begun, busy, token
 
 from etcdnaming import Client, Endpoint, EndpointManager, Registration
@@ -209,6 +209,15 @@ def test_refused_login_is_started_once_when_twenty_threads_wait_for_it() -> None
         errors = in_threads(20, lambda: listed(client))
         assert [type(each) for each in errors] == [AuthenticationError] * 20
         assert server.begun == 1
+
+
+def test_calls_end_with_a_login_that_reaches_no_member() -> None:
+    """None of those that wait for it begins another one, though they have time left."""
+    with client_of("127.0.0.1:1", dial=0.5, command=20) as client:
+        start = time.monotonic()
+        errors = in_threads(3, lambda: listed(client))
+        assert time.monotonic() - start < AT_ONCE
+    assert [type(each) for each in errors] == [ConnectionFailedError] * 3
 
 
 def test_close_ends_calls_that_wait_for_a_login() -> None:

@@ -11,7 +11,7 @@ from harness.hostile import HostileProxy
 
 from etcdnaming import Client, Endpoint, EndpointManager
 from etcdnaming.errors import MessageTooLargeError, OutcomeUnknownError
-from etcdnaming.etcd import requests, rpc
+from etcdnaming.etcd.transactions import Put, transact
 from etcdnaming.model import Update
 
 pytestmark = pytest.mark.server
@@ -106,7 +106,7 @@ def test_write_is_refused_when_it_is_too_large_for_etcd(
 ) -> None:
     """Either etcd or its gRPC server refuses the request."""
     with pytest.raises(MessageTooLargeError, match=r"too large|larger than max"):
-        client._txn(rpc.TxnRequest(success=[requests.put(b"svc/e1", b"x" * size)]))
+        transact(client, [], [Put(b"svc/e1", b"x" * size)], [])
     assert etcd.get("svc/") == {}
 
 

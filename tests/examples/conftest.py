@@ -7,6 +7,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import pytest
 from harness.examples import environment
 from harness.process import Process
+from harness.xds import Language, languages
+
+
+@pytest.fixture(params=languages())
+def language(request: pytest.FixtureRequest) -> Language:
+    """A language whose client is built; Python is in the default run, the others are marked."""
+    found: Language = request.param
+    found.command()
+    return found
 
 
 @pytest.fixture

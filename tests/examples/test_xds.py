@@ -26,7 +26,7 @@ from harness.backends import Backends
 from harness.examples import EXAMPLES, SERVER, replaced
 from harness.process import Process
 from harness.waiting import wait_until
-from harness.xds import Language, Xds, languages
+from harness.xds import Language, Xds
 
 from etcdnaming.cli.commands.xds_bridge import command
 from etcdnaming.cli.parsing import parse_duration
@@ -65,7 +65,6 @@ def guarded_etcd(auth_etcd: Callable[..., Etcd]) -> Etcd:
     return etcd
 
 
-@pytest.mark.parametrize("language", languages())
 def test_client_in_each_language_calls_the_service(
     guarded_etcd: Etcd,
     start: Callable[..., Process],

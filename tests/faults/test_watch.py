@@ -278,6 +278,18 @@ def test_watch_backs_off_when_its_stream_fails_repeatedly(
         ]
 
 
+def test_watch_moves_to_another_member_when_one_ends_its_streams(etcd: Etcd) -> None:
+    """The member answers everything else, and the streams end without an error."""
+    with (
+        Relay(etcd.endpoint, broken) as relay,
+        Client([relay.endpoint, etcd.endpoint]) as client,
+        Watcher(client) as watcher,
+    ):
+        watcher.wait_until_connected()
+        assert watcher.states[-1][1].detail == etcd.endpoint
+        assert relay.streams
+
+
 def test_watch_reconnects_without_a_pause_when_a_stable_stream_breaks(
     etcd: Etcd, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,7 @@ Fork while a channel is in use: ``python forking.py ETCD``, with GRPC_ENABLE_FOR
 
 Other threads of the parent hold all locks at that moment, which the child must not wait for.
 
-The parent calls and watches ``svc``, and waits until its client is idle. Its child uses the
+The parent calls and watches ``svc``, and waits until its client is idle. Its child uses an
 inherited channel and client. Then it creates a client and a channel of its own, and registers a
 second endpoint, which both processes find. Each result is printed as a line; if the child dies, the
 parent stops waiting.
@@ -26,6 +26,7 @@ from held_locks import held_elsewhere  # type: ignore[import-not-found]  # besid
 
 from etcdnaming import Client, Endpoint, EndpointManager, insecure_channel
 from etcdnaming.resolver.channel import Channel
+from etcdnaming.xds.embedded import services
 
 PATIENCE = 40
 """Seconds until either of them is ended, wherever it hangs."""
@@ -44,8 +45,9 @@ def tell(name: str, **found: object) -> None:
     sys.stdout.flush()
 
 
-def be_child(endpoint: str, client: Client, inherited: Channel) -> None:
+def be_child(endpoint: str, client: Client, inherited: Channel, unused: Channel) -> None:
     """Call and read with new objects and with the inherited ones, and register an endpoint."""
+    services.LINGER = 0.5  # so that inherited services end while others are used
     with Client([endpoint]) as its, insecure_channel("svc", its, authority="other") as first:
         # GRPC in the child is not connected yet, and goes on with the bootstrap of the parent.
         tell("first", who=who(first))
@@ -61,6 +63,9 @@ def be_child(endpoint: str, client: Client, inherited: Channel) -> None:
     with Client([endpoint]) as its, insecure_channel("svc", its) as own:
         tell("own", who=who(own))
         inherited.close()
+        unused.close()
+        wait_until(lambda: not unused.endpoints)
+        tell("closed", endpoints=len(unused.endpoints))
         client.close()
         another = Endpoint(found.addr.replace("127.0.0.1", "localhost"))
         EndpointManager(its, "svc").add_endpoint("svc/2", another)
@@ -74,7 +79,7 @@ def wait_until(predicate: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-def fork(endpoint: str, client: Client, channel: Channel) -> int:
+def fork(endpoint: str, client: Client, channel: Channel, unused: Channel) -> int:
     """Fork, and return the child's process ID in the parent; the child ends in this function."""
     with held_elsewhere() as held:
         child = os.fork()
@@ -83,7 +88,7 @@ def fork(endpoint: str, client: Client, channel: Channel) -> int:
         return child
     status = 1
     try:
-        be_child(endpoint, client, channel)
+        be_child(endpoint, client, channel, unused)
         status = 0
     except Exception:  # noqa: BLE001 - the child must not continue as if it were the parent
         traceback.print_exc()
@@ -102,11 +107,12 @@ def main(endpoint: str) -> None:
         Client([endpoint]) as client,
         EndpointManager(client, "svc").watch() as watch,
         insecure_channel("svc", client) as channel,
+        insecure_channel("svc", client, authority="unused") as unused,
     ):
         tell("watch", known=len(next(watch).changes))
         tell("before", who=who(channel))
-        wait_until(lambda: channel.age == 0)
-        child = fork(endpoint, client, channel)
+        wait_until(lambda: channel.age == 0 and unused.age == 0)
+        child = fork(endpoint, client, channel, unused)
         tell("after", who=who(channel))
         wait_until(lambda: len(channel.endpoints) == 2 or has_failed(child))
         tell("parent", endpoints=len(channel.endpoints))

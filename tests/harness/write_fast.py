@@ -12,7 +12,7 @@ import threading
 
 import grpc
 
-from etcdnaming.etcd import requests, rpc
+from etcdnaming.etcd import rpc
 
 UNDER_WAY = 64
 """Transactions that have no answer yet, at most."""
@@ -40,7 +40,8 @@ def main(endpoint: str, count: int, at_once: int) -> None:
 def put(n: int) -> rpc.RequestOp:
     """Return the write of number *n*."""
     value = f'{{"Op":0,"Addr":"{n}","Metadata":null}}'
-    return requests.put(b"svc/%d" % (n % KEYS), value.encode())
+    write = rpc.PutRequest(key=b"svc/%d" % (n % KEYS), value=value.encode())
+    return rpc.RequestOp(request_put=write)
 
 
 main(sys.argv[1], *map(int, sys.argv[2:]))

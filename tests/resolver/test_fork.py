@@ -42,7 +42,11 @@ def test_channel_works_in_both_processes_when_the_fork_comes_first(
 
 
 def test_child_uses_inherited_objects_and_creates_new_ones_after_a_fork(etcd: Etcd) -> None:
-    """An inherited channel keeps its last endpoints, and their age grows; old gRPC closes it."""
+    """
+    An inherited channel keeps its last endpoints, and their age grows; old gRPC closes it.
+
+    One that is closed in the child and not used there ends like any other.
+    """
     with closing(Backends()) as backends:
         addr = backends().addr
         etcd.put("svc/1", stored(addr))
@@ -62,6 +66,7 @@ def test_child_uses_inherited_objects_and_creates_new_ones_after_a_fork(etcd: Et
         "inherited": {"who": addr, "aging": True, "endpoints": 1} if GRPC >= (1, 85) else CLOSED,
         "read": {"addr": addr},
         "own": {"who": addr},
+        "closed": {"endpoints": 0},
         "child": {"endpoints": 2},
         "parent": {"endpoints": 2},
         "watched": {"changes": 1},

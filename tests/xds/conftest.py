@@ -17,8 +17,9 @@ from etcdnaming import Client, Endpoint, EndpointManager, Update
 
 @pytest.fixture(params=languages())
 def language(request: pytest.FixtureRequest) -> Language:
-    """A language; Python is in the default run, the others are marked."""
+    """A language whose client is built; Python is in the default run, the others are marked."""
     found: Language = request.param
+    found.command()
     return found
 
 

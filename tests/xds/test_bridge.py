@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -207,12 +208,14 @@ def test_refused_response_is_reported_once(xds: Xds, bridge: Bridge, service: Se
     stream = xds.ads(bridge.address)
     stream.ask(Kind.ASSIGNMENT, "foo/svc")
     stream.get()
+    refused = 'nacks_total{type="ClusterLoadAssignment"}'
     for n in range(3):
         service.add(f"10.0.0.{n}:80")
         stream.get(acknowledge=False)
         stream.ask(Kind.ASSIGNMENT, "foo/svc", error="bad address: " + "x" * 1000)
+        # After the next response, this one would be stale and ignored.
+        wait_until(partial(lambda count: bridge.metric(refused) == count, n + 1), 30)
 
-    wait_until(lambda: bridge.metric('nacks_total{type="ClusterLoadAssignment"}') == 3, 30)
     shown = "bad address: " + "x" * 487
     said = f"bare (test): refused ClusterLoadAssignment of foo/svc: {shown}\n"
     bridge.process.wait_for_err(said)
@@ -338,6 +341,32 @@ def test_free_port_can_be_asked_for(spawn: Spawn) -> None:
     assert listens(said[1])
 
 
+def test_port_alone_is_every_address(spawn: Spawn) -> None:
+    """Of both servers, as with ``lease-register --metrics``; other machines have to be allowed."""
+    port, admin = free_port(), free_port()
+    process = spawn(
+        *("xds-bridge", "foo", f"--listen=:{port}", "--plaintext"),
+        *(f"--admin=:{admin}", "--admin-public"),
+    )
+    process.wait_for_err(f"on :{port}\n", 30)
+    assert f"pages for operators are on :{admin}\n" in process.err
+    for host in ("127.0.0.1", "::1"):
+        for each in (port, admin):
+            socket.create_connection((host, each)).close()
+
+
+def test_all_ipv6_addresses_are_the_ipv4_ones_too(spawn: Spawn) -> None:
+    """Of both servers alike."""
+    port, admin = free_port(), free_port()
+    process = spawn(
+        *("xds-bridge", "foo", f"--listen=[::]:{port}", "--plaintext"),
+        *(f"--admin=[::]:{admin}", "--admin-public"),
+    )
+    process.wait_for_err("serving ", 30)
+    assert check_grpc_health(f"127.0.0.1:{port}", "", 10).reason == ""
+    assert listens(f"127.0.0.1:{admin}")
+
+
 def test_plaintext_for_other_machines_has_to_be_allowed(spawn: Spawn) -> None:
     """Endpoints are then public on the network."""
     process = spawn("xds-bridge", "foo", "--listen=0.0.0.0:0", "--plaintext")
@@ -347,7 +376,7 @@ def test_plaintext_for_other_machines_has_to_be_allowed(spawn: Spawn) -> None:
 # TLS.
 
 
-@pytest.mark.parametrize("language", languages(without={"node", "cpp", "ruby"}))
+@pytest.mark.parametrize("language", languages(without={"node", "cpp", "ruby"}), indirect=True)
 def test_clients_reach_the_bridge_by_tls(
     xds: Xds,
     service: Service,
@@ -378,7 +407,9 @@ def trust_store(certificates: Certificates, directory: Path) -> dict[str, str]:
     return {"JAVA_TOOL_OPTIONS": flags}
 
 
-@pytest.mark.parametrize("language", languages(without={"node", "java", "cpp", "ruby"}))
+@pytest.mark.parametrize(
+    "language", languages(without={"node", "java", "cpp", "ruby"}), indirect=True
+)
 def test_mutual_tls_lets_in_only_clients_of_the_ca(
     xds: Xds, service: Service, backends: Backends, certificates: Certificates, language: Language
 ) -> None:
@@ -701,6 +732,23 @@ def test_log_can_be_read_by_machines(xds: Xds, service: Service) -> None:
     assert found["ready"]["services"] == 1
     assert found["left-out"]["key"] == "foo/svc/10.0.0.1"
     assert all({"time", "event", "text"} <= line.keys() for line in lines)
+
+
+def test_log_has_the_other_output_formats_too(xds: Xds) -> None:
+    """As every command. A log has no columns, so ``table`` is the text."""
+    texts = {}
+    for name in ("yaml", "fields", "table"):
+        bridge = xds.bridge("foo", "-w", name)
+        bridge.kill(signal.SIGTERM)
+        texts[name] = bridge.process.err
+    admin, ready, *_ = texts["yaml"].split("---\n")
+    lines = dict(line.split(": ", 1) for line in admin.splitlines())
+    assert [*lines] == ["time", "event", "text", "address"]
+    assert lines["event"] == '"admin"'
+    assert "services: 0\n" in ready
+    assert re.search(r'"Event" : "ready"\n(".+" : .+\n)*"Services" : 0\n', texts["fields"])
+    assert texts["fields"].count("\n\n") == 4
+    assert re.search(r"^serving 0 services ", texts["table"], re.MULTILINE)
 
 
 def test_changes_and_streams_are_not_logged_unless_asked_for(

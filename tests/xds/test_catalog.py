@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from harness import Etcd, wait_until
 from harness.hostile import HostileProxy
+from harness.nested import nested
 from harness.watcher import stored
 
 from etcdnaming import Endpoint, EndpointManager, Update
@@ -155,6 +156,33 @@ def test_draining_endpoint_is_left_out(
 
     wait_until(lambda: found.addresses("foo/svc") == ["10.0.0.2:80"])
     assert found.catalog.left_out()["draining"] == 1
+
+
+def test_corrected_attribute_counts_when_python_finds_the_values_equal(
+    watched: Callable[..., Watched], put: Callable[..., None]
+) -> None:
+    """1 is not true: an operator who corrects it expects that the endpoint drains."""
+    put("foo/svc/e1", "10.0.0.1:80", {"draining": 1})
+    found = watched("foo")
+    assert found.addresses("foo/svc") == ["10.0.0.1:80"]
+
+    put("foo/svc/e1", "10.0.0.1:80", {"draining": True})
+
+    wait_until(lambda: found.addresses("foo/svc") == [])
+
+
+@pytest.mark.parametrize("metadata", [nested(9000), {"weight": nested(9000)}])
+def test_deep_metadata_of_one_endpoint_spoils_no_other(
+    watched: Callable[..., Watched], put: Callable[..., None], metadata: Any
+) -> None:
+    """Also when it is stored again: Python can neither compare nor print such a value."""
+    put("foo/svc/e1", "10.0.0.1:80", metadata)
+    found = watched("foo")
+    put("foo/svc/e1", "10.0.0.1:80", metadata)
+    put("foo/svc/e2", "10.0.0.2:80")
+
+    wait_until(lambda: found.addresses("foo/svc") == ["10.0.0.1:80", "10.0.0.2:80"])
+    assert not found.said("unreadable")
 
 
 def test_what_can_not_be_served_is_left_out_with_one_warning(
@@ -345,11 +373,12 @@ def test_catalog_keeps_what_it_knows_while_etcd_refuses_and_reads_it_again(
             proxy.changes["Watch"] = lambda answer: refuse(answer, refused)
             etcd.put("foo/e2", stored("10.0.0.2:80"))
             wait_until(lambda: isinstance(its.failure, PermissionDeniedError))
-            before = len(proxy.remaining["Range"])
+            since, before = time.monotonic(), len(proxy.remaining["Range"])
             wait_until(lambda: len(proxy.remaining["Range"]) >= before + 2)
             assert watched.addresses("foo") == ["10.0.0.1:80"]
             assert not its.connected
-            assert (its.age() or 0) > 0
+            waited = time.monotonic() - since
+            assert (its.age() or 0) > waited  # no attempt makes what is known younger
             assert len(watched.said("unreadable")) == 1
             proxy.excuses.clear()
             proxy.changes.clear()
@@ -383,6 +412,7 @@ def test_catalog_pauses_before_it_reads_again_and_stops_at_once(etcd: Etcd) -> N
             wait_until(lambda: watched.catalog.followers[0].failure)
             time.sleep(1)
             assert len(proxy.remaining["Range"]) == 1
+            assert watched.catalog.age() is None
         begin = time.monotonic()
         wait_until(lambda: "etcdnaming-xds" not in {each.name for each in threading.enumerate()})
         assert time.monotonic() - begin < follower.RETRY / 2

@@ -111,7 +111,7 @@ def test_call_in_flight_to_a_removed_endpoint_completes(
     assert (call.answer, call.error) == (leaves.addr, "")
 
 
-@pytest.mark.parametrize("language", languages(without={"rust"}))  # it waits
+@pytest.mark.parametrize("language", languages(without={"rust"}), indirect=True)  # it waits
 def test_call_fails_at_once_when_the_last_endpoint_is_gone(
     xds: Xds, bridge: Bridge, language: Language, service: Service, backends: Backends
 ) -> None:
@@ -132,7 +132,7 @@ def test_call_fails_at_once_when_the_last_endpoint_is_gone(
     caller.wait_for(second.addr)
 
 
-@pytest.mark.parametrize("language", languages(without={"rust"}))  # it waits
+@pytest.mark.parametrize("language", languages(without={"rust"}), indirect=True)  # it waits
 @pytest.mark.parametrize("target", ["foo/unknown", "elsewhere/svc", "/foo/svc"])
 def test_unknown_name_fails_at_once(
     xds: Xds,
@@ -150,7 +150,7 @@ def test_unknown_name_fails_at_once(
     assert max(call.seconds for call in calls[1:]) < 5, calls
 
 
-@pytest.mark.parametrize("language", languages(without={"ruby"}))  # it can't
+@pytest.mark.parametrize("language", languages(without={"ruby"}), indirect=True)  # it can't
 def test_call_that_waits_for_ready_goes_to_the_first_endpoint(
     xds: Xds, bridge: Bridge, language: Language, service: Service, backends: Backends
 ) -> None:
@@ -165,7 +165,7 @@ def test_call_that_waits_for_ready_goes_to_the_first_endpoint(
     assert call.answer == backend.addr
 
 
-@pytest.mark.parametrize("language", languages(without={"rust"}))  # it ignores them
+@pytest.mark.parametrize("language", languages(without={"rust"}), indirect=True)  # it ignores them
 def test_weights_are_the_shares_of_calls(
     xds: Xds, bridge: Bridge, language: Language, service: Service, backends: Backends
 ) -> None:
@@ -213,7 +213,7 @@ def test_draining_endpoint_gets_no_new_calls(
     assert caller.errors == []
 
 
-@pytest.mark.parametrize("language", languages(without={"rust"}))  # as weights
+@pytest.mark.parametrize("language", languages(without={"rust"}), indirect=True)  # as weights
 def test_calls_stay_in_the_zone_of_the_client_while_it_has_endpoints(
     xds: Xds, language: Language, service: Service, backends: Backends
 ) -> None:
@@ -245,7 +245,7 @@ def test_names_with_an_authority_are_served(
     assert caller.errors == []
 
 
-@pytest.mark.parametrize("language", languages(without={"rust"}))  # it can't
+@pytest.mark.parametrize("language", languages(without={"rust"}), indirect=True)  # it can't
 def test_prefix_can_be_left_out_of_names(
     xds: Xds, bridge: Bridge, language: Language, service: Service, backends: Backends
 ) -> None:
@@ -345,14 +345,16 @@ def test_every_client_is_a_node_with_a_name_an_agent_and_a_version(
     assert names == ("foo/svc",)
 
 
-@pytest.mark.long
+@pytest.mark.parametrize(
+    "language", [each for each in languages() if each.id == "rust"], indirect=True
+)
 def test_rust_waits_while_a_set_is_empty_and_goes_on_with_the_next_endpoint(
-    xds: Xds, bridge: Bridge, service: Service, backends: Backends
+    xds: Xds, bridge: Bridge, language: Language, service: Service, backends: Backends
 ) -> None:
     """Until the deadline. No call goes to the endpoint that is gone."""
     first, second = backends(), backends()
     service.add(first)
-    caller = xds.call(Language("rust"), bridge.address, TARGET, "-deadline", "1")
+    caller = xds.call(language, bridge.address, TARGET, "-deadline", "1")
     caller.wait_for(first.addr)
     service.remove(first)
     wait_until(lambda: len(caller.errors) > 1, 30)

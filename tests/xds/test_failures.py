@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from harness import Etcd, wait_until
 from harness.backends import Backends
 from harness.relay import Relay, cut_off_when, passed_on
-from harness.xds import Language, Xds, addresses
+from harness.xds import Language, Xds, addresses, languages
 
 from etcdnaming import Client
 from etcdnaming.xds.names import Kind
@@ -283,6 +284,46 @@ def test_bridges_behind_one_name_replace_each_other(
     service.add(third)
     caller.wait_for(first.addr, second.addr, third.addr, timeout=LATE)
     assert caller.errors == []
+
+
+def test_client_stays_with_the_first_of_two_servers_that_fails(
+    xds: Xds, language: Language, service: Service, backends: Backends
+) -> None:
+    """A second entry of ``xds_servers`` gets no stream; the client waits for the first one."""
+    before, after = backends(), backends()
+    service.add(before)
+    first, second = xds.bridge("foo"), xds.bridge("foo")
+    caller = xds.call(language, first.address, TARGET, second=second.address)
+    caller.wait_for(before.addr)
+    first.kill(signal.SIGKILL)
+    service.add(after)
+    service.remove(before)
+    with socket.create_server(("127.0.0.1", first.port)) as refusing:
+        refusing.settimeout(LATE)
+        for _ in range(3):  # the attempts of the client to connect to the first one again
+            refusing.accept()[0].close()
+            caller.wait_for_calls(5)
+            assert second.json("/streams")["streams"] == []
+    assert caller.still_works(before.addr)
+    first.start()
+    caller.wait_for(after.addr, timeout=LATE)
+    assert second.json("/streams")["streams"] == []
+    assert caller.errors == []
+
+
+@pytest.mark.parametrize(
+    "language", languages(without={"node", "cpp", "ruby", "rust"}), indirect=True
+)
+def test_client_that_starts_uses_the_second_server_while_the_first_is_away(
+    xds: Xds, language: Language, service: Service, backends: Backends
+) -> None:
+    """But not in every language, and only as long as it knows no endpoints yet."""
+    backend = backends()
+    service.add(backend)
+    first, second = xds.bridge("foo"), xds.bridge("foo")
+    first.kill(signal.SIGKILL)
+    caller = xds.call(language, first.address, TARGET, "-wfr", second=second.address)
+    caller.wait_for(backend.addr, timeout=LATE)
 
 
 def test_bridges_agree_on_the_version(xds: Xds, service: Service) -> None:

@@ -10,10 +10,9 @@ import click
 from click.core import ParameterSource
 
 from ..output import FORMATS
-from ..settings.known import SETTINGS
-from ..settings.setting import Setting, check_supported
+from ..parsing import Candidate, Parsed, complete_file
+from ..settings import SETTINGS, Setting, check_supported
 from .arguments import opposite
-from .param_type import Candidate, Parsed, complete_file
 
 __all__ = ["GLOBAL_OPTIONS", "settings_given"]
 

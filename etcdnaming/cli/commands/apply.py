@@ -15,11 +15,11 @@ from .. import stderr
 from ..app import App, pass_app
 from ..click_extension.command import Command
 from ..options import TARGET, batch_options, flag
-from ..output.printers import Printer
+from ..output.progress import progress
 from ..output.spelling import lease_id
 from ..signals import unwinding
 from ..updates.endpoint import complete
-from ..updates.wanted import read_wanted, wanted_options, warn_of_kept
+from .diff import read_wanted, wanted_options, warn_of_kept
 
 __all__ = ["command"]
 
@@ -70,14 +70,14 @@ def command(
                 raise TooManyOperationsError(operations, max_txn_ops)
         else:
             make = partial(manager.apply, wanted, prune=prune, prune_leased=force)
-            plan = make() if batch_size is None else _in_batches(make, batch_size, printer)
+            plan = make() if batch_size is None else _in_batches(make, batch_size)
     warn_of_kept(plan)
     if not dry_run:
         _warn_of_owners(plan)
     printer.differences(plan, done=not dry_run)
 
 
-def _in_batches(make: Callable[..., Plan], size: int, printer: Printer) -> Plan:
+def _in_batches(make: Callable[..., Plan], size: int) -> Plan:
     """
     Apply in transactions of *size* keys, and show the progress.
 
@@ -91,7 +91,7 @@ def _in_batches(make: Callable[..., Plan], size: int, printer: Printer) -> Plan:
             nonlocal made, total, show
             if show is None or of != total:  # there is a new plan after a conflict
                 bar.close()
-                show = bar.enter_context(printer.progress(of))
+                show = bar.enter_context(progress(of))
             made, total = done, of
             show(done)
 

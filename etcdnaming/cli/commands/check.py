@@ -14,20 +14,18 @@ from ...model import StoredEndpoint
 from .. import stderr
 from ..app import App, pass_app
 from ..click_extension.command import Command
-from ..click_extension.param_type import FILE, Parsed
 from ..failures import NotFoundError, NotServingError
-from ..options import TARGET, TEXT, flag
+from ..options import TARGET, TEXT, TIMEOUT, flag
 from ..output.printers import CheckedEndpoints, EndpointHealth
+from ..output.progress import progress
 from ..output.spelling import unreadable
-from ..parsing import parse_timeout
+from ..parsing import FILE
 
 if TYPE_CHECKING:
     from ...etcd.security import TLSFiles
     from ...probing import Health
 
 __all__ = ["command"]
-
-TIMEOUT = Parsed("timeout", parse_timeout)
 
 Probe: TypeAlias = Callable[[str, Address], "Health"]
 """Checks an endpoint, whose address it gets as it is stored and parsed."""
@@ -112,7 +110,7 @@ def command(
         listing = manager.list()
     for reason in map(unreadable, listing.invalid):
         stderr.warn(reason)
-    with printer.progress(len(listing.endpoints)) as report:
+    with progress(len(listing.endpoints)) as report:
         found = _check(listing.endpoints, probe, report)
     checked = CheckedEndpoints(listing.header, target, found, listing.invalid)
     printer.checked(checked)

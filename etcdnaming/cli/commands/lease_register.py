@@ -15,7 +15,6 @@ from ...registration.rules import OnConflict, OnDelete
 from ..app import App, pass_app
 from ..child import check_command
 from ..click_extension.command import WrappingCommand
-from ..click_extension.param_type import FILE, Parsed
 from ..entrypoint.options import (
     Check,
     CheckTiming,
@@ -26,6 +25,7 @@ from ..entrypoint.options import (
     read_endpoints,
 )
 from ..options import (
+    DURATION,
     FORCE,
     KEY,
     METADATA_OPTIONS,
@@ -36,7 +36,7 @@ from ..options import (
     target_option,
 )
 from ..output.stdout import check_open
-from ..parsing import parse_duration
+from ..parsing import FILE, Parsed
 from ..updates.endpoint import check as check_update
 
 if TYPE_CHECKING:
@@ -46,13 +46,11 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-DURATION = Parsed("duration", parse_duration)
-
 
 def _listen_address(text: str) -> ListenAddress:
     from ...listening import parse_listen_address  # only where it is used
 
-    return parse_listen_address(text, any_host=True)
+    return parse_listen_address(text)
 
 
 EXCLUSIVE = (
@@ -289,7 +287,6 @@ def _run(
     from ..entrypoint.reporter import Reporter
     from ..entrypoint.states import EndpointStates
     from ..output.printers import printer
-    from ..output.state_changes import RegistrationPrinter
 
     app.client(quiet=True)  # reports wrong settings before the command starts
     from ...etcd.grpc_tuning import let_grpc_sleep  # the lazy import of gRPC
@@ -297,7 +294,8 @@ def _run(
     let_grpc_sleep()
     states = EndpointStates({each.key: each.endpoint.addr for each in updates if each.endpoint})
     reporter = Reporter(
-        RegistrationPrinter(printer(name, stream), stream),
+        printer(name, stream),
+        stream,
         states,
         # Nothing between the lines of a format on stderr, or beside a table with the same facts.
         verbose=name == "simple" or not (options.cmd or name == "table"),

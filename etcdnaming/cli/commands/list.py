@@ -13,11 +13,11 @@ from .. import stderr
 from ..app import App, pass_app
 from ..click_extension.command import Command
 from ..failures import InputError, NotFoundError
-from ..options import CONSISTENCY, REVISION, SELECTOR, TARGET, TARGET_SLASH, flag
+from ..options import CONSISTENCY, REVISION, TARGET, TARGET_SLASH, flag
 from ..output.order import ORDERS, sort
 from ..output.printers import Printer
 from ..output.spelling import counted, unreadable
-from ..selector import Selector
+from ..selector import SELECTOR, Selector
 from .services import report_others
 
 __all__ = ["command"]

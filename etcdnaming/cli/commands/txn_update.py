@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -10,23 +11,68 @@ from itertools import chain, islice
 import click
 
 from ...endpoints.folding import fold
-from ...errors import ConditionFailedError, OutcomeUnknownError, TooManyOperationsError
-from ...model import Condition, Update, UpdateResult
+from ...errors import (
+    ConditionFailedError,
+    InvalidEndpointError,
+    OutcomeUnknownError,
+    TooManyOperationsError,
+)
+from ...model import Condition, Endpoint, Update, UpdateResult
 from .. import stderr
 from ..app import App, pass_app
-from ..click_extension.param_type import FILE
-from ..files import display_name, read_bytes
+from ..candidates import complete_keys
+from ..click_extension.arguments import options_used
+from ..click_extension.command import Command
 from ..options import FORCE, KEY, LEASE, batch_options, flag, target_option
 from ..output.printers import Printer
+from ..output.progress import progress
 from ..output.spelling import lease_id
+from ..parsing import FILE, Parsed, parse_key, parse_number, parse_text
 from ..signals import unwinding
 from ..updates.endpoint import check, check_place, complete
-from ..updates.file import parse
-from ..updates.options import ADD, AT_REVISION, DELETE, InOrder, check_pair
+from ..updates.file import read_updates
 
 __all__ = ["command"]
 
+_NOT_IN_ADDRESS = re.compile("[={ ]")
+
 EXCLUSIVE = tuple(("batch_size", name) for name in ("if_absent", "if_exists", "if_mod_rev"))
+
+
+def _parse_add(text: str) -> Update:
+    key, equals, addr = text.partition("=")
+    if not equals:
+        raise ValueError(f"{text!r} is not KEY=ADDR")
+    return Update.add(parse_key(key), Endpoint(parse_text(addr)))
+
+
+def _parse_delete(text: str) -> Update:
+    return Update.delete(parse_key(text))
+
+
+def _parse_condition(text: str) -> Condition:
+    key, equals, revision = text.rpartition("=")
+    if not equals:
+        raise ValueError(f"{text!r} is not KEY=N")
+    return Condition(parse_key(key), parse_number(revision))
+
+
+ADD = Parsed("add", _parse_add)
+DELETE = Parsed("key", _parse_delete, complete_keys)
+AT_REVISION = Parsed("condition", _parse_condition)
+
+
+class _InOrder(Command):
+    """Passes ``--add`` and ``--del`` on as one list, because the last update of a key counts."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the updates of both options in the order of the command line."""
+        rest = super().parse_args(ctx, args)
+        given = {"--add": iter(ctx.params.pop("add")), "--del": iter(ctx.params.pop("delete"))}
+        used = options_used(args, self.get_params(ctx), interspersed=ctx.allow_interspersed_args)
+        if not ctx.resilient_parsing:
+            ctx.params["changes"] = [next(given[name]) for name in used if name in given]
+        return rest
 
 
 HELP = """
@@ -43,7 +89,7 @@ such as {"op":"add","key":"foo/bar/svc/e2","addr":"1.2.3.4:80"}.
 """
 
 
-@click.command(cls=InOrder, exclusive=EXCLUSIVE, help=HELP)
+@click.command(cls=_InOrder, exclusive=EXCLUSIVE, help=HELP)
 @click.argument("file", type=FILE, required=False, metavar="[FILE|-]")
 @click.option("--add", type=ADD, multiple=True, metavar="KEY=ADDR", help="Store an endpoint.")
 @click.option(
@@ -100,7 +146,7 @@ def command(
         updates = [complete(update, app.local_address) for update in updates]
         if batch_size is not None:
             apply = partial(app.update, max_txn_ops=max_txn_ops)
-            results = _apply_batches(apply, printer, updates, batch_size, deadline.renew)
+            results = _apply_batches(apply, updates, batch_size, deadline.renew)
         else:
             results = [_apply(app, printer, updates, conditions, max_txn_ops)]
     for result in results:
@@ -120,12 +166,26 @@ def _read(
         raise click.UsageError("nothing to do: use FILE (- reads stdin), --add or --del")
     for update in changes:
         if not force:
-            check_pair(update)
+            _check_pair(update)
         check(update)
     if file is None:
         return changes
-    in_file = parse(read_bytes(file), display_name(file), check)
-    return [*in_file, *changes]
+    return [*read_updates(file, check), *changes]
+
+
+def _check_pair(update: Update) -> None:
+    """
+    Check that the ADDR of a ``KEY=ADDR`` is not followed by metadata.
+
+    Raises:
+        InvalidEndpointError: It seems to be.
+    """
+    addr = update.endpoint.addr if update.endpoint else ""
+    if found := _NOT_IN_ADDRESS.search(addr):
+        raise InvalidEndpointError(
+            f"the address {addr!r} has a {found[0]!r}: KEY=ADDR takes no metadata, use a FILE; "
+            "--force stores it anyway"
+        )
 
 
 def _with_lease(lease: int | None, update: Update) -> Update:
@@ -162,7 +222,6 @@ def _apply(
 
 def _apply_batches(
     apply: Callable[[Sequence[Update]], UpdateResult],
-    printer: Printer,
     updates: Sequence[Update],
     size: int,
     renew_time_limit: Callable[[], None],
@@ -178,7 +237,7 @@ def _apply_batches(
     results: list[UpdateResult] = []
     with unwinding(signal.SIGINT, signal.SIGTERM):
         try:
-            with printer.progress(total) as show:
+            with progress(total) as show:
                 for batch in [*split(updates, size)] or [[]]:  # an empty one has a result, too
                     results.append(apply(batch))
                     written += len(results[-1].updates)

@@ -18,22 +18,19 @@ from ...model import ChangeBatch, StoredEndpoint, WatchState
 from ..app import App, pass_app
 from ..child import check_command, environment
 from ..click_extension.command import WrappingCommand
-from ..click_extension.param_type import Parsed
 from ..failures import WatchCanceledError
-from ..following.follow import StateMessages, follow
-from ..following.handler import CommandRunner, Handler, HandlerOptions
-from ..following.merged import MergedWatch
-from ..following.selected import SelectedWatch
-from ..options import DURATION, POSITIVE, SELECTOR, TARGET, flag
+from ..following.follow import SelectedWatch, StateMessages, follow
+from ..options import DURATION, POSITIVE, TARGET, TIMEOUT, flag
 from ..output.printers import LinePrinter, WatchPrinter, live_printer
 from ..output.terminal import can_animate, is_terminal
-from ..parsing import parse_timeout
-from ..selector import Selector
+from ..selector import SELECTOR, Selector
 from ..signals import ENDING, ending
 
 if TYPE_CHECKING:
     from ...endpoints.manager import EndpointManager
     from ...endpoints.watch import Watch
+    from ..following.handler import Handler
+    from ..following.merged import MergedWatch
 
 __all__ = ["command"]
 
@@ -71,7 +68,7 @@ ETCD_WATCH_*.
 )
 @click.option(
     "--timeout",
-    type=Parsed("duration", parse_timeout),
+    type=TIMEOUT,
     metavar="TIME",
     help="Exit with code 124 after this time, unless --count is reached before.",
 )
@@ -117,6 +114,8 @@ def command(
         reader = _PipeReader(watch.close)
         printer.read_keys(watch.close)
         if cmd:
+            from ..following.handler import CommandRunner, Handler, HandlerOptions
+
             options = HandlerOptions(debounce or 0.0, on_error != "continue")
             handler = Handler(CommandRunner(cmd, environment()), targets, options, watch.close)
             outputs.handler = stack.enter_context(handler)
@@ -147,6 +146,8 @@ def _watch(
 ) -> Watch | MergedWatch:
     if len(managers) == 1:
         return managers[0].watch(revision=revision, on_state=on_state)
+    from ..following.merged import MergedWatch
+
     open_each = [
         lambda state, manager=each: manager.watch(revision=revision, on_state=state)
         for each in managers

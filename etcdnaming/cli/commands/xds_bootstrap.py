@@ -13,9 +13,9 @@ from ...xds.bootstrap import LANGUAGES, Bootstrap, bootstrap, warnings
 from .. import stderr
 from ..app import App, pass_app
 from ..click_extension.command import Command
-from ..click_extension.param_type import FILE, Parsed
 from ..options import TARGET, TEXT
 from ..output.stdout import check_open
+from ..parsing import FILE, Parsed
 
 __all__ = ["command"]
 
@@ -24,6 +24,8 @@ def _server(text: str) -> str:
     if "," in text:
         return text  # several are refused with a better reason
     address = parse_listen_address(text)
+    if not address.path and not address.host:
+        raise ValueError(f"{text!r} has no host, which clients need")
     if not address.path and not address.port:
         raise ValueError(f"{text!r} has no port from 1 to 65535")
     return text
@@ -91,8 +93,7 @@ def command(
     """See `HELP`."""
     import socket  # only for the name of this host
 
-    if others := sorted(app.flags.keys() - {"cert", "key", "debug", "quiet"}):
-        raise click.UsageError(f"--{others[0].replace('_', '-')}: this command does not use etcd")
+    app.refuse_flags("this command does not use etcd, and prints a file", "cert", "key")
     wanted = Bootstrap(
         server=server,
         node_id=node_id or socket.gethostname(),

@@ -12,9 +12,8 @@ from ...listening import ListenAddress, parse_listen_address
 from .. import stderr
 from ..app import App, pass_app
 from ..click_extension.command import Command
-from ..click_extension.param_type import FILE, Parsed
-from ..options import POSITIVE, TARGET, TEXT, flag
-from ..parsing import parse_duration, parse_number
+from ..options import DURATION, POSITIVE, TARGET, TEXT, flag
+from ..parsing import FILE, Parsed, parse_number
 from ..signals import die_by
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 ADDRESS = Parsed("address", parse_listen_address)
-DURATION = Parsed("duration", parse_duration)
 
 DEFAULT = "127.0.0.1:18000"
 
@@ -48,8 +46,8 @@ serving 12 services with 40 endpoints below foo, as of ...
 
 Clients start with the file that xds-bootstrap prints, and dial xds:///foo/bar/svc. They see the
 targets at and below each PREFIX, and every change as it happens. While etcd is away they keep
-the endpoints they have. It listens once etcd was read, and not before. Messages are on stderr,
-one line each; with -w json, one object each.
+the endpoints they have. It listens once etcd was read, and not before. Messages are on stderr, one
+line each; with -w json or yaml one object each, with -w fields one block each.
 """
 
 
@@ -60,7 +58,7 @@ one line each; with -w json, one object each.
     type=ADDRESS,
     multiple=True,
     metavar="ADDR",
-    help="Listen on HOST:PORT (0.0.0.0 and [::] are all addresses), [IPV6]:PORT or unix:PATH "
+    help="Listen on HOST:PORT, [IPV6]:PORT, :PORT (all addresses) or unix:PATH "
     f"(default {DEFAULT}); may be repeated.",
 )
 @click.option("--tls-cert", type=FILE, metavar="FILE", help="The server's certificate (PEM).")
@@ -153,8 +151,8 @@ one line each; with -w json, one object each.
     "--admin",
     type=ADDRESS,
     metavar="ADDR",
-    help="Serve /metrics, /healthz, /readyz, /streams and /names by HTTP on HOST:PORT or "
-    "unix:PATH.",
+    help="Serve /metrics, /healthz, /readyz, /streams and /names by HTTP on HOST:PORT, "
+    "[IPV6]:PORT, :PORT (all addresses) or unix:PATH.",
 )
 @flag("--admin-public", "Allow an --admin address that other machines can reach.")
 @click.option(
@@ -195,7 +193,7 @@ def command(
         _refuse_public(listen, "--listen", "use --tls-cert and --tls-key, or --plaintext")
     if admin and not admin_public:
         _refuse_public([admin], "--admin", "use --admin-public")
-    as_json = app.format_of(None) == "json"
+    output_format = app.format_of(None)
     client = app.client()
 
     # Behind the door to gRPC.
@@ -218,7 +216,7 @@ def command(
         limits=Limits(max_streams, max_names, max_age),
         log=log,
     )
-    _run(client, prefixes, settings, as_json=as_json)
+    _run(client, prefixes, settings, output_format)
 
 
 def _check_tls(
@@ -241,7 +239,7 @@ def _refuse_public(addresses: Sequence[ListenAddress], option: str, hint: str) -
 
 
 def _run(
-    client: Client, prefixes: Sequence[str], settings: BridgeSettings, *, as_json: bool
+    client: Client, prefixes: Sequence[str], settings: BridgeSettings, output_format: str
 ) -> None:
     """Run until a signal, and end by that."""
     import asyncio
@@ -252,7 +250,7 @@ def _run(
     # A thousand clients that connect at once are no garbage. Each makes many objects that stay,
     # and Python would look at them after every 700.
     gc.set_threshold(10_000)
-    notify = _reporter(as_json=as_json)
+    notify = _reporter(output_format)
     came: list[int] = []
 
     async def serve() -> None:
@@ -271,22 +269,20 @@ def _run(
     die_by(came[0])
 
 
-def _reporter(*, as_json: bool) -> Notify:
+def _reporter(output_format: str) -> Notify:
     """Return what writes notices to stderr; the package's own log goes there, too."""
-    import json
     import logging
-    from datetime import datetime, timezone
+    import threading
 
     from ...xds.notice import Notice
-    from ..output.spelling import safe_json
+    from ..output.notices import notice_speller
+
+    spelled, lock = notice_speller(output_format), threading.Lock()
 
     def report(notice: Notice) -> None:
-        text = notice.text
-        if as_json:
-            now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-            fields = {"time": now, "event": notice.event, "text": text, **notice.fields}
-            text = safe_json(json.dumps(fields, default=list))
-        _say(text)
+        with lock:  # a notice of several lines stays in one piece
+            for line in spelled(notice):
+                _say(line)
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:

@@ -9,8 +9,7 @@ from typing import Protocol, TypeAlias
 
 from ...addresses import HostPort
 from ..child import start_errors
-from ..failures import CommandNotFoundError, CommandNotRunError
-from ..system_errors import describe
+from ..failures import CommandNotFoundError, CommandNotRunError, describe
 from .commands import BackgroundCommand
 from .loop import Loop, start_thread
 from .options import Check, CheckTiming, ExecCheck, GrpcCheck, TcpCheck

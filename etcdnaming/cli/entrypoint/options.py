@@ -13,9 +13,7 @@ from ...errors import InvalidEndpointError
 from ...model import Update
 from ..child import is_command
 from ..failures import InputError
-from ..files import display_name, read_bytes
-from ..parsing import parse_text
-from ..updates.file import parse
+from ..parsing import display_name, parse_text
 
 __all__ = [
     "Check",
@@ -142,6 +140,8 @@ def read_endpoints(file: str, check: Callable[[Update], None]) -> Sequence[Updat
         InputError: The content is wrong.
         click.UsageError: The file can't be read.
     """
+    from ..updates.file import read_updates  # only for --file
+
     found: set[str] = set()
 
     def check_add(update: Update) -> None:
@@ -153,7 +153,7 @@ def read_endpoints(file: str, check: Callable[[Update], None]) -> Sequence[Updat
             raise ValueError(f"duplicate key {key}")
         found.add(key)
 
-    updates = parse(read_bytes(file), display_name(file), check_add)
+    updates = read_updates(file, check_add)
     if not updates:
         raise InputError(f"{display_name(file)}: no endpoints in the file")
     return updates

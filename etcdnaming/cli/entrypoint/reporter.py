@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from queue import SimpleQueue
+from typing import TextIO
 
 from ...model import Endpoint
 from ...registration.event import RegistrationEvent
 from .. import stderr
-from ..output.state_changes import (
-    RegistrationPrinter,
-    StateChange,
-    health_changed,
-    metrics_served,
-    registration_changed,
-)
+from ..output.printers import Printer, StateChange
+from ..output.stdout import blaming_stdout
 from .loop import start_thread
 from .states import EndpointStates, sentence
 
@@ -67,6 +65,8 @@ class Reporter:
     """
     Print each change once, without blocking the caller. Any thread may call it.
 
+    *printer* makes the lines of the output format, which are written to *stream* (if any).
+
     With *verbose*, stderr also gets what people should know, in one line for each event. That is
     only where the lines do not end up between those of a format. With *with_states*, for formats
     that do not show all changes, that is the new state of each endpoint, with key and address; an
@@ -75,13 +75,14 @@ class Reporter:
 
     def __init__(
         self,
-        printer: RegistrationPrinter,
+        printer: Printer,
+        stream: TextIO | None,
         states: EndpointStates,
         *,
         verbose: bool,
         with_states: bool,
     ) -> None:
-        self._printer, self.states = printer, states
+        self._printer, self._stream, self.states = printer, stream, states
         self._verbose, self._with_states = verbose, with_states
         self._writer = _AsyncWriter()
         self._is_complete = False
@@ -100,7 +101,7 @@ class Reporter:
 
     def report(self, event: RegistrationEvent) -> None:
         """Print a change of the registration."""
-        self._print(registration_changed(event))
+        self._print(StateChange(event.kind, time.time(), event))
         lines = self.states.apply(event)
         if self._with_states and lines:
             self._print_lines(lines)
@@ -113,17 +114,17 @@ class Reporter:
         """Print, the first time, that all endpoints are registered."""
         if not self._is_complete:
             self._is_complete = True
-            self._writer.put(self._printer.complete)
+            self._writer.put(lambda: self._write(self._printer.registered_lines()))
 
     def report_healthy(self) -> None:
         """Print that the check passes."""
-        self._print(health_changed(""))
+        self._print(_change("healthy"))
         if self._with_states:
             self._print_lines(self._all("healthy"))
 
     def report_unhealthy(self, reason: str) -> None:
         """Print that the check has failed too often."""
-        self._print(health_changed(reason))
+        self._print(_change("unhealthy", reason))
         if self._with_states:
             self._print_lines(self._all("unhealthy", f": {reason}"))
         else:
@@ -136,7 +137,7 @@ class Reporter:
 
     def report_metrics(self, url: str) -> None:
         """Print where the metrics are served."""
-        self._print(metrics_served(url))
+        self._print(_change("metrics", url))
         if self._with_states:
             self.say(f"metrics on {url}")
 
@@ -152,7 +153,23 @@ class Reporter:
         return self.states.lines(state, self.states.addrs, detail)
 
     def _print(self, change: StateChange) -> None:
-        self._writer.put(partial(self._printer.changed, change))
+        self._writer.put(lambda: self._write(self._printer.state_lines(change)))
+
+    def _write(self, lines: Iterable[str]) -> None:
+        """
+        Write *lines* at once, and always as UTF-8.
+
+        Raises:
+            OutputError, BrokenPipeError: The stream can't be written.
+        """
+        if self._stream is None:
+            return
+        # Not through the stream's buffer: its lock would block other threads while the reader is
+        # stuck.
+        rest = "".join(lines).encode()
+        with blaming_stdout():
+            while rest:
+                rest = rest[os.write(self._stream.fileno(), rest) :]
 
     def _print_lines(self, lines: Iterable[str]) -> None:
         for line in lines:
@@ -161,3 +178,8 @@ class Reporter:
     def _print_line(self, write: Callable[[], None]) -> None:
         if self._verbose:
             self._writer.put(write)
+
+
+def _change(kind: str, reason: str = "") -> StateChange:
+    """Return a state change that is no event of the registration."""
+    return StateChange(kind, time.time(), RegistrationEvent("error", reason=reason))

@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 
 from ...model import Endpoint
 from ...registration.event import RegistrationEvent, edit, is_warning
-from ..advice import with_flags
+from ..failures import with_flags
 from ..output.spelling import lease_id
 
 __all__ = ["EndpointStates", "sentence"]

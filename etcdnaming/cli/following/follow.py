@@ -1,4 +1,4 @@
-"""Take batches from a watch until it is time to end, and report its state on stderr."""
+"""Take batches from a watch, all or selected ones, until it is time to end; report its state."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol, TypeAlias
 
-from ...model import ChangeBatch, StoredEndpoint, WatchState
+from ...model import Change, ChangeBatch, Operation, StoredEndpoint, WatchState
 from .. import stderr
-from ..advice import with_flags
-from ..failures import TimedOutError
+from ..failures import TimedOutError, with_flags
 from ..output.spelling import counted, unreadable
+from ..selector import Selector
 from ..signals import PULSE
 
-__all__ = ["Batches", "OnBatch", "StateMessages", "batches_until", "first_changes", "follow"]
+__all__ = [
+    "Batches",
+    "SelectedWatch",
+    "StateMessages",
+    "batches_until",
+    "follow",
+]
 
 OnBatch: TypeAlias = Callable[[ChangeBatch, Mapping[str, StoredEndpoint]], None]
 """Takes a batch, and the endpoints after it by key."""
@@ -47,7 +53,7 @@ def follow(
                 on_batch(batch, watch.endpoints)
             continue
         left = None if count is None else count - passed
-        on_batch(*first_changes(left, batch, watch.endpoints))
+        on_batch(*_first_changes(left, batch, watch.endpoints))
         passed += len(batch.changes)
         if count is not None and passed >= count:
             return
@@ -64,7 +70,7 @@ def batches_until(watch: Batches, timeout: float | None) -> Iterator[ChangeBatch
             yield batch
 
 
-def first_changes(
+def _first_changes(
     number: int | None, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]
 ) -> tuple[ChangeBatch, Mapping[str, StoredEndpoint]]:
     """Return *batch* cut to its first *number* changes, and the endpoints after those."""
@@ -78,6 +84,60 @@ def first_changes(
         if change.previous is not None:
             before[change.key] = change.previous
     return batch._replace(revision=kept[-1].revision, changes=kept, invalid=invalid), before
+
+
+class SelectedWatch:
+    """
+    The batches of *watch* as if etcd held only what *selector* matches.
+
+    An endpoint that begins to match is added, one that ceases to match is deleted.
+    """
+
+    def __init__(self, watch: Batches, selector: Selector) -> None:
+        self._watch, self._selector = watch, selector
+
+    @property
+    def endpoints(self) -> Mapping[str, StoredEndpoint]:
+        """The selected endpoints after the last batch."""
+        return _Selected(self._watch.endpoints, self._selector)
+
+    def get(self, timeout: float | None = None) -> ChangeBatch | None:
+        """Return the next batch, which may have no changes; ``None`` after *timeout* seconds."""
+        batch = self._watch.get(timeout)
+        if batch is None:
+            return None
+        changes = [seen for each in batch.changes for seen in self._seen(each)]
+        return batch._replace(changes=changes)
+
+    def _seen(self, change: Change) -> Iterator[Change]:
+        previous = change.previous
+        if previous is not None and not self._selector.matches(previous.endpoint):
+            previous = None
+        if change.endpoint is not None and self._selector.matches(change.endpoint):
+            yield change._replace(previous=previous)
+        elif previous is not None:
+            yield change._replace(op=Operation.DELETE, endpoint=None, lease=0, previous=previous)
+
+
+class _Selected(Mapping[str, StoredEndpoint]):
+    """A view, because a copy for each batch would be slow for many endpoints."""
+
+    def __init__(self, endpoints: Mapping[str, StoredEndpoint], selector: Selector) -> None:
+        self._endpoints, self._selector = endpoints, selector
+
+    def __getitem__(self, key: str) -> StoredEndpoint:
+        stored = self._endpoints[key]
+        if not self._selector.matches(stored.endpoint):
+            raise KeyError(key)
+        return stored
+
+    def __iter__(self) -> Iterator[str]:
+        return (
+            key for key, each in self._endpoints.items() if self._selector.matches(each.endpoint)
+        )
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 class StateMessages:

@@ -21,7 +21,7 @@ from ...model import ChangeBatch, StoredEndpoint
 from .. import stderr
 from ..child import start
 from ..failures import CommandNotFoundError, CommandNotRunError
-from ..output.changes import matters_to_clients
+from ..output.facts import matters_to_clients
 from ..signals import PULSE
 from .handler_input import document, variables
 

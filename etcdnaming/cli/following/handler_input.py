@@ -9,7 +9,7 @@ from itertools import chain
 from ... import keys, wire
 from ...model import ChangeBatch, StoredEndpoint
 from ..output import json_objects as objects
-from ..output.changes import event_type, subject
+from ..output.facts import event_type, subject
 from ..output.spelling import quote_go, safe_json
 
 __all__ = ["document", "variables"]

@@ -1,17 +1,29 @@
-"""Facts as text for users: ``get``, ``check`` and ``status``."""
+"""What several formats print alike: facts about changes, plans, endpoints and members of etcd."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-from ...model import InvalidValue, LeaseTTL, StoredEndpoint
+from ...model import Change, Difference, Endpoint, InvalidValue, LeaseTTL, Plan, StoredEndpoint
 from ...printable import printable
-from ...wire import dumps_again
+from ...wire import dumps_again, encode
 from .printers import EndpointHealth, EtcdStatus
 from .spelling import byte_size, escape, lease_id, safe_json
 
-__all__ = ["STATUS", "endpoint_facts", "health_cells", "invalid_facts", "status_cells"]
+__all__ = [
+    "STATUS",
+    "counts",
+    "difference_effect",
+    "effect",
+    "endpoint_facts",
+    "event_type",
+    "health_cells",
+    "invalid_facts",
+    "matters_to_clients",
+    "status_cells",
+    "subject",
+]
 
 Facts: TypeAlias = Sequence[tuple[str, str]]
 
@@ -20,6 +32,50 @@ STATUS = (
     *("LATENCY", "USER", "TLS", "EXPIRES", "REASON"),
 )
 """The columns of ``status``. The last one is empty for an endpoint that answers."""
+
+
+def event_type(change: Change) -> str:
+    """Return ``PUT`` or ``DELETE``, as etcdctl prints it."""
+    return "DELETE" if change.endpoint is None else "PUT"
+
+
+def effect(change: Change) -> str:
+    """Return ``added``, ``changed``, ``removed`` or ``renewed`` (only lease or revision differ)."""
+    if change.endpoint is None:
+        return "removed"
+    if change.previous is None:
+        return "added"
+    return "changed" if matters_to_clients(change) else "renewed"
+
+
+def difference_effect(difference: Difference) -> str:
+    """Return ``added``, ``changed`` or ``removed``."""
+    if difference.update.endpoint is None:
+        return "removed"
+    return "changed" if difference.before else "added"
+
+
+def counts(plan: Plan) -> Mapping[str, int]:
+    """Return how many endpoints of *plan* are ``added changed removed unchanged``."""
+    effects = [*map(difference_effect, plan.differences)]
+    found = {each: effects.count(each) for each in ("added", "changed", "removed")}
+    return {**found, "unchanged": len(plan.unchanged)}
+
+
+def matters_to_clients(change: Change) -> bool:
+    """Return whether the endpoint itself changed: the same endpoint put again does not matter."""
+    if change.endpoint is None or change.previous is None:
+        return True
+    # Values that are equal in Python, such as 1 and true, differ in their bytes.
+    before, now = change.previous.endpoint, change.endpoint
+    return before != now or encode(before) != encode(now)
+
+
+def subject(change: Change) -> tuple[Endpoint, int]:
+    """Return the endpoint a change is about, and its lease; for a delete, the deleted endpoint."""
+    if change.endpoint is None and change.previous is not None:
+        return change.previous.endpoint, change.previous.lease
+    return change.endpoint or Endpoint(""), change.lease
 
 
 def endpoint_facts(stored: StoredEndpoint, ttl: LeaseTTL | None, fault: str) -> Facts:

@@ -25,10 +25,9 @@ from ...model import (
     Update,
 )
 from ...wire import dumps, dumps_again, dumps_rows
-from .changes import event_type, subject
-from .printers import EndpointHealth, EtcdStatus
+from .facts import event_type, subject
+from .printers import EndpointHealth, EtcdStatus, StateChange
 from .spelling import lease_id
-from .state_changes import StateChange
 
 __all__ = [
     "bare_key",

@@ -27,11 +27,9 @@ from ...model import (
     UpdateResult,
 )
 from . import json_objects as objects
-from .changes import counts
-from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints
-from .progress import progress
+from .facts import counts
+from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints, StateChange
 from .spelling import safe_json
-from .state_changes import StateChange
 from .stdout import write
 
 __all__ = ["JSONLinesPrinter"]
@@ -42,7 +40,6 @@ class JSONLinesPrinter:
 
     wants_remaining = False
     wants_leases = True
-    progress = staticmethod(progress)
 
     def added(self, result: UpdateResult, prev_kv: bool) -> None:
         """``header endpoint prev``."""

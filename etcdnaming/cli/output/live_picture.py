@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from ...model import Change, ChangeBatch, InvalidValue, StoredEndpoint, WatchState
 from ...printable import printable
 from . import table_rows as rows
-from .changes import effect
+from .facts import effect
 from .grid import Row
 from .live_columns import Columns, Line, draw_lines
 from .order import natural

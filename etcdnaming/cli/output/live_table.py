@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import math
 import os
+import re
+import select
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
 from ...errors import EtcdnamingError
 from ...model import ChangeBatch, StoredEndpoint, WatchState
+from . import terminal
 from .live_columns import prepare
-from .live_keys import read_keys
 from .live_painter import Order, Painter
 from .live_picture import Picture
 
@@ -26,6 +30,8 @@ LEASE_INTERVAL = 5.0
 MAX_LEASES = 100
 """Leases whose remaining time is requested; each needs a request of its own."""
 
+_KEY = re.compile(rb"\x1b[\[O][0-9;]*[A-Za-z~]|.", re.DOTALL)
+"""What a terminal sends for a key."""
 
 _END = 1 << 40  # more rows than there are
 
@@ -89,7 +95,10 @@ class LiveTable:
                 self._picture.scroll(*SCROLLING[key])
                 self._painter.wake()
 
-        read_keys(on_key)
+        if terminal.is_terminal(sys.stdin):
+            threading.Thread(
+                target=_read_keys, args=[on_key], name="etcdnaming-keys", daemon=True
+            ).start()
 
     def end(self) -> None:
         """Release the terminal, with the last frame on it."""
@@ -119,6 +128,17 @@ class LiveTable:
         os.kill(os.getpid(), signum)  # returns when this process continues, or can't be stopped
         signal.signal(signum, self._suspend)
         self._painter.order(Order.RESUME)
+
+
+def _read_keys(on_key: Callable[[bytes], None]) -> None:
+    """Call *on_key* with each key that is typed."""
+    descriptor = sys.stdin.fileno()
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    with suppress(OSError):  # the terminal is gone
+        while poll.poll() and (typed := os.read(descriptor, 256)):
+            for key in _KEY.findall(typed):
+                on_key(key)
 
 
 class LeaseTimes:

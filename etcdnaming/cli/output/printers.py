@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TextIO
 
 from .stdout import flush, write
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
         UpdateResult,
         WatchState,
     )
-    from .state_changes import StateChange
+    from ...registration.event import RegistrationEvent
 
 __all__ = [
     "CheckedEndpoints",
@@ -38,6 +37,7 @@ __all__ = [
     "GotEndpoints",
     "LinePrinter",
     "Printer",
+    "StateChange",
     "WatchPrinter",
     "live_printer",
     "printer",
@@ -103,6 +103,19 @@ class EtcdStatus(NamedTuple):
     endpoint: str
     status: MemberStatus | None
     reason: str
+
+
+class StateChange(NamedTuple):
+    """
+    A change of the registration or of the service's health, *at* seconds since the epoch.
+
+    *type* is the kind of *event*, or ``healthy``, ``unhealthy`` or ``metrics``; for these only the
+    event's reason is set.
+    """
+
+    type: str
+    at: float
+    event: RegistrationEvent
 
 
 class Printer(Protocol):
@@ -171,9 +184,6 @@ class Printer(Protocol):
 
     def version(self, versions: Mapping[str, str]) -> None:
         """The version of each part, by its name."""
-
-    def progress(self, total: int) -> AbstractContextManager[Callable[[int], None]]:
-        """Show progress towards *total* on stderr; call the yielded function with the count."""
 
     def batch_lines(
         self, target: str, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]

@@ -28,12 +28,9 @@ from ...model import (
     UpdateResult,
 )
 from ...wire import dumps, dumps_again
-from .changes import event_type, subject
-from .facts import endpoint_facts, health_cells, invalid_facts, status_cells
-from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints
-from .progress import progress
+from .facts import endpoint_facts, event_type, health_cells, invalid_facts, status_cells, subject
+from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints, StateChange
 from .spelling import escape, lease_id, safe_json, unreadable
-from .state_changes import StateChange
 from .stdout import write
 
 __all__ = ["SimplePrinter", "addr_lines", "update_file"]
@@ -44,7 +41,6 @@ class SimplePrinter:
 
     wants_remaining = False
     wants_leases = False
-    progress = staticmethod(progress)
 
     def added(self, result: UpdateResult, prev_kv: bool) -> None:
         """``OK``, then the line of the previous value."""

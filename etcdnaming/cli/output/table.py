@@ -33,15 +33,22 @@ from ...printable import printable
 from ...registration.event import RegistrationEvent
 from . import table_rows as rows
 from . import terminal
-from .changes import counts, difference_effect, effect, subject
-from .facts import STATUS, endpoint_facts, health_cells, invalid_facts, status_cells
+from .facts import (
+    STATUS,
+    counts,
+    difference_effect,
+    effect,
+    endpoint_facts,
+    health_cells,
+    invalid_facts,
+    status_cells,
+    subject,
+)
 from .grid import Grid, Row, draw
 from .order import natural, sort
-from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints
-from .progress import progress
+from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints, StateChange
 from .simple import addr_lines, update_file
 from .spelling import counted, escape, lease_id
-from .state_changes import StateChange
 from .stdout import write
 
 __all__ = ["TablePrinter"]
@@ -74,7 +81,6 @@ class TablePrinter:
 
     wants_remaining = True
     wants_leases = True
-    progress = staticmethod(progress)
 
     def __init__(self, stream: TextIO | None = None, *, headers: bool = True) -> None:
         self._stream, self._headers = stream, headers

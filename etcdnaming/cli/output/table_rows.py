@@ -36,7 +36,7 @@ CHANGES = ("OP", "KEY", "ADDR", "LEASE", "METADATA")
 NONE = "-"
 
 EFFECT_STYLES = {"added": "green", "changed": "yellow", "removed": "red", "renewed": ""}
-"""By `changes.effect`."""
+"""By `facts.effect`."""
 
 
 def endpoint(found: StoredEndpoint, remaining: Mapping[int, int]) -> Row:

@@ -14,9 +14,16 @@ from ...addresses import parse_address
 from ...errors import InvalidEndpointError, MissingPortError
 from ...model import Endpoint, Update
 from .. import stderr
-from .json_objects import ExactUpdate
 
-__all__ = ["Notifier", "check", "check_addr", "check_place", "complete", "complete_addr"]
+__all__ = [
+    "ExactUpdate",
+    "Notifier",
+    "check",
+    "check_addr",
+    "check_place",
+    "complete",
+    "complete_addr",
+]
 
 _NO_HOST = re.compile(r":[^:]+")
 _ANY_HOST = re.compile(r"(0\.0\.0\.0|\[::\]|::)(:[^:]*)?")
@@ -31,6 +38,12 @@ class Notifier(Protocol):
 
     def warn(self, text: str) -> None:
         """Print a warning."""
+
+
+class ExactUpdate(Update):
+    """An update that was read from the output of a command: its key is in full, also with "/"."""
+
+    __slots__ = ()
 
 
 def check(update: Update, target: str | None, *, force: bool = False) -> None:

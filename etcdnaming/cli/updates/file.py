@@ -20,11 +20,23 @@ from ...errors import EtcdnamingError
 from ...model import Endpoint, Update
 from .. import stderr
 from ..failures import InputError
+from ..parsing import display_name, read_bytes
 from .json_objects import Contents, Objects, read_object
 
-__all__ = ["parse", "read_line"]
+__all__ = ["parse", "read_line", "read_updates"]
 
 _WORD = re.compile(r'("(?:[^"\\]|\\.)*")(?=[ \t]|$)|([^ \t"][^ \t]*)')
+
+
+def read_updates(path: str, check: Callable[[Update], None]) -> tuple[Update, ...]:
+    """
+    Return the updates in the file at *path*, as `parse` does.
+
+    Raises:
+        InputError: One is invalid.
+        click.UsageError: The file can't be read.
+    """
+    return parse(read_bytes(path), display_name(path), check)
 
 
 def parse(data: bytes, name: str, check: Callable[[Update], None]) -> tuple[Update, ...]:

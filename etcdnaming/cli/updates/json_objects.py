@@ -16,8 +16,9 @@ from ... import keys, wire
 from ...errors import InvalidValueError
 from ...model import JSON, Endpoint, Operation, Update
 from ..parsing import parse_lease
+from .endpoint import ExactUpdate
 
-__all__ = ["Contents", "ExactUpdate", "Objects", "read_object"]
+__all__ = ["Contents", "Objects", "read_object"]
 
 _BLANKS = re.compile(r"[ \t\r\n]*")
 _BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|([{\[])|([}\]])', re.DOTALL)
@@ -96,12 +97,6 @@ class Objects:
         return ValueError(
             f"{expected} expected, found {found!r}" if found else f"{expected} missing"
         )
-
-
-class ExactUpdate(Update):
-    """An update that was read from the output of a command: its key is in full, also with "/"."""
-
-    __slots__ = ()
 
 
 class Contents(NamedTuple):

@@ -104,11 +104,12 @@ class AdsServer:
         taken = []
         for address in addresses:
             check_free(address)
+            text = address.text if address.path or address.host else f"[::]{address.text}"
             try:
                 if credentials and not address.path:
-                    port = server.add_secure_port(address.text, credentials)
+                    port = server.add_secure_port(text, credentials)
                 else:
-                    port = server.add_insecure_port(address.text)
+                    port = server.add_insecure_port(text)
             except RuntimeError as exc:
                 raise InvalidSettingError(f"can't listen on {address.text}: {exc}") from exc
             if not port:  # gRPC before 1.60 raises nothing

@@ -5,18 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import pytest
 from cli.output.samples import TESTS, on_terminal
-
-from etcdnaming.cli.output import FORMATS
 
 SHOWN_CURSOR = b"\x1b[?25h"
 ERASED_LINE = b"\x1b[1A\x1b[2K"
 
 WORK = """
 import sys, time
-from etcdnaming.cli.output.printers import printer
-with printer({name!r}).progress(10) as done:
+from etcdnaming.cli.output.progress import progress
+with progress(10) as done:
     done(3)
     time.sleep(1)  # it draws ten times a second
     done(10)
@@ -24,10 +21,9 @@ print("rich" in sys.modules)
 """
 
 
-@pytest.mark.parametrize("name", FORMATS)
-def test_progress_bar_is_erased_when_the_work_is_done(name: str) -> None:
+def test_progress_bar_is_erased_when_the_work_is_done() -> None:
     """The results are printed in its place."""
-    seen = on_terminal(WORK.format(name=name))
+    seen = on_terminal(WORK)
 
     assert b"3/10" in seen
     assert seen.endswith(ERASED_LINE + b"True\n")
@@ -35,7 +31,7 @@ def test_progress_bar_is_erased_when_the_work_is_done(name: str) -> None:
 
 def test_progress_bar_is_drawn_when_the_terminal_size_is_unknown() -> None:
     """The terminals of docker, expect and serial lines report 0."""
-    seen = on_terminal(WORK.format(name="json"), lines=0, columns=0)
+    seen = on_terminal(WORK, lines=0, columns=0)
 
     assert b"3/10" in seen
     assert seen.endswith(ERASED_LINE + b"True\n")
@@ -43,7 +39,7 @@ def test_progress_bar_is_drawn_when_the_terminal_size_is_unknown() -> None:
 
 def test_progress_bar_is_erased_when_the_work_fails() -> None:
     """The error message is printed in its place, and the cursor is visible again."""
-    seen = on_terminal(WORK.format(name="json").replace("done(10)", "sys.exit('no more')"))
+    seen = on_terminal(WORK.replace("done(10)", "sys.exit('no more')"))
 
     assert SHOWN_CURSOR in seen
     assert seen.endswith(ERASED_LINE + b"no more\n")
@@ -51,13 +47,13 @@ def test_progress_bar_is_erased_when_the_work_fails() -> None:
 
 def test_progress_bar_is_not_drawn_on_a_dumb_terminal() -> None:
     """Such a terminal would show each step on a line of its own."""
-    assert on_terminal(WORK.format(name="json"), term="dumb") == b"False\n"
+    assert on_terminal(WORK, term="dumb") == b"False\n"
 
 
 def test_progress_bar_is_not_drawn_when_stderr_is_no_terminal() -> None:
     """The library that draws it is not imported either."""
     done = subprocess.run(
-        [sys.executable, "-c", WORK.format(name="json")],
+        [sys.executable, "-c", WORK],
         env={"PYTHONPATH": str(TESTS), "FORCE_COLOR": "1"},
         check=True,
         capture_output=True,

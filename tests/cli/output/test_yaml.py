@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from wire_documents import metadata
 
 from etcdnaming import keys
-from etcdnaming.cli.output.yaml_documents import YAMLDocuments
+from etcdnaming.cli.output.yaml import YAMLDocuments
 from etcdnaming.model import JSON, Listing
 
 ODD = [

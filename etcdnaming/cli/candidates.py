@@ -14,10 +14,9 @@ from contextlib import AbstractContextManager
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
-from ...errors import EtcdnamingError, InvalidSettingError
-from ..click_extension.global_options import settings_given
-from ..click_extension.param_type import Candidate
-from ..parsing import parse_target
+from ..errors import EtcdnamingError, InvalidSettingError
+from .click_extension.global_options import settings_given
+from .parsing import Candidate, parse_target
 
 if TYPE_CHECKING:
     import click

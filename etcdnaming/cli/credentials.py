@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from ...errors import InvalidSettingError
-from .known import CREDENTIALS
-from .setting import PREFIXES, from_environment
+from ..errors import InvalidSettingError
+from .settings import CREDENTIALS, PREFIXES, from_environment
 
 __all__ = ["find_credentials"]
 

@@ -1,1 +1,0 @@
-"""Shell completion: the scripts of the shells, and candidates from etcd."""

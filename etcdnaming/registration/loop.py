@@ -228,6 +228,7 @@ class RegistrationLoop:
         except ConnectionFailedError:
             self.keys.doubt_all()  # so that they are watched after the next attempt
             raise
+        self._reconciler.raise_refusal()
 
     def _reconcile_keys(self) -> list[RegisteredKey]:
         try:
@@ -275,6 +276,7 @@ class RegistrationLoop:
         self._lease.release()
         with within(LEAVE_TIMEOUT):
             deleted = self._try_to(self._reconcile_keys)
+            deleted = self._try_to(self._reconciler.raise_refusal) and deleted
             revoked = self._try_to(self._lease.end)
         self._clean, self._ended = deleted and revoked, True
         self._publish()

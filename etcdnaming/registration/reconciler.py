@@ -38,7 +38,7 @@ MAX_PASSES = 10
 """Passes in which other clients may change the keys between a read and a write, before a pause."""
 
 MAX_REFUSALS = 200
-"""Refused transactions of one attempt, before a pause: a batch is divided to find the refused keys."""
+"""Refused transactions of one attempt, before a pause: a refused batch is divided."""
 
 
 class DeletionRefusedError(EtcdError):

@@ -213,6 +213,7 @@ class RegistrationLoop:
             if not self._lease.id:
                 return 0.0  # it was revoked for lack of space, and the other keys need a new one
         self._lease.confirm()
+        self._reconciler.raise_refusal()
         self._strict, self._reconciler.all_or_nothing = False, False
         self._failures = 0
         self._reported_errors.clear()
@@ -228,7 +229,6 @@ class RegistrationLoop:
         except ConnectionFailedError:
             self.keys.doubt_all()  # so that they are watched after the next attempt
             raise
-        self._reconciler.raise_refusal()
 
     def _reconcile_keys(self) -> list[RegisteredKey]:
         try:

@@ -278,7 +278,7 @@ def test_registration_leaks_no_lease_when_writes_are_refused(
 def test_registration_registers_the_other_keys_when_one_is_refused(
     auth_etcd: Callable[..., Etcd],
 ) -> None:
-    """They are watched, too, and deleted when the registration closes."""
+    """They are watched, move to a new lease, and are deleted when the registration closes."""
     etcd = auth_etcd()
     name, _, password = WRITER.partition(":")
     events = EventLog()
@@ -296,6 +296,9 @@ def test_registration_registers_the_other_keys_when_one_is_refused(
         assert not registration.registered
         etcd.delete("svc/e2")
         wait_until(lambda: holds(etcd, "svc/e2", HERE, registration.lease))
+        etcd.revoke(registration.lease)
+        wait_until(lambda: "regained" in events.kinds)
+        assert [entry.lease for entry in etcd.entries("")] == [registration.lease] * 3
         assert registration.close()
     assert etcd.entries("") == []
     assert etcd.leases() == []

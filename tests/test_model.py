@@ -132,14 +132,14 @@ def test_endpoints_are_equal_when_their_metadata_is_the_same_json(
     assert (STORED[0]._replace(endpoint=one) == STORED[0]._replace(endpoint=other)) is equal
 
 
-def test_repr_of_an_endpoint_omits_metadata_that_is_nested_too_deep() -> None:
+def test_repr_of_an_endpoint_succeeds_when_its_metadata_is_nested_deep() -> None:
     """Otherwise one value of etcd would prevent that a listing, an event or a change is printed."""
     deep = Endpoint("a:1", nested(9999))
+    found = listing(1)._replace(endpoints=[STORED[0]._replace(endpoint=deep)])
 
-    assert repr(deep) == "Endpoint(addr='a:1', metadata=...)"
-    assert "metadata=...)" in repr(
-        listing(1)._replace(endpoints=[STORED[0]._replace(endpoint=deep)])
-    )
+    # Whether Python can print the metadata depends on its version.
+    assert repr(deep).startswith("Endpoint(addr='a:1', metadata=")
+    assert "Endpoint(addr='a:1', metadata=" in repr(found)
 
 
 def test_metadata_that_is_not_json_is_refused_by_type_checkers() -> None:

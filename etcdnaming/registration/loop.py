@@ -219,6 +219,7 @@ class RegistrationLoop:
             if not self._lease.id:
                 return 0.0  # it was revoked for lack of space, and the other keys need a new one
         self._lease.confirm()
+        self._reconciler.raise_refusal()
         self._strict, self._reconciler.all_or_nothing = False, False
         self._failures = 0
         self._reported_errors.clear()
@@ -281,6 +282,7 @@ class RegistrationLoop:
         self._lease.release()
         with within(LEAVE_TIMEOUT):
             deleted = self._try_to(self._reconcile_keys)
+            deleted = self._try_to(self._reconciler.raise_refusal) and deleted
             revoked = self._try_to(self._lease.end)
         self._clean, self._ended = deleted and revoked, True
         self._publish()

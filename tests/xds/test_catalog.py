@@ -213,6 +213,23 @@ def test_what_can_not_be_served_is_left_out_with_one_warning(
     assert states["foo/svc/bad"]
 
 
+def test_warning_is_repeated_when_the_endpoint_was_deleted_meanwhile(
+    watched: Callable[..., Watched], put: Callable[..., None], etcd: Etcd
+) -> None:
+    """What was warned of is forgotten with the key: a server runs for years, and keys are new."""
+    found = watched("foo")
+    for times in (1, 2):
+        put("foo/svc/e1", "10.0.0.1:80", {"weight": "heavy"})
+        put("foo/svc/e1", "10.0.0.1:80", {"weight": "heavy"})
+        etcd.put("foo/svc/bad", "nonsense")
+        wait_until(lambda: len(found.said("metadata")) == times)  # noqa: B023 - called at once
+        wait_until(lambda: len(found.said("left-out")) == times)  # noqa: B023 - called at once
+        etcd.delete("foo/svc/e1")
+        etcd.delete("foo/svc/bad")
+        wait_until(lambda: found.catalog.count() == (0, 0))
+        wait_until(lambda: found.catalog.left_out()["value"] == 0)
+
+
 def test_spoilt_endpoint_that_is_mended_is_served(
     watched: Callable[..., Watched], put: Callable[..., None], etcd: Etcd
 ) -> None:
@@ -363,15 +380,18 @@ def test_catalog_keeps_what_it_knows_while_etcd_refuses_and_reads_it_again(
     monkeypatch.setattr(follower, "RETRY", 0.5)
     refused = "etcdserver: permission denied"
     etcd.put("foo/e1", stored("10.0.0.1:80"))
+    etcd.put("foo/bad", "nonsense")
     with HostileProxy(etcd.endpoint) as proxy, Client([proxy.endpoint]) as client:
         watched = Watched(client, "foo")
         with closing(watched.catalog):
             wait_until(lambda: watched.addresses("foo") == ["10.0.0.1:80"])
+            assert watched.catalog.left_out()["value"] == 1
             [its] = watched.catalog.followers
             wait_until(lambda: its.connected)
             proxy.excuses["Range"] = refused
             proxy.changes["Watch"] = lambda answer: refuse(answer, refused)
             etcd.put("foo/e2", stored("10.0.0.2:80"))
+            etcd.delete("foo/bad")
             wait_until(lambda: isinstance(its.failure, PermissionDeniedError))
             since, before = time.monotonic(), len(proxy.remaining["Range"])
             wait_until(lambda: len(proxy.remaining["Range"]) >= before + 2)
@@ -384,6 +404,7 @@ def test_catalog_keeps_what_it_knows_while_etcd_refuses_and_reads_it_again(
             proxy.changes.clear()
             wait_until(lambda: watched.addresses("foo") == ["10.0.0.1:80", "10.0.0.2:80"])
             assert its.failure is None
+            assert watched.catalog.left_out()["value"] == 0
 
 
 def test_service_is_counted_until_its_last_endpoint_is_deleted(

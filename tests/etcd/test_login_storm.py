@@ -159,10 +159,11 @@ def test_login_backs_off_when_etcd_is_too_busy() -> None:
     """Each pause may be twice as long as the previous one."""
     with LoginServer(busy) as server, client_of(server.endpoint, command=2) as client:
         server.released.set()
-        start = time.monotonic()
+        start, begin = time.monotonic(), time.thread_time()
         with pytest.raises(RefusedError, match="too many requests"):
             listed(client)
         assert time.monotonic() - start < 30
+        assert time.thread_time() - begin < 0.1  # it sleeps in the pauses
         assert 2 <= server.begun <= 12
 
 

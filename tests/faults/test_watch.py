@@ -47,6 +47,8 @@ def black_hole() -> Iterator[str]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Verify streams every second, and wait two seconds for missing events."""
+    assert (range_watch_loop.VERIFY_INTERVAL, range_watch_loop.DELIVERY_TIMEOUT) == (30, 5)
+    assert watch_stream.CREATE_TIMEOUT == 5
     monkeypatch.setattr(range_watch_loop, "VERIFY_INTERVAL", 1)
     monkeypatch.setattr(range_watch_loop, "DELIVERY_TIMEOUT", 2)
     monkeypatch.setattr(watch_stream, "CREATE_TIMEOUT", 2)

@@ -911,6 +911,18 @@ class Hot(Client):
         return super()._txn(request)
 
 
+@pytest.mark.parametrize("exist", [False, True])
+def test_registration_writes_many_keys_in_few_transactions(etcd: Etcd, exist: bool) -> None:
+    """Also if it has to read first that all of them exist."""
+    names = [f"svc/{n}" for n in range(64)]
+    with HostileProxy(etcd.endpoint) as proxy, Client([proxy.endpoint]) as client:
+        if exist:
+            transaction.update(client, [Update.add(name, THERE, lease=0) for name in names])
+            proxy.remaining.clear()
+        with Registration(client, dict.fromkeys(names, HERE)):
+            assert len(proxy.remaining["Txn"]) == (4 if exist else 2)
+
+
 def test_registration_registers_all_keys_but_the_one_that_changes_all_the_time(etcd: Etcd) -> None:
     """Transactions that fail get smaller, until the others are in transactions without it."""
     names = [*(f"svc/{n}" for n in range(40)), "svc/hot"]

@@ -55,6 +55,9 @@ NOT_CORE = ["xds/bridge", "xds/bootstrap.py", "etcd/rpc_pb2.py", "xds/xds_pb2.py
 FIRST_ROUND = 10.0
 """Seconds of the tests that come first: they kill most mutants, and a round takes time to begin."""
 
+DEADLINE = 210.0
+"""Seconds after which pytest has ended one test that hangs, and has stopped its servers."""
+
 SLOWER = 4
 """How much longer they may take with the mutant: a test that waits in vain does so for 25 s."""
 
@@ -175,7 +178,7 @@ def try_out(mutation: Mutation, tests: Tests, seconds: float, tree: Path) -> str
         for budget in (FIRST_ROUND, seconds - FIRST_ROUND):
             if known and budget > 0:
                 chosen, known = within(known, budget)
-                limit = 30 + SLOWER * sum(took for took, _ in chosen)
+                limit = DEADLINE + SLOWER * sum(took for took, _ in chosen)
                 status = run_tests(tree, ["-x", *(name for _, name in chosen)], limit)
                 if status:
                     return "killed" if status == 1 else "invalid"

@@ -329,6 +329,7 @@ def test_repeated_grant_with_the_same_id_returns_the_same_lease(etcd: Etcd, clie
         (_Kept, "ask"),
     ],
 )
+@pytest.mark.usefixtures("caplog")  # the error is logged
 def test_lease_is_kept_alive_after_an_unexpected_error(
     etcd: Etcd, client: Client, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
 ) -> None:
@@ -339,6 +340,7 @@ def test_lease_is_kept_alive_after_an_unexpected_error(
         assert remaining(etcd, lease) >= 1
 
 
+@pytest.mark.usefixtures("caplog")  # the error is logged
 def test_listener_error_of_one_lease_does_not_affect_other_leases(
     etcd: Etcd, client: Client
 ) -> None:

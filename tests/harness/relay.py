@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 
@@ -24,6 +24,8 @@ __all__ = [
     "silent",
     "unheard",
 ]
+
+RelayT = TypeVar("RelayT", bound="Relay")
 
 # etcd lets clients ping every 5 s; gRPC's own default would end their connections for it.
 PINGS = [
@@ -110,7 +112,7 @@ class Relay:
         self.endpoint = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
         self._server.start()
 
-    def __enter__(self) -> Relay:
+    def __enter__(self: RelayT) -> RelayT:
         return self
 
     def __exit__(

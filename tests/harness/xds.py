@@ -177,6 +177,10 @@ class Caller:
         self._process.finish(timeout)
         return self.calls
 
+    def signal(self, number: int) -> None:
+        """Send a signal to the client."""
+        self._process.signal(number)
+
     def close(self) -> None:
         """Stop the client."""
         self._process.close()

@@ -569,11 +569,12 @@ def test_registration_starts_before_etcd_and_reports_one_error(
     etcd.stop()
     events = EventLog()
     with (
-        Client([etcd.endpoint], dial_timeout=0.3) as client,
+        Client([etcd.endpoint], dial_timeout=1) as client,
         closing(Registration(client, {KEY: HERE}, on_state=events)) as registration,
     ):
         registration.start(wait=False)
-        assert not registration.wait(2)
+        wait_until(lambda: events.kinds)
+        assert not registration.wait(1)
         assert events.kinds == ["error"]
         assert "connection refused" in events[0].reason
         etcd.start()

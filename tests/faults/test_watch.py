@@ -88,7 +88,7 @@ def test_watch_delivers_the_first_batch_when_etcd_starts_after_it(
     etcd = own_etcd()
     put(etcd, e1="1")
     etcd.kill()
-    with Client([etcd.endpoint], dial_timeout=0.5) as client, Watcher(client) as watcher:
+    with Client([etcd.endpoint], dial_timeout=1) as client, Watcher(client) as watcher:
         watcher.wait_until(lambda watcher: watcher.states)
         assert "connection refused" in watcher.states[0][1].detail
         etcd.start()

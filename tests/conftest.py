@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
@@ -20,6 +19,7 @@ from harness.cluster import Cluster
 from harness.counting import CountingServers
 from harness.etcd import Etcd
 from harness.failed import Failed
+from harness.permitted import skip_unless_permitted
 from harness.pids import NAMESPACE
 from harness.process import Spawn
 from harness.programs import Programs
@@ -215,10 +215,7 @@ def shell(programs: Programs, etcd: Etcd, tmp_path: Path) -> Shell:
 @pytest.fixture
 def namespace() -> list[str]:
     """Return a command prefix that runs a command as PID 1."""
-    try:
-        subprocess.run([*NAMESPACE, "true"], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError) as exc:
-        pytest.skip(f"no PID namespaces here: {exc}")
+    skip_unless_permitted("PID namespaces", [*NAMESPACE, "true"])
     return NAMESPACE
 
 

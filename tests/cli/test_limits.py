@@ -9,6 +9,7 @@ from shlex import join
 import pytest
 from harness import Etcd, Result, Shell
 from harness.environment import pointing_at
+from harness.permitted import skip_unless_permitted
 from harness.process import command
 from harness.registering import ADDR, KEY, REGISTER
 
@@ -82,10 +83,7 @@ def without_null(namespace: list[str]) -> list[str]:
     """Return a command prefix that hides ``/dev/null`` from the command."""
     script = 'mount -t tmpfs none /dev && mknod /dev/urandom c 1 9 && exec "$@"'
     prefix = ["unshare", "--mount", "sh", "-c", script, "sh"]
-    try:
-        subprocess.run([*prefix, "true"], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError) as exc:
-        pytest.skip(f"no mounts here: {exc}")
+    skip_unless_permitted("mounts", [*prefix, "true"])
     return prefix
 
 

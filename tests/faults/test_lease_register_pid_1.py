@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,23 +16,17 @@ from harness.process import command
 from harness.registering import KEY, REGISTER, children_of, is_empty, print_signals, signal_times
 
 ORPHANS = Path(__file__).parent.parent / "process_programs" / "orphans.py"
-NAMESPACE = ["unshare", "--pid", "--fork", "--mount-proc"]
-
 Contain = Callable[..., Process]
 
 
 @pytest.fixture
-def contain(etcd: Etcd) -> Iterator[Contain]:
+def contain(etcd: Etcd, namespace: list[str]) -> Iterator[Contain]:
     """``contain(*args)``: run ``etcdnaming ARGS`` as PID 1 of a PID namespace."""
-    try:
-        subprocess.run([*NAMESPACE, "true"], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError) as exc:
-        pytest.skip(f"no PID namespaces here: {exc}")
     started: list[Process] = []
 
     def contain(*args: str, env: Changes | None = None) -> Process:
         environment = pointing_at(etcd.endpoint, env)
-        started.append(Process([*NAMESPACE, *command(*args)], environment))
+        started.append(Process([*namespace, *command(*args)], environment))
         return started[-1]
 
     yield contain

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from harness import Etcd, wait_until
 from harness.backends import Backends
+from harness.permitted import skip_unless_permitted
 from harness.relay import Relay, cut_off_when, passed_on
 from harness.xds import Language, Xds, addresses, languages
 
@@ -246,7 +247,6 @@ def test_old_connections_are_renewed_without_an_error(
 @pytest.fixture
 def one_name(xds: Xds, tmp_path: object) -> list[str]:
     """What to put before a command to which ``bridges.test`` is 127.0.0.1 and 127.0.0.2."""
-    import subprocess
     from pathlib import Path
 
     hosts = Path(str(tmp_path)) / "hosts"
@@ -254,10 +254,7 @@ def one_name(xds: Xds, tmp_path: object) -> list[str]:
     hosts.write_text("".join(f"{name}\n" for name in names))
     mount = f"mount --bind {hosts} /etc/hosts && exec "
     before = ["unshare", "--mount", "sh", "-c", mount + '"$@"', "sh"]
-    try:
-        subprocess.run([*before, "true"], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError) as exc:
-        pytest.skip(f"no mount namespaces here: {exc}")
+    skip_unless_permitted("mount namespaces", [*before, "true"])
     return before
 
 

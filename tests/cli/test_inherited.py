@@ -18,7 +18,7 @@ from etcdnaming.xds.embedded.bootstrap import VARIABLE
 
 WRAPPERS = {
     "lease-register": REGISTER,
-    "watch": ("watch", "svc", "--timeout", "1s"),
+    "watch": ("watch", "svc", "--timeout", "3s"),
     "sandbox": ("sandbox",),
 }
 
@@ -87,7 +87,9 @@ def test_command_does_not_inherit_the_bootstrap_of_the_callers_channel(
     etcd: Etcd, client: Client, wrapper: str, tmp_path: Path
 ) -> None:
     """The variable by which gRPC finds the server inside the caller; a check has it neither."""
-    shows, seen = f"sh -c 'env > {tmp_path}/check'", tmp_path / "check"
+    # The check runs again and again: the file must not be empty meanwhile.
+    new, seen = tmp_path / "new", tmp_path / "check"
+    shows = f"sh -c 'env > {new} && mv {new} {seen}'"
     check = ("--check", f"exec:{shows}", "--start", "now") if wrapper == "lease-register" else ()
     with insecure_channel("svc", client):
         env = pointing_at(etcd.endpoint, {})

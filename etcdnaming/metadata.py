@@ -22,10 +22,20 @@ def merge_patch(value: JSON, patch: JSON) -> JSON:
     """
     if not isinstance(patch, Mapping):
         return patch
-    merged = dict(value) if isinstance(value, Mapping) else {}
-    for name, each in patch.items():
-        if each is None:
-            merged.pop(name, None)
-        else:
-            merged[name] = merge_patch(merged.get(name), each)
-    return merged
+    result = _members(value)
+    unmerged = [(result, patch)]  # a list of its own: Python's stack may not be deep enough
+    while unmerged:
+        merged, changes = unmerged.pop()
+        for name, each in changes.items():
+            if each is None:
+                merged.pop(name, None)
+            elif isinstance(each, Mapping):
+                merged[name] = inner = _members(merged.get(name))
+                unmerged.append((inner, each))
+            else:
+                merged[name] = each
+    return result
+
+
+def _members(value: JSON) -> dict[str, JSON]:
+    return dict(value) if isinstance(value, Mapping) else {}

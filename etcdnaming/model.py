@@ -99,6 +99,9 @@ class Endpoint(_EndpointFields):
         addr: What gRPC clients dial, usually ``host:port``.
 
         metadata: Any JSON value; integers keep all their digits.
+
+    Two endpoints are equal if their addresses and their metadata are, which are compared as JSON:
+    true is not 1, and a tuple is an array.
     """
 
     __slots__ = ()
@@ -107,6 +110,22 @@ class Endpoint(_EndpointFields):
 
         def __new__(cls, addr: str, metadata: JSON = None) -> Endpoint:
             """Check what is stored: a type checker refuses a value that is not JSON."""
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Endpoint):
+            return tuple.__eq__(self, other)
+        return self.addr == other.addr and _is_same_json(self.metadata, other.metadata)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = _EndpointFields.__hash__
+
+    def __repr__(self) -> str:
+        try:
+            return super().__repr__()
+        except RecursionError:  # metadata may be nested deeper than Python can print
+            return f"Endpoint(addr={self.addr!r}, metadata=...)"
 
 
 class Update(NamedTuple):
@@ -710,6 +729,29 @@ class WatchState(NamedTuple):
 
     connected: bool
     detail: str
+
+
+def _is_same_json(first: JSON, second: JSON) -> bool:
+    """
+    Compare two JSON values, nested to any depth: for Python's own comparison it may be too deep.
+
+    >>> _is_same_json({"draining": 1}, {"draining": True}), _is_same_json([1], (1.0,))
+    (False, True)
+    """
+    pairs = [(first, second)]
+    while pairs:
+        one, other = pairs.pop()
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            if one.keys() != other.keys():
+                return False
+            pairs += [(one[name], other[name]) for name in one]
+        elif isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
+            if len(one) != len(other):
+                return False
+            pairs += zip(one, other, strict=True)
+        elif one != other or isinstance(one, bool) is not isinstance(other, bool):
+            return False
+    return True
 
 
 def _brief(value: object) -> str:

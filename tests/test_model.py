@@ -7,12 +7,14 @@ import pickle
 
 import pytest
 from harness import Etcd
+from harness.nested import nested
 
 from etcdnaming import wire
 from etcdnaming.endpoints.manager import EndpointManager, services
 from etcdnaming.errors import InvalidEndpointError
 from etcdnaming.etcd import Client
 from etcdnaming.model import (
+    JSON,
     ChangeBatch,
     Deletion,
     Endpoint,
@@ -100,6 +102,44 @@ def test_repr_of_a_result_shows_its_revision_and_first_items() -> None:
     )
     assert "... 99995 more], invalid=[], count=100000" in repr(many)
     assert repr(RESULTS[2]) == "Services(revision=7, prefix='foo', counts={'foo/svc': 3}, others=0)"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "equal"),
+    [
+        (1, True, False),
+        ({"draining": 1}, {"draining": True}, False),
+        ([0], [False], False),
+        (3, 3.0, True),
+        ([1, {"a": None}], (1, {"a": None}), True),
+        ([1, 2], [1], False),
+        ({"a": 1}, {"b": 1}, False),
+        ({}, [], False),
+        (nested(9999), nested(9999), True),
+        (nested(9999), nested(9998), False),
+    ],
+)
+def test_endpoints_are_equal_when_their_metadata_is_the_same_json(
+    first: JSON, second: JSON, equal: bool
+) -> None:
+    """For Python, 1 equals true, and deep metadata can't be compared at all."""
+    one, other = Endpoint("a:1", first), Endpoint("a:1", second)
+
+    assert (one == other) is (other == one) is equal
+    assert (one != other) is (other != one) is not equal
+    assert one != Endpoint("a:2", first)
+    assert None not in (one, other)
+    assert (STORED[0]._replace(endpoint=one) == STORED[0]._replace(endpoint=other)) is equal
+
+
+def test_repr_of_an_endpoint_succeeds_when_its_metadata_is_nested_deep() -> None:
+    """Otherwise one value of etcd would prevent that a listing, an event or a change is printed."""
+    deep = Endpoint("a:1", nested(9999))
+    found = listing(1)._replace(endpoints=[STORED[0]._replace(endpoint=deep)])
+
+    # Whether Python can print the metadata depends on its version.
+    assert repr(deep).startswith("Endpoint(addr='a:1', metadata=")
+    assert "Endpoint(addr='a:1', metadata=" in repr(found)
 
 
 def test_metadata_that_is_not_json_is_refused_by_type_checkers() -> None:

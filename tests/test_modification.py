@@ -60,6 +60,21 @@ def test_merge_patch_does_what_the_rfc_lists(original: JSON, patch: JSON, result
     assert merge_patch(original, patch) == result
 
 
+def test_merge_patch_merges_objects_of_any_depth() -> None:
+    """etcd may hold metadata that is nested deeper than Python's stack is."""
+    value: JSON = {"kept": True}
+    patch: JSON = {"zone": "a"}
+    for _ in range(9000):
+        value, patch = {"in": value}, {"in": patch}
+
+    merged = merge_patch(value, patch)
+
+    for _ in range(9000):
+        assert isinstance(merged, dict)
+        merged = merged["in"]
+    assert merged == {"kept": True, "zone": "a"}
+
+
 @given(json_values, json_values)
 def test_merge_patch_applied_twice_is_merge_patch_applied_once(value: JSON, patch: JSON) -> None:
     """A repeated change is harmless."""

@@ -10,6 +10,7 @@ from functools import partial
 
 import pytest
 from harness import Etcd
+from harness.nested import nested
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,6 +63,8 @@ BAD = InvalidValue("svc/bad", "it is not JSON", b"x", 1, 0)
     [
         (stored(KEY), add(KEY)),
         (stored(KEY, metadata={"a": [1.5, None]}), add(KEY, metadata={"a": [1.5, None]})),
+        (stored(KEY, metadata=[1]), add(KEY, metadata=(1.0,))),
+        (stored(KEY, metadata=nested(9999)), add(KEY, metadata=nested(9999))),
         (stored(KEY, lease=7), add(KEY)),
         (stored(KEY, lease=7), add(KEY, lease=7)),
         (None, Update.delete(KEY)),
@@ -82,6 +85,7 @@ def test_plan_leaves_what_is_as_wanted(before: StoredEndpoint | None, update: Up
         (stored(KEY), add(KEY, "2:2")),
         (stored(KEY), add(KEY, metadata="x")),
         (stored(KEY, metadata=1), add(KEY, metadata=True)),
+        (stored(KEY, metadata=nested(9999)), add(KEY, metadata=nested(9998))),
         (stored(KEY), add(KEY, lease=7)),
         (stored(KEY, lease=7), add(KEY, lease=0)),
         (stored(KEY), Update.delete(KEY)),

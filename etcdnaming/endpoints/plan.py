@@ -49,10 +49,7 @@ def _is_done(update: Update, before: StoredEndpoint | InvalidValue | None) -> bo
         return update.endpoint is None and before is None
     if isinstance(before, InvalidValue) or update.lease not in (None, before.lease):
         return False
-    # Values that are equal in Python, such as 1 and true, differ in their bytes.
-    return before.endpoint == update.endpoint and (
-        wire.encode(before.endpoint) == wire.encode(update.endpoint)
-    )
+    return wire.encode(before.endpoint) == wire.encode(update.endpoint)
 
 
 def _is_ours(unwanted: StoredEndpoint | InvalidValue) -> bool:

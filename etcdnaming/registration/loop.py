@@ -121,8 +121,14 @@ class RegistrationLoop:
         self._post(partial(self._do, work))
 
     def leave(self) -> None:
-        """End with the next step, which precedes all other registrations'; from any thread."""
+        """
+        End with the next step, which precedes all other registrations'; from any thread.
+
+        The lease is renewed no longer from now on: a call under way may delay that step for longer
+        than the caller waits.
+        """
         self._leaving = True
+        self._lease.release()
         self._shared.wake(self, urgent=True)
 
     def key_changed(self, key: bytes, revision: int) -> None:
@@ -213,6 +219,7 @@ class RegistrationLoop:
             if not self._lease.id:
                 return 0.0  # it was revoked for lack of space, and the other keys need a new one
         self._lease.confirm()
+        self._reconciler.raise_refusal()
         self._strict, self._reconciler.all_or_nothing = False, False
         self._failures = 0
         self._reported_errors.clear()
@@ -275,6 +282,7 @@ class RegistrationLoop:
         self._lease.release()
         with within(LEAVE_TIMEOUT):
             deleted = self._try_to(self._reconcile_keys)
+            deleted = self._try_to(self._reconciler.raise_refusal) and deleted
             revoked = self._try_to(self._lease.end)
         self._clean, self._ended = deleted and revoked, True
         self._publish()

@@ -6,9 +6,9 @@ Every write is a compare: a key that changed since it was read is not overwritte
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
-from typing import NamedTuple, TypeVar
+from functools import partial
 
 from .. import keys, wire
 from ..errors import (
@@ -17,6 +17,8 @@ from ..errors import (
     InvalidValueError,
     KeyHeldError,
     LeaseNotFoundError,
+    NotNowError,
+    RefusedError,
 )
 from ..etcd import Client
 from ..etcd.answers import lacks_space
@@ -35,18 +37,12 @@ BATCH_SIZE = 32
 MAX_PASSES = 10
 """Passes in which other clients may change the keys between a read and a write, before a pause."""
 
-Item = TypeVar("Item")
+MAX_REFUSALS = 200
+"""Refused transactions of one attempt, before a pause: a refused batch is divided."""
 
 
 class DeletionRefusedError(EtcdError):
     """etcd has no space for the transaction that deletes keys."""
-
-
-class _Write(NamedTuple):
-    """A key to be written on *lease*, or (``None``) to be deleted."""
-
-    key: RegisteredKey
-    lease: int | None
 
 
 class Reconciler:
@@ -66,12 +62,14 @@ class Reconciler:
     ) -> None:
         self._client, self._keys = client, registered_keys
         self._policy, self._report = policy, report
+        self._refused: dict[RegisteredKey, RefusedError] = {}
+        self._refusals = 0
         self.removal: Kind = "withdrawn"
         self.all_or_nothing = True
 
     def reconcile(self, lease: int, own: AbstractSet[int]) -> list[RegisteredKey]:
         """
-        Do what `decide` says for each open key, and return these keys.
+        Do what `decide` says for each open key, and return these keys, but for the refused ones.
 
         Without a *lease* only unwanted keys are handled. *own* are all leases of the registration.
 
@@ -81,19 +79,65 @@ class Reconciler:
             DeletionRefusedError: etcd has no space for the transaction that deletes.
             ConflictError: Other clients change the keys as fast as they are read.
         """
+        self._refused, self._refusals = {}, 0
         for attempt in range(MAX_PASSES):
-            open_keys = [key for key in self._keys.open if lease or not self._is_wanted(key)]
-            self._read([key for key in open_keys if not key.current])
-            writes = self._decide_all(open_keys, lease, own)
-            if not writes:
+            unread = [key for key in self._open_keys(lease) if not key.current]
+            self._in_batches(self._read, unread, BATCH_SIZE)
+            open_keys = self._open_keys(lease)
+            puts, deletions = self._decide_all(open_keys, lease, own)
+            if not puts and not deletions:
                 return self._keys.close(open_keys)
             # Deletions go first and apart from puts, which etcd refuses sooner for lack of space.
             size = _batch_size(attempt)
-            for batch in _batches([each for each in writes if each.lease is None], size):
-                self._delete(batch)
-            for batch in _batches([each for each in writes if each.lease], size):
-                self._put(batch, lease)
-        raise ConflictError([keys.decode(each.key.key) for each in writes], MAX_PASSES)
+            self._in_batches(self._delete, deletions, size)
+            self._in_batches(partial(self._put, lease=lease), puts, size)
+        raise ConflictError([keys.decode(key.key) for key in (*deletions, *puts)], MAX_PASSES)
+
+    def raise_refusal(self) -> None:
+        """
+        Raise why etcd refused a key in the last `reconcile`, if it did.
+
+        Raises:
+            RefusedError: A permission is missing, or a value is too large.
+        """
+        for exc in self._refused.values():
+            raise exc
+
+    def _open_keys(self, lease: int) -> list[RegisteredKey]:
+        return [
+            key
+            for key in self._keys.open
+            if key not in self._refused and (lease or not self._is_wanted(key))
+        ]
+
+    def _in_batches(
+        self,
+        work: Callable[[Sequence[RegisteredKey]], None],
+        items: Sequence[RegisteredKey],
+        size: int,
+    ) -> None:
+        """
+        Call *work* with *items*, at most *size* at a time.
+
+        A batch that etcd refuses is divided: one key that this user may not write, one value that
+        is too large, or several that are so together, must not keep the others away from etcd.
+        """
+        batches = [items[start : start + size] for start in range(0, len(items), size)]
+        while batches:
+            batch = batches.pop(0)
+            try:
+                work(batch)
+            except (LeaseNotFoundError, NotNowError):
+                raise  # it would be the same for each key
+            except RefusedError as exc:
+                self._refusals += 1
+                if self._refusals >= MAX_REFUSALS:
+                    raise
+                middle = len(batch) // 2
+                if middle:
+                    batches[:0] = [batch[:middle], batch[middle:]]
+                else:
+                    self._refused[batch[0]] = exc.with_traceback(None)  # no frames are kept
 
     def revoked(self, leases: AbstractSet[int], revision: int) -> None:
         """Note that *leases* were revoked at *revision*, and that their keys went with them."""
@@ -110,27 +154,26 @@ class Reconciler:
     def _is_wanted(self, key: RegisteredKey) -> bool:
         return self._keys.wanted and not key.removed
 
-    def _read(self, unread: Sequence[RegisteredKey]) -> None:
-        for batch in _batches(unread, BATCH_SIZE):
-            _note_all(batch, look_up(self._client, [key.key for key in batch]))
+    def _read(self, batch: Sequence[RegisteredKey]) -> None:
+        _note_all(batch, look_up(self._client, [key.key for key in batch]))
 
     def _decide_all(
         self, open_keys: Sequence[RegisteredKey], lease: int, own: AbstractSet[int]
-    ) -> list[_Write]:
-        """Return what has to be written; the other keys are accepted as they are."""
-        writes = []
+    ) -> tuple[list[RegisteredKey], list[RegisteredKey]]:
+        """Return which keys to put and which to delete; the others are accepted as they are."""
+        puts, deletions = [], []
         for key in open_keys:
             action = self._decide(key, lease, own)
             if action is Action.ADOPT:
                 self._adopt(key)
                 action = self._decide(key, lease, own)
             if action is Action.PUT:
-                writes.append(_Write(key, lease))
+                puts.append(key)
             elif action is Action.DELETE:
-                writes.append(_Write(key, None))
+                deletions.append(key)
             else:
                 self._accept(key, action, lease)
-        return writes
+        return puts, deletions
 
     def _decide(self, key: RegisteredKey, lease: int, own: AbstractSet[int]) -> Action:
         return decide(key, lease, own, self._policy, wanted=self._is_wanted(key))
@@ -171,32 +214,34 @@ class Reconciler:
             self._report(_event(kind, key)._replace(holder=key.holder))
         _mark_unregistered(key)
 
-    def _delete(self, writes: Sequence[_Write]) -> None:
+    def _delete(self, batch: Sequence[RegisteredKey]) -> None:
         try:
-            revision = self._write(writes)
+            revision = self._write(batch, None)
         except EtcdError as exc:
             if lacks_space(exc):
                 raise DeletionRefusedError(str(exc)) from exc
             raise
-        for each in writes if revision else ():
-            _mark_unregistered(each.key)
-            self._report(_event(self.removal, each.key)._replace(revision=revision))
+        for key in batch if revision else ():
+            _mark_unregistered(key)
+            self._report(_event(self.removal, key)._replace(revision=revision))
 
-    def _put(self, writes: Sequence[_Write], lease: int) -> None:
-        before = [(_taken_from(each.key), _reason(each.key, lease)) for each in writes]
-        for key, _ in writes:
+    def _put(self, batch: Sequence[RegisteredKey], lease: int) -> None:
+        before = [(_taken_from(key), _reason(key, lease)) for key in batch]
+        for key in batch:
             if key.state is KeyState.REGISTERED and _lease_seen(key) != key.lease:
                 key.state = KeyState.UNREGISTERED  # until it is written
-        if not self._write(writes):
+        if not self._write(batch, lease):
             return
-        for each, (holder, reason) in zip(writes, before, strict=True):
-            _mark_registered(each.key, lease)
-            event = _event("registered", each.key)
+        for key, (holder, reason) in zip(batch, before, strict=True):
+            _mark_registered(key, lease)
+            event = _event("registered", key)
             self._report(event._replace(lease=lease, holder=holder, reason=reason))
 
-    def _write(self, writes: Sequence[_Write]) -> int:
+    def _write(self, batch: Sequence[RegisteredKey], lease: int | None) -> int:
         """
-        Write all of them in one transaction if they are as last read, and return the revision.
+        Put all keys on *lease*, or (``None``) delete them, if they are as last read.
+
+        That is one transaction, whose revision is returned.
 
         Otherwise write nothing, note what etcd holds, and return 0.
 
@@ -204,30 +249,30 @@ class Reconciler:
             OutcomeUnknownError: There was no answer; the keys have to be read again.
             LeaseNotFoundError: The lease is gone.
         """
-        written = [each.key for each in writes]
-        for key in written:
+        for key in batch:
             key.current = False  # until there is an answer
-        result = transact(
-            self._client,
-            [Compare(key.key, key.seen.mod_revision if key.seen else 0) for key in written],
-            [
-                Delete(key.key) if lease is None else Put(key.key, key.value, lease)
-                for key, lease in writes
-            ],
-            [Get(key.key) for key in written],
-        )
+        try:
+            result = transact(
+                self._client,
+                [Compare(key.key, key.seen.mod_revision if key.seen else 0) for key in batch],
+                [
+                    Delete(key.key) if lease is None else Put(key.key, key.value, lease)
+                    for key in batch
+                ],
+                [Get(key.key) for key in batch],
+            )
+        except RefusedError:
+            for key in batch:
+                key.current = True  # nothing was written
+            raise
         if not result.succeeded:
-            _note_all(written, result.found)
+            _note_all(batch, result.found)
             return 0
         revision = result.header.revision
-        for key, lease in writes:
+        for key in batch:
             key.current = True
             key.seen = None if lease is None else StoredValue(revision, lease, key.value)
         return revision
-
-
-def _batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
-    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 def _batch_size(attempt: int) -> int:

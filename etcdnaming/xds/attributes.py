@@ -51,6 +51,8 @@ def read_attributes(metadata: JSON, keys: AttributeKeys) -> tuple[Attributes, st
     problems = []
     weight, zone = metadata.get(keys.weight, 1), metadata.get(keys.zone, "")
     draining = metadata.get(keys.draining, False)
+    if isinstance(weight, float) and weight.is_integer():
+        weight = int(weight)  # the same number in JSON, and for Go
     if type(weight) is not int or not 0 <= weight <= MAX_WEIGHT:
         problems.append(f"{keys.weight} {_shown(weight)} is not an integer from 0 to {MAX_WEIGHT}")
         weight = 1
@@ -73,5 +75,7 @@ def _is_utf8(text: str) -> bool:
 
 
 def _shown(value: JSON) -> str:
+    if isinstance(value, (Mapping, list)):
+        return "an object" if isinstance(value, Mapping) else "an array"  # of any depth
     text = repr(value)
     return text if len(text) <= 40 else text[:40] + "…"

@@ -241,7 +241,7 @@ class Catalog:
         first = batch is not None and not follower.was_read
         with self._lock:
             if batch is not None:
-                self._note_invalid(batch)
+                self._note_invalid(follower, batch)
             dirty = self._update(follower, changed)
             if first:
                 self._begin_lookups()
@@ -251,8 +251,14 @@ class Catalog:
             self._on_change(dirty)
         return again
 
-    def _note_invalid(self, batch: ChangeBatch) -> None:
-        for key in batch.no_longer_invalid:
+    def _note_invalid(self, follower: Follower, batch: ChangeBatch) -> None:
+        valid = [*batch.no_longer_invalid]
+        if batch.first:  # a new watch does not know which values could not be read before
+            valid += [key for key in self._invalid if key.startswith(f"{follower.prefix}/")]
+        found = {value.key for value in batch.invalid}
+        for key in valid:
+            if key in found:
+                continue
             self._invalid.pop(key, None)
             self._warned.pop(key, None)
         for value in batch.invalid:
@@ -269,6 +275,8 @@ class Catalog:
             endpoint = follower.endpoint(key)
             if endpoint is not None:
                 self._add(key, endpoint, targets)
+            elif key not in self._invalid:
+                self._warned.pop(key, None)
             dirty.update(targets)
         if self._by_host.keys() != hosts:
             self._answers = {host: self._answers.get(host) for host in self._by_host}

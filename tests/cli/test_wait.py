@@ -161,6 +161,8 @@ def test_wait_fails_at_once_without_permission(
     [
         (["svc", "--min=3", "--max=2"], "--min is more than --max"),
         (["svc", "--addr=1:1", "--gone=1:1"], "--addr 1:1 and --gone 1:1 can't be combined"),
+        (["svc", "--addr="], "--addr: the address is empty"),
+        (["svc", "--gone="], "--gone: the address is empty"),
         (["svc", "--timeout=-1s"], "'-1s' is not a duration"),
         (["svc", "--min=x"], "'x' is not a whole number"),
         (["/"], "it names no service"),
@@ -173,6 +175,17 @@ def test_wait_reports_wrong_usage_in_one_line(run: Run, args: list[str], message
 
     assert (result.status, result.out, result.err.count("\n")) == (128, "", 1)
     assert message in result.err
+
+
+def test_wait_warns_of_an_address_that_no_endpoint_has(run: Run, etcd: Etcd) -> None:
+    """A script that forgets the port would stop a server that still gets calls."""
+    put(etcd, e1="10.0.0.1:80")
+
+    result = run("wait", "svc", "--gone=10.0.0.1")
+
+    assert (result.status, result.out) == (0, "svc/e1\t10.0.0.1:80\tnull\n")
+    warning = "Warning: --gone: the address '10.0.0.1' has no port: write 10.0.0.1:PORT\n"
+    assert result.err == warning
 
 
 def test_wait_prints_fields_and_tables_like_list(run: Run, etcd: Etcd) -> None:
@@ -230,7 +243,7 @@ def test_wait_shows_the_missing_endpoints_on_a_terminal(terminal: Terminal, etcd
 
 def test_status_line_is_cut_to_the_width_of_the_terminal(terminal: Terminal) -> None:
     """A second line could not be erased."""
-    picture = Picture(terminal("wait", "svc", "--addr=世世世世世世世世世世", size=(24, 30)))
+    picture = Picture(terminal("wait", "svc", "--addr=世世世世世世世世世世:80", size=(24, 30)))
     picture.wait_for("waiting for svc: 世世世世世 …")
     picture.terminal.sendintr()
     picture.finish()

@@ -275,6 +275,52 @@ def test_registration_leaks_no_lease_when_writes_are_refused(
     assert etcd.leases() == []
 
 
+def test_registration_registers_the_other_keys_when_one_is_refused(
+    auth_etcd: Callable[..., Etcd],
+) -> None:
+    """They are watched, move to a new lease, and are deleted when the registration closes."""
+    etcd = auth_etcd()
+    name, _, password = WRITER.partition(":")
+    events = EventLog()
+    endpoints = {f"{target}/e{n}": HERE for n in (1, 2, 3) for target in ("svc", "other")}
+    with (
+        Client([etcd.endpoint], user=name, password=password) as client,
+        closing(Registration(client, endpoints, on_state=events)) as registration,
+    ):
+        registration.start(wait=False)
+        wait_until(lambda: "error" in events.kinds)
+        assert "other/e1" in events.of("error").reason
+        keys = ["svc/e1", "svc/e2", "svc/e3"]
+        assert sorted(registration.endpoints) == keys
+        assert [entry.key.decode() for entry in etcd.entries("")] == keys
+        assert not registration.registered
+        etcd.delete("svc/e2")
+        wait_until(lambda: holds(etcd, "svc/e2", HERE, registration.lease))
+        etcd.revoke(registration.lease)
+        wait_until(lambda: "regained" in events.kinds)
+        assert [entry.lease for entry in etcd.entries("")] == [registration.lease] * 3
+        assert registration.close()
+    assert etcd.entries("") == []
+    assert etcd.leases() == []
+
+
+@pytest.mark.parametrize(
+    ("sizes", "missing"), [((700_000,) * 3, 0), ((10, 2_000_000, 10), 1)], ids=["together", "one"]
+)
+def test_registration_registers_the_other_keys_when_values_are_too_large(
+    etcd: Etcd, client: Client, sizes: tuple[int, ...], missing: int
+) -> None:
+    """Each value is below etcd's limit, but not all in one request; or one of them is not."""
+    endpoints = {f"svc/e{n}": Endpoint("1:1", "x" * size) for n, size in enumerate(sizes)}
+    with closing(Registration(client, endpoints, on_state=EventLog())) as registration:
+        registration.start(wait=False)
+        wait_until(lambda: len(registration.endpoints) == len(sizes) - missing)
+        assert len(etcd.entries("svc/")) == len(sizes) - missing
+        registration.set("svc/e1", HERE)
+        assert registration.wait(TIMEOUT)
+    assert etcd.entries("svc/") == []
+
+
 @pytest.mark.server
 def test_registration_reports_a_key_that_cannot_be_put_back(auth_etcd: Callable[..., Etcd]) -> None:
     """It is not registered then, although the lease is alive."""

@@ -96,6 +96,7 @@ def test_registration_watch_and_channel_recover_from_a_full_process_table(
         (etcd_client.Client, "lease_grant"),
     ],
 )
+@pytest.mark.usefixtures("caplog")  # the error is logged
 def test_registration_continues_after_an_unexpected_error(
     etcd: Etcd, client: Client, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
 ) -> None:
@@ -132,6 +133,7 @@ def test_registrations_end_with_their_client_after_an_unexpected_error(
 
 
 @pytest.mark.parametrize("name", ["add", "read", "check"])
+@pytest.mark.usefixtures("caplog")  # the error is logged
 def test_watch_continues_after_an_unexpected_error(
     etcd: Etcd, client: Client, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -153,6 +155,7 @@ def test_watch_continues_after_an_unexpected_error(
         (server.Server, "_mark_changes"),
     ],
 )
+@pytest.mark.usefixtures("caplog")  # the error is logged
 def test_channel_follows_its_target_after_an_unexpected_error(
     etcd: Etcd, client: Client, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
 ) -> None:

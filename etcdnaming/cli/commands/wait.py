@@ -8,21 +8,27 @@ from typing import NamedTuple
 
 import click
 
+from ...addresses import parse_address
+from ...errors import InvalidEndpointError
 from ...model import ChangeBatch, StoredEndpoint, WatchState
 from .. import stderr
 from ..app import App, pass_app
+from ..candidates import complete_addrs
 from ..click_extension.command import Command
 from ..failures import TimedOutError
 from ..following.follow import SelectedWatch, StateMessages, batches_until
-from ..options import DURATION, KNOWN_ADDR, REVISION, TARGET
+from ..options import DURATION, REVISION, TARGET
 from ..output.printers import FoundEndpoints
 from ..output.progress import StatusLine
 from ..output.spelling import counted, unreadable
+from ..parsing import Parsed, parse_text
 from ..selector import SELECTOR, Selector
 from ..signals import ENDING, ending
 
 __all__ = ["command"]
 
+
+ADDR = Parsed("text", parse_text, complete_addrs)
 
 HELP = """
 Wait until the endpoints of a target meet conditions.
@@ -48,10 +54,10 @@ not met in time, the exit code is 124 and stderr shows what is missing.
 )
 @click.option("--max", "at_most", type=REVISION, metavar="N", help="At most N endpoints.")
 @click.option(
-    "--addr", type=KNOWN_ADDR, multiple=True, metavar="ADDR", help="An endpoint has this address."
+    "--addr", type=ADDR, multiple=True, metavar="ADDR", help="An endpoint has this address."
 )
 @click.option(
-    "--gone", type=KNOWN_ADDR, multiple=True, metavar="ADDR", help="No endpoint has this address."
+    "--gone", type=ADDR, multiple=True, metavar="ADDR", help="No endpoint has this address."
 )
 @click.option(
     "--timeout",
@@ -121,9 +127,27 @@ def _conditions(
         raise click.UsageError("--min is more than --max")
     for each in set(addr) & set(gone):
         raise click.UsageError(f"--addr {each} and --gone {each} can't be combined")
+    _check_addrs("--addr", addr)
+    _check_addrs("--gone", gone)
     if at_least is None:
         at_least = 0 if addr or gone or at_most is not None else 1
     return _Conditions(at_least, at_most, tuple(addr), tuple(gone))
+
+
+def _check_addrs(option: str, addrs: Sequence[str]) -> None:
+    """
+    Warn of addresses that no endpoint of a gRPC client has: a typo would count as gone.
+
+    Raises:
+        click.UsageError: One is empty, as an unset variable of a script is.
+    """
+    for each in addrs:
+        if not each:
+            raise click.UsageError(f"{option}: the address is empty")
+        try:
+            parse_address(each)
+        except InvalidEndpointError as exc:
+            stderr.warn(f"{option}: {exc}")
 
 
 def _check_once(

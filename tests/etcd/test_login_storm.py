@@ -223,6 +223,19 @@ def test_calls_end_with_a_login_that_reaches_no_member() -> None:
     assert [type(each) for each in errors] == [ConnectionFailedError] * 3
 
 
+def test_login_moves_to_another_member_when_one_fails(etcd: Etcd) -> None:
+    """The other one asks for no login, which is an answer, too."""
+
+    def fail(context: grpc.ServicerContext) -> str:
+        context.abort(grpc.StatusCode.INTERNAL, "broken")
+        raise AssertionError
+
+    with LoginServer(fail) as server, client_of(server.endpoint, etcd.endpoint, dial=60) as client:
+        server.released.set()
+        assert listed(client) == []
+        assert server.begun == 1
+
+
 def test_call_ends_in_time_while_its_login_looks_for_a_member() -> None:
     """The endpoint accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as silent:

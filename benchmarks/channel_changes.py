@@ -3,7 +3,8 @@ Measure what a change of endpoints costs a channel: connections made, and CPU.
 
     python benchmarks/channel_changes.py [CHANGES [SIZE [ROUNDS]]]
 
-The servers are those of ``tests/harness/counting.py``, in a process of their own.
+The servers are those of ``tests/harness/counting.py``, in a process of their own, which needs the
+extra ``[test]``.
 
 The peer of a change, in turns with it, is grpcio alone: a new static channel that connects to the
 same endpoints, as a program needs that exchanges its channel at each change. Channels of ours did
@@ -57,7 +58,10 @@ def serving(number: int) -> Iterator[tuple[list[str], Callable[[], int]]]:
             print(file=stdin, flush=True)
             return int(stdout.readline())
 
-        yield stdout.readline().split(), accepted
+        addrs = stdout.readline().split()
+        if not addrs:
+            raise ChildProcessError("the servers did not start: they need the extra [test]")
+        yield addrs, accepted
 
 
 def reach(accepted: Callable[[], int], number: int) -> None:

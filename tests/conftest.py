@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -73,6 +74,24 @@ def _clean_environment(programs: Programs) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def _no_unforeseen_error(request: pytest.FixtureRequest) -> Iterator[None]:
+    """
+    Fail a test in which a background thread has continued after an unforeseen error.
+
+    Nothing else shows it, because the thread repairs what the error has left undone. A test that
+    causes such an error uses ``caplog``.
+    """
+    records: list[str] = []
+    handler = logging.Handler(logging.ERROR)
+    handler.emit = lambda record: records.append(handler.format(record))  # type: ignore[method-assign]
+    logging.getLogger().addHandler(handler)
+    yield
+    logging.getLogger().removeHandler(handler)
+    if "caplog" not in request.fixturenames:
+        assert not [each for each in records if "after an error" in each]
+
+
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the wheel of this tree."""
@@ -95,6 +114,7 @@ def _shared_etcd(programs: Programs) -> Iterator[Etcd]:
 def etcd(_shared_etcd: Etcd) -> Etcd:
     """Return a running, empty etcd; its revisions are not reset between tests."""
     _shared_etcd.empty()
+    _shared_etcd.begin_log()
     return _shared_etcd
 
 
@@ -156,6 +176,7 @@ def cluster(_shared_cluster: Cluster) -> Cluster:
     """Return three running members without data; members that a test has stopped are restarted."""
     _shared_cluster.start()
     _shared_cluster.empty()
+    _shared_cluster.begin_log()
     return _shared_cluster
 
 
@@ -205,11 +226,11 @@ def namespace() -> list[str]:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add the last log lines of the servers to the report of a failed test."""
+    """Add the last log lines of servers and processes to the report of a failed test."""
     report = yield
     if report.failed:
-        for name, log in _logs(item).items():
-            report.sections.append((f"{name} said last", log))
+        sections = [(f"{name} said last", log) for name, log in _logs(item).items()]
+        report.sections += [section for section in sections if section[1]]
     return report
 
 

@@ -103,7 +103,7 @@ def test_add_makes_few_calls_above_grpc(etcd: Etcd) -> None:
 
 @pytest.mark.parametrize(
     ("args", "most"),
-    [(["--help"], 125), (["add", "svc/e1", "--addr", "1:1"], 255), (["list", "svc"], 270)],
+    [(["--help"], 120), (["add", "svc/e1", "--addr", "1:1"], 237), (["list", "svc"], 257)],
     ids=["help", "add", "list"],
 )
 def test_command_imports_few_modules_at_start(etcd: Etcd, args: list[str], most: int) -> None:

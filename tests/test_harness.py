@@ -24,6 +24,26 @@ def test_etcd_fixture_is_empty_at_the_start(etcd: Etcd) -> None:
     assert (etcd.get(""), etcd.leases()) == ({}, [])
 
 
+def refused(etcd: Etcd) -> str:
+    """Have *etcd* log a request, and return the lease ID in it."""
+    lease = etcd.grant(60)
+    etcd.revoke(lease)
+    with pytest.raises(EtcdctlError):
+        etcd.revoke(lease)
+    return f"{lease:x}"
+
+
+def test_etcd_fixture_reports_only_what_was_logged_in_this_test(etcd: Etcd) -> None:
+    """Other tests have used the same server."""
+    assert etcd.last_lines() == ""
+    earlier = refused(etcd)
+    assert earlier in etcd.last_lines()
+    etcd.begin_log()
+    later = refused(etcd)
+    assert earlier not in etcd.last_lines()
+    assert later in etcd.last_lines()
+
+
 def test_etcd_fixture_puts_more_keys_than_a_transaction_takes(etcd: Etcd) -> None:
     """All of them are stored."""
     values = {b"svc/%d" % n: b"%d" % n for n in range(1000)}

@@ -123,7 +123,6 @@ CLI_FLOORS = (
     "credentials",
     "click_extension",
     "candidates",
-    "completion",
     "options",
     "debugging",
     "app",

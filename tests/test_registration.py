@@ -569,11 +569,12 @@ def test_registration_starts_before_etcd_and_reports_one_error(
     etcd.stop()
     events = EventLog()
     with (
-        Client([etcd.endpoint], dial_timeout=0.3) as client,
+        Client([etcd.endpoint], dial_timeout=1) as client,
         closing(Registration(client, {KEY: HERE}, on_state=events)) as registration,
     ):
         registration.start(wait=False)
-        assert not registration.wait(2)
+        wait_until(lambda: events.kinds)
+        assert not registration.wait(1)
         assert events.kinds == ["error"]
         assert "connection refused" in events[0].reason
         etcd.start()
@@ -682,7 +683,7 @@ def test_registration_closes_in_time_when_etcd_does_not_answer(
 
 
 def test_registration_closes_in_time_during_a_call(own_etcd: Callable[..., Etcd]) -> None:
-    """etcd freezes while a key is being put back."""
+    """etcd freezes while a key is being put back; the call is not over when the time is."""
     etcd = own_etcd()
     with Client([etcd.endpoint], dial_timeout=60, command_timeout=60) as client:
         registration = Registration(client, {KEY: HERE}, ttl=10)
@@ -693,6 +694,7 @@ def test_registration_closes_in_time_during_a_call(own_etcd: Callable[..., Etcd]
         start = time.monotonic()
         assert not registration.close()
         assert time.monotonic() - start < 2 + AT_ONCE
+        assert registration.renewal is None  # nothing renews the lease
 
 
 def test_registration_closes_at_once_when_etcd_was_never_reached(
@@ -907,6 +909,18 @@ class Hot(Client):
                 self._other, [Update.add("svc/hot", Endpoint(f"1.1.1.1:{self.number}"), lease=0)]
             )
         return super()._txn(request)
+
+
+@pytest.mark.parametrize("exist", [False, True])
+def test_registration_writes_many_keys_in_few_transactions(etcd: Etcd, exist: bool) -> None:
+    """Also if it has to read first that all of them exist."""
+    names = [f"svc/{n}" for n in range(64)]
+    with HostileProxy(etcd.endpoint) as proxy, Client([proxy.endpoint]) as client:
+        if exist:
+            transaction.update(client, [Update.add(name, THERE, lease=0) for name in names])
+            proxy.remaining.clear()
+        with Registration(client, dict.fromkeys(names, HERE)):
+            assert len(proxy.remaining["Txn"]) == (4 if exist else 2)
 
 
 def test_registration_registers_all_keys_but_the_one_that_changes_all_the_time(etcd: Etcd) -> None:

@@ -709,6 +709,7 @@ def test_channel_raises_an_error_when_its_arguments_are_invalid(client: Client) 
         insecure_channel("foo", client, policy="best")  # type: ignore[arg-type]
     with pytest.raises(InvalidSettingError):
         insecure_channel("foo", client, resync_hold=-1)
+    insecure_channel("foo", client, resync_hold=0).close()
     with pytest.raises(TypeError):
         insecure_channel("foo", client, options=[("grpc.x", object())])
 

@@ -121,6 +121,9 @@ def test_update_refuses_more_operations_than_the_server_takes(etcd: Etcd, client
     with pytest.raises(TooManyOperationsError, match="more than the 128") as refused:
         transaction.update(client, adds(*names))
     assert (refused.value.count, refused.value.limit) == (129, 128)
+    deletions = [Update.delete(f"svc/{name}") for name in names[:128]]
+    with pytest.raises(TooManyOperationsError, match="more than the 128"):
+        transaction.update(client, [*adds("e1"), *deletions])
     assert etcd.get("svc/") == {}
 
     for _ in range(2):  # all new, then all there

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from etcdnaming.cli import cli
-from etcdnaming.cli.completion import SHELLS, script
+from etcdnaming.cli.commands.completion import SHELLS, script
 
 ROOT = Path(__file__).parent.parent
 

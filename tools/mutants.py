@@ -55,6 +55,9 @@ NOT_CORE = ["xds/bridge", "xds/bootstrap.py", "etcd/rpc_pb2.py", "xds/xds_pb2.py
 FIRST_ROUND = 10.0
 """Seconds of the tests that come first: they kill most mutants, and a round takes time to begin."""
 
+DEADLINE = 210.0
+"""Seconds after which pytest has ended one test that hangs, and has stopped its servers."""
+
 SLOWER = 4
 """How much longer they may take with the mutant: a test that waits in vain does so for 25 s."""
 
@@ -169,13 +172,13 @@ def try_out(mutation: Mutation, tests: Tests, seconds: float, tree: Path) -> str
     file = tree / mutation.path
     source = file.read_bytes()
     of_line = tests.get((mutation.path, mutation.line))
-    known = nearest_first(of_line or tests.get((mutation.path, 0), []), mutation.path)
+    known = nearest_first(of_line or tests_of_module(mutation.path, tests), mutation.path)
     file.write_bytes(mutation.applied(source))
     try:
         for budget in (FIRST_ROUND, seconds - FIRST_ROUND):
-            chosen, known = within(known, budget)
-            if chosen:
-                limit = 30 + SLOWER * sum(took for took, _ in chosen)
+            if known and budget > 0:
+                chosen, known = within(known, budget)
+                limit = DEADLINE + SLOWER * sum(took for took, _ in chosen)
                 status = run_tests(tree, ["-x", *(name for _, name in chosen)], limit)
                 if status:
                     return "killed" if status == 1 else "invalid"
@@ -184,6 +187,13 @@ def try_out(mutation: Mutation, tests: Tests, seconds: float, tree: Path) -> str
     finally:
         file.write_bytes(source)
     return "not decided" if known else "survived" if of_line else "not run"
+
+
+def tests_of_module(path: str, tests: Tests) -> list[tuple[float, str]]:
+    """Return the tests that run a line of *path*, and those of its module, by their file's name."""
+    name = f"/test_{Path(path).stem}.py::"
+    named = {test for found in tests.values() for test in found if name in test[1]}
+    return [*named.union(tests.get((path, 0), []))]
 
 
 def nearest_first(tests: list[tuple[float, str]], path: str) -> list[tuple[float, str]]:

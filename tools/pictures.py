@@ -76,7 +76,7 @@ def watched(environment: Mapping[str, str]) -> str:
         put(environment, "e2", 2, '{"weight":0,"zone":"b"}')
         call(environment, "del", f"{TARGET}/e3")
         put(environment, "e4", 4, '{"zone":"d"}')
-        terminal.expect(r"\+  \S+/e4.*?connected to [\d.:]+")
+        terminal.expect(r"\+\S*  \S+/e4.*?connected to [\d.:]+")
         return f"{terminal.before}{terminal.after}".rpartition(HOME)[2]
 
 

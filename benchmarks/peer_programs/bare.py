@@ -54,15 +54,14 @@ def main(how: str, endpoint: str) -> None:
 
 
 def keeping_lease(key: bytes) -> rpc.TxnRequest:
-    """Return the transaction that `EndpointManager.add_endpoint` sends."""
+    """Return the transaction that `EndpointManager.add_endpoint` sends, of messages as usual."""
+    exists = rpc.Compare(key=key, target=rpc.Compare.VERSION, result=rpc.Compare.GREATER, version=0)
+    keep = rpc.PutRequest(key=key, value=VALUE, ignore_lease=True)
+    create = rpc.PutRequest(key=key, value=VALUE)
     return rpc.TxnRequest(
-        compare=[
-            rpc.Compare(key=key, target=rpc.Compare.VERSION, result=rpc.Compare.GREATER, version=0)
-        ],
-        success=[
-            rpc.RequestOp(request_put=rpc.PutRequest(key=key, value=VALUE, ignore_lease=True))
-        ],
-        failure=[rpc.RequestOp(request_put=rpc.PutRequest(key=key, value=VALUE))],
+        compare=[exists],
+        success=[rpc.RequestOp(request_put=keep)],
+        failure=[rpc.RequestOp(request_put=create)],
     )
 
 

@@ -111,10 +111,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(args: list[str]) -> int:
     # cli.main(standalone_mode=False) is not used: it turns a closed pipe into exit code 1.
     if instruction := os.environ.get("_ETCDNAMING_COMPLETE"):
-        from .app import App  # both only for the TAB key
-        from .completion import answer
+        from .commands.completion import answer  # only for the TAB key
 
-        return answer(cli, instruction, App)
+        return answer(cli, instruction)
     try:
         with cli.make_context("etcdnaming", args) as ctx:
             return cli.invoke(ctx) or 0

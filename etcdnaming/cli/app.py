@@ -324,27 +324,6 @@ class App:
 
         return plan(keys, found, change)
 
-    def keys_with_prefix(self, text: str) -> Iterator[str]:
-        """Yield the keys that begin with *text*."""
-        client = self.client()
-        from ..endpoints.completion_queries import keys_with_prefix  # only for TAB
-
-        return keys_with_prefix(client, text)
-
-    def targets_with_prefix(self, text: str) -> Iterator[str]:
-        """Yield the targets that begin with *text*."""
-        client = self.client()
-        from ..endpoints.completion_queries import targets_with_prefix  # only for TAB
-
-        return targets_with_prefix(client, text)
-
-    def addrs_with_prefix(self, target: str, text: str) -> Iterator[str]:
-        """Yield the addresses of the endpoints of *target* that begin with *text*."""
-        client = self.client()
-        from ..endpoints.completion_queries import addrs_with_prefix  # only for TAB
-
-        return iter(addrs_with_prefix(client, target, text))
-
     def update(
         self,
         updates: Sequence[Update],

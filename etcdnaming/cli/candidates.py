@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
@@ -20,6 +20,8 @@ from .parsing import Candidate, parse_target
 
 if TYPE_CHECKING:
     import click
+
+    from ..etcd import Client
 
 __all__ = [
     "Completer",
@@ -41,14 +43,8 @@ _SAFE = re.compile(r"[\w./:@%+,=\[\]-]+")
 class Completer(Protocol):
     """What the commands' `App` has for completion."""
 
-    def keys_with_prefix(self, text: str) -> Iterator[str]:
-        """Yield the keys that begin with *text*."""
-
-    def targets_with_prefix(self, text: str) -> Iterator[str]:
-        """Yield the targets that begin with *text*."""
-
-    def addrs_with_prefix(self, target: str, text: str) -> Iterator[str]:
-        """Yield the addresses of the endpoints of *target* that begin with *text*."""
+    def client(self) -> Client:
+        """Return the client for etcd, whose import imports gRPC."""
 
 
 class OpenCompleter(Protocol):
@@ -62,12 +58,24 @@ class OpenCompleter(Protocol):
 
 def complete_keys(ctx: click.Context, beginning: str) -> Sequence[Candidate]:
     """Return keys that begin with *beginning*."""
-    return _query(ctx, lambda completer: completer.keys_with_prefix(beginning))
+
+    def find(client: Client) -> Iterable[str]:
+        from ..endpoints.completion_queries import keys_with_prefix
+
+        return keys_with_prefix(client, beginning)
+
+    return _query(ctx, find)
 
 
 def complete_targets(ctx: click.Context, beginning: str) -> Sequence[Candidate]:
     """Return targets that begin with *beginning*."""
-    return _query(ctx, lambda completer: completer.targets_with_prefix(beginning))
+
+    def find(client: Client) -> Iterable[str]:
+        from ..endpoints.completion_queries import targets_with_prefix
+
+        return targets_with_prefix(client, beginning)
+
+    return _query(ctx, find)
 
 
 def complete_addrs(ctx: click.Context, beginning: str) -> Sequence[Candidate]:
@@ -76,9 +84,13 @@ def complete_addrs(ctx: click.Context, beginning: str) -> Sequence[Candidate]:
     target = ctx.params.get("target") or next(iter(ctx.args), None)
     if target is None:
         return ()
-    return _query(
-        ctx, lambda completer: completer.addrs_with_prefix(parse_target(target), beginning)
-    )
+
+    def find(client: Client) -> Iterable[str]:
+        from ..endpoints.completion_queries import addrs_with_prefix
+
+        return addrs_with_prefix(client, parse_target(target), beginning)
+
+    return _query(ctx, find)
 
 
 def complete_prefixes(ctx: click.Context, beginning: str) -> Sequence[Candidate]:
@@ -86,7 +98,7 @@ def complete_prefixes(ctx: click.Context, beginning: str) -> Sequence[Candidate]
     return [(f"{target}/", kind) for target, kind in complete_targets(ctx, beginning)]
 
 
-def _query(ctx: click.Context, find: Callable[[Completer], Iterator[str]]) -> Sequence[Candidate]:
+def _query(ctx: click.Context, find: Callable[[Client], Iterable[str]]) -> Sequence[Candidate]:
     open_completer: OpenCompleter = ctx.obj
     timeouts = {"dial_timeout": QUERY_TIMEOUT, "command_timeout": QUERY_TIMEOUT}
     settings = {**settings_given(ctx), **timeouts, "debug": False}
@@ -95,10 +107,8 @@ def _query(ctx: click.Context, find: Callable[[Completer], Iterator[str]]) -> Se
     alarm.start()
     try:
         with open_completer(settings, os.environ, _refuse_prompt) as completer:
-            return [
-                (text, "plain")
-                for text in islice(filter(_SAFE.fullmatch, find(completer)), MAX_CANDIDATES)
-            ]
+            found = filter(_SAFE.fullmatch, find(completer.client()))
+            return [(text, "plain") for text in islice(found, MAX_CANDIDATES)]
     except (EtcdnamingError, OSError, ValueError):
         return ()
     finally:

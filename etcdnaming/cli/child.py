@@ -1,28 +1,17 @@
-"""Run commands: find them, start them with the original environment, forward signals to them."""
+"""Find commands, and start them with the environment that this process was started with."""
 
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 from ..process import inherited_descriptors
-from . import stderr
 from .failures import SHORTAGES, CommandNotFoundError, CommandNotRunError, describe
-from .signals import pulsing
 
-__all__ = ["check_command", "environment", "is_command", "run", "start", "start_errors"]
-
-TERMINAL_SIGNALS = (signal.SIGINT, signal.SIGQUIT)
-"""Not forwarded: the terminal sends them to the command too, which decides what they mean."""
-
-FORWARDED_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+__all__ = ["check_command", "environment", "is_command", "start", "start_errors"]
 
 XDS_BOOTSTRAP = "GRPC_XDS_BOOTSTRAP_CONFIG"
 
@@ -72,60 +61,6 @@ def environment() -> dict[str, str]:
             for each in original:
                 variables["LC_CTYPE"] = os.fsdecode(each.partition(b"=")[2])
     return variables
-
-
-def run(command: Sequence[str], environment: Mapping[str, str]) -> int:
-    """
-    Run *command* and return its exit code, 128 + n for signal n.
-
-    Raises:
-        CommandNotFoundError, CommandNotRunError: It could not be started.
-    """
-    forwarder = _SignalForwarder()
-    with forwarder:
-        process = start(command, environment)
-        forwarder.set_process(process)
-        with pulsing():
-            status = process.wait()
-    return 128 - status if status < 0 else status
-
-
-class _SignalForwarder:
-    """Forward signals to a process; those that arrive before it has started are kept for it."""
-
-    def __init__(self) -> None:
-        self._early: list[int] = []
-        self._send: Callable[[int], None] = self._early.append
-        self._before: dict[int, Any] = {}
-
-    def set_process(self, process: subprocess.Popen[bytes]) -> None:
-        """Forward to *process*, first the signals that have arrived already."""
-        self._send = partial(_send, process)
-        for signum in self._early:
-            self._send(signum)
-
-    def __enter__(self) -> None:
-        # Terminal signals get a handler too: if they were ignored here, the process would inherit
-        # that. Signals ignored from the start (nohup) stay ignored.
-        for each in (*TERMINAL_SIGNALS, *FORWARDED_SIGNALS):
-            if signal.getsignal(each) is not signal.SIG_IGN:
-                self._before[each] = signal.signal(each, self._handle)
-
-    def __exit__(self, *_: object) -> None:
-        for each, handler in self._before.items():
-            signal.signal(each, handler)
-
-    def _handle(self, signum: int, _: FrameType | None) -> None:
-        if signum in FORWARDED_SIGNALS:
-            self._send(signum)
-
-
-def _send(process: subprocess.Popen[bytes], signum: int) -> None:
-    try:
-        process.send_signal(signum)
-    except PermissionError:
-        name = signal.Signals(signum).name
-        stderr.warn(f"{name} can't be sent: the command runs as another user")
 
 
 def start(

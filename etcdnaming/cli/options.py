@@ -13,7 +13,6 @@ from ..errors import InvalidValueError
 from ..model import JSON
 from . import stderr
 from .candidates import (
-    complete_addrs,
     complete_keys,
     complete_prefixes,
     complete_targets,
@@ -43,7 +42,6 @@ __all__ = [
     "DURATION",
     "FORCE",
     "KEY",
-    "KNOWN_ADDR",
     "LEASE",
     "METADATA_OPTIONS",
     "REVISION",
@@ -61,7 +59,6 @@ __all__ = [
 Function = TypeVar("Function", bound=Callable[..., Any])
 Status = TypeVar("Status")
 
-KNOWN_ADDR = Parsed("text", parse_text, complete_addrs)
 KEY = Parsed("key", parse_key, complete_keys)
 TARGET = Parsed("target", parse_target, complete_targets)
 TARGET_SLASH = Parsed("target", parse_target_slash, complete_prefixes)

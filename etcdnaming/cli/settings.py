@@ -194,7 +194,7 @@ CREDENTIALS: tuple[Setting, ...] = (
         "TEXT",
         _text,
         None,
-        "Password (visible in `ps`; prefer --password-file).",
+        "Password (`ps` shows it; use --password-file).",
     ),
     Setting(
         "password-file", "FILE", _path, None, "File with the password; read again for each login."

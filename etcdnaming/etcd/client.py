@@ -237,9 +237,9 @@ class Client:
         """
         return self._caller.call(_TXN, request)
 
-    def _read(self, requests: Sequence[rpc.RequestOp]) -> rpc.TxnResponse:
+    def _read(self, request: rpc.TxnRequest) -> rpc.TxnResponse:
         """Read several keys at one revision; repeated on another member if one does not answer."""
-        return self._caller.call(_READ, rpc.TxnRequest(success=requests))
+        return self._caller.call(_READ, request)
 
     def _delete_range(self, request: rpc.DeleteRangeRequest) -> rpc.DeleteRangeResponse:
         """

@@ -150,5 +150,7 @@ def _failure(attempts: Sequence[Attempt], timeout: float) -> ConnectionFailedErr
         tried += f"; and {len(attempts) - len(shown)} more"
     if attempts and all(attempt.hopeless for attempt in attempts):
         return TLSError(f"no etcd endpoint can be used: {tried}")
+    if not attempts:
+        return ConnectionFailedError("no etcd endpoint reached: no time was left to connect")
     seconds = round(timeout, 1) or timeout
     return ConnectionFailedError(f"no etcd endpoint reached within {seconds:g}s: {tried}")

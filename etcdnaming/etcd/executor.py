@@ -41,9 +41,10 @@ class Executor:
     Executes no task in two threads at a time.
 
     One thread is enough for any number of tasks. It starts with the first one, and ends when no
-    step is planned any more; after `start` it stays until `close`. If a step is due while all
-    threads are busy, another one starts, up to *max_threads*; it ends when there is less to do.
-    Urgent steps come first, and have threads of their own if the others are busy.
+    step is planned any more; after `start` it stays until `close`. If a task is woken while all
+    threads are busy, or another step is due when one begins, one more thread starts, up to
+    *max_threads*; it ends when there is less to do. Urgent steps come first, and have threads of
+    their own if the others are busy.
 
     `_changed` guards everything, and no task is called with it: a task may hold its own lock when
     it wakes itself.

@@ -7,7 +7,7 @@ They are flat, never nested: older etcd does not check permissions inside a nest
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from ..errors import EtcdError
@@ -87,6 +87,14 @@ class TxnResult(NamedTuple):
 
 Operation: TypeAlias = Put | Delete | Get
 
+_Part: TypeAlias = Mapping[str, object]
+"""
+The fields of an `rpc.RequestOp` or an `rpc.Compare`.
+
+protobuf makes the transaction of mappings in half the time that it needs for messages, which it
+copies into one another.
+"""
+
 
 def transact(
     client: Client,
@@ -120,7 +128,7 @@ def look_up_with_header(
 ) -> tuple[Header, list[KeyValue | None]]:
     """Return the header of the answer, and `look_up`; there is at least one key."""
     try:
-        answer = client._read([_operation(Get(key)) for key in keys])
+        answer = client._read(rpc.TxnRequest(success=[_operation(Get(key)) for key in keys]))
     except EtcdError as exc:
         if not lacks_space(exc):
             raise
@@ -130,38 +138,47 @@ def look_up_with_header(
     return header_of(answer.header), [_found(response) for response in answer.responses]
 
 
-def _compare(compare: Compare | NoneNewer) -> rpc.Compare:
+def _compare(compare: Compare | NoneNewer) -> _Part:
     if isinstance(compare, NoneNewer):
         start, end, revision = compare
-        return rpc.Compare(
-            key=start,
-            range_end=end,
-            target=rpc.Compare.CREATE,
-            result=rpc.Compare.LESS,
-            create_revision=revision + 1,
-        )
+        return {
+            "key": start,
+            "range_end": end,
+            "target": rpc.Compare.CREATE,
+            "result": rpc.Compare.LESS,
+            "create_revision": revision + 1,
+        }
     key, at = compare
     if at is None:
-        return rpc.Compare(
-            key=key, target=rpc.Compare.VERSION, result=rpc.Compare.GREATER, version=0
-        )
+        return {
+            "key": key,
+            "target": rpc.Compare.VERSION,
+            "result": rpc.Compare.GREATER,
+            "version": 0,
+        }
     # An absent key is at 0.
-    return rpc.Compare(key=key, target=rpc.Compare.MOD, result=rpc.Compare.EQUAL, mod_revision=at)
+    return {
+        "key": key,
+        "target": rpc.Compare.MOD,
+        "result": rpc.Compare.EQUAL,
+        "mod_revision": at,
+    }
 
 
-def _operation(operation: Operation) -> rpc.RequestOp:
+def _operation(operation: Operation) -> _Part:
     if isinstance(operation, Put):
         key, value, lease, keep_lease, previous = operation
-        put = rpc.PutRequest(
-            key=key, value=value, lease=lease, ignore_lease=keep_lease, prev_kv=previous
-        )
-        return rpc.RequestOp(request_put=put)
+        put = {
+            "key": key,
+            "value": value,
+            "lease": lease,
+            "ignore_lease": keep_lease,
+            "prev_kv": previous,
+        }
+        return {"request_put": put}
     if isinstance(operation, Delete):
-        deletion = rpc.DeleteRangeRequest(key=operation.key, prev_kv=True)
-        return rpc.RequestOp(request_delete_range=deletion)
-    return rpc.RequestOp(
-        request_range=rpc.RangeRequest(key=operation.key, keys_only=operation.keys_only)
-    )
+        return {"request_delete_range": {"key": operation.key, "prev_kv": True}}
+    return {"request_range": {"key": operation.key, "keys_only": operation.keys_only}}
 
 
 def _found(response: rpc.ResponseOp) -> KeyValue | None:

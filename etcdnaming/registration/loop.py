@@ -121,8 +121,14 @@ class RegistrationLoop:
         self._post(partial(self._do, work))
 
     def leave(self) -> None:
-        """End with the next step, which precedes all other registrations'; from any thread."""
+        """
+        End with the next step, which precedes all other registrations'; from any thread.
+
+        The lease is renewed no longer from now on: a call under way may delay that step for longer
+        than the caller waits.
+        """
         self._leaving = True
+        self._lease.release()
         self._shared.wake(self, urgent=True)
 
     def key_changed(self, key: bytes, revision: int) -> None:

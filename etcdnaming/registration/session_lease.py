@@ -29,9 +29,9 @@ class SessionLease:
     """
     The one lease that is held, if any, and its predecessors that may not have ended.
 
-    It belongs to the thread that executes the loop's step; *on_state* is called by the keep-alive
-    threads. Lease ids are chosen here, so that a grant without an answer can be repeated, or
-    revoked, without leaking a lease.
+    It belongs to the thread that executes the loop's step, but for `release`; *on_state* is called
+    by the keep-alive threads. Lease ids are chosen here, so that a grant without an answer can be
+    repeated, or revoked, without leaking a lease.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class SessionLease:
         self._replaced: set[int] = set()
         self._not_before = self._proven_at = 0.0
         self._losses = 0
+        self._released = False
 
     @property
     def own(self) -> frozenset[int]:
@@ -72,6 +73,8 @@ class SessionLease:
         # If this raises, the id is not used up: the next attempt asks for the same lease again.
         self._leases.keep(lease, partial(self._on_state, lease.id))
         self.id, self._next = lease.id, 0
+        if self._released:
+            self._leases.forget(lease.id)
         self._proven_at = time.monotonic() + lease.ttl
         self._health.begin(lease.id)
         self._report(RegistrationEvent("granted", lease=lease.id, ttl=lease.ttl))
@@ -106,7 +109,8 @@ class SessionLease:
             self._report(RegistrationEvent("regained", lease=self.id, seconds=seconds))
 
     def release(self) -> None:
-        """Stop renewing the lease."""
+        """Renew no lease any longer; from any thread."""
+        self._released = True
         self._leases.forget(self.id)
 
     def abandon(self, reason: str) -> None:

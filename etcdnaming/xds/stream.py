@@ -11,7 +11,9 @@ Four things make the rules more than "answer what is asked":
 - What an answer with listeners or clusters omits is deleted by the client. So such answers hold
   all names that the client asks for.
 - A request that was sent before our last answer arrived carries an old nonce. The client sends its
-  current names again with the acknowledgement of that answer, so the old request is ignored.
+  current names again with the acknowledgement of that answer, so the old request is not answered.
+  But the client has forgotten the names that it leaves out: when it asks for them again, even with
+  that acknowledgement, they are sent again.
 - gRPC's C-core, with a request under way, merges "unsubscribe X, subscribe X" into the next one,
   which then looks like a mere acknowledgement. It waits for an answer, and after 15 s reports that
   X does not exist. So where an acknowledgement may hide that, everything of its type is sent once
@@ -88,7 +90,7 @@ class Receipt(NamedTuple):
     """
     What became of a request: the answer, if there is one.
 
-    *stale*: it was ignored, as older than our last answer. *refused*: why the client does not
+    *stale*: it was not answered, as older than our last answer. *refused*: why the client does not
     accept our last answer. *unknown*: it was ignored, as of a type that no resource here has.
     """
 
@@ -164,6 +166,7 @@ class Stream:
         if self._may_hide_something(subscription, nonce, before):
             self._doubtful.setdefault(kind, now)
         if self._is_stale(subscription, nonce, wanted):
+            self._leave_out(subscription, subscription.names - wanted)
             return Receipt(stale=True)
         refused = self._acknowledge(subscription, request)
         response = self._answer(kind, subscription, wanted, now, first=not nonce)
@@ -193,7 +196,9 @@ class Stream:
         kind = min(self._doubtful, key=self._doubtful.__getitem__)
         del self._doubtful[kind]
         self._last_resend = now
-        found = self._found(kind, self.subscriptions[kind].names)
+        subscription = self.subscriptions[kind]
+        found = self._found(kind, subscription.names)
+        subscription.sent.clear()  # the client may have none of it
         return self._respond(kind, found, now) if found else None
 
     def _may_hide_something(self, subscription: Subscription, nonce: str, before: float) -> bool:
@@ -233,15 +238,21 @@ class Stream:
         first: bool,
     ) -> Response | None:
         added = wanted if first else wanted - subscription.names
+        self._leave_out(subscription, subscription.names - wanted)
         subscription.names = wanted
-        for name in subscription.sent.keys() - wanted:
-            del subscription.sent[name]
         if kind in WHOLE:
             # A client that asks for no name in its first request means all there are (Envoy), and
             # has to be answered. There are none that are not asked for by name.
             return self._respond(kind, self._found(kind, wanted), now) if added or first else None
         found = self._found(kind, added)
         return self._respond(kind, found, now) if found else None
+
+    def _leave_out(self, subscription: Subscription, names: frozenset[str]) -> None:
+        """Note that the client does not ask for *names* any more, and has forgotten them."""
+        if names:
+            subscription.names -= names
+            for name in names:
+                subscription.sent.pop(name, None)
 
     def _found(self, kind: Kind, names: Iterable[str]) -> dict[str, bytes]:
         found = ((name, self._source.resource(kind, name, self.node)) for name in sorted(names))

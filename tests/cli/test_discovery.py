@@ -121,6 +121,19 @@ def test_discovery_fails_with_the_reason_of_each_name_within_the_dial_timeout(
     assert result.err.splitlines()[-1] == wanted
 
 
+def test_discovery_names_the_settings_of_the_system_when_they_name_no_dns_server(
+    dns: DnsServer, tmp_path: Path
+) -> None:
+    """The reason is the same for both names."""
+    (tmp_path / "resolv.conf").write_text("")
+
+    result = ours(dns, *LIST)
+
+    reason = "this system has no settings for the DNS (/etc/resolv.conf)"
+    wanted = f"{NOT_FOUND} {SECURE[:-1]}: {reason}; {PLAIN[:-1]}: {reason}"
+    assert (result.status, result.err.splitlines()[-1]) == (2, wanted)
+
+
 @pytest.mark.parametrize("other", [SERVFAIL, SILENT, b"?"], ids=["failure", "silence", "nonsense"])
 def test_discovery_uses_the_records_of_one_name_when_the_other_has_no_answer(
     dns: DnsServer, one: Etcd, other: Records

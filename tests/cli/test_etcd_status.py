@@ -34,7 +34,7 @@ def test_status_prints_the_reason_for_an_endpoint_that_does_not_answer(
 ) -> None:
     """The others are printed; the exit code is 1, and 2 when none answers."""
     closed = f"127.0.0.1:{free_port()}"
-    options = ("--dial-timeout", "500ms", "-w", output)
+    options = ("--dial-timeout", "1s", "-w", output)
 
     result = run("status", "--endpoints", f"{closed},{etcd.endpoint}", *options)
     none = run("status", "--endpoints", closed, *options)

@@ -97,6 +97,17 @@ def test_get_prints_the_endpoints_that_exist_when_a_key_does_not(
     assert result.out.count("svc/bad") == 1
 
 
+@pytest.mark.parametrize("key", ["foo/svc", "foo/svc/"])
+def test_get_of_a_target_names_list(run: Run, etcd: Etcd, key: str) -> None:
+    """In etcdctl both are the command get."""
+    etcd.put("foo/svc/e1", '{"Addr":"1:1"}')
+
+    result = run("get", key)
+
+    hint = "foo/svc is a target: use etcdnaming list foo/svc\n"
+    assert result == (7, "", f"{hint}Error: not found: {key}\n")
+
+
 def test_get_prints_a_key_and_a_value_that_are_not_utf8(run: Run, etcd: Etcd) -> None:
     """With escapes."""
     etcd.put_all({b"svc/\xff": b"\xfe"})

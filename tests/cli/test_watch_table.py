@@ -23,7 +23,7 @@ from harness.watcher import put, stored
 
 Watch: TypeAlias = Callable[..., Picture]
 
-GREEN, YELLOW, RED = "32", "33", "31"
+BOLD, GREEN, YELLOW, RED = "1", "32", "33", "31"
 
 
 @pytest.fixture
@@ -42,8 +42,8 @@ def row(picture: Picture, key: str) -> str:
 
 
 def style(picture: Picture, key: str) -> str:
-    """Return the style of the line with *key*."""
-    return picture.styles[row(picture, key).strip()]
+    """Return the style of the text in the line with *key*."""
+    return picture.styles[row(picture, key).lstrip("+~-! ")]
 
 
 def test_live_table_shows_the_existing_endpoints(watch: Watch, etcd: Etcd) -> None:
@@ -76,7 +76,7 @@ def test_live_table_ignores_the_columns_variable(watch: Watch, etcd: Etcd) -> No
 
 
 def test_live_table_marks_changed_rows(watch: Watch, etcd: Etcd) -> None:
-    """They have a colour, a sign and the time of the change; removed rows stay for a while."""
+    """They are bold, with a coloured sign and the time; removed rows stay for a while."""
     put(etcd, e1="1:1", e2="2:2", e3="3:3", e4="4:4")
     picture = watch()
     picture.wait_for("4 endpoints")
@@ -94,7 +94,10 @@ def test_live_table_marks_changed_rows(watch: Watch, etcd: Etcd) -> None:
         "svc/e4": "   ",
         "svc/e5": "+  ",
     }
-    assert [style(picture, f"svc/e{n}") for n in (1, 2, 3, 4, 5)] == [YELLOW, RED, "", "", GREEN]
+    assert [style(picture, f"svc/e{n}") for n in (1, 2, 4, 5)] == [BOLD, BOLD, "", BOLD]
+    assert picture.styles[row(picture, "svc/e3")] == ""
+    colours = {sign: picture.styles[sign] for sign in "~-+"}
+    assert colours == {"~": f"{BOLD};{YELLOW}", "-": f"{BOLD};{RED}", "+": f"{BOLD};{GREEN}"}
     assert re.fullmatch(r"~  svc/e1  1:2 +- +- +\d\d:\d\d:\d\d", row(picture, "svc/e1"))
     assert re.fullmatch(r"-  svc/e2  2:2 +- +- +\d\d:\d\d:\d\d", row(picture, "svc/e2"))
 
@@ -123,7 +126,7 @@ def test_live_table_shows_an_invalid_value_in_a_row(watch: Watch, etcd: Etcd) ->
 
     assert row(picture, "svc/e2").startswith("!  svc/e2  not an endpoint")
     assert "not JSON" in row(picture, "svc/e2")
-    assert style(picture, "svc/e2") == RED
+    assert (picture.styles["!"], style(picture, "svc/e2")) == (f"{BOLD};{RED}", BOLD)
     assert len(picture.lines) == 5
 
     etcd.delete("svc/e2")

@@ -19,7 +19,7 @@ from etcdnaming.errors import (
     RefusedError,
 )
 from etcdnaming.etcd import Client, rpc
-from etcdnaming.etcd.answers import classify
+from etcdnaming.etcd.answers import classify, classify_text
 from etcdnaming.etcd.transactions import Put, transact
 
 pytestmark = pytest.mark.server
@@ -160,3 +160,10 @@ def test_write_is_not_repeated_when_its_outcome_is_unknown(
     assert (written.repeat, read.repeat) == (False, True)
     assert "may have been applied" in str(written.error)
     assert "may have been applied" not in str(read.error)
+
+
+@pytest.mark.parametrize(("text", "reason"), [("not today", "not today"), ("", "no reason given")])
+def test_watch_that_is_refused_in_other_words_fails_with_them(text: str, reason: str) -> None:
+    """A proxy may have words of its own, or none."""
+    error = classify_text(text, "m")
+    assert (type(error), str(error)) == (RefusedError, f"m: watch refused: {reason}")

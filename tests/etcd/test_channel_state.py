@@ -107,7 +107,7 @@ def test_lost_connection_is_dropped_although_its_errors_are_kept(
             client, {"svc/a": Endpoint("1.1.1.1:1")}, on_state=events.append
         )
         registration.start()
-        [lost] = channels
+        lost = channels[-1]
         etcd.kill()
         with pytest.raises(ConnectionFailedError) as error:
             EndpointManager(client, "svc").list()

@@ -110,21 +110,22 @@ def test_executor_executes_other_tasks_while_one_waits() -> None:
 
 
 def test_executor_executes_steps_at_once_that_are_due_at_the_same_time() -> None:
-    """Each in a thread, although only one thread waits for the time."""
+    """Each in a thread, although only one thread waits for them."""
     together = threading.Barrier(3)
 
-    def meet(pauses: list[float]) -> float | None:
-        if not pauses:
-            together.wait(TIMEOUT)
-            return None
-        return pauses.pop()
+    def meet() -> None:
+        together.wait(TIMEOUT)
 
-    own = Executor(NAME)
-    tasks = [Noted(partial(meet, [0.2])) for _ in range(3)]
-    for task in tasks:
-        own.wake(task)
+    own, tasks = Executor(NAME), [Noted(meet) for _ in range(3)]
+    own.start()
+    wait_until(lambda: own._waits)
+    with own._changed:  # until all of them are due
+        for task in tasks:
+            own.wake(task)
+    wait_until(lambda: all(task.times for task in tasks))
+    own.close()
     wait_until(lambda: not threads())
-    assert [len(task.times) for task in tasks] == [2, 2, 2]
+    assert not together.broken
 
 
 def test_executor_starts_a_bounded_number_of_threads() -> None:
@@ -182,9 +183,10 @@ def test_executor_that_was_started_keeps_a_thread_until_it_is_closed(
     own.start()
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", _fail)
-        for times in (1, 2):
-            own.wake(task)
-            wait_until(lambda times=times: len(task.times) == times)  # type: ignore[misc]
+        own.wake(task)
+        wait_until(lambda: len(task.times) == 1)
+        own.wake(task)
+        wait_until(lambda: len(task.times) == 2)
     assert threads() == 1
     own.close(closed.set)
     assert closed.wait(AT_ONCE)

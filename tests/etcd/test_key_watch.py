@@ -132,9 +132,14 @@ def test_key_watch_uses_one_thread_for_a_thousand_keys(etcd: Etcd, client: Clien
 
 
 def test_key_watch_requests_a_watch_id_of_its_own_for_each_key(etcd: Etcd) -> None:
-    """etcd 3.5.1 stops a watch when it refuses another one with the same ID, or with none."""
+    """
+    A second `follow` needs none.
+
+    etcd 3.5.1 stops a watch when it refuses another one with the same ID, or with none.
+    """
     with Relay(etcd.endpoint) as relay, Client([relay.endpoint]) as client:
         with watching(client, E1, E2) as (watch, reported):
+            watch.follow(E1)
             watch.follow(b"svc/e3")
             wait_until(lambda: (b"svc/e3", 0) in reported)
         assert len({*relay.watch_ids}) == 3

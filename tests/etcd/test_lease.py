@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
+import grpc
 import pytest
 from harness import AT_ONCE, WRITER, Cluster, Etcd, Proxy, wait_until
 from harness.failing import failing
 from harness.hostile import HostileProxy
 from harness.metrics import metric
+from harness.relay import Relay
 
 from etcdnaming.errors import LeaseNotFoundError
 from etcdnaming.etcd import Client
@@ -188,6 +190,30 @@ def test_lease_keepalive_moves_to_another_member_when_one_freezes(cluster: Clust
         assert sum(asked(each) for each in others)
 
 
+class OneAnswer(Relay):
+    """A relay that ends every stream of keep-alive requests after one answer, without an error."""
+
+    keepalives = 0
+
+    def call(self, method: str, request: bytes, context: grpc.ServicerContext) -> bytes:
+        """Count the streams, which are calls with one request here."""
+        self.keepalives += method.endswith("/LeaseKeepAlive")
+        return super().call(method, request, context)
+
+
+def test_lease_keepalive_moves_to_another_member_when_one_ends_its_stream(etcd: Etcd) -> None:
+    """The member answers everything else."""
+    before = asked(etcd)
+    with (
+        OneAnswer(etcd.endpoint) as relay,
+        Client([relay.endpoint, etcd.endpoint]) as client,
+        kept(client, 4) as (_, reported),
+    ):
+        wait_until(lambda: asked(etcd) - before > 2)
+        assert relay.keepalives == 1
+        assert reported == []
+
+
 def test_lease_keepalive_leaves_a_member_without_a_leader(cluster: Cluster) -> None:
     """A member without a leader keeps the stream open, but never answers."""
     first, second, third = cluster.members
@@ -303,6 +329,7 @@ def test_repeated_grant_with_the_same_id_returns_the_same_lease(etcd: Etcd, clie
         (_Kept, "ask"),
     ],
 )
+@pytest.mark.usefixtures("caplog")  # the error is logged
 def test_lease_is_kept_alive_after_an_unexpected_error(
     etcd: Etcd, client: Client, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
 ) -> None:
@@ -313,6 +340,7 @@ def test_lease_is_kept_alive_after_an_unexpected_error(
         assert remaining(etcd, lease) >= 1
 
 
+@pytest.mark.usefixtures("caplog")  # the error is logged
 def test_listener_error_of_one_lease_does_not_affect_other_leases(
     etcd: Etcd, client: Client
 ) -> None:

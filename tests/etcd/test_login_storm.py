@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from etcdnaming.errors import (
     EtcdError,
     RefusedError,
 )
+from etcdnaming.etcd import within
 
 USER, _, PASSWORD = WRITER.partition(":")
 
@@ -157,10 +159,11 @@ def test_login_backs_off_when_etcd_is_too_busy() -> None:
     """Each pause may be twice as long as the previous one."""
     with LoginServer(busy) as server, client_of(server.endpoint, command=2) as client:
         server.released.set()
-        start = time.monotonic()
+        start, begin = time.monotonic(), time.thread_time()
         with pytest.raises(RefusedError, match="too many requests"):
             listed(client)
         assert time.monotonic() - start < 30
+        assert time.thread_time() - begin < 0.1  # it sleeps in the pauses
         assert 2 <= server.begun <= 12
 
 
@@ -218,6 +221,18 @@ def test_calls_end_with_a_login_that_reaches_no_member() -> None:
         errors = in_threads(3, lambda: listed(client))
         assert time.monotonic() - start < AT_ONCE
     assert [type(each) for each in errors] == [ConnectionFailedError] * 3
+
+
+def test_call_ends_in_time_while_its_login_looks_for_a_member() -> None:
+    """The endpoint accepts connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        name = f"127.0.0.1:{silent.getsockname()[1]}"
+        with (
+            client_of(name, dial=60) as client,
+            within(0.3),
+            pytest.raises(ConnectionFailedError, match="no etcd endpoint reached in time"),
+        ):
+            listed(client)
 
 
 def test_close_ends_calls_that_wait_for_a_login() -> None:

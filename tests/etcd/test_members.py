@@ -19,8 +19,8 @@ from harness.resources import connections
 from etcdnaming.endpoints import transaction
 from etcdnaming.endpoints.manager import EndpointManager
 from etcdnaming.errors import ConnectionFailedError, OutcomeUnknownError, RefusedError
-from etcdnaming.etcd import Client
-from etcdnaming.etcd.deadline import Deadline
+from etcdnaming.etcd import Client, dial
+from etcdnaming.etcd.deadline import Deadline, within
 from etcdnaming.model import Endpoint, Update
 
 ADD = [Update.add("svc/e1", Endpoint("1.2.3.4"))]
@@ -53,6 +53,16 @@ def test_client_fails_within_the_dial_timeout_when_no_endpoint_is_reached() -> N
     )
 
 
+def test_client_without_time_to_connect_says_so() -> None:
+    """For example to revoke a lease after a deletion that was not answered."""
+    with (
+        Client(["127.0.0.1:1"]) as client,
+        within(0),
+        pytest.raises(ConnectionFailedError, match="no time was left to connect"),
+    ):
+        listed(client)
+
+
 def test_client_skips_a_refusing_endpoint_without_delay(etcd: Etcd) -> None:
     """Ten such endpoints with a second each would exceed the limit of this test."""
     refusing = [f"127.0.0.{n}:1" for n in range(1, 11)]
@@ -66,6 +76,26 @@ def test_client_skips_a_silent_endpoint_after_a_second(etcd: Etcd) -> None:
         name = f"127.0.0.1:{silent.getsockname()[1]}"
         with Client([name, etcd.endpoint], dial_timeout=60) as client:
             assert 0.9 < took(lambda: listed(client)) < 1 + AT_ONCE
+
+
+def test_client_waits_for_a_silent_endpoint_also_after_another_has_refused(
+    own_etcd: Callable[..., Etcd], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a member that is down would make each client connect to all others."""
+    assert dial.NEXT_AFTER == 1
+    monkeypatch.setattr(dial, "NEXT_AFTER", 60.0)
+    etcd = own_etcd()
+    etcd.freeze()
+    thawing = threading.Timer(0.5, etcd.thaw)
+    thawing.start()
+    with socket.create_server(("127.0.0.1", 0)) as third:
+        name = f"127.0.0.1:{third.getsockname()[1]}"
+        with Client([NOWHERE, etcd.endpoint, name], dial_timeout=60) as client:
+            assert listed(client) == []
+        third.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            third.accept()
+    thawing.join()
 
 
 def test_client_waits_for_an_etcd_that_starts_within_the_dial_timeout(

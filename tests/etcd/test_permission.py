@@ -33,6 +33,7 @@ def get(key: bytes) -> rpc.RequestOp:
     [
         (rpc.RangeRequest(key=b"svc/e1"), "read permission on svc/e1"),
         (rpc.RangeRequest(key=b"svc/", range_end=b"svc0"), "read permission on the prefix svc/"),
+        (rpc.RangeRequest(key=b"\0", range_end=b"\0"), "read permission on all keys"),
         (
             rpc.RangeRequest(key=b"svc/e1", range_end=b"svc0"),
             "read permission on the keys from svc/e1 to svc0",

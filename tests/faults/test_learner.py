@@ -16,7 +16,7 @@ from etcdnaming.errors import RefusedError
 
 pytestmark = pytest.mark.server
 
-SOON = ("--dial-timeout", "500ms", "--command-timeout", "1m")
+SOON = ("--dial-timeout", "2s", "--command-timeout", "1m")
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_call_fails_after_the_dial_timeout_when_only_a_learner_is_reached(
     learner: Learner,
 ) -> None:
     """A learner counts like an endpoint that can't be reached."""
-    with Client([learner.endpoint], dial_timeout=0.5, command_timeout=60) as client:
+    with Client([learner.endpoint], dial_timeout=2, command_timeout=60) as client:
         manager = EndpointManager(client, "svc")
         for call in (
             manager.list,

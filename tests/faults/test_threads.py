@@ -95,6 +95,7 @@ def test_registration_watch_and_channel_recover_from_a_full_process_table(
         (etcd_client.Client, "lease_grant"),
     ],
 )
+@pytest.mark.usefixtures("caplog")  # the error is logged
 def test_registration_continues_after_an_unexpected_error(
     etcd: Etcd, client: Client, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
 ) -> None:
@@ -115,6 +116,7 @@ def test_registration_continues_after_an_unexpected_error(
 
 
 @pytest.mark.parametrize("name", ["add", "read", "check"])
+@pytest.mark.usefixtures("caplog")  # the error is logged
 def test_watch_continues_after_an_unexpected_error(
     etcd: Etcd, client: Client, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -136,6 +138,7 @@ def test_watch_continues_after_an_unexpected_error(
         (server.Server, "_mark_changes"),
     ],
 )
+@pytest.mark.usefixtures("caplog")  # the error is logged
 def test_channel_follows_its_target_after_an_unexpected_error(
     etcd: Etcd, client: Client, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
 ) -> None:

@@ -47,6 +47,8 @@ def black_hole() -> Iterator[str]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Verify streams every second, and wait two seconds for missing events."""
+    assert (range_watch_loop.VERIFY_INTERVAL, range_watch_loop.DELIVERY_TIMEOUT) == (30, 5)
+    assert watch_stream.CREATE_TIMEOUT == 5
     monkeypatch.setattr(range_watch_loop, "VERIFY_INTERVAL", 1)
     monkeypatch.setattr(range_watch_loop, "DELIVERY_TIMEOUT", 2)
     monkeypatch.setattr(watch_stream, "CREATE_TIMEOUT", 2)
@@ -86,7 +88,7 @@ def test_watch_delivers_the_first_batch_when_etcd_starts_after_it(
     etcd = own_etcd()
     put(etcd, e1="1")
     etcd.kill()
-    with Client([etcd.endpoint], dial_timeout=0.5) as client, Watcher(client) as watcher:
+    with Client([etcd.endpoint], dial_timeout=1) as client, Watcher(client) as watcher:
         watcher.wait_until(lambda watcher: watcher.states)
         assert "connection refused" in watcher.states[0][1].detail
         etcd.start()
@@ -276,6 +278,18 @@ def test_watch_backs_off_when_its_stream_fails_repeatedly(
             ("DELETE", "svc/e1", "1"),
             ("ADD", "svc/e2", "2"),
         ]
+
+
+def test_watch_moves_to_another_member_when_one_ends_its_streams(etcd: Etcd) -> None:
+    """The member answers everything else, and the streams end without an error."""
+    with (
+        Relay(etcd.endpoint, broken) as relay,
+        Client([relay.endpoint, etcd.endpoint]) as client,
+        Watcher(client) as watcher,
+    ):
+        watcher.wait_until_connected()
+        assert watcher.states[-1][1].detail == etcd.endpoint
+        assert relay.streams
 
 
 def test_watch_reconnects_without_a_pause_when_a_stable_stream_breaks(

@@ -76,9 +76,14 @@ class Cluster(Etcdctl):
         for member in self.members:
             member.close()
 
+    def begin_log(self) -> None:
+        """Show nothing that was logged until now in a report."""
+        for member in self.members:
+            member.begin_log()
+
     def last_lines(self) -> str:
         """Return the end of the log of each member."""
-        return "\n\n".join(member.last_lines() for member in self.members)
+        return "\n\n".join(filter(None, (member.last_lines() for member in self.members)))
 
     def _leader(self) -> Etcd | None:
         awake = [member for member in self.members if member.running and not member.frozen]

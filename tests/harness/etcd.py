@@ -16,7 +16,7 @@ from . import gateway
 from .etcdctl import Etcdctl
 from .ports import free_port
 from .programs import Programs
-from .servers import last_lines
+from .servers import last_lines, log_size
 from .waiting import TIMEOUT, listens, wait_until
 
 __all__ = ["Etcd"]
@@ -43,6 +43,7 @@ class Etcd(Etcdctl):
         self.directory = Path(tempfile.mkdtemp(prefix="etcdnaming-test-"))
         self.frozen = False
         self._server: Server | None = None
+        self._log_start = 0
 
     @property
     def running(self) -> bool:
@@ -135,9 +136,13 @@ class Etcd(Etcdctl):
             self._server = None
         shutil.rmtree(self.directory, ignore_errors=True)
 
+    def begin_log(self) -> None:
+        """Show nothing that was logged until now in a report: it belongs to other tests."""
+        self._log_start = log_size(self.directory)
+
     def last_lines(self) -> str:
         """Return the end of its log, for the report of a failed test."""
-        return last_lines(self.directory)
+        return last_lines(self.directory, self._log_start)
 
     def _end(self, number: signal.Signals) -> None:
         assert self._server, "this etcd is not running"

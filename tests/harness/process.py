@@ -12,6 +12,7 @@ from typing import IO, NoReturn
 
 from .cli import Result, Word
 from .environment import Changes, pointing_at
+from .servers import end_of
 from .waiting import TIMEOUT
 
 __all__ = ["Process", "Spawn", "command"]
@@ -34,6 +35,10 @@ class Spawn:
         process = Process(command(*args), pointing_at(self._endpoints, env))
         self._started.append(process)
         return process
+
+    def last_lines(self) -> str:
+        """Return the end of what the processes have printed on stderr, for a report."""
+        return "\n\n".join(end_of(process.err) for process in self._started if process.err)
 
     def close(self) -> None:
         """Kill the processes that still run."""

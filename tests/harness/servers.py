@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
 
-__all__ = ["HasLog", "Servers", "last_lines"]
+__all__ = ["HasLog", "Servers", "end_of", "last_lines", "log_size"]
 
 
 LINES = 20
@@ -50,9 +50,18 @@ class Servers:
             self._started.pop().close()
 
 
-def last_lines(directory: Path) -> str:
-    """Return the end of the log of the server with this directory."""
+def log_size(directory: Path) -> int:
+    """Return how many bytes the server with this directory has logged."""
     log = directory / "log"
-    return (
-        "\n".join(log.read_text("utf-8", "replace").splitlines()[-LINES:]) if log.exists() else ""
-    )
+    return log.stat().st_size if log.exists() else 0
+
+
+def last_lines(directory: Path, start: int = 0) -> str:
+    """Return the end of what the server with this directory has logged after *start* bytes."""
+    log = directory / "log"
+    return end_of(log.read_bytes()[start:].decode("utf-8", "replace")) if log.exists() else ""
+
+
+def end_of(text: str) -> str:
+    """Return the last lines of *text*, which are enough for a report."""
+    return "\n".join(text.splitlines()[-LINES:])

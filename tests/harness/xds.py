@@ -34,7 +34,17 @@ from .examples import EXAMPLES
 from .process import Process, Spawn
 from .waiting import TIMEOUT, listens, wait_until
 
-__all__ = ["Ads", "Bridge", "Call", "Caller", "Language", "Xds", "addresses", "languages"]
+__all__ = [
+    "CLIENTS",
+    "Ads",
+    "Bridge",
+    "Call",
+    "Caller",
+    "Language",
+    "Xds",
+    "addresses",
+    "languages",
+]
 
 CLIENTS = EXAMPLES / "xds"
 
@@ -166,6 +176,10 @@ class Caller:
         """Return all calls when the client has made the requested number of them."""
         self._process.finish(timeout)
         return self.calls
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the client."""
+        self._process.signal(number)
 
     def close(self) -> None:
         """Stop the client."""

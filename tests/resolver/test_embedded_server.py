@@ -19,7 +19,7 @@ from harness import TIMEOUT, Certificates, Etcd, wait_until
 from harness.counting import WHO, CountingServers, tls_context
 
 from etcdnaming import Client, Endpoint, EndpointManager, insecure_channel, secure_channel
-from etcdnaming.errors import InvalidSettingError
+from etcdnaming.errors import ClientClosedError, InvalidSettingError
 from etcdnaming.xds.embedded import process
 from etcdnaming.xds.embedded import services as services_module
 from etcdnaming.xds.embedded.resources import MethodRoute, Retry
@@ -169,6 +169,16 @@ def test_calls_and_connections_go_on_when_other_services_join_the_table(
             each.close()
     assert set(found) == {first}
     assert servers.accepted == dict.fromkeys([first, *addrs], 1)
+
+
+def test_dial_that_fails_leaves_nothing_in_the_tables(etcd: Etcd) -> None:
+    """A program may try again and again."""
+    client = Client([etcd.endpoint])
+    client.close()
+    before = len(process.services._by_cluster), len(process.services._slots)
+    with pytest.raises(ClientClosedError):
+        insecure_channel("svc", client, authority="A slot of its own")
+    assert (len(process.services._by_cluster), len(process.services._slots)) == before
 
 
 def make_slow(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,6 +49,7 @@ def retry(**changes: Any) -> dict[str, Any]:
         ({"loadBalancingPolicy": "best"}, "best"),
         (retry(retryableStatusCodes=["ABORTED"]), "ABORTED"),
         (retry(backoffMultiplier=3), "backoffMultiplier"),
+        (retry(maxAttempts=1), "maxAttempts"),
         (retry(perAttemptRecvTimeout="1s"), "perAttemptRecvTimeout"),
     ],
 )
@@ -58,6 +59,11 @@ def test_channel_is_refused_when_its_service_config_can_not_be_translated(
     """By name, before any call."""
     with pytest.raises(InvalidSettingError, match=name):
         dial(client, config)
+
+
+def test_channel_may_try_a_call_twice(client: Client) -> None:
+    """Fewer attempts are no retry policy."""
+    dial(client, retry(maxAttempts=2)).close()
 
 
 def test_timeout_of_the_service_config_ends_calls_of_its_method(

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -207,14 +208,13 @@ def test_refused_response_is_reported_once(xds: Xds, bridge: Bridge, service: Se
     stream = xds.ads(bridge.address)
     stream.ask(Kind.ASSIGNMENT, "foo/svc")
     stream.get()
-    for refused in range(1, 4):
-        service.add(f"10.0.0.{refused}:80")
+    refused = 'nacks_total{type="ClusterLoadAssignment"}'
+    for n in range(3):
+        service.add(f"10.0.0.{n}:80")
         stream.get(acknowledge=False)
         stream.ask(Kind.ASSIGNMENT, "foo/svc", error="bad address: " + "x" * 1000)
         # After the next response, this one would be stale and ignored.
-        wait_until(
-            lambda: bridge.metric('nacks_total{type="ClusterLoadAssignment"}') == refused, 30
-        )
+        wait_until(partial(lambda count: bridge.metric(refused) == count, n + 1), 30)
 
     shown = "bad address: " + "x" * 487
     said = f"bare (test): refused ClusterLoadAssignment of foo/svc: {shown}\n"

@@ -423,9 +423,12 @@ def test_service_is_counted_until_its_last_endpoint_is_deleted(
     assert catalog.count() == (1, 1)
 
 
-def test_catalog_pauses_before_it_reads_again_and_stops_at_once(etcd: Etcd) -> None:
+def test_catalog_pauses_before_it_reads_again_and_stops_at_once(
+    etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Neither is etcd asked in a loop, nor does a closed catalog wait for the end of a pause."""
     assert follower.RETRY == 5
+    monkeypatch.setattr(follower, "RETRY", 3600.0)
     with HostileProxy(etcd.endpoint) as proxy, Client([proxy.endpoint]) as client:
         proxy.excuses["Range"] = "etcdserver: permission denied"
         watched = Watched(client, "foo")
@@ -434,9 +437,7 @@ def test_catalog_pauses_before_it_reads_again_and_stops_at_once(etcd: Etcd) -> N
             time.sleep(1)
             assert len(proxy.remaining["Range"]) == 1
             assert watched.catalog.age() is None
-        begin = time.monotonic()
         wait_until(lambda: "etcdnaming-xds" not in {each.name for each in threading.enumerate()})
-        assert time.monotonic() - begin < follower.RETRY / 2
 
 
 def refuse(answer: Any, reason: str) -> None:

@@ -38,6 +38,13 @@ Commands of etcdctl and kubectl, and the command that does the same here.
 "": there is none, although another command has a similar name.
 """
 
+INSTEAD_OF_PREFIX = {
+    "get": "use etcdnaming list TARGET",
+    "del": "use --all TARGET/",
+    **dict.fromkeys(("list", "watch", "wait", "check"), "TARGET means all keys under TARGET/"),
+}
+"""What does the same here as etcdctl's --prefix, for each command that is likely to be given it."""
+
 MIN_PREFIX = 3
 """Characters of the beginning of a name from which it is suggested."""
 
@@ -223,6 +230,10 @@ def _suggesting_visible_options(params: Sequence[click.Parameter]) -> Iterator[N
     try:
         yield
     except click.NoSuchOption as exc:
+        command = exc.ctx.info_name if exc.ctx else None
+        if exc.option_name == "--prefix" and command in INSTEAD_OF_PREFIX:
+            advice = INSTEAD_OF_PREFIX[command]
+            raise click.UsageError(f"No such option '--prefix': {advice}", exc.ctx) from None
         options = (param for param in params if isinstance(param, click.Option))
         shown = {name for option in options if not option.hidden for name in option.opts}
         words = [name.removeprefix("--") for name in shown if name.startswith("--")]

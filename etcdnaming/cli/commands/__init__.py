@@ -16,7 +16,7 @@ COMMANDS = {
     "get": (f"{__name__}.get", "Print endpoints in full."),
     "set": (f"{__name__}.set", "Change the address or the metadata of an endpoint."),
     "drain": (f"{__name__}.drain", "Mark endpoints as draining."),
-    "undrain": (f"{__name__}.undrain", "Remove the mark of drain."),
+    "undrain": (f"{__name__}.undrain", "Mark endpoints as no longer draining."),
     "watch": (f"{__name__}.watch", "Print the endpoints of a target, then every change."),
     "wait": (f"{__name__}.wait", "Wait until the endpoints of a target meet conditions."),
     "check": (f"{__name__}.check", "Check the health of all endpoints of a target."),

@@ -33,10 +33,10 @@ END
 - foo/bar/svc/e1 1.2.3.4:80 {"zone":"a"}
 + foo/bar/svc/e1 1.2.3.9:80 null
 
-Prints what it changed; endpoints that are as in FILE are not written, and a changed endpoint stays
-on its lease. All changes are made, or none: etcd compares each key with what was read, and if
-another client has changed it, everything is read again; with --prune also if one has added a key,
-which is then pruned and printed as well. A "del" line deletes its key.
+Prints what it changed. Endpoints that are as in FILE are not written, and a changed endpoint stays
+on its lease. A "del" line deletes its key; endpoints that FILE does not have stay, unless --prune
+is given. All changes are made, or none: if another client changes one of the keys meanwhile (with
+--prune, also if it adds a key), TARGET/ is read again.
 """
 
 

@@ -43,10 +43,13 @@ def wanted_options(function: Function) -> Function:
     for option in (
         flag(
             "--force",
-            "With --prune, also delete endpoints on leases. Accept an address that clients can't "
-            "dial.",
+            "With --prune, also delete endpoints on leases and values that are not endpoints, and "
+            "allow an empty FILE. Accept an address that clients can't dial.",
         ),
-        flag("--prune", "Delete endpoints under TARGET/ that FILE does not have."),
+        flag(
+            "--prune",
+            "Delete endpoints under TARGET/ that FILE does not have, except those on leases.",
+        ),
         click.option(
             "--file",
             "-f",

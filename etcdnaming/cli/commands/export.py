@@ -29,7 +29,8 @@ $ etcdnaming export foo/bar/svc
 add foo/bar/svc/e1 1.2.3.4:80 {"zone":"a"}
 
 apply, diff and txn-update read it. Nothing is printed unless all endpoints were read. Leases are
-not exported. To copy the endpoints of target T from etcd A to B:
+not exported, nor values that are not endpoints; a warning names these. To copy the endpoints of
+target T from etcd A to B:
 
 etcdnaming --endpoints A export T | etcdnaming --endpoints B apply T -f -
 """

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import click
 
 from ...sandbox import Sandbox
 from .. import stderr
 from ..app import App, pass_app
-from ..child import environment, run
+from ..child import environment, start
 from ..click_extension.command import Command
-from ..signals import unwinding
+from ..signals import pulsing, unwinding
 
 __all__ = ["command"]
 
 END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+TERMINAL_SIGNALS = (signal.SIGINT, signal.SIGQUIT)
+"""Not forwarded: the terminal sends them to the command too, which decides what they mean."""
+
+FORWARDED_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 PROMPT = "(sandbox) "
 
@@ -60,10 +69,10 @@ def command(app: App, cmd: Sequence[str]) -> int:
     with unwinding(*END_SIGNALS), Sandbox() as sandbox:
         variables = sandbox.environment(environment())
         if cmd:
-            return run(cmd, variables)
+            return _run(cmd, variables)
         stderr.say(f"etcd runs at {sandbox.endpoint}; exit the shell to remove it")
         with tempfile.TemporaryDirectory(prefix="etcdnaming-") as directory:
-            return run(*_shell(Path(directory), variables))
+            return _run(*_shell(Path(directory), variables))
 
 
 def _shell(
@@ -87,3 +96,57 @@ def _shell(
     if name == "fish":
         return [shell, "--interactive", "--init-command", FISH], variables
     return [shell], {**variables, "PS1": f"{PROMPT}$ "}
+
+
+def _run(cmd: Sequence[str], variables: Mapping[str, str]) -> int:
+    """
+    Run *cmd* and return its exit code, 128 + n for signal n.
+
+    Raises:
+        CommandNotFoundError, CommandNotRunError: It could not be started.
+    """
+    forwarder = _SignalForwarder()
+    with forwarder:
+        process = start(cmd, variables)
+        forwarder.set_process(process)
+        with pulsing():
+            status = process.wait()
+    return 128 - status if status < 0 else status
+
+
+class _SignalForwarder:
+    """Forward signals to a process; those that arrive before it has started are kept for it."""
+
+    def __init__(self) -> None:
+        self._early: list[int] = []
+        self._send: Callable[[int], None] = self._early.append
+        self._before: dict[int, Any] = {}
+
+    def set_process(self, process: subprocess.Popen[bytes]) -> None:
+        """Forward to *process*, first the signals that have arrived already."""
+        self._send = partial(_send, process)
+        for signum in self._early:
+            self._send(signum)
+
+    def __enter__(self) -> None:
+        # Terminal signals get a handler too: if they were ignored here, the process would inherit
+        # that. Signals ignored from the start (nohup) stay ignored.
+        for each in (*TERMINAL_SIGNALS, *FORWARDED_SIGNALS):
+            if signal.getsignal(each) is not signal.SIG_IGN:
+                self._before[each] = signal.signal(each, self._handle)
+
+    def __exit__(self, *_: object) -> None:
+        for each, handler in self._before.items():
+            signal.signal(each, handler)
+
+    def _handle(self, signum: int, _: FrameType | None) -> None:
+        if signum in FORWARDED_SIGNALS:
+            self._send(signum)
+
+
+def _send(process: subprocess.Popen[bytes], signum: int) -> None:
+    try:
+        process.send_signal(signum)
+    except PermissionError:
+        name = signal.Signals(signum).name
+        stderr.warn(f"{name} can't be sent: the command runs as another user")

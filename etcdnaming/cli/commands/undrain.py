@@ -15,7 +15,7 @@ __all__ = ["command"]
 
 
 HELP = """
-Remove the mark of drain.
+Mark endpoints as no longer draining.
 
 $ etcdnaming undrain foo/bar/svc/e1
 OK

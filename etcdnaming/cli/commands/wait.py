@@ -13,18 +13,22 @@ from ...errors import InvalidEndpointError
 from ...model import ChangeBatch, StoredEndpoint, WatchState
 from .. import stderr
 from ..app import App, pass_app
+from ..candidates import complete_addrs
 from ..click_extension.command import Command
 from ..failures import TimedOutError
 from ..following.follow import SelectedWatch, StateMessages, batches_until
-from ..options import DURATION, KNOWN_ADDR, REVISION, TARGET
+from ..options import DURATION, REVISION, TARGET
 from ..output.printers import FoundEndpoints
 from ..output.progress import StatusLine
 from ..output.spelling import counted, unreadable
+from ..parsing import Parsed, parse_text
 from ..selector import SELECTOR, Selector
 from ..signals import ENDING, ending
 
 __all__ = ["command"]
 
+
+ADDR = Parsed("text", parse_text, complete_addrs)
 
 HELP = """
 Wait until the endpoints of a target meet conditions.
@@ -50,10 +54,10 @@ not met in time, the exit code is 124 and stderr shows what is missing.
 )
 @click.option("--max", "at_most", type=REVISION, metavar="N", help="At most N endpoints.")
 @click.option(
-    "--addr", type=KNOWN_ADDR, multiple=True, metavar="ADDR", help="An endpoint has this address."
+    "--addr", type=ADDR, multiple=True, metavar="ADDR", help="An endpoint has this address."
 )
 @click.option(
-    "--gone", type=KNOWN_ADDR, multiple=True, metavar="ADDR", help="No endpoint has this address."
+    "--gone", type=ADDR, multiple=True, metavar="ADDR", help="No endpoint has this address."
 )
 @click.option(
     "--timeout",

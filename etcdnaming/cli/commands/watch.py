@@ -45,7 +45,8 @@ $ etcdnaming watch foo/bar/svc -- sh -c 'cat > endpoints.json'
 
 The watch continues through outages, which are reported on stderr. Several targets are one stream
 and one table: the changes of each target are in order, those of different targets as they arrive.
---count counts them together, and --rev is for all. On a terminal, arrow keys scroll and q ends it.
+--count counts them together, and --rev is for all. On a terminal, arrow keys scroll; q or
+Ctrl-C ends it.
 
 CMD runs for the initial endpoints and then for changes, one run at a time. Its stdin
 is {"revision":N,"events":[...],"endpoints":[...]}. Its environment describes the last event:

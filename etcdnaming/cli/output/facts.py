@@ -21,7 +21,6 @@ __all__ = [
     "health_cells",
     "invalid_facts",
     "matters_to_clients",
-    "states_after",
     "status_cells",
     "subject",
 ]
@@ -77,23 +76,6 @@ def subject(change: Change) -> tuple[Endpoint, int]:
     if change.endpoint is None and change.previous is not None:
         return change.previous.endpoint, change.previous.lease
     return change.endpoint or Endpoint(""), change.lease
-
-
-def states_after(
-    changes: Sequence[Change], endpoints: Mapping[str, StoredEndpoint]
-) -> Sequence[StoredEndpoint | None]:
-    """
-    Return the stored endpoint right after each of *changes*; *endpoints* are those after the last.
-
-    The state after a change is the state before the next change of the same key.
-    """
-    after: dict[str, StoredEndpoint | None] = {}
-    found: list[StoredEndpoint | None] = []
-    for change in reversed(changes):
-        stored = after.get(change.key, endpoints.get(change.key))
-        found.append(None if change.endpoint is None else stored)
-        after[change.key] = change.previous
-    return found[::-1]
 
 
 def endpoint_facts(stored: StoredEndpoint, ttl: LeaseTTL | None, fault: str) -> Facts:

@@ -29,7 +29,7 @@ from ...model import (
     UpdateResult,
 )
 from ...wire import dumps
-from .facts import counts, difference_effect, event_type, states_after
+from .facts import counts, difference_effect, event_type
 from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints, StateChange
 from .spelling import quote_go, safe_json
 from .stdout import write
@@ -173,7 +173,7 @@ class FieldsPrinter:
         yield _line("Revision", batch.revision)
         if batch.resync:
             yield _line("Resync", "true")
-        after = states_after(batch.changes, endpoints)
+        after = _states_after(batch.changes, endpoints)
         for change, stored in zip(batch.changes, after, strict=True):
             yield _line("Type", event_type(change))
             yield from _stored([change.previous] if change.previous else [], "Prev")
@@ -263,6 +263,23 @@ def _updates(changes: Iterable[Update]) -> Iterator[str]:
             yield from _endpoint(change.endpoint)
         if change.lease is not None:
             yield _line("Lease", change.lease)
+
+
+def _states_after(
+    changes: Sequence[Change], endpoints: Mapping[str, StoredEndpoint]
+) -> Sequence[StoredEndpoint | None]:
+    """
+    Return the stored endpoint right after each of *changes*; *endpoints* are those after the last.
+
+    The state after a change is the state before the next change of the same key.
+    """
+    after: dict[str, StoredEndpoint | None] = {}
+    found: list[StoredEndpoint | None] = []
+    for change in reversed(changes):
+        stored = after.get(change.key, endpoints.get(change.key))
+        found.append(None if change.endpoint is None else stored)
+        after[change.key] = change.previous
+    return found[::-1]
 
 
 def _deleted(change: Change) -> StoredEndpoint:

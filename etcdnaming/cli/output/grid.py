@@ -23,18 +23,24 @@ from . import terminal
 
 if TYPE_CHECKING:
     from rich.console import ConsoleOptions, RenderResult
+    from rich.style import Style
 
 __all__ = ["Grid", "Row", "draw", "fit"]
 
 GAP = "  "
-INDENT = "  "
 
 
 class Row(NamedTuple):
-    """Cells of printable text, and the style of the whole row."""
+    """
+    Cells of printable text, and the style of the row, or of the cell in one *column* only.
+
+    Green or yellow text is hard to read on a light background, and red on a dark one. So a colour
+    is for the cell that names the state; keys and addresses have the colour of the terminal's text.
+    """
 
     cells: Sequence[str]
     style: str = ""
+    column: int | None = None
 
 
 class Grid:
@@ -69,12 +75,17 @@ class Grid:
         lines = self._layout(shown, options.max_width)
         for row in shown:
             style = console.get_style(row.style) if row.style else None
-            for line in lines(row.cells):
-                yield Segment(line, style)
+            for parts in lines(row.cells):
+                if row.column is None:
+                    yield Segment(_joined(parts), style)
+                else:
+                    yield from _with_styled_part(parts, row.column, style)
                 yield Segment.line()
 
-    def _layout(self, shown: Sequence[Row], room: int) -> Callable[[Sequence[str]], Iterator[str]]:
-        """Return the function that turns the cells of a row into lines."""
+    def _layout(
+        self, shown: Sequence[Row], room: int
+    ) -> Callable[[Sequence[str]], Iterator[Sequence[str]]]:
+        """Return the function that turns the cells of a row into lines of parts."""
         natural = _natural_widths(shown)
         gaps = len(GAP) * (len(natural) - 1)
         if sum(natural) + gaps <= room or len(natural) == 1 or self._in_place:
@@ -124,17 +135,27 @@ def draw(*parts: Grid | Text, stream: TextIO | None = None) -> str:
     return drawn.getvalue()
 
 
-def _last_below(widths: Sequence[int], room: int, cells: Sequence[str]) -> Iterator[str]:
+def _joined(parts: Sequence[str]) -> str:
+    return GAP.join(parts).rstrip(" ")
+
+
+def _with_styled_part(parts: Sequence[str], column: int, style: Style | None) -> Iterator[Segment]:
+    yield Segment("".join(part + GAP for part in parts[:column]))
+    yield Segment("".join(parts[column : column + 1]), style)
+    yield Segment("".join(GAP + part for part in parts[column + 1 :]).rstrip(" "))
+
+
+def _last_below(widths: Sequence[int], room: int, cells: Sequence[str]) -> Iterator[Sequence[str]]:
     yield from _columns(widths, cells[:-1])
     if cells[-1]:
-        yield from (INDENT + part for part in _fold(cells[-1], room - len(INDENT)))
+        # After an empty part, the gap is the indentation.
+        yield from (("", part) for part in _fold(cells[-1], room - len(GAP)))
 
 
-def _columns(widths: Sequence[int], cells: Sequence[str]) -> Iterator[str]:
+def _columns(widths: Sequence[int], cells: Sequence[str]) -> Iterator[Sequence[str]]:
     folded = [_fold(cell, width) for cell, width in zip(cells, widths, strict=True)]
     for line in zip_longest(*folded, fillvalue=""):
-        padded = (_pad(part, width) for part, width in zip(line, widths, strict=True))
-        yield GAP.join(padded).rstrip(" ")
+        yield [_pad(part, width) for part, width in zip(line, widths, strict=True)]
 
 
 def _width(text: str) -> int:

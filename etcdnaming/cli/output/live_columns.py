@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from .grid import GAP, Row, draw
 
-__all__ = ["Columns", "draw_lines", "prepare"]
+__all__ = ["Columns", "Line", "draw_lines", "prepare"]
 
 SIGN, KEY, ADDR, LEASE, TTL, CHANGED, METADATA = range(7)
 HEADER = ("", "KEY", "ADDR", "LEASE", "TTL", "CHANGED", "METADATA")
@@ -27,6 +28,14 @@ MIN_METADATA = 10
 """Columns; metadata that gets less is left out."""
 
 
+class Line(NamedTuple):
+    """A line and its style; its first character, the sign of a row, may have another one."""
+
+    text: str = ""
+    style: str = ""
+    sign_style: str = ""
+
+
 class Columns:
     """The widths of the columns. They only grow, so that columns don't jump when cells change."""
 
@@ -35,16 +44,22 @@ class Columns:
         self._natural[TTL] = len("3600s")
         self._natural[CHANGED] = len("00:00:00")
 
-    def lines(self, found: Sequence[Row], room: int) -> list[tuple[str, str]]:
-        """Return the header and *found* as texts of at most *room* columns, with their styles."""
+    def lines(self, found: Sequence[Row], room: int) -> list[Line]:
+        """
+        Return the header and *found* as lines of at most *room* columns.
+
+        A row with a style is bold, and only its sign has that style: see `Row`.
+        """
         for row in found:
             wanted = map(cell_len, row.cells)
             self._natural = [max(*each) for each in zip(self._natural, wanted, strict=True)]
         layout, widths = self._layout(room)
-        return [
-            (_line([row.cells[column] for column in layout], layout, widths), row.style)
-            for row in (Row(HEADER, "bold"), *found)
-        ]
+
+        def text(row: Row) -> str:
+            return _line([row.cells[column] for column in layout], layout, widths)
+
+        rows = (Line(text(row), "bold" if row.style else "", row.style) for row in found)
+        return [Line(text(Row(HEADER)), "bold"), *rows]
 
     def _layout(self, room: int) -> tuple[Sequence[int], Sequence[int]]:
         for layout in LAYOUTS:
@@ -60,16 +75,23 @@ class Columns:
         return layout, (sign, max(1, left - sign - addr), addr)
 
 
-def draw_lines(lines: Sequence[tuple[str, str]]) -> str:
+def draw_lines(lines: Sequence[Line]) -> str:
     """Return *lines* in their styles, as far as the terminal supports them."""
     text = Text("\n", no_wrap=True, overflow="ignore")
-    return draw(text.join(Text(*line) for line in lines))
+    return draw(text.join(map(_styled, lines)))
 
 
 def prepare() -> None:
     """Import everything that drawing needs, and what rich imports only on first use."""
     cell_len("字")  # the table of character widths
-    draw_lines([("", "dim")])
+    draw_lines([Line("", "dim")])
+
+
+def _styled(line: Line) -> Text:
+    text = Text(line.text, line.style)
+    if line.sign_style:
+        text.stylize(line.sign_style, 0, 1)
+    return text
 
 
 def _line(cells: Sequence[str], layout: Sequence[int], widths: Sequence[int]) -> str:

@@ -16,7 +16,7 @@ from ...printable import printable
 from . import table_rows as rows
 from .facts import effect
 from .grid import Row
-from .live_columns import Columns, draw_lines
+from .live_columns import Columns, Line, draw_lines
 from .order import natural
 from .spelling import counted, escape
 
@@ -37,7 +37,7 @@ class _Shown(NamedTuple):
 
     rows: Sequence[Row]
     others: str
-    below: Sequence[tuple[str, str]]
+    below: Sequence[Line]
     leases: Sequence[int] = ()
 
 
@@ -90,9 +90,9 @@ class Picture:
         shown, others, below, _ = self._shown
         lines = self._columns.lines(shown, width) if shown else []
         if others:
-            lines.append((f"   {others}"[:width], "dim"))
+            lines.append(Line(f"   {others}"[:width], "dim"))
         if lines:
-            lines.append(("", ""))
+            lines.append(Line())
         return draw_lines([*lines, *below][: size.lines]), self._lasts
 
     def _lay_out(
@@ -241,8 +241,8 @@ class _Status(NamedTuple):
         """Whether changes arrive as they are made."""
         return self.state is not None and self.state.connected
 
-    def lines(self, found: _RecentRows, room: int, *, last: bool) -> list[tuple[str, str]]:
-        """Return texts of at most *room* columns with their styles; the *last* ones remain."""
+    def lines(self, found: _RecentRows, room: int, *, last: bool) -> list[Line]:
+        """Return lines of at most *room* columns; the *last* ones remain."""
         text = f"{counted(found.count, 'endpoint')} under {escape(self.target)}"
         text = f"{text}, revision {found.revision}" if found.revision else "waiting for etcd"
         if found.resynced is not None:
@@ -262,5 +262,5 @@ def _clock(at: float) -> str:
     return time.strftime("%H:%M:%S", time.localtime(at))
 
 
-def _wrapped(text: str, style: str, room: int) -> list[tuple[str, str]]:
-    return [(line, style) for line in textwrap.wrap(text, max(room, 1))]
+def _wrapped(text: str, style: str, room: int) -> list[Line]:
+    return [Line(line, style) for line in textwrap.wrap(text, max(room, 1))]

@@ -152,7 +152,8 @@ class TablePrinter:
     def checked(self, checked: CheckedEndpoints) -> None:
         """The endpoints and their health."""
         endpoints = sorted(checked.endpoints, key=lambda each: natural(each.stored.key))
-        shown = (Row(health_cells(each), HEALTH_STYLES[each.status]) for each in endpoints)
+        column = HEALTH.index("STATUS")
+        shown = (Row(health_cells(each), HEALTH_STYLES[each.status], column) for each in endpoints)
         number = counted(len(checked.endpoints), "endpoint")
         summary = f"{checked.serving} of {number} under {escape(checked.target)} SERVING"
         self._write(
@@ -187,7 +188,7 @@ class TablePrinter:
 
     def failure(self, error: ConditionFailedError, updates: Sequence[Update]) -> None:
         """The failed conditions and the updates that were not made."""
-        failed = [rows.condition(condition, "red") for condition in error.failed]
+        failed = [rows.condition(condition, "red", 0) for condition in error.failed]
         self._write(
             Grid(rows.CHANGES, [*failed, *map(rows.update, updates)]),
             Text(f"FAILURE: nothing was written, revision {error.header.revision}", "bold red"),
@@ -266,7 +267,8 @@ def _batch_summary(target: str, batch: ChangeBatch) -> str:
 
 def _change_rows(changes: Iterable[Change]) -> Iterator[Row]:
     for change in changes:
-        yield Row((effect(change), *_change_cells(change)), rows.EFFECT_STYLES[effect(change)])
+        what = effect(change)
+        yield Row((what, *_change_cells(change)), rows.EFFECT_STYLES[what], 0)
         if change.previous is None or change.endpoint is None:
             continue
         before = rows.previous(change.previous)
@@ -279,12 +281,14 @@ def _difference_rows(difference: Difference) -> Iterator[Row]:
     what = difference_effect(difference)
     style = rows.EFFECT_STYLES[what]
     if before is None:
-        yield Row((what, *rows.update(update._replace(lease=update.lease or 0)).cells[1:]), style)
+        yield Row(
+            (what, *rows.update(update._replace(lease=update.lease or 0)).cells[1:]), style, 0
+        )
     elif update.endpoint is None:
-        yield Row((what, *rows.previous(before).cells[1:]), style)
+        yield Row((what, *rows.previous(before).cells[1:]), style, 0)
     else:
         lease = before.lease if update.lease is None else update.lease
-        yield Row((what, *rows.update(update._replace(lease=lease)).cells[1:]), style)
+        yield Row((what, *rows.update(update._replace(lease=lease)).cells[1:]), style, 0)
         yield rows.previous(before)
 
 

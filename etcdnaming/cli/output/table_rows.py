@@ -65,14 +65,14 @@ def previous(found: StoredEndpoint | InvalidValue) -> Row:
     """A row of `CHANGES`: a previous value."""
     if isinstance(found, InvalidValue):
         cells = (escape(found.key), "not an endpoint", _lease(found.lease), printable(found.reason))
-        return Row(("was", *cells), "red")
+        return Row(("was", *cells), "red", 0)
     return Row(_change("was", found.key, found.endpoint, _lease(found.lease)).cells, "dim")
 
 
-def condition(wanted: Condition, style: str = "") -> Row:
+def condition(wanted: Condition, style: str = "", column: int | None = None) -> Row:
     """A row of `CHANGES`: a condition."""
     what = str(wanted).removeprefix(f"{wanted.key} ")
-    return Row(("if", escape(wanted.key), what, NONE, ""), style)
+    return Row(("if", escape(wanted.key), what, NONE, ""), style, column)
 
 
 def _change(operation: str, key: str, endpoint: Endpoint, lease: str) -> Row:

@@ -15,7 +15,7 @@ from etcdnaming.cli.output.live_columns import Columns, draw_lines, prepare
 
 prepare()
 before = set(sys.modules)
-draw_lines(Columns().lines([Row(["+", "svc/é字", *"abcde"], "bold green")], 80))
+draw_lines(Columns().lines([Row(["+", "svc/é字", *"abcde"], "green")], 80))
 sys.stdout.write(f"imported: {set(sys.modules) - before}")
 """
 

@@ -402,6 +402,25 @@ def test_table_is_coloured_according_to_terminal_and_environment(
     assert re.sub(r"\x1b\[[0-9;]*m", "", shown) == PLAIN
 
 
+@pytest.mark.parametrize(
+    ("what", "columns", "coloured"),
+    [
+        ("checked", 80, {"SERVING", "UNREACHABLE"}),
+        ("checked", 50, {"SERVING", "UNREACHABLE"}),
+        ("differences", 80, {"added", "changed", "removed"}),
+        ("differences", 40, {"added", "changed", "removed"}),
+    ],
+)
+def test_table_colours_only_the_state(what: str, columns: int, coloured: set[str]) -> None:
+    """Keys and addresses are readable on a light and on a dark background."""
+    shown = printed("table", EVERYTHING[what], columns, TERM="xterm")
+
+    found = {text.strip() for text in re.findall(r"\x1b\[3\dm(.*?)\x1b\[0m", shown, re.DOTALL)}
+    assert found - {""} == coloured  # a folded row has blanks below the state
+    plain = printed("table", EVERYTHING[what], columns, TERM="dumb")
+    assert re.sub(r"\x1b\[[0-9;]*m", "", shown) == plain
+
+
 def test_table_leaves_invalid_values_to_the_warnings() -> None:
     """The command warns of each on stderr, in every format: the table does not repeat them."""
     shown = printed("table", LISTED, columns=80, TERM="xterm")

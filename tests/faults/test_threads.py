@@ -117,7 +117,7 @@ def test_registration_continues_after_an_unexpected_error(
 
 
 def test_registrations_end_with_their_client_after_an_unexpected_error(
-    etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+    etcd: Etcd, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The error, at the end of one of them, leaves no thread that waits for another."""
     client = Client([etcd.endpoint])
@@ -130,6 +130,7 @@ def test_registrations_end_with_their_client_after_an_unexpected_error(
         for each in held:
             with pytest.raises(ClientClosedError):
                 each.wait(TIMEOUT)
+    assert "goes on after an error" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["add", "read", "check"])

@@ -897,6 +897,17 @@ def test_registration_ends_in_time_although_its_client_waits_long(
         assert time.monotonic() - begin < AT_ONCE
 
 
+def test_registration_closes_at_once_when_its_client_is_closed(etcd: Etcd) -> None:
+    """It waits for its callbacks, of which the last one has been called then."""
+    client = Client([etcd.endpoint])
+    registration = Registration(client, {KEY: HERE}, ttl=5)
+    registration.start()
+    client.close()
+    begin = time.monotonic()
+    assert not registration.close(30)
+    assert time.monotonic() - begin < AT_ONCE
+
+
 class Hot(Client):
     """A client before each of whose transactions on a hot key another client changes that key."""
 

@@ -263,9 +263,19 @@ def title(mutation: Mutation) -> str:
     return f"{mutation.path}:{mutation.line} {mutation.function}: {shown}"
 
 
-def stable_title(mutation: Mutation) -> str:
-    """Return the title without the line, which any change of the file moves."""
-    return title(mutation).replace(f":{mutation.line} ", " ", 1)
+def stable_titles(path: str) -> dict[Mutation, str]:
+    """
+    Return the titles without the line, which any change of the file moves.
+
+    Of those that are equal, the second one ends with ``(2)``.
+    """
+    counted: defaultdict[str, int] = defaultdict(int)
+    found = {}
+    for mutation in mutations(path, (ROOT / path).read_bytes()):
+        text = title(mutation).replace(f":{mutation.line} ", " ", 1)
+        counted[text] += 1
+        found[mutation] = text if counted[text] == 1 else f"{text} ({counted[text]})"
+    return found
 
 
 def read_explained() -> set[str]:
@@ -275,12 +285,13 @@ def read_explained() -> set[str]:
 
 def report(results: list[tuple[Mutation, str]], explained: set[str]) -> None:
     counted: defaultdict[str, int] = defaultdict(int)
+    titles = {path: stable_titles(path) for path in {mutation.path for mutation, _ in results}}
     for mutation, verdict in results:
         if verdict in {"survived", "not run", "not decided"}:
-            if stable_title(mutation) in explained:
+            if titles[mutation.path][mutation] in explained:
                 verdict = "explained"  # noqa: PLW2901 - counted as that
             else:
-                print(f"{verdict}: {title(mutation)}")
+                print(f"{verdict}: line {mutation.line} of {titles[mutation.path][mutation]}")
         counted[verdict] += 1
     meant = sum(counted.values()) - counted["explained"] - counted["invalid"]
     found: dict[str, Any] = dict(counted)

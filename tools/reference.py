@@ -77,7 +77,12 @@ def main(directory: Path) -> None:
     warnings.filterwarnings("ignore", "Error parsing type annotation", UserWarning)
     pdoc.doc.Class.bases = PublicBases(pdoc.doc.Class.__dict__["bases"])  # type: ignore[assignment]
     # Without an icon of their own the pages would ask for one that is not there.
-    pdoc.render.configure(docformat="google", favicon="data:,", show_source=False)
+    pdoc.render.configure(
+        docformat="google",
+        favicon="data:,",
+        show_source=False,
+        template_directory=Path(__file__).parent / "reference",
+    )
     pdoc.pdoc("etcdnaming", output_directory=directory)
 
 

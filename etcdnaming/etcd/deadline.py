@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextvars import ContextVar
+from weakref import ref
 
 __all__ = ["Deadline", "within"]
 
@@ -28,29 +30,37 @@ class Deadline:
         self._end = 0.0
 
 
-_current: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
-
-
 def within(seconds: float) -> _Bounded:
     """
     Bound all calls of the block together by *seconds*; inside another block its bound stays.
 
     A command made of several operations ends within the time of one.
     """
-    return _Bounded(_current.get() or Deadline(seconds))
+    outer = _current.get()()
+    return _Bounded(outer.deadline if outer else Deadline(seconds))
 
 
 class _Bounded:
     """A block with a deadline. Every call has two: a generator would take four times as long."""
 
-    __slots__ = ("_deadline", "_outside")
+    __slots__ = ("__weakref__", "_outside", "deadline")
 
     def __init__(self, deadline: Deadline) -> None:
-        self._deadline = deadline
+        self.deadline = deadline
 
     def __enter__(self) -> Deadline:
-        self._outside = _current.set(self._deadline)
-        return self._deadline
+        self._outside = _current.set(ref(self))
+        return self.deadline
 
     def __exit__(self, *_: object) -> None:
         _current.reset(self._outside)
+
+
+def _no_block() -> None:
+    return None
+
+
+# A signal handler may raise, as that of Ctrl-C does, before a block has begun or after it has
+# ended, but while it is the current one. All later calls of the thread would then share a deadline
+# that is over. So the reference is weak: only the `with` statement keeps a block alive.
+_current: ContextVar[Callable[[], _Bounded | None]] = ContextVar("deadline", default=_no_block)

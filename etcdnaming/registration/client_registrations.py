@@ -11,22 +11,19 @@ from typing import Protocol
 
 from ..errors import ClientClosedError, ConnectionFailedError
 from ..etcd import Client
-from ..etcd.executor import Executor
+from ..etcd.executor import Executor, Task
 from ..etcd.key_watch import KeyWatch
 from ..etcd.lease import LeaseKeeper
 from ..etcd.threads import run_steps, start_thread
 
-__all__ = ["ClientRegistrations", "Member"]
+__all__ = ["ClientRegistrations", "RegistrationTask"]
 
 ATTACHMENT_KIND = "registrations"
 """The kind of attachment that the registrations are to their client."""
 
 
-class Member(Protocol):
+class RegistrationTask(Task, Protocol):
     """The work of one registration."""
-
-    def step(self) -> float | None:
-        """Work, in a thread of the executor; return the seconds until the next step, if any."""
 
     def key_changed(self, key: bytes, revision: int) -> None:
         """Note that *key* was changed at *revision* or (0) may have been; must not block."""
@@ -46,7 +43,7 @@ class ClientRegistrations:
     thousand registrations need no more threads than one. Only while several of them close at once,
     each with little time, there are more.
 
-    `_lock` guards the members and the watched keys. It is reentrant, because a signal handler may
+    `_lock` guards the tasks and the watched keys. It is reentrant, because a signal handler may
     interrupt a thread that holds it. *leases* calls back with a lock of its own held, so it must
     not be called with `_lock` held. The key watch may be, because it calls back without its lock.
     """
@@ -56,8 +53,8 @@ class ClientRegistrations:
         self.leases = LeaseKeeper(client)
         self._watch = KeyWatch(client, self._key_changed)
         self._lock = threading.RLock()
-        self._members: set[Member] = set()
-        self._watchers: dict[bytes, set[Member]] = {}
+        self._tasks: set[RegistrationTask] = set()
+        self._watchers: dict[bytes, set[RegistrationTask]] = {}
         self._closed = False
         self._callbacks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._callback_thread = 0
@@ -81,9 +78,9 @@ class ClientRegistrations:
         """
         return client._attach(ATTACHMENT_KIND, partial(cls, client))
 
-    def add(self, member: Member) -> None:
+    def add(self, task: RegistrationTask) -> None:
         """
-        Keep *member*, which is executed whenever it is woken, until it is removed.
+        Keep *task*, which is executed whenever it is woken, until it is removed.
 
         Raises:
             ClientClosedError: The client was closed meanwhile.
@@ -91,16 +88,16 @@ class ClientRegistrations:
         with self._lock:
             if self._closed:
                 raise ClientClosedError
-            self._members.add(member)
+            self._tasks.add(task)
 
-    def remove(self, member: Member) -> None:
-        """Execute *member* no longer; with the last one, the threads end."""
+    def remove(self, task: RegistrationTask) -> None:
+        """Execute *task* no longer; with the last one, the threads end."""
         with self._lock:
-            self._members.discard(member)
+            self._tasks.discard(task)
         self._client._detach(ATTACHMENT_KIND, self)
 
     def close(self) -> None:
-        """End the threads, and abandon the members that are left."""
+        """End the threads, and abandon the tasks that are left."""
         self.leases.close()
         self._watch.close()
         with self._lock:
@@ -109,8 +106,8 @@ class ClientRegistrations:
 
     def after_fork(self) -> None:
         """Release the threads that wait for a registration, in a child."""
-        for member in list(self._members):
-            member.after_fork()
+        for task in list(self._tasks):
+            task.after_fork()
 
     @property
     def in_callback(self) -> bool:
@@ -121,20 +118,20 @@ class ClientRegistrations:
         """Have *callback* called, after all earlier ones."""
         self._callbacks.put(callback)
 
-    def watch_key(self, member: Member, key: bytes) -> None:
-        """Call *member* whenever *key* may have changed."""
+    def watch_key(self, task: RegistrationTask, key: bytes) -> None:
+        """Call *task* whenever *key* may have changed."""
         with self._lock:
             watchers = self._watchers.setdefault(key, set())
-            if watchers and member not in watchers:
-                member.key_changed(key, 0)  # the watch has begun before
+            if watchers and task not in watchers:
+                task.key_changed(key, 0)  # the watch has begun before
             self._watch.follow(key)
-            watchers.add(member)
+            watchers.add(task)
 
-    def unwatch_key(self, member: Member, key: bytes) -> None:
-        """Don't call *member* for *key* any longer."""
+    def unwatch_key(self, task: RegistrationTask, key: bytes) -> None:
+        """Don't call *task* for *key* any longer."""
         with self._lock:
             watchers = self._watchers.get(key, set())
-            watchers.discard(member)
+            watchers.discard(task)
             if not watchers:
                 self._watchers.pop(key, None)
                 self._watch.unfollow(key)
@@ -142,8 +139,8 @@ class ClientRegistrations:
     def _key_changed(self, key: bytes, revision: int) -> None:
         with self._lock:
             watchers = list(self._watchers.get(key, ()))
-        for member in watchers:
-            member.key_changed(key, revision)
+        for task in watchers:
+            task.key_changed(key, revision)
 
     def _abandon(self) -> None:
         run_steps(self._abandon_one, time.sleep)
@@ -151,12 +148,12 @@ class ClientRegistrations:
 
     def _abandon_one(self) -> bool:
         with self._lock:
-            member = next(iter(self._members), None)
-        if member is None:
+            task = next(iter(self._tasks), None)
+        if task is None:
             return False
-        member.abandon()  # removed after it is done: if it fails it is repeated, not lost
+        task.abandon()  # removed after it is done: if it fails it is repeated, not lost
         with self._lock:
-            self._members.discard(member)
+            self._tasks.discard(task)
         return True
 
     def _run_callbacks(self) -> None:

@@ -26,6 +26,11 @@ LINKS = "[...document.querySelectorAll('a[href]')].map(each => each.getAttribute
 BROKEN_PICTURES = """
 [...document.images].filter(each => each.complete && !each.naturalWidth).map(each => each.src)
 """
+COLOURS = """
+["background-color", "color"].map(
+    each => getComputedStyle(document.body).getPropertyValue(each).match(/\\d+/g).map(Number)
+)
+"""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 pytestmark = [pytest.mark.docs, pytest.mark.timeout(600)]
@@ -115,6 +120,19 @@ def test_pages_fit_a_narrow_screen(page: Page, address: str) -> None:
     for name in pages():
         page.goto(address + name)
         assert page.evaluate("document.scrollingElement.scrollWidth") <= NARROW["width"], name
+
+
+def test_reference_leads_back_and_is_dark_on_a_dark_system(browser: Browser, address: str) -> None:
+    """Its pages are made by another program than the others."""
+    page = browser.new_page(color_scheme="dark")
+    page.set_default_timeout(TIMEOUT)
+    for name in ("api/etcdnaming.html", "api/etcdnaming/aio.html"):
+        page.goto(address + name)
+        background, text = page.evaluate(COLOURS)
+        assert sum(background) < sum(text), name
+        page.get_by_text("← Guide").click()
+        page.wait_for_url(f"{address}index.html")
+    page.close()
 
 
 def test_search_finds_a_command(page: Page, address: str) -> None:

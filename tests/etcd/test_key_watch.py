@@ -180,3 +180,11 @@ def test_key_watch_stream_ends_when_the_client_is_closed(etcd: Etcd) -> None:
 def names() -> list[str]:
     """Return the names of all running threads."""
     return [thread.name for thread in threading.enumerate()]
+
+
+def test_key_watch_unfollows_a_key_before_it_has_a_stream() -> None:
+    """Also if the key is not followed."""
+    with Client(["127.0.0.1:1"]) as client, closing(KeyWatch(client, Reported())) as watch:
+        watch.follow(E1)
+        watch.unfollow(E1)
+        watch.unfollow(E1)

@@ -203,9 +203,9 @@ class OneAnswer(Relay):
 
 def test_lease_keepalive_moves_to_another_member_when_one_ends_its_stream(etcd: Etcd) -> None:
     """The member answers everything else."""
-    before = asked(etcd)
+    before, relay = asked(etcd), OneAnswer(etcd.endpoint)
     with (
-        OneAnswer(etcd.endpoint) as relay,
+        relay,
         Client([relay.endpoint, etcd.endpoint]) as client,
         kept(client, 4) as (_, reported),
     ):

@@ -223,6 +223,28 @@ def test_calls_end_with_a_login_that_reaches_no_member() -> None:
     assert [type(each) for each in errors] == [ConnectionFailedError] * 3
 
 
+def test_login_moves_to_another_member_when_one_fails(etcd: Etcd) -> None:
+    """The other one asks for no login, which is an answer, too."""
+
+    def fail(context: grpc.ServicerContext) -> str:
+        context.abort(grpc.StatusCode.INTERNAL, "broken")
+        raise AssertionError
+
+    with LoginServer(fail) as server, client_of(server.endpoint, etcd.endpoint, dial=60) as client:
+        server.released.set()
+        assert listed(client) == []
+        assert server.begun == 1
+
+
+def test_call_that_waits_briefly_for_a_login_names_its_time() -> None:
+    """It is not rounded to 0 s."""
+    with LoginServer(token("late")) as server, client_of(server.endpoint, command=60) as client:
+        for seconds in (1, 0.04):  # the first call begins the login
+            wanted = f"login not answered within {seconds}s"
+            with within(seconds), pytest.raises(ConnectionFailedError, match=wanted):
+                listed(client)
+
+
 def test_call_ends_in_time_while_its_login_looks_for_a_member() -> None:
     """The endpoint accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as silent:

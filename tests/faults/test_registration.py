@@ -488,6 +488,7 @@ def test_registration_withdraws_from_an_etcd_without_space(own_etcd: Callable[..
         assert registration.wait(30)
         assert holds(etcd, KEY, HERE, registration.lease)
         assert etcd.leases() == [registration.lease]
+        assert "lost" not in events.kinds
 
 
 def test_registration_removes_a_key_from_an_etcd_without_space(

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import Etcd, wait_until
+from harness import TIMEOUT, Etcd, wait_until
 from harness.failing import failing
 from harness.registrations import EventLog, holds
 from harness.watcher import Watcher, put, stored
 
 from etcdnaming import Client, Endpoint, Registration, insecure_channel
+from etcdnaming.errors import ClientClosedError
 from etcdnaming.etcd import client as etcd_client
 from etcdnaming.etcd import key_watch, known_keys
 from etcdnaming.registration import loop, registration
@@ -113,6 +114,23 @@ def test_registration_continues_after_an_unexpected_error(
         assert held.close(60)
     assert etcd.leases() == []
     assert events.kinds[-1] == "revoked"
+
+
+def test_registrations_end_with_their_client_after_an_unexpected_error(
+    etcd: Etcd, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The error, at the end of one of them, leaves no thread that waits for another."""
+    client = Client([etcd.endpoint])
+    held = [Registration(client, {f"svc/e{n}": HERE}) for n in range(3)]
+    for each in held:
+        each.start()
+    with failing(monkeypatch, loop.RegistrationLoop, "abandon", times=1):
+        client.close()
+        wait_until(lambda: not any(each.registered for each in held))
+        for each in held:
+            with pytest.raises(ClientClosedError):
+                each.wait(TIMEOUT)
+    assert "goes on after an error" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["add", "read", "check"])

@@ -280,10 +280,14 @@ def test_watch_backs_off_when_its_stream_fails_repeatedly(
         ]
 
 
-def test_watch_moves_to_another_member_when_one_ends_its_streams(etcd: Etcd) -> None:
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("treatment", [broken, unheard])
+def test_watch_moves_to_another_member_when_one_ends_its_streams_or_accepts_none(
+    etcd: Etcd, treatment: Callable[[Answers], Answers]
+) -> None:
     """The member answers everything else, and the streams end without an error."""
     with (
-        Relay(etcd.endpoint, broken) as relay,
+        Relay(etcd.endpoint, treatment) as relay,
         Client([relay.endpoint, etcd.endpoint]) as client,
         Watcher(client) as watcher,
     ):

@@ -364,6 +364,10 @@ def test_many_variants_of_a_name_do_not_add_up(
     put("foo/svc/e1", "10.0.0.1:80")
     found = watched("foo")
 
+    first, _, again = (
+        found.catalog.assignment("foo/svc", "foo/svc", View(zone)) for zone in ("a", "b", "a")
+    )
+    assert again is first
     for n in range(1000):
         found.catalog.assignment("foo/svc", "foo/svc", View(f"zone-{n}"))
 

@@ -21,6 +21,7 @@ import pytest
 from harness import READER, Etcd, Run, Spawn, wait_until
 from harness.auth import READER_NEEDS
 from harness.backends import Backends
+from harness.nested import nested
 from harness.tls import Certificates
 from harness.waiting import listens
 from harness.xds import Bridge, Language, Xds, addresses, languages
@@ -648,6 +649,16 @@ def test_pages_show_who_has_what(xds: Xds, bridge: Bridge, service: Service, etc
         assert bridge.metric(f'left_out{{reason="{reason}"}}') == number
     assert bridge.metric("revision") == etcd.revision()
     assert bridge.metric("response_bytes_total") > 0
+
+
+def test_page_of_a_name_shows_metadata_of_any_depth(
+    bridge: Bridge, service: Service, etcd: Etcd
+) -> None:
+    """Python can't print it."""
+    service.add("10.0.0.1:80", metadata=nested(9_999))
+    bridge.catch_up(etcd)
+    _, page = bridge.page("/names?name=foo/svc")
+    assert f'"metadata": {"[" * 9_999}{"]" * 9_999}, "key": "foo/svc/10.0.0.1:80"' in page
 
 
 def test_time_of_a_change_is_measured(xds: Xds, bridge: Bridge, service: Service) -> None:

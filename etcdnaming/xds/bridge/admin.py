@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ... import wire
 from ...extras import missing
 from ...listening import ListenAddress, listen_on
 from ...model import JSON
 from ...monitoring.pages import Page, PageServer, json_page, text_page
+from ..catalog import EndpointState
 from ..names import Kind
 from .journal import kind_name
 from .session import Session
@@ -75,22 +78,28 @@ class Admin:
     def _names_page(self, query: Mapping[str, Sequence[str]]) -> Page:
         """Return all names or, with ``?name=TARGET``, one."""
         name = query.get("name", [""])[0]
-        return json_page(self._name(name) if name else self._names())
+        return self._name_page(name) if name else json_page(self._names())
 
     def _names(self) -> JSON:
         catalog = self._bridge.catalog
         return {"revision": catalog.revision, "names": catalog.services()}
 
-    def _name(self, name: str) -> JSON:
+    def _name_page(self, name: str) -> Page:
         catalog = self._bridge.catalog
         subscribers = [_node(each) for each in self._bridge.hub.subscribers(name)]
-        endpoints = [each._asdict() for each in catalog.endpoints(name)]
-        return {
-            "name": name,
-            "revision": catalog.revision,
-            "endpoints": endpoints,
-            "subscribers": subscribers,
-        }
+        rest = {"name": name, "revision": catalog.revision, "subscribers": subscribers}
+        endpoints = f"[{','.join(map(_endpoint, catalog.endpoints(name)))}]"
+        return Page("200 OK", "application/json", _with("endpoints", endpoints, rest).encode())
+
+
+def _endpoint(state: EndpointState) -> str:
+    rest = state._asdict()
+    return _with("metadata", wire.dumps(rest.pop("metadata")), rest)
+
+
+def _with(name: str, written: str, rest: dict[str, JSON]) -> str:
+    """Return an object of *rest* and one more member, whose JSON may be too deep for Python's."""
+    return f"{{{json.dumps(name)}: {written}, {json.dumps(rest)[1:]}"
 
 
 def _node(session: Session) -> dict[str, JSON]:

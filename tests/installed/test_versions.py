@@ -119,7 +119,7 @@ def run_tests(venv: Path, names: list[str]) -> None:
     assert done.returncode == 0, done.stdout[-5000:]
 
 
-MIDDLE = "1.74"
+MIDDLE = "1.74" if sys.version_info < (3, 14) else "1.78"
 
 CHANNELS = ["resolver", "test_aio.py", "test_resolver.py"]
 
@@ -141,5 +141,6 @@ def floors() -> set[str]:
     """Return the oldest allowed versions of the dependencies, in two numbers."""
     project = (ROOT / "pyproject.toml").read_text()
     ours = project.partition("\ndependencies = [")[2].partition("]")[0]
-    here = [line for line in ours.splitlines() if ">= '3.14'" not in line]
+    elsewhere = ">= '3.14'" if sys.version_info < (3, 14) else "< '3.14'"
+    here = [line for line in ours.splitlines() if elsewhere not in line]
     return {"==".join(each) for each in re.findall(r"(\w+)>=(\d+\.\d+)", "\n".join(here))}

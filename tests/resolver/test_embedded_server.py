@@ -193,6 +193,13 @@ def make_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "_mark_changes", mark_changes)
 
 
+@pytest.fixture
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give gRPC time to accept a table: on a busy machine a service would get a new target."""
+    monkeypatch.setattr(services_module, "ACCEPT_TIMEOUT", TIMEOUT)
+
+
+@pytest.mark.usefixtures("_patient")
 def test_new_service_is_called_at_once_when_its_target_is_in_use(
     client: Client, servers: CountingServers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -209,6 +216,7 @@ def test_new_service_is_called_at_once_when_its_target_is_in_use(
                 assert ask(another) == addr
 
 
+@pytest.mark.usefixtures("_patient")
 def test_refused_service_raises_an_error_and_the_others_of_its_target_go_on(
     client: Client, servers: CountingServers
 ) -> None:

@@ -86,8 +86,11 @@ class Admin:
 
     def _name_page(self, name: str) -> Page:
         catalog = self._bridge.catalog
-        subscribers = [_node(each) for each in self._bridge.hub.subscribers(name)]
-        rest = {"name": name, "revision": catalog.revision, "subscribers": subscribers}
+        rest: dict[str, JSON] = {
+            "name": name,
+            "revision": catalog.revision,
+            "subscribers": [_node(each) for each in self._bridge.hub.subscribers(name)],
+        }
         endpoints = f"[{','.join(map(_endpoint, catalog.endpoints(name)))}]"
         return Page("200 OK", "application/json", _with("endpoints", endpoints, rest).encode())
 

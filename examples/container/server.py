@@ -12,8 +12,8 @@ from __future__ import annotations
 import argparse
 import signal
 import socket
-import threading
 from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 
 import grpc
 
@@ -34,14 +34,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="A small gRPC server.")
     parser.add_argument("--port", type=int, default=50051)
     port = parser.parse_args().port
-    ending = threading.Event()
+    ending: SimpleQueue[None] = SimpleQueue()  # an Event may hang when a signal interrupts its wait
     for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(each, lambda *_: ending.set())
+        signal.signal(each, lambda *_: ending.put(None))
 
     server = build(f"{socket.gethostname()}:{port}")
     server.add_insecure_port(f"[::]:{port}")
     server.start()
-    ending.wait()
+    ending.get()
     server.stop(GRACE).wait()
 
 

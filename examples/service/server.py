@@ -3,9 +3,9 @@
 import os
 import signal
 import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from types import FrameType
 
 import grpc
@@ -24,10 +24,10 @@ def hello(request: bytes, _: grpc.ServicerContext) -> bytes:
 
 def main(addr: str) -> None:
     """Serve until SIGTERM; no call fails when this ends."""
-    stop = threading.Event()
+    stop: SimpleQueue[None] = SimpleQueue()  # an Event may hang when a signal interrupts its wait()
 
     def end(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
+        stop.put(None)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
@@ -45,7 +45,7 @@ def main(addr: str) -> None:
     endpoints = {"foo/bar/greeter/": Endpoint(addr, {"zone": "a"})}
     # wait=False: it serves, and can be stopped, also while etcd is away.
     with Client(ETCD) as client, Registration(client, endpoints, wait=False) as registration:
-        stop.wait()
+        stop.get()
         registration.withdraw()  # clients send no new calls here
         registration.wait(timeout=2)  # now etcd has the endpoint no more
         checks.set("", STATUS.NOT_SERVING)

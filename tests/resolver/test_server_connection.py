@@ -19,6 +19,7 @@ from harness.watcher import stored
 from etcdnaming import Client, insecure_channel
 from etcdnaming.resolver.channel import Channel
 from etcdnaming.xds import xds_pb2 as xds
+from etcdnaming.xds.embedded import connection as embedded
 from etcdnaming.xds.embedded import process
 from etcdnaming.xds.names import Kind
 
@@ -215,3 +216,22 @@ def test_change_is_sent_when_a_timer_of_the_server_fails_in_the_same_step(
     wait_until(lambda: ask(channel) == addr)
     assert "a bug" in caplog.text
     assert caplog.messages == ["the xDS server goes on after an error"]
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_message_is_received_although_the_same_bytes_reset_its_stream(ended: bool) -> None:
+    """Its answer is dropped. A second stream goes on."""
+    client, server = H2Connection(), embedded.Connection()
+    client.initiate_connection()
+    for stream in (1, 3):
+        client.send_headers(stream, HEADERS)
+        client.send_data(stream, b"\0\0\0\0\1?", end_stream=ended and stream == 1)
+    client.reset_stream(1)
+
+    for stream, message in server.receive(client.data_to_send()):
+        if message:
+            server.send(stream, b"!")
+
+    events = client.receive_data(server.to_send())
+    data = [(each.stream_id, each.data) for each in events if isinstance(each, DataReceived)]
+    assert data == [(3, b"\0\0\0\0\1!")]

@@ -48,6 +48,7 @@ class Connection:
         self._http = H2Connection(config)
         self._http.initiate_connection()
         self._streams: dict[int, _Stream] = {}
+        self._reset: set[int] = set()
 
     def receive(self, data: bytes) -> Iterator[Received]:
         """
@@ -56,13 +57,16 @@ class Connection:
         Raises:
             ProtocolError: The connection has to be closed.
         """
-        for event in self._http.receive_data(data):
+        events = self._http.receive_data(data)
+        # h2 knows all of them already, and refuses to send on a stream that a later one resets.
+        self._reset = {each.stream_id for each in events if isinstance(each, StreamReset)}
+        for event in events:
             yield from self._handle(event)
 
     def send(self, stream: int, message: bytes) -> None:
         """Send *message* on *stream*, unless that has ended."""
         state = self._streams.get(stream)
-        if state is None:
+        if state is None or stream in self._reset:
             return
         if not state.answered:
             state.answered = True
@@ -90,12 +94,13 @@ class Connection:
                 yield from self._messages(event.stream_id, state.incoming)
         elif isinstance(event, (StreamEnded, StreamReset)):
             if self._streams.pop(event.stream_id, None):
-                if isinstance(event, StreamEnded):
+                if event.stream_id not in self._reset:
                     self._http.reset_stream(event.stream_id)
                 yield Received(event.stream_id, None)
         elif isinstance(event, (WindowUpdated, RemoteSettingsChanged)):
             for stream, state in self._streams.items():
-                self._send_what_fits(stream, state)
+                if stream not in self._reset:
+                    self._send_what_fits(stream, state)
 
     def _messages(self, stream: int, incoming: bytearray) -> Iterator[Received]:
         while len(incoming) >= PREFIX.size:

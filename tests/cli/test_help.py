@@ -102,7 +102,7 @@ EXAMPLES = [
 
 def plain(text: str) -> str:
     """Return *text* with single blanks between columns and a placeholder for each ID."""
-    return re.sub(r"\b[0-9a-f]{16}\b", "ID", re.sub(r"\t| {2,}", " ", text))
+    return re.sub(r"\b[0-9a-f]{12,16}\b", "ID", re.sub(r"\t| {2,}", " ", text))
 
 
 @pytest.mark.parametrize("name", ["", *COMMANDS])

@@ -25,6 +25,7 @@ from etcdnaming.errors import (
     RefusedError,
 )
 from etcdnaming.etcd import login, within
+from etcdnaming.etcd.threads import start_thread
 
 USER, _, PASSWORD = WRITER.partition(":")
 
@@ -240,13 +241,13 @@ def test_call_begins_one_login_and_none_when_its_time_is_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A thread for each look at the time would leave no room for anything else."""
-    begun_by, start = list[str](), login.start_thread
+    begun_by = list[str]()
 
     def started(run: Callable[[], object], name: str) -> None:
         begun_by.append(name)
         if len(begun_by) > 1:
             raise ConnectionFailedError("another login is begun")
-        start(run, name)
+        start_thread(run, name)
 
     monkeypatch.setattr(login, "start_thread", started)
     with (

@@ -300,8 +300,11 @@ def test_registration_adds_changes_and_removes_endpoints(etcd: Etcd, client: Cli
     assert etcd.entries("svc/") == []
 
 
-def test_registration_withdraws_and_restores_endpoints(etcd: Etcd, client: Client) -> None:
+def test_registration_withdraws_and_restores_endpoints(
+    etcd: Etcd, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The lease stays."""
+    monkeypatch.setattr(loop, "LEAVE_TIMEOUT", TIMEOUT)  # a busy etcd may need more than 1.9 s
     with registered(client, ttl=4) as (registration, events):
         lease = registration.lease
         for _ in range(3):
@@ -317,6 +320,7 @@ def test_registration_withdraws_and_restores_endpoints(etcd: Etcd, client: Clien
         assert etcd.leases() == [lease]
         assert events.kinds.count("withdrawn") == 4
         assert {event.reason for event in events} == {""}
+        assert registration.close(TIMEOUT)
     assert etcd.leases() == []
 
 
@@ -490,6 +494,22 @@ def test_registration_fails_on_a_held_key_with_on_conflict_fail(etcd: Etcd, clie
         assert holds(etcd, KEY, HERE, first.lease)
         with pytest.raises(KeyHeldError):
             second.wait()
+
+
+def test_registration_goes_on_when_a_key_added_later_is_held_with_on_conflict_fail(
+    etcd: Etcd, client: Client
+) -> None:
+    """Only the first registration of all keys fails as a whole."""
+    events = EventLog()
+    with (
+        registered(client) as (first, _),
+        Registration(client, {"svc/e2": THERE}, on_conflict="fail", on_state=events) as second,
+    ):
+        second.set(KEY, THERE)
+        wait_until(lambda: "conflict" in events.kinds)
+        second.set("svc/e2", HERE)
+        wait_until(lambda: holds(etcd, "svc/e2", HERE, second.lease))
+        assert holds(etcd, KEY, HERE, first.lease)
 
 
 @pytest.mark.server
@@ -675,12 +695,14 @@ def test_registration_closes_in_time_when_etcd_does_not_answer(
     """The remaining keys expire with the lease, which is no longer renewed."""
     etcd = own_etcd()
     with Client([etcd.endpoint], dial_timeout=60, command_timeout=60) as client:
-        registration = Registration(client, {KEY: HERE}, ttl=2)
+        events = EventLog()
+        registration = Registration(client, {KEY: HERE}, ttl=2, on_state=events)
         registration.start()
         etcd.freeze()
         start = time.monotonic()
         assert not registration.close()
         assert time.monotonic() - start < 2 + AT_ONCE
+        assert events.kinds[-1] == "error"
         etcd.thaw()
         wait_until(lambda: not etcd.entries("svc/"))
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from etcdnaming.endpoints.decoding import stored_endpoint, stored_endpoints
 from etcdnaming.etcd import rpc
 from etcdnaming.etcd.columns import Columns, PageOfColumns
+from etcdnaming.etcd.watch_events import CHANGE_BYTES, COLUMNS_FROM, Events
 
 ROW = attrgetter("key", "value", "create_revision", "mod_revision", "version", "lease")
 NUMBERS = st.sampled_from([0, 1, 127, 2**40, 2**63 - 1, -1])
@@ -62,3 +63,13 @@ def test_page_of_columns_refuses_what_is_no_message() -> None:
     """As the message does."""
     with pytest.raises(DecodeError):
         PageOfColumns.FromString(b"\x12\x05a")
+
+
+@pytest.mark.parametrize("number", [1, COLUMNS_FROM - 1, COLUMNS_FROM])
+def test_size_of_changes_counts_their_keys_and_values(number: int) -> None:
+    """What waits for a slow user is limited by it, as rows and as columns."""
+    kv = rpc.KeyValue(key=b"k" * 10, value=b"v" * 1000)
+    events = Events.of([rpc.Event(kv=kv)] * number)
+
+    assert isinstance(events.keys, Columns) is (number == COLUMNS_FROM)
+    assert events.size == number * (CHANGE_BYTES + 1010)

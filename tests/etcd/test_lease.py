@@ -388,3 +388,35 @@ def test_lease_lives_for_a_ttl_from_its_request_on() -> None:
     lease.answered(104.0, 9)
     assert lease.deadline == 113.0
     assert (lease.asked, lease.ttl) == (None, 9)
+
+
+def test_lease_waits_for_its_answer_for_almost_half_a_ttl(client: Client) -> None:
+    """The grpc-proxy answers after a third of a TTL; an answer for another lease counts, too."""
+    with closing(LeaseKeeper(client)) as keeper:
+        lease = _Kept(Lease(1, 60), Reported(), lambda _: None, 100.0)
+        lease.ask(100.0)
+        assert keeper._answer_due(lease) == 127.0
+        keeper._last_answer = 120.0
+        assert keeper._answer_due(lease) == 147.0
+
+
+def test_lease_with_a_short_ttl_needs_attention_before_it_ends() -> None:
+    """Its next request is due in less than a second."""
+    with Client(["127.0.0.1:1"]) as client, closing(LeaseKeeper(client)) as keeper:
+        keeper.keep(Lease(1, 1), Reported())
+        keeper.opened()
+        [lease] = keeper._kept.values()
+        left = keeper._attend_to(lease)
+        assert left is None or left <= 0.4
+
+
+def test_lease_is_reported_blocked_once_for_each_reason() -> None:
+    """After a good answer it may be blocked again."""
+    reported = Reported()
+    lease = _Kept(Lease(1, 6), reported, lambda _: None, 100.0)
+    for why in "a file", "a file", "the login":
+        lease.block(why)
+    assert reported == [LeaseState.BLOCKED] * 2
+    lease.answered(104.0, 6)
+    lease.block("the login")
+    assert reported == [LeaseState.BLOCKED] * 3

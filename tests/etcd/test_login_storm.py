@@ -24,7 +24,8 @@ from etcdnaming.errors import (
     EtcdError,
     RefusedError,
 )
-from etcdnaming.etcd import within
+from etcdnaming.etcd import login, within
+from etcdnaming.etcd.threads import start_thread
 
 USER, _, PASSWORD = WRITER.partition(":")
 
@@ -237,6 +238,29 @@ def test_login_moves_to_another_member_when_one_fails(etcd: Etcd) -> None:
         server.released.set()
         assert listed(client) == []
         assert server.begun == 1
+
+
+def test_call_begins_one_login_and_none_when_its_time_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A thread for each look at the time would leave no room for anything else."""
+    begun_by = list[str]()
+
+    def started(run: Callable[[], object], name: str) -> None:
+        begun_by.append(name)
+        if len(begun_by) > 1:
+            raise ConnectionFailedError("another login is begun")
+        start_thread(run, name)
+
+    monkeypatch.setattr(login, "start_thread", started)
+    with (
+        LoginServer(token("late")) as server,
+        client_of(server.endpoint, command=60) as client,
+        within(2),
+        pytest.raises(ConnectionFailedError, match="login not answered"),
+    ):
+        listed(client)
+    assert begun_by == ["etcdnaming-login"]
 
 
 def test_call_that_waits_briefly_for_a_login_names_its_time() -> None:

@@ -210,9 +210,10 @@ def test_compacted_watch_does_not_affect_other_watches(own_etcd: Callable[..., E
 
 
 def test_silent_watch_is_moved_to_another_stream_and_others_stay(
-    etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+    own_etcd: Callable[..., Etcd], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only the watch without its changes is created again."""
+    """Only the watch without its changes is created again, and etcd does not keep the old one."""
+    etcd = own_etcd()
     monkeypatch.setattr(range_watch_loop, "VERIFY_INTERVAL", 1)
     monkeypatch.setattr(range_watch_loop, "DELIVERY_TIMEOUT", 2)
 
@@ -232,6 +233,7 @@ def test_silent_watch_is_moved_to_another_stream_and_others_stay(
         first.wait_until(lambda first: first.count == 1)
         assert first.connections == [True]
         assert relay.streams == 3
+        wait_until(lambda: watches_of(etcd) == 3)
 
 
 def test_watch_delivers_changes_while_it_verifies_its_keys(

@@ -337,6 +337,33 @@ def test_watch_leaves_a_silent_stream_when_a_change_is_missing(etcd: Etcd) -> No
         assert relay.streams == 2
 
 
+@pytest.mark.usefixtures("impatient")
+def test_watch_reads_nothing_when_the_stream_that_it_leaves_has_delivered_a_change(
+    etcd: Etcd,
+) -> None:
+    """Only two streams in a row that bring nothing are worth another reading."""
+
+    def first_change(answers: Answers) -> Answers:
+        yield next(answers)
+        changes = next(answers)
+        del changes.events[1:]
+        yield changes
+        for _ in answers:
+            pass
+
+    with (
+        Relay(etcd.endpoint, silent, first_change, passed_on) as relay,
+        Client([relay.endpoint]) as client,
+        Watcher(client) as watcher,
+    ):
+        watcher.wait_until_connected()
+        put(etcd, e1="1")
+        put(etcd, e2="2")
+        watcher.wait_for_addresses(e1="1", e2="2")
+        assert relay.streams >= 3
+        assert not any(batch.resync for batch in watcher.batches)
+
+
 @pytest.mark.server
 @pytest.mark.usefixtures("impatient")
 def test_watch_reads_the_range_when_no_stream_delivers_its_changes(etcd: Etcd) -> None:

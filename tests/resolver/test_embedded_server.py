@@ -7,6 +7,7 @@ import random
 import socket
 import threading
 import time
+import weakref
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -300,6 +301,18 @@ def test_idle_stub_fails_alone_when_its_client_is_closed(
         assert not service.slot.broken
 
 
+def test_service_is_not_watched_when_its_client_is_gone() -> None:
+    """GRPC may still ask for it: then it is served as that of a closed client."""
+    with Client(["127.0.0.1:1"]) as client:
+        reference = weakref.ref(client)
+    del client
+    wait_until(lambda: gc.collect() >= 0 and reference() is None)
+    key = services_module.ServiceKey(reference, "svc", 30.0, "round_robin", (), "svc")
+    service = services_module.Service(process.services, "svc", key)
+    with pytest.raises(ClientClosedError):
+        service.watch()
+
+
 def break_connections() -> None:
     """End gRPC's connections to the server in this process."""
     server = process.services._server
@@ -377,3 +390,8 @@ def test_server_sleeps_until_its_next_timer(
     before = len(steps)
     time.sleep(1)
     assert len(steps) - before < 20
+    with process.services.lock:  # no timer is called meanwhile
+        server.call_later(0.2, lambda: None)
+        left = server._time_left()
+    assert left is not None
+    assert left <= 0.2

@@ -21,6 +21,8 @@ from etcdnaming.resolver.channel import Channel
 from etcdnaming.xds import xds_pb2 as xds
 from etcdnaming.xds.embedded import connection as embedded
 from etcdnaming.xds.embedded import process
+from etcdnaming.xds.embedded.connection import PREFIX
+from etcdnaming.xds.embedded.connection import Connection as ServerConnection
 from etcdnaming.xds.names import Kind
 
 STREAM = 1
@@ -134,6 +136,9 @@ def test_everything_is_sent_once_more_when_an_acknowledgement_may_hide_a_request
 
     It then waits for an answer that nothing asks for. Once more is enough: what follows is quiet.
     """
+    server = process.services._server
+    assert server
+    server.call_later(2 * TIMEOUT, lambda: None)  # nothing waits for a later timer
     service = channel._service
     name = {
         Kind.LISTENER: service.slot.listener,
@@ -150,6 +155,27 @@ def test_everything_is_sent_once_more_when_an_acknowledgement_may_hide_a_request
     # If the first acknowledgement was late, on a busy machine, one more answer follows.
     with pytest.raises(TimeoutError):
         connection.acknowledge(kind, name, again)
+
+
+def test_answer_larger_than_the_window_is_sent_when_there_is_room() -> None:
+    """GRPC lets the first 64 KiB in, and more as it reads them."""
+    server, client = ServerConnection(), H2Connection(H2Configuration(header_encoding=None))
+    client.initiate_connection()
+    client.send_headers(STREAM, HEADERS)
+    assert [*server.receive(client.data_to_send())] == []
+    message, received = b"x" * 200_000, bytearray()
+
+    server.send(STREAM, message)
+    assert not server.is_sent(STREAM)
+    while data := server.to_send():
+        for event in client.receive_data(data):
+            if isinstance(event, DataReceived):
+                received += event.data
+                client.acknowledge_received_data(event.flow_controlled_length, STREAM)
+        assert [*server.receive(client.data_to_send())] == []
+
+    assert server.is_sent(STREAM)
+    assert received == PREFIX.pack(0, len(message)) + message
 
 
 @pytest.mark.parametrize("garbage", [b"GET / HTTP/1.1\r\n\r\n", b"\0" * 100])

@@ -15,7 +15,7 @@ from harness.hostile import HostileProxy
 from harness.nested import nested
 from harness.watcher import stored
 
-from etcdnaming import Endpoint, EndpointManager, Update
+from etcdnaming import Change, ChangeBatch, Endpoint, EndpointManager, Operation, Update
 from etcdnaming.errors import PermissionDeniedError
 from etcdnaming.etcd import Client
 from etcdnaming.xds import follower, host_names
@@ -336,6 +336,22 @@ def test_what_is_missing_after_a_resync_is_held(
             wait_until(lambda: found.addresses("foo/svc") == [])
         finally:
             found.catalog.close()
+
+
+def test_follower_waits_for_what_is_due_first(client: Client) -> None:
+    """The end of the time for which an endpoint is held, or a call that its owner asked for."""
+    key, again = "foo/e1", time.monotonic() + 3600
+    added = Change(Operation.ADD, key, 2, Endpoint("1"), 0, None)
+    for hold, longest in (60.0, 60.0), (7200.0, 3600.0):
+        found = follower.Follower(
+            client, "foo", hold, lambda *_: again, lambda: None, lambda _: None
+        )
+        found._note_batch(ChangeBatch(2, [added], [], first=True))
+        found._note_batch(ChangeBatch(3, [], [], first=True))
+        assert found.is_held(key)
+        left = found._patience()
+        assert left is not None
+        assert longest / 2 < left <= longest
 
 
 def test_etcd_away_changes_nothing(own_etcd: Callable[..., Etcd]) -> None:

@@ -119,7 +119,8 @@ class Endpoint(_EndpointFields):
     def __ne__(self, other: object) -> bool:
         return not self == other
 
-    __hash__ = _EndpointFields.__hash__
+    def __hash__(self) -> int:
+        return super().__hash__()
 
     def __repr__(self) -> str:
         try:

@@ -55,6 +55,7 @@ KNOWS: dict[str, set[str]] = {
         "log",
         "model",
         "monitoring",
+        "wire",
         "xds",
     },
     "registration/": {

@@ -142,8 +142,14 @@ class Caller:
 
     @property
     def errors(self) -> list[str]:
-        """The errors of the calls so far."""
-        return [call.error for call in self.calls if call.error]
+        """
+        The errors of the calls so far.
+
+        Those before the first answer do not count: the bridge may not have the endpoints yet.
+        """
+        calls = self.calls
+        first = next((number for number, call in enumerate(calls) if call.answer), 0)
+        return [call.error for call in calls[first:] if call.error]
 
     def answers(self, last: int = 0) -> Counter[str]:
         """Count the *last* calls by the server that answered."""

@@ -90,7 +90,7 @@ class RawClient:
     def _flush(self) -> None:
         with suppress(
             ConnectionError
-        ):  # what the server has sent before it closed can still be read
+        ):
             self._socket.sendall(self._connection.data_to_send())
 
 

@@ -88,9 +88,8 @@ class RawClient:
         return data
 
     def _flush(self) -> None:
-        with suppress(
-            ConnectionError
-        ):
+        # What the server has sent before it closed the connection can still be read.
+        with suppress(ConnectionError):
             self._socket.sendall(self._connection.data_to_send())
 
 

@@ -702,7 +702,7 @@ def test_registration_closes_in_time_when_etcd_does_not_answer(
         start = time.monotonic()
         assert not registration.close()
         assert time.monotonic() - start < 2 + AT_ONCE
-        assert events.kinds[-1] == "error"
+        wait_until(lambda: events.kinds[-1] == "error")
         etcd.thaw()
         wait_until(lambda: not etcd.entries("svc/"))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import pexpect
 
@@ -71,6 +72,7 @@ class Picture:
     def wait_for(self, *texts: str, timeout: float = TIMEOUT) -> None:
         """Wait until all *texts* are on the screen; fail the test after the timeout."""
         self.wait_until(lambda: all(text in "\n".join(self.lines) for text in texts), timeout)
+        self._read_rest()
 
     def wait_until(self, predicate: Callable[[], bool], timeout: float = TIMEOUT) -> None:
         """Wait until the condition holds for the screen; fail the test after *timeout* seconds."""
@@ -84,6 +86,12 @@ class Picture:
         while self._read():
             pass
         self.terminal.wait()
+
+    def _read_rest(self) -> None:
+        """Read what is drawn with the text that was waited for: a read may end between them."""
+        with suppress(pexpect.TIMEOUT, pexpect.EOF):
+            for _ in range(20):
+                self._draw(self.terminal.read_nonblocking(65536, timeout=0.05))
 
     def _read(self) -> bool:
         try:

@@ -13,7 +13,15 @@ from urllib.parse import parse_qs, urlsplit
 
 from ..model import JSON
 
-__all__ = ["Page", "PageFunction", "PageServer", "PageThread", "json_page", "text_page"]
+__all__ = [
+    "Page",
+    "PageFunction",
+    "PageServer",
+    "PageThread",
+    "json_page",
+    "json_text_page",
+    "text_page",
+]
 
 TIMEOUT = 10.0
 """Seconds for a request to arrive, and for its answer to be taken."""
@@ -126,7 +134,12 @@ def text_page(status: str, text: str) -> Page:
 
 def json_page(value: JSON) -> Page:
     """Return a page with *value*."""
-    return Page("200 OK", "application/json", json.dumps(value, default=list).encode() + b"\n")
+    return json_text_page(json.dumps(value, default=list))
+
+
+def json_text_page(text: str) -> Page:
+    """Return a page with *text*, which is JSON."""
+    return Page("200 OK", "application/json", text.encode() + b"\n")
 
 
 async def _send(writer: asyncio.StreamWriter, method: str, page: Page) -> None:

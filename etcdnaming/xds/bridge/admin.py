@@ -12,7 +12,7 @@ from ... import wire
 from ...extras import missing
 from ...listening import ListenAddress, listen_on
 from ...model import JSON
-from ...monitoring.pages import Page, PageServer, json_page, text_page
+from ...monitoring.pages import Page, PageServer, json_page, json_text_page, text_page
 from ..catalog import EndpointState
 from ..names import Kind
 from .journal import kind_name
@@ -92,7 +92,7 @@ class Admin:
             "subscribers": [_node(each) for each in self._bridge.hub.subscribers(name)],
         }
         endpoints = f"[{','.join(map(_endpoint, catalog.endpoints(name)))}]"
-        return Page("200 OK", "application/json", _with("endpoints", endpoints, rest).encode())
+        return json_text_page(_with("endpoints", endpoints, rest))
 
 
 def _endpoint(state: EndpointState) -> str:

@@ -66,9 +66,7 @@ def matters_to_clients(change: Change) -> bool:
     """Return whether the endpoint itself changed: the same endpoint put again does not matter."""
     if change.endpoint is None or change.previous is None:
         return True
-    # Values that are equal in Python, such as 1 and true, differ in their bytes.
-    before, now = change.previous.endpoint, change.endpoint
-    return before != now or encode(before) != encode(now)
+    return encode(change.previous.endpoint) != encode(change.endpoint)
 
 
 def subject(change: Change) -> tuple[Endpoint, int]:

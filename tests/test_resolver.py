@@ -742,7 +742,8 @@ def test_channels_of_a_target_share_one_watch_until_the_last_one_ends(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The watch ends a while after the channels are gone, and gRPC asks for nothing any more."""
-    assert services.LINGER == 5  # a program that dials again soon reads nothing anew
+    # Seconds in which another channel to the target uses the same watch.
+    assert services.LINGER == 5
     monkeypatch.setattr(services, "LINGER", 0.1)
     wait_until(lambda: not followed())  # by the tests before
     channels = [insecure_channel("foo/svc", client) for _ in range(5)]

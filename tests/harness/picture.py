@@ -91,16 +91,19 @@ class Picture:
         """Read what is drawn with the text that was waited for: a read may end between them."""
         with suppress(pexpect.TIMEOUT, pexpect.EOF):
             for _ in range(20):
-                self._draw(self.terminal.read_nonblocking(65536, timeout=0.05))
+                self._draw_next()
 
     def _read(self) -> bool:
         try:
-            self._draw(self.terminal.read_nonblocking(65536, timeout=0.05))
+            self._draw_next()
         except pexpect.TIMEOUT:
             pass
         except pexpect.EOF:
             return False
         return True
+
+    def _draw_next(self) -> None:
+        self._draw(self.terminal.read_nonblocking(65536, timeout=0.05))
 
     def _draw(self, text: str) -> None:
         text = self._unread + text

@@ -15,9 +15,10 @@ from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import ConnectionTerminated, DataReceived, Event, PingAckReceived, PingReceived
 from harness import wait_until
-from harness.backends import Backends
+from harness.backends import Backend, Backends
 from harness.waiting import TIMEOUT
-from harness.xds import Language, Xds
+from harness.xds import Bridge as BridgeProcess
+from harness.xds import Caller, Language, Xds
 
 from etcdnaming import Client
 from etcdnaming.listening import parse_listen_address
@@ -173,16 +174,25 @@ def test_clients_may_ping_every_five_seconds(xds: Xds) -> None:
         assert len(bridge.json("/streams")["streams"]) == 1
 
 
-@pytest.mark.long
-def test_frozen_client_is_gone_and_comes_back(
+@pytest.fixture
+def calling(
     xds: Xds, language: Language, service: Service, backends: Backends
-) -> None:
-    """After 40 s, with the pings of a bridge as it is used."""
-    first, second = backends(), backends()
-    service.add(first)
+) -> tuple[BridgeProcess, Caller, Backend]:
+    """Return a bridge and a client of it, which calls the one endpoint of the service."""
+    backend = backends()
+    service.add(backend)
     bridge = xds.bridge("foo")
     caller = xds.call(language, bridge.address, TARGET)
-    caller.wait_for(first.addr, timeout=LATE)
+    caller.wait_for(backend.addr, timeout=LATE)
+    return bridge, caller, backend
+
+
+@pytest.mark.long
+def test_frozen_client_is_gone_and_comes_back(
+    calling: tuple[BridgeProcess, Caller, Backend], service: Service, backends: Backends
+) -> None:
+    """After 40 s, with the pings of a bridge as it is used."""
+    (bridge, caller, first), second = calling, backends()
     caller.signal(signal.SIGSTOP)
     wait_until(lambda: not bridge.json("/streams")["streams"], 120)
     service.add(second)
@@ -191,14 +201,10 @@ def test_frozen_client_is_gone_and_comes_back(
 
 
 def test_frozen_bridge_costs_no_call(
-    xds: Xds, language: Language, service: Service, backends: Backends
+    calling: tuple[BridgeProcess, Caller, Backend], service: Service, backends: Backends
 ) -> None:
     """What changes meanwhile is followed when it runs again."""
-    first, second = backends(), backends()
-    service.add(first)
-    bridge = xds.bridge("foo")
-    caller = xds.call(language, bridge.address, TARGET)
-    caller.wait_for(first.addr, timeout=LATE)
+    (bridge, caller, first), second = calling, backends()
     bridge.process.signal(signal.SIGSTOP)
     service.add(second)
     service.remove(first)

@@ -18,19 +18,14 @@ MOST = 3
 
 
 def explain_denial(
-    denied: PermissionDeniedError, user: str, request: Message
+    denied: PermissionDeniedError, user: str, permission: str, request: Message
 ) -> PermissionDeniedError:
-    """Return *denied* with *user*, and the permission that *request* needs."""
+    """Return *denied* with *user*, and the keys of *request* that need *permission*."""
     places = list(dict.fromkeys(map(_place, _parts(request))))
-    # A transaction that only reads is a step of one that writes.
-    permission = "read" if isinstance(request, _READING) else "readwrite"
     more = f" and {len(places) - MOST} more" if len(places) > MOST else ""
     return PermissionDeniedError(
         denied.text, f"{user} needs {permission} permission on {', '.join(places[:MOST])}{more}"
     )
-
-
-_READING = (rpc.RangeRequest, rpc.WatchCreateRequest, rpc.LeaseTimeToLiveRequest)
 
 
 def _parts(request: Message) -> Iterator[Message]:

@@ -365,7 +365,7 @@ class RangeWatchLoop:
             )
         error = classify_text(answer.cancel_reason, member)
         if isinstance(error, PermissionDeniedError):
-            return self._client._caller.explain(error, self._range)
+            return self._client._caller.explain(error, "read", self._range)
         return error
 
     def _recover(self, exc: Exception) -> float | None:

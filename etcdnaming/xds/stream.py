@@ -17,12 +17,15 @@ Four things make the rules more than "answer what is asked":
 - gRPC's C-core, with a request under way, merges "unsubscribe X, subscribe X" into the next one,
   which then looks like a mere acknowledgement. It waits for an answer, and after 15 s reports that
   X does not exist. So where an acknowledgement may hide that, everything of its type is sent once
-  more, a moment later; content the client knows is ignored.
+  more, a moment later; content the client knows is ignored. When a request has left the client
+  shows there only: on a busy machine that may be late. So where an acknowledgement hides nothing
+  unless that took very long, the same is done some seconds later, before those 15 s are over.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from operator import itemgetter
 from sys import intern
 from typing import NamedTuple, Protocol
 
@@ -36,11 +39,15 @@ RESEND_DELAY, MAX_RESEND_DELAY = 0.1, 1.0
 Seconds without a request until something is sent once more; and how long to wait for them at most.
 """
 
-UNDER_WAY = 0.08
-"""
-Seconds for which a request that has arrived may still count as under way at the client.
+LATE_DELAY, MAX_LATE_DELAY = 3.0, 10.0
+"""The same where that is unlikely. gRPC gives up after 15 s."""
 
-Less than `RESEND_DELAY`: what is sent once more meets no such request.
+UNDER_WAY, LONG_UNDER_WAY = 0.08, 2.0
+"""
+Seconds for which a request that has arrived may still count as under way at the client: usually,
+and on a busy machine.
+
+Less than `RESEND_DELAY` and `LATE_DELAY`: what is sent once more meets no such request.
 """
 
 WHOLE = (Kind.LISTENER, Kind.CLUSTER)
@@ -104,7 +111,8 @@ class Subscription:
     """
     What a client asks for of one type, and has received.
 
-    *pending*: our last answer was neither accepted nor refused yet.
+    *pending*: our last answer was neither accepted nor refused yet. *resent*: that answer was sent
+    only to send everything once more.
     """
 
     def __init__(self) -> None:
@@ -112,7 +120,7 @@ class Subscription:
         self.sent: dict[str, bytes] = {}
         self.sent_version = self.accepted_version = self.error = ""
         self.nonce = ""
-        self.pending = False
+        self.pending = self.resent = False
         self.sent_at = NEVER
 
 
@@ -130,15 +138,13 @@ class Stream:
         self._started = self._merging = False
         self._nonce = 0
         self._last_request = self._last_resend = NEVER
-        self._doubtful: dict[Kind, float] = {}
+        self._likely: dict[Kind, float] = {}
+        self._unlikely: dict[Kind, float] = {}
 
     @property
     def resend_at(self) -> float | None:
         """When to call `resend`; ``None``: there is no need."""
-        if not self._doubtful:
-            return None
-        quiet = max(self._last_request, self._last_resend) + RESEND_DELAY
-        return min(quiet, min(self._doubtful.values()) + MAX_RESEND_DELAY)
+        return min((at for at, _ in self._due()), default=None)
 
     def is_pending(self, kind: Kind) -> bool:
         """Return whether the client has neither accepted nor refused our last answer of *kind*."""
@@ -163,8 +169,11 @@ class Stream:
         subscription = self.subscriptions.setdefault(kind, Subscription())
         # Many streams ask for the same names, each of them for four types.
         nonce, wanted = request.response_nonce, frozenset(map(intern, request.resource_names))
-        if self._may_hide_something(subscription, nonce, before):
-            self._doubtful.setdefault(kind, now)
+        if self._merging:
+            is_known = nonce == subscription.nonce and wanted == subscription.names
+            doubts = self._doubts(subscription, before, first=is_known and subscription.pending)
+            if doubts is not None:
+                doubts.setdefault(kind, now)
         if self._is_stale(subscription, nonce, wanted):
             self._leave_out(subscription, subscription.names - wanted)
             return Receipt(stale=True)
@@ -191,24 +200,45 @@ class Stream:
 
         One type at a time, so that no acknowledgement is under way when the next one arrives.
         """
-        if not self._doubtful:
+        _, kind = min(self._due(), key=itemgetter(0), default=(now, None))
+        if kind is None:
             return None
-        kind = min(self._doubtful, key=self._doubtful.__getitem__)
-        del self._doubtful[kind]
+        for each in (self._likely, self._unlikely):
+            each.pop(kind, None)
         self._last_resend = now
         subscription = self.subscriptions[kind]
         found = self._found(kind, subscription.names)
         subscription.sent.clear()  # the client may have none of it
-        return self._respond(kind, found, now) if found else None
+        if not found:
+            return None
+        response = self._respond(kind, found, now)
+        subscription.resent = True
+        return response
 
-    def _may_hide_something(self, subscription: Subscription, nonce: str, before: float) -> bool:
-        """
-        Say whether a request may stand for more than it shows; the last one came at *before*.
+    def _due(self) -> Iterator[tuple[float, Kind]]:
+        """Yield when to send something once more, and what."""
+        quiet = max(self._last_request, self._last_resend)
+        for doubts, delay, longest in (
+            (self._likely, RESEND_DELAY, MAX_RESEND_DELAY),
+            (self._unlikely, LATE_DELAY, MAX_LATE_DELAY),
+        ):
+            if doubts:
+                kind = min(doubts, key=doubts.__getitem__)
+                yield min(quiet + delay, doubts[kind] + longest), kind
 
-        It does not if no other request was under way when our answer arrived.
+    def _doubts(
+        self, subscription: Subscription, before: float, *, first: bool
+    ) -> dict[Kind, float] | None:
         """
-        alone = nonce == subscription.nonce and before < subscription.sent_at - UNDER_WAY
-        return self._merging and not alone
+        Return where to note that a request may stand for more than it shows.
+
+        It does not if it is the *first* acknowledgement of our last answer, with the same names,
+        and no other request was under way when that answer arrived. The last one came at *before*.
+        """
+        since = subscription.sent_at - before
+        if not first or (since <= UNDER_WAY and not subscription.resent):
+            return self._likely
+        return self._unlikely if since <= LONG_UNDER_WAY else None
 
     def _is_stale(self, subscription: Subscription, nonce: str, wanted: frozenset[str]) -> bool:
         if not nonce or nonce == subscription.nonce:
@@ -262,7 +292,7 @@ class Stream:
         self._nonce += 1
         subscription = self.subscriptions[kind]
         subscription.nonce, subscription.sent_at = str(self._nonce), now
-        subscription.pending = True
+        subscription.pending, subscription.resent = True, False
         subscription.sent.update(bodies)
         subscription.sent_version = self._source.version()
         return Response(kind, subscription.sent_version, subscription.nonce, [*bodies.values()])

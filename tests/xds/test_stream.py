@@ -12,8 +12,8 @@ from etcdnaming.xds.names import Kind
 from etcdnaming.xds.stream import Receipt, Response, Stream
 
 NAMES = ("a", "b", "c")
-LAG = 0.07
-"""Seconds after which a client knows at the latest that a request has gone."""
+LAG, LONG_LAG = 0.07, 1.9
+"""Seconds after which a client knows at the latest that a request has gone; on a busy machine."""
 
 KINDS = (Kind.CLUSTER, Kind.ASSIGNMENT, Kind.ASSIGNMENT)
 """Of the random test: one of each sort. Few, so that they meet often."""
@@ -141,7 +141,8 @@ class Client:
 class World:
     """A client, a stream and what is on its way between them."""
 
-    def __init__(self, *, merging: bool) -> None:
+    def __init__(self, *, merging: bool, lag: float) -> None:
+        self.lag = lag
         self.source = Source()
         self.stream = Stream(self.source)
         self.client = Client(merging=merging)
@@ -154,7 +155,7 @@ class World:
         """Do something; *choice* says what exactly."""
         kind, name = KINDS[choice % 3], NAMES[choice // 3 % 2]
         self.now += choice % 7 / 1000
-        while self.lags and self.now - self.lags[0] > LAG:
+        while self.lags and self.now - self.lags[0] > self.lag:
             self.end_lag()
         if action == 0:
             self.client.subscribe(kind, name)
@@ -247,8 +248,11 @@ class World:
         at = self.stream.resend_at
         if at is None:
             return
-        while self.lags and at - self.lags[0] > LAG:
+        while self.lags and at - self.lags[0] > self.lag:
+            self.now = max(self.now, self.lags[0] + self.lag)
             self.end_lag()
+            if self.client.sent:
+                return  # what waited for that arrives before it is time
         self.now = max(self.now, at)
         if response := self.stream.resend(self.now):
             self.responses.append(response)
@@ -258,23 +262,25 @@ class World:
         for _ in range(1000):
             if self.client.sent:
                 self.deliver_request()
-            elif self.lags:
-                self.end_lag()
             elif self.responses:
                 self.deliver_response(refuse=False)
             elif self.stream.resend_at is not None:
                 self.resend()
+            elif self.lags:
+                self.end_lag()
             else:
                 return
         raise AssertionError("client and server never stop talking")
 
 
-@pytest.mark.parametrize("merging", [False, True])
-def test_stream_leaves_no_client_waiting_and_sends_nothing_twice(*, merging: bool) -> None:
+@pytest.mark.parametrize(("merging", "lag"), [(False, LAG), (True, LAG), (True, LONG_LAG)])
+def test_stream_leaves_no_client_waiting_and_sends_nothing_twice(
+    *, merging: bool, lag: float
+) -> None:
     """In any order of requests, changes, refusals and delays."""
     for seed in range(1500):
         random = Random(seed)
-        world = World(merging=merging)
+        world = World(merging=merging, lag=lag)
         for _ in range(random.randrange(60)):
             world.step(random.choice(ACTIONS), random.randrange(1000))
         assert_settles(world, seed)
@@ -449,22 +455,49 @@ def test_set_that_is_not_known_yet_is_sent_when_it_is(stream: Stream, source: So
     assert response.resources == [b"ASSIGNMENT a 0"]
 
 
-def test_steady_changes_are_sent_once_to_a_client_that_merges(
+def test_steady_changes_are_rarely_sent_again_to_a_client_that_merges(
     stream: Stream, source: Source
 ) -> None:
-    """Only requests close to each other can hide one."""
+    """Only requests close to each other can hide one; when they end, everything is sent once."""
     stream.receive(request(Kind.ASSIGNMENT, "a", agent="gRPC C-core linux"), 0)
     assert stream.resend_at == pytest.approx(0.1)
     resent = stream.resend(0.1)
     assert resent
     stream.receive(request(Kind.ASSIGNMENT, "a", nonce=resent.nonce), 0.1)
-    assert stream.resend_at is None
-    for now in (0.2, 0.3, 0.4):
+    assert stream.resend_at == pytest.approx(3.1)
+    again, now = 0, 0.1
+    for _ in range(300):
+        now += 0.1
         source.change("a")
         response = stream.push(Kind.ASSIGNMENT, ["a"], now)
         assert response
         stream.receive(request(Kind.ASSIGNMENT, "a", nonce=response.nonce), now)
-        assert stream.resend_at is None
+        assert stream.resend_at
+        if stream.resend_at <= now:
+            again += 1
+            resent = stream.resend(now)
+            assert resent
+            stream.receive(request(Kind.ASSIGNMENT, "a", nonce=resent.nonce), now)
+    assert again == 2
+
+    assert stream.resend_at <= now + 3
+    resent = stream.resend(now + 3)
+    assert resent
+    stream.receive(request(Kind.ASSIGNMENT, "a", nonce=resent.nonce), now + 3)
+    assert stream.resend_at is None
+
+
+def test_changes_with_pauses_are_sent_once_to_a_client_that_merges(
+    stream: Stream, source: Source
+) -> None:
+    """Nothing else was under way, however busy the machine."""
+    stream.receive(request(Kind.ASSIGNMENT, "a", agent="gRPC C-core linux"), 0)
+    for now in (0.1, 3.1, 6.0, 9.0):
+        response = stream.resend(now) if now < 6 else stream.push(Kind.ASSIGNMENT, ["a"], now)
+        assert response
+        stream.receive(request(Kind.ASSIGNMENT, "a", nonce=response.nonce), now)
+        source.change("a")
+        assert (stream.resend_at is None) == (now > 1)
 
 
 def test_response_is_what_the_protocol_calls_for(stream: Stream) -> None:

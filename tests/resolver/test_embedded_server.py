@@ -16,15 +16,17 @@ from typing import Any
 
 import grpc
 import pytest
-from harness import TIMEOUT, Certificates, Etcd, wait_until
+from harness import AT_ONCE, TIMEOUT, Certificates, Etcd, wait_until
 from harness.counting import WHO, CountingServers, tls_context
 
 from etcdnaming import Client, Endpoint, EndpointManager, insecure_channel, secure_channel
 from etcdnaming.errors import ClientClosedError, InvalidSettingError
+from etcdnaming.xds import xds_pb2 as xds
 from etcdnaming.xds.embedded import process
 from etcdnaming.xds.embedded import services as services_module
 from etcdnaming.xds.embedded.resources import MethodRoute, Retry
 from etcdnaming.xds.embedded.server import Server
+from etcdnaming.xds.names import Kind
 
 
 def register(client: Client, *services: tuple[str, str]) -> None:
@@ -299,6 +301,49 @@ def test_idle_stub_fails_alone_when_its_client_is_closed(
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
         assert ask(another) == other
         assert not service.slot.broken
+
+
+def test_idle_stub_fails_at_once_when_its_client_is_gone_and_its_slot_has_no_other_service(
+    etcd: Etcd, client: Client, servers: CountingServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service is forgotten; gRPC waits 15 s for what it asks for and does not get."""
+    monkeypatch.setattr(services_module, "LINGER", 0.1)
+    (addr,) = servers.start()
+    register(client, ("idle", addr))
+    with Client([etcd.endpoint]) as closed:
+        channel = insecure_channel("idle", closed, authority="a slot of its own")
+        stub: Any = channel.unary_unary(WHO)
+        service = channel._service
+        del channel
+        gc.collect()
+        wait_until(lambda: service._catalog is None)
+    del closed
+    gc.collect()
+    with insecure_channel("other", client):  # its release has the services looked at again
+        pass
+    wait_until(lambda: service.cluster not in process.services._by_cluster)
+
+    start = time.monotonic()
+    with pytest.raises(grpc.RpcError) as caught:
+        stub(b"", timeout=TIMEOUT)
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert time.monotonic() - start < AT_ONCE
+
+
+def test_what_was_forgotten_is_answered_with_nothing_in_it() -> None:
+    """A service may be forgotten while gRPC asks for one thing of it after the other."""
+    services = services_module.Services()
+    found = {}
+    for kind in (Kind.LISTENER, Kind.CLUSTER, Kind.ASSIGNMENT):
+        packed = services.resource(kind, "gone", xds.Node())
+        assert packed
+        found[kind] = xds.Any.FromString(packed)
+
+    assert all(any_.type_url == kind.type_url for kind, any_ in found.items())
+    assert xds.Listener.FromString(found[Kind.LISTENER].value).name == "gone"
+    assert xds.Cluster.FromString(found[Kind.CLUSTER].value).name == "gone"
+    sent = xds.ClusterLoadAssignment.FromString(found[Kind.ASSIGNMENT].value)
+    assert (sent.cluster_name, len(sent.endpoints)) == ("gone", 0)
 
 
 def test_service_is_not_watched_when_its_client_is_gone() -> None:

@@ -117,7 +117,7 @@ class Service:
         failed = catalog is not None and catalog.followers[0].failure
         if not self.client_closed and not failed:
             return None
-        return packed(Kind.ASSIGNMENT, assignment(self.assignment, (), View(), "off"))
+        return _nothing(self.assignment)
 
     def watch(self) -> None:
         """
@@ -306,15 +306,20 @@ class Services:
         return str(self._version)
 
     def resource(self, kind: Kind, name: str, node: xds.Node) -> bytes | None:
-        """Return what gRPC asks for; ``None`` if it is unknown, or not known yet."""
+        """
+        Return what gRPC asks for; ``None`` if it is not known yet.
+
+        What was forgotten is empty: a stub of a client that is gone may call after that, and gRPC
+        waits 15 s for what it does not get.
+        """
         if kind is Kind.LISTENER:
             slot = self._slots.get(name)
-            return slot.encoded() if slot else None
+            return slot.encoded() if slot else listener(name, ())
         if kind is Kind.CLUSTER:
             service = self._by_cluster.get(name)
-            return cluster(name, service.key.policy) if service else None
+            return cluster(name, service.key.policy if service else "round_robin")
         service = self._by_assignment.get(name)
-        return service.resource() if service else None
+        return service.resource() if service else _nothing(name)
 
     def subscribed(self, name: str, *, wanted: bool) -> None:
         """Watch a service again that gRPC asks for; let the watch end later if it does not."""
@@ -441,6 +446,11 @@ class Services:
             self._announce(slot)
         else:
             self._slots.pop(slot.listener, None)
+
+
+def _nothing(name: str) -> bytes:
+    """Return the assignment *name* without endpoints, packed: calls fail at once."""
+    return packed(Kind.ASSIGNMENT, assignment(name, (), View(), "off"))
 
 
 def _log_notice(notice: Notice) -> None:

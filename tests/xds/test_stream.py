@@ -480,6 +480,7 @@ def test_steady_changes_are_rarely_sent_again_to_a_client_that_merges(
             stream.receive(request(Kind.ASSIGNMENT, "a", nonce=resent.nonce), now)
     assert again == 2
 
+    assert stream.resend_at is not None
     assert stream.resend_at <= now + 3
     resent = stream.resend(now + 3)
     assert resent

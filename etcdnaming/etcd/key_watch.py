@@ -130,6 +130,8 @@ class KeyWatch:
 class _WatchedKey:
     """The watch of *key*; *received* is called with each answer, by the thread of the stream."""
 
+    __slots__ = ("_received", "create", "key")
+
     def __init__(
         self, key: bytes, received: Callable[[_WatchedKey, rpc.WatchResponse], None]
     ) -> None:

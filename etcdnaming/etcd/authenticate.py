@@ -11,7 +11,7 @@ from . import rpc_pb2 as rpc
 from .answers import classify
 from .deadline import Deadline
 from .login import LoginPostponedError, is_sendable
-from .members import Member, Members
+from .members import REQUIRE_LEADER, Member, Members
 from .threads import no_thread
 
 __all__ = ["Authenticator"]
@@ -66,7 +66,9 @@ class Authenticator:
             PATH, rpc.AuthenticateRequest.SerializeToString, rpc.AuthenticateResponse.FromString
         )
         try:
-            response: rpc.AuthenticateResponse = call(request, timeout=self._timeout)
+            response: rpc.AuthenticateResponse = call(
+                request, timeout=self._timeout, metadata=(REQUIRE_LEADER,)
+            )
         except grpc.RpcError as exc:
             return self._without_token(member, exc)
         except ValueError as exc:  # what gRPC raises for a channel that was closed

@@ -18,6 +18,7 @@ from ..errors import (
     ClientClosedError,
     ConnectionFailedError,
     LearnerError,
+    NotNowError,
     PermissionDeniedError,
     TokenRefusedError,
 )
@@ -29,16 +30,13 @@ from .columns import PageOfColumns
 from .deadline import Deadline, within
 from .grpc_tuning import threads_of_a_call
 from .login import Login
-from .members import Member, Members
+from .members import REQUIRE_LEADER, Member, Members
 from .threads import no_thread
 
 __all__ = ["Caller", "Method", "ResponseStream"]
 
 MAX_PAUSE = 1.0
 """Seconds between two attempts of a call, at most: a cluster elects a leader in about as many."""
-
-REQUIRE_LEADER = ("hasleader", "true")
-"""With this header, a member that has lost its leader ends a stream instead of going silent."""
 
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message | PageOfColumns)
@@ -65,21 +63,23 @@ class Method(Generic[Request, Response]):
     """
     A method of etcd's API.
 
-    *writes*: sent twice, a request may be applied twice. *fault_of* returns what is wrong with an
-    answer that no etcd gives, see `answer_checks`.
+    *writes*: sent twice, a request may be applied twice. *needs_leader*: a member without a leader
+    can't answer. *fault_of* returns what is wrong with an answer that no etcd gives, see
+    `answer_checks`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what its caller knows of it
         self,
         path: str,
         request: type[Request],
         response: type[Response],
         *,
         writes: bool = False,
+        needs_leader: bool = True,
         fault_of: Callable[[Request, Response], str] = _no_fault,
     ) -> None:
         self.path, self.request, self.response, self.writes = path, request, response, writes
-        self.fault_of = fault_of
+        self.needs_leader, self.fault_of = needs_leader, fault_of
 
 
 class Caller:
@@ -105,13 +105,13 @@ class Caller:
             EtcdError: Any of its kinds; `OutcomeUnknownError` for writes only.
         """
         with within(self._total) as deadline:
-            token = self._login.token(deadline, self._authenticator)
+            token = self._token(method, deadline)
             try:
                 try:
                     return self._ask(method, request, token, deadline)
                 except TokenRefusedError as exc:
                     self._login.renew(token, exc)
-                token = self._login.token(deadline, self._authenticator)
+                token = self._token(method, deadline)
                 return self._ask(method, request, token, deadline)
             except PermissionDeniedError as exc:
                 raise self.explain(exc, request) from exc
@@ -166,10 +166,18 @@ class Caller:
         if closing.is_set():
             self._closing.set()
 
+    def _token(self, method: Method[Request, Response], deadline: Deadline) -> str | None:
+        try:
+            return self._login.token(deadline, self._authenticator)
+        except NotNowError:
+            if method.needs_leader:
+                raise
+            return None  # a login needs a leader; what needs none can be asked without a login
+
     def _prepare_stream(self) -> tuple[Member, _Metadata]:
         with within(self._total) as deadline:
             token = self._login.token(deadline, self._authenticator)
-            return self._current(deadline), (*_identity(token), REQUIRE_LEADER)
+            return self._current(deadline), _metadata(token, needs_leader=True)
 
     def _current(self, deadline: Deadline) -> Member:
         try:
@@ -260,8 +268,9 @@ def _send(
     call: grpc.UnaryUnaryMultiCallable[Request, Response] = member.unary(
         method.path, method.request.SerializeToString, method.response.FromString
     )
+    metadata = _metadata(token, needs_leader=method.needs_leader)
     try:
-        return call(request, timeout=timeout, metadata=_identity(token))
+        return call(request, timeout=timeout, metadata=metadata)
     except ValueError as exc:  # what gRPC raises for a channel that was closed
         raise ClientClosedError from exc
 
@@ -273,5 +282,6 @@ def _formats(
     return method.request.SerializeToString, decode
 
 
-def _identity(token: str | None) -> _Metadata:
-    return (("token", token),) if token else ()
+def _metadata(token: str | None, *, needs_leader: bool) -> _Metadata:
+    headers = (REQUIRE_LEADER,) if needs_leader else ()
+    return (*headers, ("token", token)) if token else headers

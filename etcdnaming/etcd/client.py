@@ -66,7 +66,9 @@ _LEASE_REVOKE = Method(
 _LEASE_TIME_TO_LIVE = Method(
     "/etcdserverpb.Lease/LeaseTimeToLive", rpc.LeaseTimeToLiveRequest, rpc.LeaseTimeToLiveResponse
 )
-_STATUS = Method("/etcdserverpb.Maintenance/Status", rpc.StatusRequest, rpc.StatusResponse)
+_STATUS = Method(
+    "/etcdserverpb.Maintenance/Status", rpc.StatusRequest, rpc.StatusResponse, needs_leader=False
+)
 
 
 class Client:

@@ -59,13 +59,17 @@ def _no_fault(*_: object) -> str:
     return ""
 
 
+def _always(_: object) -> bool:
+    return True
+
+
 class Method(Generic[Request, Response]):
     """
     A method of etcd's API.
 
-    *writes*: sent twice, a request may be applied twice. *needs_leader*: a member without a leader
-    can't answer. *fault_of* returns what is wrong with an answer that no etcd gives, see
-    `answer_checks`.
+    *writes*: sent twice, a request may be applied twice. *needs_leader* returns whether a member
+    without a leader can't answer a request. *fault_of* returns what is wrong with an answer that no
+    etcd gives, see `answer_checks`.
     """
 
     def __init__(  # noqa: PLR0913 - what its caller knows of it
@@ -75,7 +79,7 @@ class Method(Generic[Request, Response]):
         response: type[Response],
         *,
         writes: bool = False,
-        needs_leader: bool = True,
+        needs_leader: Callable[[Request], bool] = _always,
         fault_of: Callable[[Request, Response], str] = _no_fault,
     ) -> None:
         self.path, self.request, self.response, self.writes = path, request, response, writes
@@ -105,13 +109,14 @@ class Caller:
             EtcdError: Any of its kinds; `OutcomeUnknownError` for writes only.
         """
         with within(self._total) as deadline:
-            token = self._token(method, deadline)
+            needs_leader = method.needs_leader(request)
+            token = self._token(deadline, needs_leader=needs_leader)
             try:
                 try:
                     return self._ask(method, request, token, deadline)
                 except TokenRefusedError as exc:
                     self._login.renew(token, exc)
-                token = self._token(method, deadline)
+                token = self._token(deadline, needs_leader=needs_leader)
                 return self._ask(method, request, token, deadline)
             except PermissionDeniedError as exc:
                 raise self.explain(exc, request) from exc
@@ -166,11 +171,11 @@ class Caller:
         if closing.is_set():
             self._closing.set()
 
-    def _token(self, method: Method[Request, Response], deadline: Deadline) -> str | None:
+    def _token(self, deadline: Deadline, *, needs_leader: bool) -> str | None:
         try:
             return self._login.token(deadline, self._authenticator)
         except NotNowError:
-            if method.needs_leader:
+            if needs_leader:
                 raise
             return None  # a login needs a leader; what needs none can be asked without a login
 
@@ -268,7 +273,7 @@ def _send(
     call: grpc.UnaryUnaryMultiCallable[Request, Response] = member.unary(
         method.path, method.request.SerializeToString, method.response.FromString
     )
-    metadata = _metadata(token, needs_leader=method.needs_leader)
+    metadata = _metadata(token, needs_leader=method.needs_leader(request))
     try:
         return call(request, timeout=timeout, metadata=metadata)
     except ValueError as exc:  # what gRPC raises for a channel that was closed

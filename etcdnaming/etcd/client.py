@@ -36,11 +36,24 @@ MIN_KEEPALIVE_TIME = 6.0
 MAX_TIMEOUT = 24 * 86400.0
 """Seconds; gRPC counts milliseconds in 32 bits. A longer timeout means none."""
 
+
+def _is_linearizable(request: rpc.RangeRequest) -> bool:
+    return not request.serializable
+
+
 _RANGE = Method(
-    "/etcdserverpb.KV/Range", rpc.RangeRequest, rpc.RangeResponse, fault_of=fault_of_range
+    "/etcdserverpb.KV/Range",
+    rpc.RangeRequest,
+    rpc.RangeResponse,
+    needs_leader=_is_linearizable,
+    fault_of=fault_of_range,
 )
 _RANGE_BY_COLUMNS = Method(
-    "/etcdserverpb.KV/Range", rpc.RangeRequest, PageOfColumns, fault_of=fault_of_range
+    "/etcdserverpb.KV/Range",
+    rpc.RangeRequest,
+    PageOfColumns,
+    needs_leader=_is_linearizable,
+    fault_of=fault_of_range,
 )
 _TXN = Method(
     "/etcdserverpb.KV/Txn", rpc.TxnRequest, rpc.TxnResponse, writes=True, fault_of=fault_of_txn
@@ -67,7 +80,10 @@ _LEASE_TIME_TO_LIVE = Method(
     "/etcdserverpb.Lease/LeaseTimeToLive", rpc.LeaseTimeToLiveRequest, rpc.LeaseTimeToLiveResponse
 )
 _STATUS = Method(
-    "/etcdserverpb.Maintenance/Status", rpc.StatusRequest, rpc.StatusResponse, needs_leader=False
+    "/etcdserverpb.Maintenance/Status",
+    rpc.StatusRequest,
+    rpc.StatusResponse,
+    needs_leader=lambda _: False,
 )
 
 

@@ -24,7 +24,7 @@ from .backoff import jittered
 from .bidi_stream import BidiStream
 from .calls import Method
 from .client import Client
-from .executor import Executor
+from .threads import Executor
 
 __all__ = ["LeaseKeeper", "LeaseState"]
 

@@ -11,7 +11,7 @@ from ..fork import GRPC_FORK_SUPPORT
 from . import rpc_pb2 as rpc
 from .calls import Caller
 from .client import Client
-from .executor import Executor
+from .threads import Executor
 from .watch_stream import WatchStream
 
 __all__ = ["WatchSubstream", "Watcher"]

@@ -22,7 +22,7 @@ from ..errors import (
     TokenRefusedError,
 )
 from ..fork import call_after_fork
-from .answers import classify, invalid
+from .answers import classify, explain_denial, invalid
 from .authenticate import Authenticator
 from .backoff import FIRST_PAUSE, full_jitter
 from .columns import PageOfColumns
@@ -66,7 +66,7 @@ class Method(Generic[Request, Response]):
     A method of etcd's API.
 
     *writes*: sent twice, a request may be applied twice. *fault_of* returns what is wrong with an
-    answer that no etcd gives, see `answer_checks`.
+    answer that no etcd gives, see `answers`.
     """
 
     def __init__(
@@ -147,8 +147,6 @@ class Caller:
 
     def explain(self, denied: PermissionDeniedError, request: Message) -> PermissionDeniedError:
         """Return *denied* with the user, and what *request* needs."""
-        from .permission import explain_denial  # not needed by calls that succeed
-
         return explain_denial(denied, self._login.name, request)
 
     def leave(self, member: Member) -> None:

@@ -12,7 +12,7 @@ from ..errors import InvalidSettingError, RefusedError
 from ..model import Header, Lease, LeaseTTL, MemberStatus
 from . import rpc_pb2 as rpc
 from .addresses import Address, parse_addresses
-from .answer_checks import fault_of_delete, fault_of_grant, fault_of_range, fault_of_txn
+from .answers import fault_of_delete, fault_of_grant, fault_of_range, fault_of_txn
 from .attachments import Attachable, Attached, Attachments
 from .calls import Caller, Method
 from .columns import PageOfColumns

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeAlias
 
 from ..errors import CompactedError, EtcdError, FutureRevisionError
 from . import rpc_pb2 as rpc
-from .answer_checks import LAST_REVISION
+from .answers import LAST_REVISION
 from .client import Client
 from .columns import Columns, Row
 from .deadline import within

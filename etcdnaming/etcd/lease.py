@@ -19,7 +19,7 @@ from typing import TypeAlias
 from ..errors import AuthenticationError, EtcdError, InvalidAnswerError, TLSError, TokenRefusedError
 from ..model import Lease
 from . import rpc_pb2 as rpc
-from .answer_checks import fault_of_ttl
+from .answers import fault_of_ttl
 from .backoff import jittered
 from .bidi_stream import BidiStream
 from .calls import Method

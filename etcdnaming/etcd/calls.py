@@ -23,7 +23,6 @@ from ..errors import (
 )
 from ..fork import call_after_fork
 from .answers import classify, explain_denial, invalid
-from .authenticate import Authenticator
 from .backoff import FIRST_PAUSE, full_jitter
 from .columns import PageOfColumns
 from .deadline import Deadline, within
@@ -89,9 +88,6 @@ class Caller:
         self, members: Members, login: Login, *, dial_timeout: float, command_timeout: float
     ) -> None:
         self._members, self._login = members, login
-        self._authenticator = Authenticator(
-            members, dial_timeout=dial_timeout, command_timeout=command_timeout
-        )
         self._dial_timeout, self._command_timeout = dial_timeout, command_timeout
         self._total = dial_timeout + command_timeout
         self._closing = threading.Event()
@@ -105,13 +101,13 @@ class Caller:
             EtcdError: Any of its kinds; `OutcomeUnknownError` for writes only.
         """
         with within(self._total) as deadline:
-            token = self._login.token(deadline, self._authenticator)
+            token = self._login.token(deadline)
             try:
                 try:
                     return self._ask(method, request, token, deadline)
                 except TokenRefusedError as exc:
                     self._login.renew(token, exc)
-                token = self._login.token(deadline, self._authenticator)
+                token = self._login.token(deadline)
                 return self._ask(method, request, token, deadline)
             except PermissionDeniedError as exc:
                 raise self.explain(exc, request) from exc
@@ -166,7 +162,7 @@ class Caller:
 
     def _prepare_stream(self) -> tuple[Member, _Metadata]:
         with within(self._total) as deadline:
-            token = self._login.token(deadline, self._authenticator)
+            token = self._login.token(deadline)
             return self._current(deadline), (*_identity(token), REQUIRE_LEADER)
 
     def _current(self, deadline: Deadline) -> Member:

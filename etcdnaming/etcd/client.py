@@ -154,13 +154,6 @@ class Client:
                 "discovery_srv_name and insecure_discovery need a discovery_srv"
             )
         with within(self.timeout):  # for files that are pipes
-            self._login = Login(
-                user=user,
-                password=password,
-                password_file=password_file,
-                auth_jwt_token=auth_jwt_token,
-                timeout=self.timeout,
-            )
             if channel is not None:
                 if not insecure_transport or any((cacert, cert, key)):
                     raise InvalidSettingError("channel has its own TLS: give no certificates")
@@ -196,6 +189,15 @@ class Client:
                     dial_timeout,
                     quiet=quiet,
                 )
+            self._login = Login(
+                self._members,
+                user=user,
+                password=password,
+                password_file=password_file,
+                auth_jwt_token=auth_jwt_token,
+                dial_timeout=dial_timeout,
+                command_timeout=command_timeout,
+            )
         self._caller = Caller(
             self._members, self._login, dial_timeout=dial_timeout, command_timeout=command_timeout
         )

@@ -41,7 +41,7 @@ PATIENT = (
 """Options of a connection for an answer that may be slow."""
 
 QUIET = (("grpc.http2.bdp_probe", 0),)
-"""ResponseStream are not followed by pings that find out how large the next ones may be."""
+"""Answers are not followed by pings that find out how large the next ones may be."""
 
 
 class Member:

@@ -22,7 +22,16 @@ from ..errors import (
     TokenRefusedError,
 )
 from ..fork import call_after_fork
-from .answers import classify, explain_denial, invalid
+from . import rpc_pb2 as rpc
+from .answers import (
+    classify,
+    explain_denial,
+    fault_of_delete,
+    fault_of_grant,
+    fault_of_range,
+    fault_of_txn,
+    invalid,
+)
 from .backoff import FIRST_PAUSE, full_jitter
 from .columns import PageOfColumns
 from .deadline import Deadline, within
@@ -31,7 +40,20 @@ from .login import Login
 from .members import Member, Members
 from .threads import no_thread
 
-__all__ = ["Caller", "Method", "ResponseStream"]
+__all__ = [
+    "DELETE_RANGE",
+    "LEASE_GRANT",
+    "LEASE_REVOKE",
+    "LEASE_TIME_TO_LIVE",
+    "RANGE",
+    "RANGE_BY_COLUMNS",
+    "READ",
+    "STATUS",
+    "TXN",
+    "Caller",
+    "Method",
+    "ResponseStream",
+]
 
 MAX_PAUSE = 1.0
 """Seconds between two attempts of a call, at most: a cluster elects a leader in about as many."""
@@ -79,6 +101,39 @@ class Method(Generic[Request, Response]):
     ) -> None:
         self.path, self.request, self.response, self.writes = path, request, response, writes
         self.fault_of = fault_of
+
+
+RANGE = Method(
+    "/etcdserverpb.KV/Range", rpc.RangeRequest, rpc.RangeResponse, fault_of=fault_of_range
+)
+RANGE_BY_COLUMNS = Method(
+    "/etcdserverpb.KV/Range", rpc.RangeRequest, PageOfColumns, fault_of=fault_of_range
+)
+TXN = Method(
+    "/etcdserverpb.KV/Txn", rpc.TxnRequest, rpc.TxnResponse, writes=True, fault_of=fault_of_txn
+)
+READ = Method("/etcdserverpb.KV/Txn", rpc.TxnRequest, rpc.TxnResponse, fault_of=fault_of_txn)
+DELETE_RANGE = Method(
+    "/etcdserverpb.KV/DeleteRange",
+    rpc.DeleteRangeRequest,
+    rpc.DeleteRangeResponse,
+    writes=True,
+    fault_of=fault_of_delete,
+)
+LEASE_GRANT = Method(
+    "/etcdserverpb.Lease/LeaseGrant",
+    rpc.LeaseGrantRequest,
+    rpc.LeaseGrantResponse,
+    writes=True,
+    fault_of=fault_of_grant,
+)
+LEASE_REVOKE = Method(
+    "/etcdserverpb.Lease/LeaseRevoke", rpc.LeaseRevokeRequest, rpc.LeaseRevokeResponse, writes=True
+)
+LEASE_TIME_TO_LIVE = Method(
+    "/etcdserverpb.Lease/LeaseTimeToLive", rpc.LeaseTimeToLiveRequest, rpc.LeaseTimeToLiveResponse
+)
+STATUS = Method("/etcdserverpb.Maintenance/Status", rpc.StatusRequest, rpc.StatusResponse)
 
 
 class Caller:

@@ -36,6 +36,7 @@ from ..errors import (
     RefusedError,
     TokenRefusedError,
 )
+from ..model import Header
 from . import rpc_pb2 as rpc
 from .columns import PageOfColumns
 
@@ -53,6 +54,7 @@ __all__ = [
     "fault_of_range",
     "fault_of_ttl",
     "fault_of_txn",
+    "header_of",
     "invalid",
     "lacks_space",
 ]
@@ -222,6 +224,11 @@ def _too_large(member: str, details: str, *, writes: bool, sent: int) -> RpcFail
 
 def _never_sent(details: str) -> bool:
     return "failed to connect" in details or "errors resolving" in details
+
+
+def header_of(header: rpc.ResponseHeader) -> Header:
+    """Return *header* as plain data."""
+    return Header(header.cluster_id, header.member_id, header.revision, header.raft_term)
 
 
 def fault_of_range(request: rpc.RangeRequest, response: rpc.RangeResponse | PageOfColumns) -> str:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 from ..errors import ClientClosedError, InvalidSettingError, RefusedError
 from ..fork import call_after_fork, inherited
-from ..model import Header, Lease, LeaseTTL, MemberStatus
+from ..model import Lease, LeaseTTL, MemberStatus
 from . import rpc_pb2 as rpc
 from .addresses import Address, parse_addresses
+from .answers import header_of
 from .calls import (
     DELETE_RANGE,
     LEASE_GRANT,
@@ -289,7 +290,7 @@ class Client:
         head = answer.header
         leads = "leader" if answer.leader == head.member_id else "follower"
         return MemberStatus(
-            Header(head.cluster_id, head.member_id, head.revision, head.raft_term),
+            header_of(head),
             answer.version,
             "learner" if answer.isLearner else leads,
             answer.dbSize,

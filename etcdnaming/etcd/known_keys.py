@@ -17,7 +17,7 @@ from .answers import LAST_REVISION
 from .client import Client
 from .columns import Columns, Row
 from .deadline import within
-from .snapshot import Snapshot, read_snapshot
+from .ranges import Snapshot, read_snapshot
 from .watch_events import Events
 
 __all__ = ["HistoryChangedError", "KnownKeys", "Summary"]

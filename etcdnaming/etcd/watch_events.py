@@ -8,8 +8,7 @@ from operator import attrgetter
 from typing import NamedTuple, TypeAlias
 
 from . import rpc_pb2 as rpc
-from .columns import Columns, Row, rows_of
-from .ranges import KeyValue
+from .columns import Columns, KeyValue, Row, rows_of
 
 __all__ = ["Connected", "Disconnected", "Events", "RangeSnapshot", "WatchEvent"]
 

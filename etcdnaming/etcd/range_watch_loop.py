@@ -36,8 +36,7 @@ from .columns import rows_of
 from .deadline import Deadline
 from .known_keys import HistoryChangedError, KnownKeys, Summary
 from .watch_events import Connected, Disconnected, Events, RangeSnapshot, WatchEvent
-from .watch_stream import WatchAgainError
-from .watcher import Watcher, WatchSubstream
+from .watcher import WatchAgainError, Watcher, WatchSubstream
 
 __all__ = ["RangeWatchLoop"]
 

@@ -1,8 +1,8 @@
 """
 Watch single keys, and report at once when one of them has changed, or may have.
 
-Unlike a `RangeWatch`, it does not say what happened: its user reads the key. So nothing has to be
-remembered, resumed or compared, and one stream does for any number of keys.
+Unlike a `RangeWatchLoop`, it does not say what happened: its user reads the key. So nothing has to
+be remembered, resumed or compared, and one stream does for any number of keys.
 """
 
 from __future__ import annotations

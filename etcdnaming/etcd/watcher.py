@@ -123,7 +123,7 @@ class Watcher:
             stream.fail(ClientClosedError())
 
     def after_fork(self) -> None:
-        """Leave the watches to `RangeWatch`, which ends them in a child."""
+        """Do nothing, in a child: the users of the watches end them."""
 
     def _may_dedicate(self) -> bool:
         stream = self._dedicated

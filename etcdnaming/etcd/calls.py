@@ -23,8 +23,16 @@ from ..errors import (
     TokenRefusedError,
 )
 from ..fork import call_after_fork
-from .answers import classify, invalid
-from .authenticate import Authenticator
+from . import rpc_pb2 as rpc
+from .answers import (
+    classify,
+    explain_denial,
+    fault_of_delete,
+    fault_of_grant,
+    fault_of_range,
+    fault_of_txn,
+    invalid,
+)
 from .backoff import FIRST_PAUSE, full_jitter
 from .columns import PageOfColumns
 from .deadline import Deadline, within
@@ -33,7 +41,20 @@ from .login import Login
 from .members import REQUIRE_LEADER, Member, Members
 from .threads import no_thread
 
-__all__ = ["Caller", "Method", "ResponseStream"]
+__all__ = [
+    "DELETE_RANGE",
+    "LEASE_GRANT",
+    "LEASE_REVOKE",
+    "LEASE_TIME_TO_LIVE",
+    "RANGE",
+    "RANGE_BY_COLUMNS",
+    "READ",
+    "STATUS",
+    "TXN",
+    "Caller",
+    "Method",
+    "ResponseStream",
+]
 
 MAX_PAUSE = 1.0
 """Seconds between two attempts of a call, at most: a cluster elects a leader in about as many."""
@@ -69,7 +90,7 @@ class Method(Generic[Request, Response]):
 
     *writes*: sent twice, a request may be applied twice. *needs_leader* returns whether a member
     without a leader can't answer a request. *fault_of* returns what is wrong with an answer that no
-    etcd gives, see `answer_checks`.
+    etcd gives, see `answers`.
     """
 
     def __init__(  # noqa: PLR0913 - what its caller knows of it
@@ -86,6 +107,56 @@ class Method(Generic[Request, Response]):
         self.needs_leader, self.fault_of = needs_leader, fault_of
 
 
+def _is_linearizable(request: rpc.RangeRequest) -> bool:
+    return not request.serializable
+
+
+RANGE = Method(
+    "/etcdserverpb.KV/Range",
+    rpc.RangeRequest,
+    rpc.RangeResponse,
+    needs_leader=_is_linearizable,
+    fault_of=fault_of_range,
+)
+RANGE_BY_COLUMNS = Method(
+    "/etcdserverpb.KV/Range",
+    rpc.RangeRequest,
+    PageOfColumns,
+    needs_leader=_is_linearizable,
+    fault_of=fault_of_range,
+)
+TXN = Method(
+    "/etcdserverpb.KV/Txn", rpc.TxnRequest, rpc.TxnResponse, writes=True, fault_of=fault_of_txn
+)
+READ = Method("/etcdserverpb.KV/Txn", rpc.TxnRequest, rpc.TxnResponse, fault_of=fault_of_txn)
+DELETE_RANGE = Method(
+    "/etcdserverpb.KV/DeleteRange",
+    rpc.DeleteRangeRequest,
+    rpc.DeleteRangeResponse,
+    writes=True,
+    fault_of=fault_of_delete,
+)
+LEASE_GRANT = Method(
+    "/etcdserverpb.Lease/LeaseGrant",
+    rpc.LeaseGrantRequest,
+    rpc.LeaseGrantResponse,
+    writes=True,
+    fault_of=fault_of_grant,
+)
+LEASE_REVOKE = Method(
+    "/etcdserverpb.Lease/LeaseRevoke", rpc.LeaseRevokeRequest, rpc.LeaseRevokeResponse, writes=True
+)
+LEASE_TIME_TO_LIVE = Method(
+    "/etcdserverpb.Lease/LeaseTimeToLive", rpc.LeaseTimeToLiveRequest, rpc.LeaseTimeToLiveResponse
+)
+STATUS = Method(
+    "/etcdserverpb.Maintenance/Status",
+    rpc.StatusRequest,
+    rpc.StatusResponse,
+    needs_leader=lambda _: False,
+)
+
+
 class Caller:
     """Makes calls for any number of threads; shared state belongs to *members* and *login*."""
 
@@ -93,9 +164,6 @@ class Caller:
         self, members: Members, login: Login, *, dial_timeout: float, command_timeout: float
     ) -> None:
         self._members, self._login = members, login
-        self._authenticator = Authenticator(
-            members, dial_timeout=dial_timeout, command_timeout=command_timeout
-        )
         self._dial_timeout, self._command_timeout = dial_timeout, command_timeout
         self._total = dial_timeout + command_timeout
         self._closing = threading.Event()
@@ -152,8 +220,6 @@ class Caller:
 
     def explain(self, denied: PermissionDeniedError, request: Message) -> PermissionDeniedError:
         """Return *denied* with the user, and what *request* needs."""
-        from .permission import explain_denial  # not needed by calls that succeed
-
         return explain_denial(denied, self._login.name, request)
 
     def leave(self, member: Member) -> None:
@@ -173,7 +239,7 @@ class Caller:
 
     def _token(self, deadline: Deadline, *, needs_leader: bool) -> str | None:
         try:
-            return self._login.token(deadline, self._authenticator)
+            return self._login.token(deadline)
         except NotNowError:
             if needs_leader:
                 raise
@@ -181,7 +247,7 @@ class Caller:
 
     def _prepare_stream(self) -> tuple[Member, _Metadata]:
         with within(self._total) as deadline:
-            token = self._login.token(deadline, self._authenticator)
+            token = self._login.token(deadline)
             return self._current(deadline), _metadata(token, needs_leader=True)
 
     def _current(self, deadline: Deadline) -> Member:

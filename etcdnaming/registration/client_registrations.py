@@ -11,10 +11,9 @@ from typing import Protocol
 
 from ..errors import ClientClosedError, ConnectionFailedError
 from ..etcd import Client
-from ..etcd.executor import Executor, Task
 from ..etcd.key_watch import KeyWatch
 from ..etcd.lease import LeaseKeeper
-from ..etcd.threads import run_steps, start_thread
+from ..etcd.threads import Executor, Task, run_steps, start_thread
 
 __all__ = ["ClientRegistrations", "RegistrationTask"]
 

@@ -16,10 +16,9 @@ from harness import Etcd, Run
 from harness.environment import cleaned, pointing_at
 
 from etcdnaming.cli import STATUS
-from etcdnaming.cli.click_extension.global_options import GLOBAL_OPTIONS
 from etcdnaming.cli.commands import COMMANDS
 from etcdnaming.cli.output import facts, live_columns, table, table_rows
-from etcdnaming.cli.settings import SETTINGS
+from etcdnaming.cli.settings import GLOBAL_OPTIONS, SETTINGS
 from etcdnaming.registration.event import Kind
 
 ROOT = Path(__file__).parent.parent

@@ -15,8 +15,6 @@ import click
 
 from ..errors import EtcdError, InvalidSettingError
 from ..printable import printable
-from .click_extension.global_options import settings_given
-from .credentials import find_credentials
 from .failures import UnsupportedFormatError
 from .output.stdout import check_open
 from .output.terminal import is_terminal
@@ -30,6 +28,8 @@ from .settings import (
     REFUSED,
     WRITE_OUT,
     find,
+    find_credentials,
+    settings_given,
 )
 from .signals import pulsing, unwinding
 from .stderr import quiet, warn

@@ -11,7 +11,7 @@ from ...errors import EtcdnamingError, OutcomeUnknownError
 from ...model import JSON, Condition, Endpoint, Update
 from .. import stderr
 from ..app import App, pass_app
-from ..click_extension.command import Command
+from ..click_extension import Command
 from ..options import (
     FORCE,
     KEY,

@@ -11,7 +11,7 @@ import click
 from ...model import InvalidValue, Plan, Update
 from .. import stderr
 from ..app import App, pass_app
-from ..click_extension.command import Command
+from ..click_extension import Command
 from ..failures import DiffFailedError, InputError
 from ..options import TARGET, flag
 from ..output.spelling import lease_id

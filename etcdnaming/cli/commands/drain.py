@@ -10,7 +10,7 @@ from ...errors import InvalidValueError
 from ...metadata import merge_patch
 from ...model import JSON, Endpoint, StoredEndpoint
 from ..app import App, pass_app
-from ..click_extension.command import Command
+from ..click_extension import Command
 from ..options import DRY_RUN_CHANGE, KEY, flag, target_option
 from ..updates.endpoint import check_place
 

@@ -14,7 +14,7 @@ from ...model import JSON, Endpoint, Update
 from ...registration.rules import OnConflict, OnDelete
 from ..app import App, pass_app
 from ..child import check_command
-from ..click_extension.command import WrappingCommand
+from ..click_extension import WrappingCommand
 from ..entrypoint.options import (
     Check,
     CheckTiming,

@@ -21,8 +21,7 @@ from ...model import Condition, Endpoint, Update, UpdateResult
 from .. import stderr
 from ..app import App, pass_app
 from ..candidates import complete_keys
-from ..click_extension.arguments import options_used
-from ..click_extension.command import Command
+from ..click_extension import Command, options_used
 from ..options import FORCE, KEY, LEASE, batch_options, flag, target_option
 from ..output.printers import Printer
 from ..output.progress import progress

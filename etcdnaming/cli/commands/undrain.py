@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from ..app import App, pass_app
-from ..click_extension.command import Command
+from ..click_extension import Command
 from ..options import DRY_RUN_CHANGE, KEY, flag, target_option
 from .drain import merge_all
 

@@ -17,7 +17,7 @@ from ...errors import ClosedError, PermissionDeniedError, RefusedError
 from ...model import ChangeBatch, StoredEndpoint, WatchState
 from ..app import App, pass_app
 from ..child import check_command, environment
-from ..click_extension.command import WrappingCommand
+from ..click_extension import WrappingCommand
 from ..failures import WatchCanceledError
 from ..following.follow import SelectedWatch, StateMessages, follow
 from ..options import DURATION, POSITIVE, TARGET, TIMEOUT, flag

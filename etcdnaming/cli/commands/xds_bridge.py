@@ -11,7 +11,7 @@ import click
 from ...listening import ListenAddress, parse_listen_address
 from .. import stderr
 from ..app import App, pass_app
-from ..click_extension.command import Command
+from ..click_extension import Command
 from ..options import DURATION, POSITIVE, TARGET, TEXT, flag
 from ..parsing import FILE, Parsed, parse_number
 from ..signals import die_by

@@ -32,7 +32,7 @@ from .settings import (
     settings_given,
 )
 from .signals import pulsing, unwinding
-from .stderr import quiet, warn
+from .stderr import DebugReport, quiet, warn
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -51,7 +51,6 @@ if TYPE_CHECKING:
         Update,
         UpdateResult,
     )
-    from .debugging import DebugReport
     from .output.printers import Printer
     from .settings import Setting, Value
 
@@ -110,7 +109,7 @@ class App:
         self._flags, self._environ, self._ask = flags, environ, ask
         self._client: Client | None = None
         self._login: Mapping[str, Any] | None = None
-        self._debug_report = _debug_report() if find(DEBUG, flags, environ)[0] else None
+        self._debug_report = DebugReport() if find(DEBUG, flags, environ)[0] else None
 
     @property
     def flags(self) -> Mapping[str, Any]:
@@ -393,9 +392,3 @@ def _arguments(found: Mapping[str, Value]) -> dict[str, Any]:
             if source == "--discovery-srv-name" or (source == "--insecure-discovery" and not value):
                 raise InvalidSettingError(f"{source} needs a --discovery-srv")
     return {name: value for name, (value, _) in found.items() if name not in unused}
-
-
-def _debug_report() -> DebugReport:
-    from .debugging import DebugReport  # imports traceback
-
-    return DebugReport()

@@ -25,7 +25,7 @@ from ..options import (
     target_option,
 )
 from ..output.spelling import lease_id
-from ..updates.endpoint import check, complete
+from ..updates import check, complete
 
 __all__ = ["command"]
 

@@ -18,7 +18,7 @@ from ..options import TARGET, batch_options, flag
 from ..output.progress import progress
 from ..output.spelling import lease_id
 from ..signals import unwinding
-from ..updates.endpoint import complete
+from ..updates import complete
 from .diff import read_wanted, wanted_options, warn_of_kept
 
 __all__ = ["command"]

@@ -18,7 +18,7 @@ from ..failures import NotFoundError
 from ..options import KEY, POSITIVE, TARGET_SLASH, flag, target_option
 from ..output.spelling import counted, lease_id
 from ..output.terminal import is_terminal
-from ..updates.endpoint import check
+from ..updates import check
 
 __all__ = ["command"]
 

@@ -16,8 +16,8 @@ from ..failures import DiffFailedError, InputError
 from ..options import TARGET, flag
 from ..output.spelling import lease_id
 from ..parsing import FILE, display_name
-from ..updates.endpoint import check, complete
-from ..updates.file import read_updates
+from ..update_file import read_updates
+from ..updates import check, complete
 
 __all__ = ["command", "read_wanted", "wanted_options", "warn_of_kept"]
 

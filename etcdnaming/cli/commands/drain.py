@@ -12,7 +12,7 @@ from ...model import JSON, Endpoint, StoredEndpoint
 from ..app import App, pass_app
 from ..click_extension import Command
 from ..options import DRY_RUN_CHANGE, KEY, flag, target_option
-from ..updates.endpoint import check_place
+from ..updates import check_place
 
 __all__ = ["command", "merge_all"]
 

@@ -16,7 +16,7 @@ from ..failures import NotFoundError
 from ..options import KEY, target_option
 from ..output.printers import EndpointDetails, GotEndpoints
 from ..output.spelling import lease_id, unreadable
-from ..updates.endpoint import check_place
+from ..updates import check_place
 
 __all__ = ["command"]
 

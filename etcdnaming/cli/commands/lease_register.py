@@ -37,7 +37,7 @@ from ..options import (
 )
 from ..output.stdout import check_open
 from ..parsing import FILE, Parsed
-from ..updates.endpoint import check as check_update
+from ..updates import check as check_update
 
 if TYPE_CHECKING:
     from ...listening import ListenAddress

@@ -28,8 +28,8 @@ from ..output.progress import progress
 from ..output.spelling import lease_id
 from ..parsing import FILE, Parsed, parse_key, parse_number, parse_text
 from ..signals import unwinding
-from ..updates.endpoint import check, check_place, complete
-from ..updates.file import read_updates
+from ..update_file import read_updates
+from ..updates import check, check_place, complete
 
 __all__ = ["command"]
 

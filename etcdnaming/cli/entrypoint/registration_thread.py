@@ -13,7 +13,7 @@ import click
 from ...errors import ClosedError, ConnectionFailedError, TLSError
 from ...model import Endpoint, Update
 from ...registration.event import RegistrationEvent
-from ..updates.endpoint import Notifier, complete
+from ..updates import Notifier, complete
 from .loop import Loop, start_thread
 
 if TYPE_CHECKING:

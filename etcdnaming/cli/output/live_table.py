@@ -18,9 +18,8 @@ from typing import Any
 from ...errors import EtcdnamingError
 from ...model import ChangeBatch, StoredEndpoint, WatchState
 from . import terminal
-from .live_columns import prepare
 from .live_painter import Order, Painter
-from .live_picture import Picture
+from .live_picture import Picture, prepare
 
 __all__ = ["LeaseTimes", "LiveTable"]
 

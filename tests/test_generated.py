@@ -17,7 +17,7 @@ from harness.environment import cleaned, pointing_at
 
 from etcdnaming.cli import STATUS
 from etcdnaming.cli.commands import COMMANDS
-from etcdnaming.cli.output import facts, grid, live_picture, table
+from etcdnaming.cli.output import grid, live_picture, spelling, table
 from etcdnaming.cli.settings import GLOBAL_OPTIONS, SETTINGS
 from etcdnaming.registration.event import Kind
 
@@ -189,7 +189,7 @@ def test_man_pages_name_the_columns_of_the_tables() -> None:
     assert documented("list", "COLUMNS") == [*grid.ENDPOINTS, *grid.KEYS]
     assert documented("watch", "COLUMNS") == [*filter(None, live_picture.HEADER)]
     assert documented("check", "COLUMNS") == [*table.HEALTH]
-    assert documented("status", "COLUMNS") == [*facts.STATUS]
+    assert documented("status", "COLUMNS") == [*spelling.STATUS]
     assert documented("apply", "COLUMNS") == [*table.WATCH_CHANGES]
 
 

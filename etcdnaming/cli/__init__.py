@@ -14,7 +14,7 @@ from .. import __version__, errors
 from . import failures, stderr
 from .click_extension import Group
 from .commands import ALIASES, COMMANDS, SYNONYMS
-from .output.stdout import flush, write
+from .output.streams import flush, write
 
 __all__ = ["cli", "main"]
 

@@ -16,8 +16,7 @@ import click
 from ..errors import EtcdError, InvalidSettingError
 from ..printable import printable
 from .failures import UnsupportedFormatError
-from .output.stdout import check_open
-from .output.terminal import is_terminal
+from .output.streams import check_open, is_terminal
 from .settings import (
     CONNECTION,
     CREDENTIALS,

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
-from .output.stdout import write
-from .output.terminal import DEFAULT_SIZE, columns_variable, size
+from .output.streams import DEFAULT_SIZE, columns_variable, terminal_size, write
 from .parsing import opposite, parse_bool
 from .settings import GLOBAL_OPTIONS
 
@@ -305,7 +304,7 @@ def _write_options(
 
 def _columns() -> int:
     try:
-        return columns_variable() or size(1).columns
+        return columns_variable() or terminal_size(1).columns
     except OSError:  # a pipe or a file
         return DEFAULT_SIZE.columns
 

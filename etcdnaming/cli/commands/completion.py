@@ -23,7 +23,7 @@ from click.shell_completion import (
 
 from ..app import App, pass_app
 from ..click_extension import Command
-from ..output.stdout import write
+from ..output.streams import write
 
 __all__ = ["SHELLS", "answer", "command", "join_words", "script"]
 

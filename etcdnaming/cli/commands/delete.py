@@ -17,7 +17,7 @@ from ..click_extension import Command
 from ..failures import NotFoundError
 from ..options import KEY, POSITIVE, TARGET_SLASH, flag, target_option
 from ..output.spelling import counted, lease_id
-from ..output.terminal import is_terminal
+from ..output.streams import is_terminal
 from ..updates import check
 
 __all__ = ["command"]

@@ -14,7 +14,7 @@ from ..click_extension import Command
 from ..failures import InputError
 from ..options import REVISION, TARGET, flag
 from ..output.spelling import unreadable
-from ..output.stdout import write_whole
+from ..output.streams import write_whole
 
 __all__ = ["command"]
 

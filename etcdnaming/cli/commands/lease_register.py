@@ -35,7 +35,7 @@ from ..options import (
     metadata_options,
     target_option,
 )
-from ..output.stdout import check_open
+from ..output.streams import check_open
 from ..parsing import FILE, Parsed
 from ..updates import check as check_update
 

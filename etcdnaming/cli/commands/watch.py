@@ -22,7 +22,7 @@ from ..failures import WatchCanceledError
 from ..following.follow import SelectedWatch, StateMessages, follow
 from ..options import DURATION, POSITIVE, TARGET, TIMEOUT, flag
 from ..output.printers import LinePrinter, WatchPrinter, live_printer
-from ..output.terminal import can_animate, is_terminal
+from ..output.streams import can_animate, is_terminal
 from ..selector import SELECTOR, Selector
 from ..signals import ENDING, ending
 

@@ -14,7 +14,7 @@ from .. import stderr
 from ..app import App, pass_app
 from ..click_extension import Command
 from ..options import TARGET, TEXT
-from ..output.stdout import check_open
+from ..output.streams import check_open
 from ..parsing import FILE, Parsed
 
 __all__ = ["command"]

@@ -14,7 +14,7 @@ from ...model import Endpoint
 from ...registration.event import RegistrationEvent
 from .. import stderr
 from ..output.printers import Printer, StateChange
-from ..output.stdout import blaming_stdout
+from ..output.streams import blaming_stdout
 from .loop import start_thread
 from .states import EndpointStates, sentence
 

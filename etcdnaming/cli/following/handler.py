@@ -24,8 +24,7 @@ from .. import stderr
 from ..child import start
 from ..failures import CommandNotFoundError, CommandNotRunError
 from ..output import json_objects as objects
-from ..output.facts import event_type, matters_to_clients, subject
-from ..output.spelling import quote_go, safe_json
+from ..output.spelling import event_type, matters_to_clients, quote_go, safe_json, subject
 from ..signals import PULSE
 
 __all__ = ["CommandRunner", "Handler", "HandlerOptions", "outcome", "variables"]

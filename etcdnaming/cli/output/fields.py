@@ -29,10 +29,9 @@ from ...model import (
     UpdateResult,
 )
 from ...wire import dumps
-from .facts import counts, difference_effect, event_type
 from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints, StateChange
-from .spelling import quote_go, safe_json
-from .stdout import write
+from .spelling import counts, difference_effect, event_type, quote_go, safe_json
+from .streams import write
 
 __all__ = ["FieldsPrinter"]
 

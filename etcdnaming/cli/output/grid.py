@@ -29,8 +29,8 @@ from ...model import (
 )
 from ...printable import printable
 from ...wire import dumps
-from . import terminal
 from .spelling import escape, lease_id, safe_json
+from .streams import terminal_width, wants_colour
 
 if TYPE_CHECKING:
     from rich.console import ConsoleOptions, RenderResult
@@ -144,10 +144,10 @@ def fit(natural: Sequence[int], room: int) -> list[int]:
 def draw(*parts: Grid | Text, stream: TextIO | None = None) -> str:
     """Return *parts* drawn for *stream* (default: stdout), a blank line between non-empty ones."""
     drawn, shown = io.StringIO(), stream or sys.stdout
-    colour = terminal.wants_colour(shown)
+    colour = wants_colour(shown)
     console = Console(
         file=drawn,
-        width=terminal.width(shown),
+        width=terminal_width(shown),
         force_terminal=colour,
         color_system="standard" if colour else None,
     )

@@ -27,10 +27,9 @@ from ...model import (
     UpdateResult,
 )
 from . import json_objects as objects
-from .facts import counts
 from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints, StateChange
-from .spelling import safe_json
-from .stdout import write
+from .spelling import counts, safe_json
+from .streams import write
 
 __all__ = ["JSONLinesPrinter"]
 

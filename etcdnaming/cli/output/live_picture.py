@@ -16,10 +16,9 @@ from rich.text import Text
 
 from ...model import Change, ChangeBatch, InvalidValue, StoredEndpoint, WatchState
 from ...printable import printable
-from .facts import effect
 from .grid import EFFECT_STYLES, GAP, Row, draw, endpoint_row
 from .order import natural
-from .spelling import counted, escape
+from .spelling import counted, effect, escape
 
 __all__ = [
     "Columns",

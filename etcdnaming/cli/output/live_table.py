@@ -17,9 +17,9 @@ from typing import Any
 
 from ...errors import EtcdnamingError
 from ...model import ChangeBatch, StoredEndpoint, WatchState
-from . import terminal
 from .live_painter import Order, Painter
 from .live_picture import Picture, prepare
+from .streams import is_terminal
 
 __all__ = ["LeaseTimes", "LiveTable"]
 
@@ -94,7 +94,7 @@ class LiveTable:
                 self._picture.scroll(*SCROLLING[key])
                 self._painter.wake()
 
-        if terminal.is_terminal(sys.stdin):
+        if is_terminal(sys.stdin):
             threading.Thread(
                 target=_read_keys, args=[on_key], name="etcdnaming-keys", daemon=True
             ).start()

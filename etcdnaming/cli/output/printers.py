@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TextIO
 
-from .stdout import flush, write
+from .streams import flush, write
 
 if TYPE_CHECKING:
     from ...errors import ConditionFailedError

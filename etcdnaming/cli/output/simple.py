@@ -28,10 +28,20 @@ from ...model import (
     UpdateResult,
 )
 from ...wire import dumps, dumps_again
-from .facts import endpoint_facts, event_type, health_cells, invalid_facts, status_cells, subject
 from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints, StateChange
-from .spelling import escape, lease_id, safe_json, unreadable
-from .stdout import write
+from .spelling import (
+    endpoint_facts,
+    escape,
+    event_type,
+    health_cells,
+    invalid_facts,
+    lease_id,
+    safe_json,
+    status_cells,
+    subject,
+    unreadable,
+)
+from .streams import write
 
 __all__ = ["SimplePrinter", "addr_lines", "update_file"]
 

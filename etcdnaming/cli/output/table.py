@@ -1,7 +1,7 @@
 """
 ``table``: for users. The only format that needs rich.
 
-rich draws into a text, which is written like all results; `terminal` decides on width and colour.
+rich draws into a text, which is written like all results; `streams` decides on width and colour.
 """
 
 from __future__ import annotations
@@ -31,18 +31,6 @@ from ...model import (
 )
 from ...printable import printable
 from ...registration.event import RegistrationEvent
-from . import terminal
-from .facts import (
-    STATUS,
-    counts,
-    difference_effect,
-    effect,
-    endpoint_facts,
-    health_cells,
-    invalid_facts,
-    status_cells,
-    subject,
-)
 from .grid import (
     CHANGES,
     EFFECT_STYLES,
@@ -60,8 +48,21 @@ from .grid import (
 from .order import natural, sort
 from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints, StateChange
 from .simple import addr_lines, update_file
-from .spelling import counted, escape, lease_id
-from .stdout import write
+from .spelling import (
+    STATUS,
+    counted,
+    counts,
+    difference_effect,
+    effect,
+    endpoint_facts,
+    escape,
+    health_cells,
+    invalid_facts,
+    lease_id,
+    status_cells,
+    subject,
+)
+from .streams import terminal_width, write
 
 __all__ = ["TablePrinter"]
 
@@ -178,7 +179,7 @@ class TablePrinter:
         cells = [*map(status_cells, found)]
         shown = len(STATUS) if any(each[-1] for each in cells) else len(STATUS) - 1
         grid = Grid(STATUS[:shown], [Row(each[:shown]) for each in cells])
-        if grid.natural_width <= terminal.width(sys.stdout):
+        if grid.natural_width <= terminal_width(sys.stdout):
             self._write(grid)
             return
         for number, each in enumerate(cells):

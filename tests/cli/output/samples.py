@@ -25,7 +25,7 @@ from etcdnaming.cli.output.printers import (
     Printer,
     printer,
 )
-from etcdnaming.cli.output.stdout import write_whole
+from etcdnaming.cli.output.streams import write_whole
 from etcdnaming.errors import ConditionFailedError
 from etcdnaming.model import (
     JSON,

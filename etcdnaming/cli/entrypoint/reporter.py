@@ -16,7 +16,7 @@ from .. import stderr
 from ..output.printers import Printer, StateChange
 from ..output.streams import blaming_stdout
 from .loop import start_thread
-from .states import EndpointStates, sentence
+from .status import EndpointStates, sentence
 
 __all__ = ["Reporter"]
 

@@ -21,7 +21,7 @@ from ..click_extension import WrappingCommand
 from ..failures import WatchCanceledError
 from ..following.follow import SelectedWatch, StateMessages, follow
 from ..options import DURATION, POSITIVE, TARGET, TIMEOUT, flag
-from ..output.printers import LinePrinter, WatchPrinter, live_printer
+from ..output.printers import LinePrinter, WatchPrinter
 from ..output.streams import can_animate, is_terminal
 from ..selector import SELECTOR, Selector
 from ..signals import ENDING, ending
@@ -157,7 +157,9 @@ def _watch(
 
 def _printer(app: App, target: str, *, live: bool) -> WatchPrinter:
     if live:
-        return live_printer(target, app.client().lease_time_to_live)
+        from ..output.live_table import LiveTable  # imports rich
+
+        return LiveTable(target, app.client().lease_time_to_live)
     return LinePrinter(app.printer(), target)
 
 

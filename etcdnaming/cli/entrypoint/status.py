@@ -1,4 +1,4 @@
-"""The states of the endpoints of ``lease-register``, the lines for them, and its status as a whole."""
+"""The states of the endpoints of ``lease-register``, their lines, and its status as a whole."""
 
 from __future__ import annotations
 

@@ -39,7 +39,6 @@ __all__ = [
     "Printer",
     "StateChange",
     "WatchPrinter",
-    "live_printer",
     "printer",
 ]
 
@@ -125,10 +124,10 @@ class Printer(Protocol):
     The command itself warns of values that can't be read, in every format.
     """
 
-    wants_remaining: bool
+    wants_remaining: bool = False
     """Whether `listing` and `found` show the remaining seconds of leases."""
 
-    wants_leases: bool
+    wants_leases: bool = True
     """Whether `keys` shows the leases of keys."""
 
     def added(self, result: UpdateResult, prev_kv: bool) -> None:
@@ -136,6 +135,7 @@ class Printer(Protocol):
 
     def changed(self, result: UpdateResult, prev_kv: bool) -> None:
         """Endpoints were changed in one transaction; with *prev_kv*, print what they were."""
+        self.added(result, prev_kv)
 
     def deleted(self, deletion: Deletion, prev_kv: bool) -> None:
         """Keys were deleted; with *prev_kv*, print their previous values."""
@@ -194,7 +194,8 @@ class Printer(Protocol):
         """Return the text for one state change of ``lease-register``."""
 
     def registered_lines(self) -> Iterable[str]:
-        """Return the text for the moment when everything is registered for the first time."""
+        """Return the text, if any, for the moment when all is registered for the first time."""
+        return ()
 
 
 def printer(name: str, stream: TextIO | None = None, *, headers: bool = True) -> Printer:
@@ -246,8 +247,8 @@ class WatchPrinter(Protocol):
         """Restore the terminal; callable at any time, also from a signal handler."""
 
 
-class LinePrinter:
-    """Prints each batch with *printer*, and flushes; see `WatchPrinter`."""
+class LinePrinter(WatchPrinter):
+    """Prints each batch with *printer*, and flushes. It leaves the terminal alone."""
 
     def __init__(self, printer: Printer, target: str) -> None:
         self._printer, self._target = printer, target
@@ -257,26 +258,3 @@ class LinePrinter:
         if batch.first or batch.changes or batch.invalid:
             write(self._printer.batch_lines(self._target, batch, endpoints))
             flush()
-
-    def print_state(self, state: WatchState) -> None:
-        """Do nothing: the state is reported on stderr."""
-
-    def begin(self) -> None:
-        """Do nothing: a line printer does not own the terminal."""
-
-    def read_keys(self, on_quit: Callable[[], None]) -> None:
-        """Do nothing: stdin belongs to CMD, or to the shell."""
-
-    def end(self) -> None:
-        """Do nothing: there is no terminal to restore."""
-
-
-def live_printer(target: str, time_to_live: Callable[[int], int]) -> WatchPrinter:
-    """
-    Return the table that stays on the terminal and is redrawn.
-
-    *time_to_live* returns the remaining seconds of a lease (-1: gone); other threads call it.
-    """
-    from .live_table import LiveTable  # imports rich
-
-    return LiveTable(target, time_to_live)

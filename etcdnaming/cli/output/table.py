@@ -46,7 +46,14 @@ from .grid import (
     update_row,
 )
 from .order import natural, sort
-from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints, StateChange
+from .printers import (
+    CheckedEndpoints,
+    EtcdStatus,
+    FoundEndpoints,
+    GotEndpoints,
+    Printer,
+    StateChange,
+)
 from .simple import addr_lines, update_file
 from .spelling import (
     STATUS,
@@ -89,11 +96,10 @@ STATE_STYLES = {
 STATE_WIDTH = max(map(len, STATE_STYLES))
 
 
-class TablePrinter:
+class TablePrinter(Printer):
     """See `Printer`. The last line is a summary."""
 
     wants_remaining = True
-    wants_leases = True
 
     def __init__(self, stream: TextIO | None = None, *, headers: bool = True) -> None:
         self._stream, self._headers = stream, headers
@@ -106,10 +112,6 @@ class TablePrinter:
             Grid(CHANGES, [*map(update_row, result.updates), *before]),
             Text(f"OK, revision {result.header.revision}"),
         )
-
-    def changed(self, result: UpdateResult, prev_kv: bool) -> None:
-        """The changed endpoints, and what they were."""
-        self.added(result, prev_kv)
 
     def deleted(self, deletion: Deletion, prev_kv: bool) -> None:
         """The number, and the previous values."""
@@ -252,10 +254,6 @@ class TablePrinter:
         kind = Text(change.type.replace("_", " ").ljust(STATE_WIDTH), style)
         facts = "  ".join(_facts(change.event))
         yield draw(Text.assemble((clock, "dim"), "  ", kind, "  ", facts), stream=self._stream)
-
-    def registered_lines(self) -> Iterator[str]:
-        """Nothing: each key has its own line."""
-        yield from ()
 
     def _write(self, *parts: Grid | Text) -> None:
         write([self._draw(*parts)])

@@ -106,7 +106,6 @@ FLOORS: dict[str, tuple[str, ...]] = {
 
 # The rooms in which modules may import each other in a circle, and why.
 CIRCLES = {
-    "cli/output/": "the function that loads the printers is beside their interface",
     "xds/bridge/": "for types: pages and sessions show what has made them",
 }
 

@@ -16,6 +16,7 @@ import click
 from ..errors import EtcdError, InvalidSettingError
 from ..printable import printable
 from .failures import UnsupportedFormatError
+from .output import FORMATS, printer
 from .output.streams import check_open, is_terminal
 from .settings import (
     CONNECTION,
@@ -134,8 +135,6 @@ class App:
             UnsupportedFormatError: There is no such format.
             OSError: Stdout is closed.
         """
-        from .output.printers import printer  # a table imports rich
-
         return printer(self.format(), headers=self.headers)
 
     @property
@@ -160,8 +159,6 @@ class App:
         Raises:
             UnsupportedFormatError: There is no such format.
         """
-        from .output import FORMATS
-
         default = "table" if is_terminal(stream) else "simple"
         name, source = find(WRITE_OUT, self._flags, self._environ)
         if name and name not in FORMATS:

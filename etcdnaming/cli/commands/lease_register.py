@@ -35,6 +35,7 @@ from ..options import (
     metadata_options,
     target_option,
 )
+from ..output import printer
 from ..output.streams import check_open
 from ..parsing import FILE, Parsed
 from ..updates import Notifier, complete
@@ -289,7 +290,6 @@ def _run(
     from ..entrypoint.entrypoint import Entrypoint
     from ..entrypoint.reporter import Reporter
     from ..entrypoint.status import EndpointStates
-    from ..output.printers import printer
 
     app.client(quiet=True)  # reports wrong settings before the command starts
     from ...etcd.grpc_tuning import let_grpc_sleep  # the lazy import of gRPC

@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import click
 
@@ -21,8 +21,8 @@ from ..click_extension import WrappingCommand
 from ..failures import WatchCanceledError
 from ..following.follow import SelectedWatch, StateMessages, follow
 from ..options import DURATION, POSITIVE, TARGET, TIMEOUT, flag
-from ..output.printers import LinePrinter, WatchPrinter
-from ..output.streams import can_animate, is_terminal
+from ..output.printers import Printer
+from ..output.streams import can_animate, flush, is_terminal, write
 from ..selector import SELECTOR, Selector
 from ..signals import ENDING, ending
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ..following.handler import Handler
     from ..following.merged import MergedWatch
 
-__all__ = ["command"]
+__all__ = ["WatchPrinter", "command"]
 
 
 HELP = """
@@ -160,7 +160,39 @@ def _printer(app: App, target: str, *, live: bool) -> WatchPrinter:
         from ..output.live_table import LiveTable  # imports rich
 
         return LiveTable(target, app.client().lease_time_to_live)
-    return LinePrinter(app.printer(), target)
+    return _LinePrinter(app.printer(), target)
+
+
+class WatchPrinter(Protocol):
+    """Prints the batches of a watch; everything is written when a method returns."""
+
+    def print_batch(self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]) -> None:
+        """Print the first set or the changes; *endpoints*: all endpoints after them, by key."""
+
+    def print_state(self, state: WatchState) -> None:
+        """Print that the connection was lost or restored; only a live table prints it."""
+
+    def begin(self) -> None:
+        """Take over the terminal, if this printer needs it."""
+
+    def read_keys(self, on_quit: Callable[[], None]) -> None:
+        """Call *on_quit* in another thread when the user presses the key that ends the watch."""
+
+    def end(self) -> None:
+        """Restore the terminal; callable at any time, also from a signal handler."""
+
+
+class _LinePrinter(WatchPrinter):
+    """Prints each batch with *printer*, and flushes. It leaves the terminal alone."""
+
+    def __init__(self, printer: Printer, target: str) -> None:
+        self._printer, self._target = printer, target
+
+    def print_batch(self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]) -> None:
+        """Write the lines of *batch*, unless it is empty."""
+        if batch.first or batch.changes or batch.invalid:
+            write(self._printer.batch_lines(self._target, batch, endpoints))
+            flush()
 
 
 class _PipeReader:

@@ -1,11 +1,9 @@
-"""The interfaces of an output format and of ``watch``'s output, and the loader of formats."""
+"""The interface of an output format, and the results that the commands print by it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TextIO
-
-from .streams import flush, write
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from ...errors import ConditionFailedError
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
         StoredEndpoint,
         Update,
         UpdateResult,
-        WatchState,
     )
     from ...registration.event import RegistrationEvent
 
@@ -35,11 +32,8 @@ __all__ = [
     "EtcdStatus",
     "FoundEndpoints",
     "GotEndpoints",
-    "LinePrinter",
     "Printer",
     "StateChange",
-    "WatchPrinter",
-    "printer",
 ]
 
 
@@ -196,65 +190,3 @@ class Printer(Protocol):
     def registered_lines(self) -> Iterable[str]:
         """Return the text, if any, for the moment when all is registered for the first time."""
         return ()
-
-
-def printer(name: str, stream: TextIO | None = None, *, headers: bool = True) -> Printer:
-    """
-    Return the printer of the format *name*, one of `FORMATS`; only its module is imported.
-
-    *stream* is where the ``…_lines`` will be written (default: stdout); a table adapts to it.
-    Without *headers* a table has no header line.
-    """
-    if name == "fields":
-        from .fields import FieldsPrinter
-
-        return FieldsPrinter()
-    if name == "json":
-        from .jsonlines import JSONLinesPrinter
-
-        return JSONLinesPrinter()
-    if name == "simple":
-        from .simple import SimplePrinter
-
-        return SimplePrinter()
-    if name == "table":
-        from .table import TablePrinter  # imports rich
-
-        return TablePrinter(stream, headers=headers)
-    if name == "yaml":
-        from .yaml import YAMLPrinter
-
-        return YAMLPrinter()
-    raise ValueError(f"unknown format {name!r}")
-
-
-class WatchPrinter(Protocol):
-    """Prints the batches of a watch; everything is written when a method returns."""
-
-    def print_batch(self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]) -> None:
-        """Print the first set or the changes; *endpoints*: all endpoints after them, by key."""
-
-    def print_state(self, state: WatchState) -> None:
-        """Print that the connection was lost or restored; only a live table prints it."""
-
-    def begin(self) -> None:
-        """Take over the terminal, if this printer needs it."""
-
-    def read_keys(self, on_quit: Callable[[], None]) -> None:
-        """Call *on_quit* in another thread when the user presses the key that ends the watch."""
-
-    def end(self) -> None:
-        """Restore the terminal; callable at any time, also from a signal handler."""
-
-
-class LinePrinter(WatchPrinter):
-    """Prints each batch with *printer*, and flushes. It leaves the terminal alone."""
-
-    def __init__(self, printer: Printer, target: str) -> None:
-        self._printer, self._target = printer, target
-
-    def print_batch(self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]) -> None:
-        """Write the lines of *batch*, unless it is empty."""
-        if batch.first or batch.changes or batch.invalid:
-            write(self._printer.batch_lines(self._target, batch, endpoints))
-            flush()

@@ -104,7 +104,7 @@ def test_write_encodes_as_utf8_in_any_locale() -> None:
 def test_rich_is_not_imported_for_formats_other_than_table(name: str) -> None:
     """Neither is grpc, nor a module that only parsing needs."""
     done = _python(
-        f"import sys; from etcdnaming.cli.output.printers import printer; printer({name!r}); "
+        f"import sys; from etcdnaming.cli.output import printer; printer({name!r}); "
         "print({'rich', 'grpc', 'google', 'msgspec', 'asyncio'} & set(sys.modules))",
         subprocess.PIPE,
     )

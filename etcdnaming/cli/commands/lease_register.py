@@ -46,8 +46,7 @@ if TYPE_CHECKING:
     from ...monitoring.pages import PageThread
     from ...registration.event import RegistrationEvent
     from ...registration.registration import Registration
-    from ..entrypoint.reporter import Reporter
-    from ..entrypoint.status import Status
+    from ..entrypoint.reporter import Reporter, Status
 
 __all__ = ["command"]
 
@@ -288,8 +287,7 @@ def _run(
 
     loop = Loop()  # from here on the loop receives all signals
     from ..entrypoint.entrypoint import Entrypoint
-    from ..entrypoint.reporter import Reporter
-    from ..entrypoint.status import EndpointStates
+    from ..entrypoint.reporter import EndpointStates, Reporter
 
     app.client(quiet=True)  # reports wrong settings before the command starts
     from ...etcd.grpc_tuning import let_grpc_sleep  # the lazy import of gRPC

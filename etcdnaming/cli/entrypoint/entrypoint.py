@@ -20,8 +20,7 @@ from .loop import ForegroundCommand, Loop, start_thread
 from .options import Options
 from .readiness import Readiness
 from .registration_thread import RegistrationThread
-from .reporter import Reporter
-from .status import Status
+from .reporter import Reporter, Status
 
 if TYPE_CHECKING:
     from ...monitoring.pages import PageThread

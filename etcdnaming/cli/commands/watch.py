@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import click
 
@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from ...endpoints.watch import Watch
     from ..following.handler import Handler
     from ..following.merged import MergedWatch
+    from ..output.live_table import LiveTable
 
-__all__ = ["WatchPrinter", "command"]
+__all__ = ["command"]
 
 
 HELP = """
@@ -155,7 +156,7 @@ def _watch(
     return MergedWatch(open_each, on_state)
 
 
-def _printer(app: App, target: str, *, live: bool) -> WatchPrinter:
+def _printer(app: App, target: str, *, live: bool) -> _LinePrinter | LiveTable:
     if live:
         from ..output.live_table import LiveTable  # imports rich
 
@@ -163,36 +164,29 @@ def _printer(app: App, target: str, *, live: bool) -> WatchPrinter:
     return _LinePrinter(app.printer(), target)
 
 
-class WatchPrinter(Protocol):
-    """Prints the batches of a watch; everything is written when a method returns."""
-
-    def print_batch(self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]) -> None:
-        """Print the first set or the changes; *endpoints*: all endpoints after them, by key."""
-
-    def print_state(self, state: WatchState) -> None:
-        """Print that the connection was lost or restored; only a live table prints it."""
-
-    def begin(self) -> None:
-        """Take over the terminal, if this printer needs it."""
-
-    def read_keys(self, on_quit: Callable[[], None]) -> None:
-        """Call *on_quit* in another thread when the user presses the key that ends the watch."""
-
-    def end(self) -> None:
-        """Restore the terminal; callable at any time, also from a signal handler."""
-
-
-class _LinePrinter(WatchPrinter):
-    """Prints each batch with *printer*, and flushes. It leaves the terminal alone."""
+class _LinePrinter:
+    """Prints each batch with *printer*, and flushes, where `LiveTable` draws it."""
 
     def __init__(self, printer: Printer, target: str) -> None:
         self._printer, self._target = printer, target
 
     def print_batch(self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]) -> None:
-        """Write the lines of *batch*, unless it is empty."""
+        """Write the lines of *batch*, unless it is empty; *endpoints*: those after it, by key."""
         if batch.first or batch.changes or batch.invalid:
             write(self._printer.batch_lines(self._target, batch, endpoints))
             flush()
+
+    def print_state(self, state: WatchState) -> None:
+        """Do nothing: the state is reported on stderr."""
+
+    def begin(self) -> None:
+        """Do nothing: a line printer does not own the terminal."""
+
+    def read_keys(self, on_quit: Callable[[], None]) -> None:
+        """Do nothing: stdin belongs to CMD, or to the shell."""
+
+    def end(self) -> None:
+        """Do nothing: there is no terminal to restore."""
 
 
 class _PipeReader:
@@ -233,7 +227,7 @@ def _translating_the_end(reader: _PipeReader) -> Iterator[None]:
 class _Outputs:
     """Passes each batch to stdout, then to stderr, then to CMD."""
 
-    def __init__(self, printer: WatchPrinter, messages: StateMessages) -> None:
+    def __init__(self, printer: _LinePrinter | LiveTable, messages: StateMessages) -> None:
         self._printer, self._messages = printer, messages
         self.handler: Handler | None = None
 

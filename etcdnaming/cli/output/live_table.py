@@ -51,7 +51,7 @@ Terminals send one of several sequences for a key.
 
 class LiveTable:
     """
-    See `WatchPrinter`. The main thread uses it, because it handles signals.
+    Prints the batches of a watch. The main thread uses it, because it handles signals.
 
     Args:
         time_to_live: Returns the remaining seconds of a lease, -1 if it is gone.
@@ -85,7 +85,7 @@ class LiveTable:
         self._handle(signal.SIGCONT, lambda *_: self._painter.order(Order.RESUME))
 
     def read_keys(self, on_quit: Callable[[], None]) -> None:
-        """Call *on_quit* when ``q`` is pressed; other keys scroll."""
+        """Call *on_quit* in another thread when ``q`` is pressed; other keys scroll."""
 
         def on_key(key: bytes) -> None:
             if key == b"q":
@@ -100,7 +100,7 @@ class LiveTable:
             ).start()
 
     def end(self) -> None:
-        """Release the terminal, with the last frame on it."""
+        """Release the terminal, with the last frame on it; also called from a signal handler."""
         for signum, handler in self._handlers.items():
             signal.signal(signum, handler)
         self._leases.end()

@@ -27,6 +27,9 @@ __all__ = [
 _quiet = False
 
 
+SECRETS = frozenset({"password", "auth_jwt_token"})
+
+
 @contextmanager
 def quiet(on: bool) -> Iterator[None]:
     """In the block, print no warnings and no notes if *on* is set; errors are always printed."""
@@ -69,9 +72,6 @@ def _print(text: str) -> None:
         raise
     except OSError:
         return
-
-
-SECRETS = frozenset({"password", "auth_jwt_token"})
 
 
 class DebugReport:

@@ -32,6 +32,21 @@ __all__ = ["parse", "read_updates"]
 _WORD = re.compile(r'("(?:[^"\\]|\\.)*")(?=[ \t]|$)|([^ \t"][^ \t]*)')
 
 
+_BLANKS = re.compile(r"[ \t\r\n]*")
+_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|([{\[])|([}\]])', re.DOTALL)
+
+_OPERATIONS = {
+    "add": Operation.ADD,
+    "del": Operation.DELETE,
+    "delete": Operation.DELETE,
+    "0": Operation.ADD,
+    "1": Operation.DELETE,
+}
+
+# "prev" is in the output of txn-update, and is ignored here.
+_MEMBERS = frozenset({"op", "key", "key_base64", "addr", "metadata", "endpoint", "lease", "prev"})
+
+
 def read_updates(path: str, check: Callable[[Update], None]) -> tuple[Update, ...]:
     """
     Return the updates in the file at *path*, as `parse` does.
@@ -135,21 +150,6 @@ def _unquote(quoted: str) -> str:
     except ValueError as exc:
         raise ValueError(f"{quoted[:20]} is not a JSON string") from exc
     return word
-
-
-_BLANKS = re.compile(r"[ \t\r\n]*")
-_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|([{\[])|([}\]])', re.DOTALL)
-
-_OPERATIONS = {
-    "add": Operation.ADD,
-    "del": Operation.DELETE,
-    "delete": Operation.DELETE,
-    "0": Operation.ADD,
-    "1": Operation.DELETE,
-}
-
-# "prev" is in the output of txn-update, and is ignored here.
-_MEMBERS = frozenset({"op", "key", "key_base64", "addr", "metadata", "endpoint", "lease", "prev"})
 
 
 class Objects:

@@ -47,6 +47,16 @@ FATAL_SIGNALS = STOP_SIGNALS | {signal.SIGHUP, signal.SIGQUIT}
 NOT_CONFIRMED = "cleanup not confirmed: remaining keys expire with the lease"
 
 
+POLL_INTERVAL = 0.02
+"""Seconds between two looks at the process group: the exit of grandchildren is not reported."""
+
+ABANDON_TIMEOUT = 1.0
+"""Seconds to wait, after SIGKILL, for processes of the group that can't be killed."""
+
+DUPLICATE_INTERVAL = 0.1
+"""Seconds within which the same signal counts once: timeout(1) sends each twice."""
+
+
 class Entrypoint:
     """
     Run once, in the loop; *create_registration* is called in a thread of its own.
@@ -257,16 +267,6 @@ class Entrypoint:
             self._loop.end(ending)
         else:
             self._loop.end(self._command.exit_code or 0 if self._command else 0)
-
-
-POLL_INTERVAL = 0.02
-"""Seconds between two looks at the process group: the exit of grandchildren is not reported."""
-
-ABANDON_TIMEOUT = 1.0
-"""Seconds to wait, after SIGKILL, for processes of the group that can't be killed."""
-
-DUPLICATE_INTERVAL = 0.1
-"""Seconds within which the same signal counts once: timeout(1) sends each twice."""
 
 
 class Shutdown:

@@ -36,6 +36,10 @@ MAX_DEBOUNCE = 10
 """The command runs after this many debounce times, even if changes keep coming."""
 
 
+MAX_VARIABLE = 100_000
+"""Bytes. Linux starts no program with a variable of more than 128 KiB."""
+
+
 class HandlerOptions(NamedTuple):
     """Run after *debounce* seconds without a change; end the watch if a run fails."""
 
@@ -246,10 +250,6 @@ def _feed(process: subprocess.Popen[bytes], pipe: int, document: bytes) -> None:
                 left = left[os.write(pipe, left) :]
             except BrokenPipeError:  # it has closed its stdin
                 return
-
-
-MAX_VARIABLE = 100_000
-"""Bytes. Linux starts no program with a variable of more than 128 KiB."""
 
 
 def variables(targets: Sequence[str], batches: Sequence[ChangeBatch]) -> dict[str, str]:

@@ -55,6 +55,16 @@ __all__ = [
 GAP = "  "
 
 
+# The column that can be long is the last one, so that no other column is padded for it.
+ENDPOINTS = ("KEY", "ADDR", "LEASE", "TTL", "METADATA")
+KEYS = ("KEY", "CREATE REVISION", "MOD REVISION", "VERSION", "LEASE")
+CHANGES = ("OP", "KEY", "ADDR", "LEASE", "METADATA")
+NONE = "-"
+
+EFFECT_STYLES = {"added": "green", "changed": "yellow", "removed": "red", "renewed": ""}
+"""By `spelling.effect`."""
+
+
 class Row(NamedTuple):
     """
     Cells of printable text, and the style of the row, or of the cell in one *column* only.
@@ -203,16 +213,6 @@ def _fold(text: str, width: int) -> list[str]:
 
 def _pad(text: str, width: int) -> str:
     return text + " " * (width - _width(text))
-
-
-# The column that can be long is the last one, so that no other column is padded for it.
-ENDPOINTS = ("KEY", "ADDR", "LEASE", "TTL", "METADATA")
-KEYS = ("KEY", "CREATE REVISION", "MOD REVISION", "VERSION", "LEASE")
-CHANGES = ("OP", "KEY", "ADDR", "LEASE", "METADATA")
-NONE = "-"
-
-EFFECT_STYLES = {"added": "green", "changed": "yellow", "removed": "red", "renewed": ""}
-"""By `spelling.effect`."""
 
 
 def endpoint_row(found: StoredEndpoint, remaining: Mapping[int, int]) -> Row:

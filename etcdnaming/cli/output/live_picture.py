@@ -38,6 +38,22 @@ LOCK_TIMEOUT = 0.3
 """Seconds. A signal that ends the process may have interrupted the thread that holds the lock."""
 
 
+SIGN, KEY, ADDR, LEASE, TTL, CHANGED, METADATA = range(7)
+HEADER = ("", "KEY", "ADDR", "LEASE", "TTL", "CHANGED", "METADATA")
+
+LAYOUTS = (
+    (SIGN, KEY, ADDR, LEASE, TTL, CHANGED, METADATA),
+    (SIGN, KEY, ADDR, LEASE, TTL, METADATA),
+    (SIGN, KEY, ADDR, LEASE, METADATA),
+    (SIGN, KEY, ADDR, METADATA),
+    (SIGN, KEY, ADDR),
+)
+"""From wide to narrow; the first one that fits is used. In the last one, ADDR is cut last."""
+
+MIN_METADATA = 10
+"""Columns; metadata that gets less is left out."""
+
+
 class _Shown(NamedTuple):
     """The rows that fit, what is said of the others, the status lines, the leases of the rows."""
 
@@ -270,22 +286,6 @@ def _clock(at: float) -> str:
 
 def _wrapped(text: str, style: str, room: int) -> list[Line]:
     return [Line(line, style) for line in textwrap.wrap(text, max(room, 1))]
-
-
-SIGN, KEY, ADDR, LEASE, TTL, CHANGED, METADATA = range(7)
-HEADER = ("", "KEY", "ADDR", "LEASE", "TTL", "CHANGED", "METADATA")
-
-LAYOUTS = (
-    (SIGN, KEY, ADDR, LEASE, TTL, CHANGED, METADATA),
-    (SIGN, KEY, ADDR, LEASE, TTL, METADATA),
-    (SIGN, KEY, ADDR, LEASE, METADATA),
-    (SIGN, KEY, ADDR, METADATA),
-    (SIGN, KEY, ADDR),
-)
-"""From wide to narrow; the first one that fits is used. In the last one, ADDR is cut last."""
-
-MIN_METADATA = 10
-"""Columns; metadata that gets less is left out."""
 
 
 class Line(NamedTuple):

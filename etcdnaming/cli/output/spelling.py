@@ -41,6 +41,15 @@ __all__ = [
 _SHORT_GO = SHORT | {"\a": r"\a", "\b": r"\b", "\f": r"\f", "\v": r"\v"}
 
 
+Facts: TypeAlias = Sequence[tuple[str, str]]
+
+STATUS = (
+    *("ENDPOINT", "MEMBER", "VERSION", "ROLE", "REVISION", "RAFT TERM", "DB SIZE", "ALARMS"),
+    *("LATENCY", "USER", "TLS", "EXPIRES", "REASON"),
+)
+"""The columns of ``status``. The last one is empty for an endpoint that answers."""
+
+
 def escape(text: str) -> str:
     r"""
     Return *text* with ``\t \n \r \\``, and ``\xNN`` for each *byte* of what is not printable.
@@ -134,15 +143,6 @@ def _go_character(character: str) -> str:
 
 def _is_surrogate(character: str) -> bool:
     return "\ud800" <= character <= "\udfff"
-
-
-Facts: TypeAlias = Sequence[tuple[str, str]]
-
-STATUS = (
-    *("ENDPOINT", "MEMBER", "VERSION", "ROLE", "REVISION", "RAFT TERM", "DB SIZE", "ALARMS"),
-    *("LATENCY", "USER", "TLS", "EXPIRES", "REASON"),
-)
-"""The columns of ``status``. The last one is empty for an endpoint that answers."""
 
 
 def event_type(change: Change) -> str:

@@ -35,6 +35,10 @@ IN_MEMORY = 1 << 22
 """Bytes that `write_whole` keeps in memory; what is more lies in a temporary file."""
 
 
+DEFAULT_SIZE = os.terminal_size((80, 24))
+"""The size of a terminal that does not report it."""
+
+
 def write(pieces: Iterable[str]) -> None:
     """
     Write *pieces* to stdout as UTF-8 in any locale, because keys and JSON are UTF-8.
@@ -125,10 +129,6 @@ def blaming_stdout() -> Iterator[None]:
         raise
     except OSError as exc:
         raise OutputError(f"stdout: {exc.strerror}") from exc
-
-
-DEFAULT_SIZE = os.terminal_size((80, 24))
-"""The size of a terminal that does not report it."""
 
 
 def is_terminal(stream: TextIO | None) -> bool:

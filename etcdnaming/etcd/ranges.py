@@ -46,9 +46,14 @@ class KeyValue(Protocol):
     def lease(self) -> int: ...  # noqa: D102
 
 
-def header_of(header: rpc.ResponseHeader) -> Header:
-    """Return *header* as plain data."""
-    return Header(header.cluster_id, header.member_id, header.revision, header.raft_term)
+def header_of(header: rpc.ResponseHeader, *, revision: int = 0) -> Header:
+    """
+    Return *header* as plain data; *revision* is the one that was read, if it is not the current.
+
+    etcd's own header has the current revision, also in the answer to a read of an older one.
+    """
+    read_at = revision or header.revision
+    return Header(header.cluster_id, header.member_id, read_at, header.raft_term)
 
 
 def read_range(  # noqa: PLR0913 - what etcd lets a reader choose
@@ -64,8 +69,8 @@ def read_range(  # noqa: PLR0913 - what etcd lets a reader choose
     """
     Return what is stored in the range *keys* (first key, end) at one revision, however much it is.
 
-    That is the header of the answer, the converted keys in order, the number of keys in the range,
-    and whether *limit* left some out. *convert* is called with one part of them after another.
+    That is a header with that revision, the converted keys in order, the number of keys in the
+    range, and whether *limit* left some out. *convert* is called with one part after another.
 
     Raises:
         CompactedError, FutureRevisionError: etcd does not have *revision*.
@@ -79,7 +84,8 @@ def read_range(  # noqa: PLR0913 - what etcd lets a reader choose
         keys_only=keys_only,
     )
     snapshot = read_snapshot(client, request, convert, by_columns=not keys_only)
-    return header_of(snapshot.header), snapshot.found, snapshot.count, snapshot.more
+    header = header_of(snapshot.header, revision=revision)
+    return header, snapshot.found, snapshot.count, snapshot.more
 
 
 def read_pages(
@@ -99,7 +105,7 @@ def read_pages(
     for page in _read_pages(client, request):
         count = count or page.count  # a later page counts only what is behind it
         revision = revision or page.header.revision
-        yield header_of(page.header)._replace(revision=revision), page.kvs, count, page.more
+        yield header_of(page.header, revision=revision), page.kvs, count, page.more
 
 
 def read_keys(client: Client, keys: tuple[bytes, bytes], limit: int) -> tuple[list[bytes], bool]:
@@ -123,7 +129,7 @@ def count_keys(
             count_only=True,
         )
     )
-    return header_of(answer.header), answer.count
+    return header_of(answer.header, revision=revision), answer.count
 
 
 def delete_range(

@@ -465,7 +465,7 @@ def test_columns_are_fitted_to_the_available_width(natural: list[int], room: int
 
 
 def test_status_is_a_block_for_each_endpoint_where_a_row_is_too_wide() -> None:
-    """A row is not folded, and the blocks are aligned; a reason only stands where there is no answer."""
+    """A row is not folded, and blocks are aligned; there is a REASON only without an answer."""
     found = [each for each in STATUS if each.status]
 
     wide = printed("table", lambda to: to.status(found), columns=114, NO_COLOR="1")

@@ -28,10 +28,10 @@ from ..errors import (
 from ..model import Header
 from . import rpc_pb2 as rpc
 from .answers import header_of
-from .bounded_queue import BoundedQueue
 from .client import Client
 from .columns import KeyValue, PageOfColumns
 from .deadline import within
+from .threads import BoundedQueue
 
 __all__ = [
     "Snapshot",

@@ -20,7 +20,7 @@ from etcdnaming.cli.click_extension.global_options import GLOBAL_OPTIONS
 from etcdnaming.cli.commands import COMMANDS
 from etcdnaming.cli.output import facts, live_columns, table, table_rows
 from etcdnaming.cli.settings import SETTINGS
-from etcdnaming.registration.event import Kind
+from etcdnaming.registration.status import Kind
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "man").glob("man?/*"))

@@ -109,7 +109,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "manager",
     ),
     "registration/": (
-        *("event", "rules", "registered_keys", "status", "session_lease", "reconciler"),
+        *("rules", "status", "session_lease", "reconciler"),
         *("client_registrations", "loop", "registration"),
     ),
 }

@@ -26,12 +26,10 @@ from ..etcd.backoff import full_jitter, jittered
 from ..etcd.lease import LeaseState
 from ..log import logger
 from .client_registrations import ClientRegistrations
-from .event import RegistrationEvent
 from .reconciler import DeletionRefusedError, Reconciler
-from .registered_keys import RegisteredKeys
-from .rules import KeyState, Policy, RegisteredKey
+from .rules import KeyState, Policy, RegisteredKey, RegisteredKeys
 from .session_lease import SessionLease
-from .status import RegistrationStatus, StatusReport
+from .status import RegistrationEvent, RegistrationStatus, StatusReport
 
 __all__ = ["RegistrationLoop"]
 

@@ -12,7 +12,7 @@ import click
 
 from ...errors import ClosedError, ConnectionFailedError, TLSError
 from ...model import Endpoint, Update
-from ...registration.event import RegistrationEvent
+from ...registration.status import RegistrationEvent
 from ..updates.endpoint import Notifier, complete
 from .loop import Loop, start_thread
 

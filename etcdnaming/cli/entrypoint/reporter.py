@@ -11,7 +11,7 @@ from queue import SimpleQueue
 from typing import TextIO
 
 from ...model import Endpoint
-from ...registration.event import RegistrationEvent
+from ...registration.status import RegistrationEvent
 from .. import stderr
 from ..output.printers import Printer, StateChange
 from ..output.stdout import blaming_stdout

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 
 from ...model import Endpoint
-from ...registration.event import RegistrationEvent, edit, is_warning
+from ...registration.status import RegistrationEvent, edit, is_warning
 from ..failures import with_flags
 from ..output.spelling import lease_id
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from ...registration.event import RegistrationEvent
+from ...registration.status import RegistrationEvent
 from .registration_thread import RegistrationThread
 from .states import EndpointStates, sentence
 

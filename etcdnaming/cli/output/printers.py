@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         UpdateResult,
         WatchState,
     )
-    from ...registration.event import RegistrationEvent
+    from ...registration.status import RegistrationEvent
 
 __all__ = [
     "CheckedEndpoints",

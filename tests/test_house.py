@@ -19,7 +19,7 @@ DOORS = {
     "prometheus_client": ("monitoring/prometheus.py",),
     "rich": ("cli/output/",),
     "logging": ("log.py", "cli/commands/xds_bridge.py"),
-    "msgspec": ("wire/decoding.py", "wire/json_rewriter.py"),
+    "msgspec": ("wire/decoding.py", "wire/encoding.py"),
     "etcdnaming.cli": ("cli/", "__main__.py"),
     "etcdnaming.etcd.rpc_pb2": ("etcd/",),
     "etcdnaming.xds.xds_pb2": ("xds/",),

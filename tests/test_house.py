@@ -98,12 +98,10 @@ KNOWS: dict[str, set[str]] = {
 # The modules of a room, from the ground up: each may import only those before it.
 FLOORS: dict[str, tuple[str, ...]] = {
     "endpoints/": (
-        "folding",
         "decoding",
         "completion_queries",
         "transaction",
         "modification",
-        "plan",
         "apply",
         "watch",
         "manager",

@@ -118,6 +118,9 @@ _ETCD = ("etcdserver: ", "raft proposal dropped", "auth: ")
 # What gRPC says of a message; of Go's words only the end is the same.
 _MESSAGE_SIZE = re.compile(r"larger than max \(([0-9]+) vs")
 
+# Go's words for a deadline, which etcd sends under another code if it notices it before we do.
+_GO_DEADLINE = "context deadline exceeded"
+
 _CODES = grpc.StatusCode
 
 # The requests that need no permission to write. A transaction that only reads is a step of one that
@@ -152,7 +155,7 @@ def classify(exc: grpc.RpcError, member: str, *, writes: bool, sent: int = 0) ->
     if code is _CODES.UNAVAILABLE and _never_sent(details):
         error = ConnectionFailedError(f"{member}: connection lost")
         return RpcFailure(error, leave=True, repeat=True, sent=False)
-    if code is _CODES.DEADLINE_EXCEEDED:
+    if code is _CODES.DEADLINE_EXCEEDED or details.endswith(_GO_DEADLINE):
         return _unanswered(member, "no answer in time", writes=writes)
     why = details.rpartition(": ")[2].removeprefix("Stream removed ").strip("()")
     return _unanswered(member, f"connection lost: {why or code.name}", writes=writes)

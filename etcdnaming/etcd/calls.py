@@ -18,6 +18,7 @@ from ..errors import (
     ClientClosedError,
     ConnectionFailedError,
     LearnerError,
+    NotNowError,
     PermissionDeniedError,
     TokenRefusedError,
 )
@@ -37,7 +38,7 @@ from .columns import PageOfColumns
 from .deadline import Deadline, within
 from .grpc_tuning import threads_of_a_call
 from .login import Login
-from .members import Member, Members
+from .members import REQUIRE_LEADER, Member, Members
 from .threads import no_thread
 
 __all__ = [
@@ -57,9 +58,6 @@ __all__ = [
 
 MAX_PAUSE = 1.0
 """Seconds between two attempts of a call, at most: a cluster elects a leader in about as many."""
-
-REQUIRE_LEADER = ("hasleader", "true")
-"""With this header, a member that has lost its leader ends a stream instead of going silent."""
 
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message | PageOfColumns)
@@ -82,32 +80,50 @@ def _no_fault(*_: object) -> str:
     return ""
 
 
+def _always(_: object) -> bool:
+    return True
+
+
 class Method(Generic[Request, Response]):
     """
     A method of etcd's API.
 
-    *writes*: sent twice, a request may be applied twice. *fault_of* returns what is wrong with an
-    answer that no etcd gives, see `answers`.
+    *writes*: sent twice, a request may be applied twice. *needs_leader* returns whether a member
+    without a leader can't answer a request. *fault_of* returns what is wrong with an answer that no
+    etcd gives, see `answers`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what its caller knows of it
         self,
         path: str,
         request: type[Request],
         response: type[Response],
         *,
         writes: bool = False,
+        needs_leader: Callable[[Request], bool] = _always,
         fault_of: Callable[[Request, Response], str] = _no_fault,
     ) -> None:
         self.path, self.request, self.response, self.writes = path, request, response, writes
-        self.fault_of = fault_of
+        self.needs_leader, self.fault_of = needs_leader, fault_of
+
+
+def _is_linearizable(request: rpc.RangeRequest) -> bool:
+    return not request.serializable
 
 
 RANGE = Method(
-    "/etcdserverpb.KV/Range", rpc.RangeRequest, rpc.RangeResponse, fault_of=fault_of_range
+    "/etcdserverpb.KV/Range",
+    rpc.RangeRequest,
+    rpc.RangeResponse,
+    needs_leader=_is_linearizable,
+    fault_of=fault_of_range,
 )
 RANGE_BY_COLUMNS = Method(
-    "/etcdserverpb.KV/Range", rpc.RangeRequest, PageOfColumns, fault_of=fault_of_range
+    "/etcdserverpb.KV/Range",
+    rpc.RangeRequest,
+    PageOfColumns,
+    needs_leader=_is_linearizable,
+    fault_of=fault_of_range,
 )
 TXN = Method(
     "/etcdserverpb.KV/Txn", rpc.TxnRequest, rpc.TxnResponse, writes=True, fault_of=fault_of_txn
@@ -133,7 +149,12 @@ LEASE_REVOKE = Method(
 LEASE_TIME_TO_LIVE = Method(
     "/etcdserverpb.Lease/LeaseTimeToLive", rpc.LeaseTimeToLiveRequest, rpc.LeaseTimeToLiveResponse
 )
-STATUS = Method("/etcdserverpb.Maintenance/Status", rpc.StatusRequest, rpc.StatusResponse)
+STATUS = Method(
+    "/etcdserverpb.Maintenance/Status",
+    rpc.StatusRequest,
+    rpc.StatusResponse,
+    needs_leader=lambda _: False,
+)
 
 
 class Caller:
@@ -156,13 +177,14 @@ class Caller:
             EtcdError: Any of its kinds; `OutcomeUnknownError` for writes only.
         """
         with within(self._total) as deadline:
-            token = self._login.token(deadline)
+            needs_leader = method.needs_leader(request)
+            token = self._token(deadline, needs_leader=needs_leader)
             try:
                 try:
                     return self._ask(method, request, token, deadline)
                 except TokenRefusedError as exc:
                     self._login.renew(token, exc)
-                token = self._login.token(deadline)
+                token = self._token(deadline, needs_leader=needs_leader)
                 return self._ask(method, request, token, deadline)
             except PermissionDeniedError as exc:
                 raise self.explain(exc, request) from exc
@@ -215,10 +237,18 @@ class Caller:
         if closing.is_set():
             self._closing.set()
 
+    def _token(self, deadline: Deadline, *, needs_leader: bool) -> str | None:
+        try:
+            return self._login.token(deadline)
+        except NotNowError:
+            if needs_leader:
+                raise
+            return None  # a login needs a leader; what needs none can be asked without a login
+
     def _prepare_stream(self) -> tuple[Member, _Metadata]:
         with within(self._total) as deadline:
             token = self._login.token(deadline)
-            return self._current(deadline), (*_identity(token), REQUIRE_LEADER)
+            return self._current(deadline), _metadata(token, needs_leader=True)
 
     def _current(self, deadline: Deadline) -> Member:
         try:
@@ -309,8 +339,9 @@ def _send(
     call: grpc.UnaryUnaryMultiCallable[Request, Response] = member.unary(
         method.path, method.request.SerializeToString, method.response.FromString
     )
+    metadata = _metadata(token, needs_leader=method.needs_leader(request))
     try:
-        return call(request, timeout=timeout, metadata=_identity(token))
+        return call(request, timeout=timeout, metadata=metadata)
     except ValueError as exc:  # what gRPC raises for a channel that was closed
         raise ClientClosedError from exc
 
@@ -322,5 +353,6 @@ def _formats(
     return method.request.SerializeToString, decode
 
 
-def _identity(token: str | None) -> _Metadata:
-    return (("token", token),) if token else ()
+def _metadata(token: str | None, *, needs_leader: bool) -> _Metadata:
+    headers = (REQUIRE_LEADER,) if needs_leader else ()
+    return (*headers, ("token", token)) if token else headers

@@ -24,7 +24,7 @@ from .answers import classify
 from .backoff import FIRST_PAUSE, doubled
 from .deadline import Deadline
 from .files import File
-from .members import Member, Members
+from .members import REQUIRE_LEADER, Member, Members
 from .threads import no_thread, start_thread
 
 __all__ = ["Login", "LoginPostponedError"]
@@ -280,7 +280,9 @@ class Login:
             PATH, rpc.AuthenticateRequest.SerializeToString, rpc.AuthenticateResponse.FromString
         )
         try:
-            response: rpc.AuthenticateResponse = call(request, timeout=self._answer_timeout)
+            response: rpc.AuthenticateResponse = call(
+                request, timeout=self._answer_timeout, metadata=(REQUIRE_LEADER,)
+            )
         except grpc.RpcError as exc:
             return self._without_token(member, exc)
         except ValueError as exc:  # what gRPC raises for a channel that was closed

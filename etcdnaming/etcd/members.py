@@ -25,12 +25,7 @@ from .security import Security, TLSFiles
 if TYPE_CHECKING:
     from .discovery import Discovery
 
-__all__ = [
-    "DialledMembers",
-    "GivenMember",
-    "Member",
-    "Members",
-]
+__all__ = ["REQUIRE_LEADER", "DialledMembers", "GivenMember", "Member", "Members"]
 
 OPTIONS = (
     ("grpc.enable_http_proxy", 0),  # etcd is never behind one
@@ -53,6 +48,13 @@ PATIENT = (
 
 QUIET = (("grpc.http2.bdp_probe", 0),)
 """Answers are not followed by pings that find out how large the next ones may be."""
+
+REQUIRE_LEADER = ("hasleader", "true")
+"""
+With this header, a member that has lost its leader ends a stream instead of going silent. It
+refuses a call, too, which it would otherwise keep until its time is over, and the
+outcome of a write would be unknown.
+"""
 
 NEXT_AFTER = 1.0
 """Seconds after which the next endpoint is tried beside one that does not answer."""

@@ -147,6 +147,14 @@ class WatchSubstream:
         ended: Notes why the stream has ended, without waiting: the lock of the stream is held.
     """
 
+    __slots__ = (
+        "accepted",
+        "carrier",
+        "create",
+        "ended",
+        "received",
+    )  # each registered key has one
+
     def __init__(
         self,
         create: rpc.WatchCreateRequest,

@@ -11,7 +11,7 @@ from harness import TIMEOUT
 SCRIPT = """
 import sys
 from etcdnaming.cli.output.grid import Row
-from etcdnaming.cli.output.live_columns import Columns, draw_lines, prepare
+from etcdnaming.cli.output.live_picture import Columns, draw_lines, prepare
 
 prepare()
 before = set(sys.modules)

@@ -177,15 +177,17 @@ class Caller:
             EtcdError: Any of its kinds; `OutcomeUnknownError` for writes only.
         """
         with within(self._total) as deadline:
-            needs_leader = method.needs_leader(request)
-            token = self._token(deadline, needs_leader=needs_leader)
+            leader = method.needs_leader(request)
+            token = self._token(deadline, needs_leader=leader)
             try:
                 try:
-                    return self._ask(method, request, token, deadline)
+                    return self._ask(
+                        method, request, _metadata(token, needs_leader=leader), deadline
+                    )
                 except TokenRefusedError as exc:
                     self._login.renew(token, exc)
-                token = self._token(deadline, needs_leader=needs_leader)
-                return self._ask(method, request, token, deadline)
+                token = self._token(deadline, needs_leader=leader)
+                return self._ask(method, request, _metadata(token, needs_leader=leader), deadline)
             except PermissionDeniedError as exc:
                 raise self.explain(exc, request) from exc
 
@@ -282,7 +284,7 @@ class Caller:
         self,
         method: Method[Request, Response],
         request: Request,
-        token: str | None,
+        metadata: _Metadata,
         deadline: Deadline,
     ) -> Response:
         # A member that froze after it was ready must leave a read time for another one.
@@ -300,7 +302,7 @@ class Caller:
                 )
             cause: grpc.RpcError | None = None
             try:
-                response = _send(member, method, request, token, timeout)
+                response = _send(member, method, request, metadata, timeout)
             except grpc.RpcError as exc:
                 size = request.ByteSize()
                 failure = classify(exc, member.name, writes=method.writes, sent=size)
@@ -333,13 +335,12 @@ def _send(
     member: Member,
     method: Method[Request, Response],
     request: Request,
-    token: str | None,
+    metadata: _Metadata,
     timeout: float,
 ) -> Response:
     call: grpc.UnaryUnaryMultiCallable[Request, Response] = member.unary(
         method.path, method.request.SerializeToString, method.response.FromString
     )
-    metadata = _metadata(token, needs_leader=method.needs_leader(request))
     try:
         return call(request, timeout=timeout, metadata=metadata)
     except ValueError as exc:  # what gRPC raises for a channel that was closed

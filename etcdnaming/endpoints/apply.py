@@ -15,10 +15,7 @@ from ..etcd.transactions import Compare, Get, NoneNewer, transact
 from ..model import Difference, Header, InvalidValue, Listing, Plan, StoredEndpoint, Update
 from .transaction import operation
 
-__all__ = [
-    "apply",
-    "plan",
-]
+__all__ = ["apply", "plan"]
 
 
 def plan(

@@ -37,10 +37,7 @@ from .client import Client
 from .members import Member
 from .threads import Executor, run_steps, start_thread
 
-__all__ = [
-    "LeaseKeeper",
-    "LeaseState",
-]
+__all__ = ["LeaseKeeper", "LeaseState"]
 
 ANSWER_SHARE = 0.45
 """

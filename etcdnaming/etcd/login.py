@@ -23,8 +23,8 @@ from . import rpc_pb2 as rpc
 from .answers import classify
 from .backoff import FIRST_PAUSE, doubled
 from .deadline import Deadline
-from .files import File
 from .members import REQUIRE_LEADER, Member, Members
+from .security import File
 from .threads import no_thread, start_thread
 
 __all__ = ["Login", "LoginPostponedError"]

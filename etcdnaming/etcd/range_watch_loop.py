@@ -40,10 +40,7 @@ from .known_keys import Events, HistoryChangedError, KnownKeys, RangeSnapshot, S
 from .threads import BoundedQueue
 from .watcher import WatchAgainError, Watcher, WatchSubstream
 
-__all__ = [
-    "RangeWatchLoop",
-    "WatchEvent",
-]
+__all__ = ["RangeWatchLoop", "WatchEvent"]
 
 
 _log = logger(__name__)

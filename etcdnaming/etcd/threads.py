@@ -22,14 +22,7 @@ from ..errors import ClosedError, ConnectionFailedError
 from ..log import logger
 from .backoff import full_jitter
 
-__all__ = [
-    "BoundedQueue",
-    "Executor",
-    "Task",
-    "no_thread",
-    "run_steps",
-    "start_thread",
-]
+__all__ = ["BoundedQueue", "Executor", "Task", "no_thread", "run_steps", "start_thread"]
 
 _log = logger(__name__)
 

@@ -15,14 +15,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-__all__ = [
-    "Command",
-    "InheritedSignals",
-    "Launcher",
-    "encode",
-    "inherited_descriptors",
-    "stop_job",
-]
+__all__ = ["Command", "InheritedSignals", "Launcher", "encode", "inherited_descriptors", "stop_job"]
 
 STDERR = 2
 

@@ -18,14 +18,7 @@ from typing import Any, TypeAlias
 from ..errors import InvalidEndpointError
 from ..model import JSON, Endpoint
 
-__all__ = [
-    "MAX_DEPTH",
-    "dumps",
-    "dumps_again",
-    "dumps_by_go_rules",
-    "dumps_rows",
-    "encode",
-]
+__all__ = ["MAX_DEPTH", "dumps", "dumps_again", "dumps_by_go_rules", "dumps_rows", "encode"]
 
 MAX_DEPTH = 9_999
 """How deep metadata may be nested: Go refuses more than 10,000, and the endpoint itself is one."""

@@ -229,9 +229,14 @@ def _never_sent(details: str) -> bool:
     return "failed to connect" in details or "errors resolving" in details
 
 
-def header_of(header: rpc.ResponseHeader) -> Header:
-    """Return *header* as plain data."""
-    return Header(header.cluster_id, header.member_id, header.revision, header.raft_term)
+def header_of(header: rpc.ResponseHeader, *, revision: int = 0) -> Header:
+    """
+    Return *header* as plain data; *revision* is the one that was read, if it is not the current.
+
+    etcd's own header has the current revision, also in the answer to a read of an older one.
+    """
+    read_at = revision or header.revision
+    return Header(header.cluster_id, header.member_id, read_at, header.raft_term)
 
 
 def fault_of_range(request: rpc.RangeRequest, response: rpc.RangeResponse | PageOfColumns) -> str:

@@ -95,8 +95,8 @@ def read_range(  # noqa: PLR0913 - what etcd lets a reader choose
     """
     Return what is stored in the range *keys* (first key, end) at one revision, however much it is.
 
-    That is the header of the answer, the converted keys in order, the number of keys in the range,
-    and whether *limit* left some out. *convert* is called with one part of them after another.
+    That is a header with that revision, the converted keys in order, the number of keys in the
+    range, and whether *limit* left some out. *convert* is called with one part after another.
 
     Raises:
         CompactedError, FutureRevisionError: etcd does not have *revision*.
@@ -110,7 +110,8 @@ def read_range(  # noqa: PLR0913 - what etcd lets a reader choose
         keys_only=keys_only,
     )
     snapshot = read_snapshot(client, request, convert, by_columns=not keys_only)
-    return header_of(snapshot.header), snapshot.found, snapshot.count, snapshot.more
+    header = header_of(snapshot.header, revision=revision)
+    return header, snapshot.found, snapshot.count, snapshot.more
 
 
 def read_pages(
@@ -131,9 +132,8 @@ def read_pages(
     revision = revision or first.header.revision
     with closing(_pages(client._range, request, first)) as pages:
         for page in pages:
-            header = header_of(page.header)._replace(revision=revision)
             # The count is that of the first page: a later one counts only what is behind it.
-            yield header, page.kvs, first.count, page.more
+            yield header_of(page.header, revision=revision), page.kvs, first.count, page.more
 
 
 def read_keys(client: Client, keys: tuple[bytes, bytes], limit: int) -> tuple[list[bytes], bool]:
@@ -157,7 +157,7 @@ def count_keys(
             count_only=True,
         )
     )
-    return header_of(answer.header), answer.count
+    return header_of(answer.header, revision=revision), answer.count
 
 
 def delete_range(

@@ -142,13 +142,7 @@ class WatchSubstream:
         ended: Notes why the stream has ended, without waiting: the lock of the stream is held.
     """
 
-    __slots__ = (
-        "accepted",
-        "carrier",
-        "create",
-        "ended",
-        "received",
-    )  # each registered key has one
+    __slots__ = ("accepted", "carrier", "create", "ended", "received")  # many keys
 
     def __init__(
         self,

@@ -16,11 +16,10 @@ import grpc
 
 from ..errors import ClientClosedError, ConnectionFailedError, TLSError
 from ..fork import call_after_fork, inherited
-from .addresses import Address
 from .deadline import Deadline
 from .diagnosis import explain
 from .grpc_tuning import is_connected, single_threaded_streams, unsubscribe
-from .security import Security, TLSFiles
+from .security import Address, Security, TLSFiles
 
 if TYPE_CHECKING:
     from .discovery import Discovery

@@ -46,7 +46,12 @@ def plan(
     unchanged = [each for each in compared if _is_done(*each)]
     found = [each for each in compared if not _is_done(*each)]
     unwanted = [each for each in current.values() if prune and each.key not in updates]
-    kept = [each for each in unwanted if not (prune_leased or _is_ours(each))]
+    # On a lease, another process keeps it registered.
+    kept = [
+        each
+        for each in unwanted
+        if not prune_leased and (each.lease or isinstance(each, InvalidValue))
+    ]
     found += _deletes(unwanted, kept)
     found.sort(key=lambda each: keys.encode(each.update.key))
     return Plan(listing.header, listing.target, found, unchanged, kept)
@@ -58,11 +63,6 @@ def _is_done(update: Update, before: StoredEndpoint | InvalidValue | None) -> bo
     if isinstance(before, InvalidValue) or update.lease not in (None, before.lease):
         return False
     return wire.encode(before.endpoint) == wire.encode(update.endpoint)
-
-
-def _is_ours(unwanted: StoredEndpoint | InvalidValue) -> bool:
-    """Return whether *unwanted* is an endpoint that no other process keeps registered."""
-    return isinstance(unwanted, StoredEndpoint) and not unwanted.lease
 
 
 def _deletes(
@@ -126,9 +126,11 @@ def apply(  # noqa: PLR0913 - many settings, each with a name
             room = max_txn_ops - size - prune
             unchanged = plan.unchanged if len(plan.unchanged) <= room else ()
             try:
-                for batch in _batches(plan.differences, size):
-                    others = _others(plan, header) if prune else None
-                    header = _write(client, batch, unchanged, others)
+                for at in range(0, len(plan.differences), size or 1):
+                    batch = plan.differences[at : at + size]
+                    # No key may have been added to the target since the last answer.
+                    newer = NoneNewer(*keys.range_of(plan.target), header.revision)
+                    header = _write(client, batch, unchanged, newer if prune else None)
                     done += batch
                     attempts = 0
                     on_batch(len(done), total)
@@ -161,15 +163,6 @@ def _batch_size(plan: Plan, wanted: int | None, max_txn_ops: int, *, prune: bool
         raise TooManyOperationsError(needed, max_txn_ops)
     # etcd limits compares as well, of which there is one more.
     return len(plan.differences) if wanted is None else min(wanted, max(max_txn_ops - prune, 1))
-
-
-def _batches(differences: Sequence[Difference], size: int) -> Iterator[Sequence[Difference]]:
-    return (differences[at : at + size] for at in range(0, len(differences), size or 1))
-
-
-def _others(plan: Plan, header: Header) -> NoneNewer:
-    """Return the compare that no key was added to the target since the answer with *header*."""
-    return NoneNewer(*keys.range_of(plan.target), header.revision)
 
 
 def _write(

@@ -76,14 +76,6 @@ class ResponseStream(Protocol[Response_co]):
         """End it."""
 
 
-def _no_fault(*_: object) -> str:
-    return ""
-
-
-def _always(_: object) -> bool:
-    return True
-
-
 class Method(Generic[Request, Response]):
     """
     A method of etcd's API.
@@ -100,29 +92,25 @@ class Method(Generic[Request, Response]):
         response: type[Response],
         *,
         writes: bool = False,
-        needs_leader: Callable[[Request], bool] = _always,
-        fault_of: Callable[[Request, Response], str] = _no_fault,
+        needs_leader: Callable[[Request], bool] = lambda _: True,
+        fault_of: Callable[[Request, Response], str] = lambda *_: "",
     ) -> None:
         self.path, self.request, self.response, self.writes = path, request, response, writes
         self.needs_leader, self.fault_of = needs_leader, fault_of
-
-
-def _is_linearizable(request: rpc.RangeRequest) -> bool:
-    return not request.serializable
 
 
 RANGE = Method(
     "/etcdserverpb.KV/Range",
     rpc.RangeRequest,
     rpc.RangeResponse,
-    needs_leader=_is_linearizable,
+    needs_leader=lambda request: not request.serializable,
     fault_of=fault_of_range,
 )
 RANGE_BY_COLUMNS = Method(
     "/etcdserverpb.KV/Range",
     rpc.RangeRequest,
     PageOfColumns,
-    needs_leader=_is_linearizable,
+    needs_leader=lambda request: not request.serializable,
     fault_of=fault_of_range,
 )
 TXN = Method(

@@ -188,7 +188,8 @@ class LeaseKeeper:
             if self._kept.get(kept.id) is not kept or self._stream is None:
                 return None  # forgotten
             if not kept.silent and now >= kept.deadline:
-                kept.report(LeaseState.SILENT, self._why(kept))
+                why = f": {self._trouble}" if self._trouble else ""
+                kept.report(LeaseState.SILENT, f"no answer for {kept.ttl} s{why}")
                 kept.silent = True
             if self._open and kept.asked is None and now >= kept.due:
                 kept.ask(now)
@@ -207,9 +208,6 @@ class LeaseKeeper:
         asked = kept.asked or 0.0
         # A stream that answers for other leases is not dead: a thousand are answered one by one.
         return min(max(asked, self._last_answer) + ANSWER_SHARE * kept.ttl, asked + kept.ttl)
-
-    def _why(self, kept: _Kept) -> str:
-        return f"no answer for {kept.ttl} s" + (f": {self._trouble}" if self._trouble else "")
 
 
 class _Kept:

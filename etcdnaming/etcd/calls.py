@@ -33,9 +33,8 @@ from .answers import (
     fault_of_txn,
     invalid,
 )
-from .backoff import FIRST_PAUSE, full_jitter
 from .columns import PageOfColumns
-from .deadline import Deadline, within
+from .deadline import FIRST_PAUSE, Deadline, full_jitter, within
 from .grpc_tuning import threads_of_a_call
 from .login import Login
 from .members import REQUIRE_LEADER, Member, Members

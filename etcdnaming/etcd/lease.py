@@ -31,9 +31,9 @@ from ..errors import (
 from ..model import Lease
 from . import rpc_pb2 as rpc
 from .answers import classify, fault_of_ttl
-from .backoff import MAX_STREAM_PAUSE, Backoff, jittered
 from .calls import Caller, Method, ResponseStream
 from .client import Client
+from .deadline import MAX_STREAM_PAUSE, Backoff, jittered
 from .members import Member
 from .threads import Executor, run_steps, start_thread
 

@@ -32,10 +32,9 @@ from ..log import logger
 from ..model import WatchState
 from . import rpc_pb2 as rpc
 from .answers import classify_text
-from .backoff import Backoff
 from .client import Client
 from .columns import rows_of
-from .deadline import Deadline
+from .deadline import Backoff, Deadline
 from .known_keys import Events, HistoryChangedError, KnownKeys, RangeSnapshot, Summary
 from .threads import BoundedQueue
 from .watcher import WatchAgainError, Watcher, WatchSubstream

@@ -20,7 +20,7 @@ from typing import Generic, Protocol, TypeVar
 
 from ..errors import ClosedError, ConnectionFailedError
 from ..log import logger
-from .backoff import full_jitter
+from .deadline import full_jitter
 
 __all__ = ["BoundedQueue", "Executor", "Task", "no_thread", "run_steps", "start_thread"]
 

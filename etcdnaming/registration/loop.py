@@ -22,7 +22,7 @@ from ..errors import (
     TLSError,
 )
 from ..etcd import Client, within
-from ..etcd.backoff import full_jitter, jittered
+from ..etcd.deadline import full_jitter, jittered
 from ..etcd.lease import LeaseState
 from ..log import logger
 from .client_registrations import ClientRegistrations

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from ..errors import LeaseNotFoundError, RefusedError
 from ..etcd import Client
-from ..etcd.backoff import full_jitter
+from ..etcd.deadline import full_jitter
 from ..etcd.lease import LeaseKeeper, LeaseState
 from .status import LeaseHealth, RegistrationEvent
 

@@ -10,14 +10,13 @@ from itertools import chain, islice
 
 import click
 
-from ...endpoints.folding import fold
 from ...errors import (
     ConditionFailedError,
     InvalidEndpointError,
     OutcomeUnknownError,
     TooManyOperationsError,
 )
-from ...model import Condition, Endpoint, Update, UpdateResult
+from ...model import Condition, Endpoint, Update, UpdateResult, fold
 from .. import stderr
 from ..app import App, pass_app
 from ..candidates import complete_keys

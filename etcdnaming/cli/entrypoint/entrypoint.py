@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import click
 
 from ...process import stop_job
-from ...registration.event import RegistrationEvent
+from ...registration.status import RegistrationEvent
 from ..failures import LeaseLostError, TimedOutError
 from ..signals import die_by
 from .health_check import HealthChecker

@@ -13,7 +13,7 @@ from queue import SimpleQueue
 from typing import TextIO
 
 from ...model import Endpoint
-from ...registration.event import RegistrationEvent, edit, is_warning
+from ...registration.status import RegistrationEvent, edit, is_warning
 from .. import stderr
 from ..failures import with_flags
 from ..output.printers import Printer, StateChange

@@ -30,7 +30,7 @@ from ...model import (
     UpdateResult,
 )
 from ...printable import printable
-from ...registration.event import RegistrationEvent
+from ...registration.status import RegistrationEvent
 from .grid import (
     CHANGES,
     EFFECT_STYLES,

@@ -28,6 +28,7 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
     (errors.TooManyOperationsError, 128),
     (errors.ConnectionFailedError, 2),
     (errors.AuthenticationError, 2),
+    (errors.NotNowError, 2),
     (errors.InvalidValueError, 3),
     (failures.InputError, 3),
     (failures.UnsupportedFormatError, 4),

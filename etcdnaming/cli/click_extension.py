@@ -206,8 +206,8 @@ class Group(_WithGlobalOptions, click.Group):
         if args[0] not in self._listed and not ctx.resilient_parsing:
             synonym = self._synonyms.get(args[0])
             similar = _similar(args[0], self._listed) if synonym is None else [synonym]
-            hint = f", did you mean {similar[0]!r}?" if similar and similar[0] else ""
-            raise click.UsageError(f"no such command {args[0]!r}{hint}", ctx)
+            hint = f". Did you mean {similar[0]!r}?" if similar and similar[0] else ""
+            raise click.UsageError(f"No such command {args[0]!r}{hint}", ctx)
         return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:

@@ -53,4 +53,4 @@ def command(
 def report_others(found: Services) -> None:
     """Print on stderr how many keys are not endpoints, if there are any."""
     if found.others:
-        stderr.say(f"{counted(found.others, 'key')} there without an endpoint")
+        stderr.say(f"not counted: {counted(found.others, 'key')} without an endpoint")

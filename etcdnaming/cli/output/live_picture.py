@@ -47,6 +47,9 @@ LAYOUTS = (
 MIN_METADATA = 10
 """Columns; metadata that gets less is left out."""
 
+LONG = 60
+"""Columns. One KEY or ADDR that is longer must not take the other columns from all rows."""
+
 
 class _Shown(NamedTuple):
     """The rows that fit, what is said of the others, the status lines, the leases of the rows."""
@@ -316,17 +319,24 @@ class Columns:
         return [Line(text(Row(HEADER)), "bold"), *rows]
 
     def _layout(self, room: int) -> tuple[Sequence[int], Sequence[int]]:
+        long = max(LONG, room // 3)
         for layout in LAYOUTS:
             left = room - len(GAP) * (len(layout) - 1)
-            widths = [self._natural[column] for column in layout]
-            if layout[-1] == METADATA:
-                least = min(widths[-1], MIN_METADATA)
-                widths[-1] = min(widths[-1], max(least, left - sum(widths[:-1])))
+            widths = self._narrowed(layout, left, {KEY: long, ADDR: long, METADATA: MIN_METADATA})
             if sum(widths) <= left:
                 return layout, widths
-        sign, _, addr = widths
-        addr = max(1, min(addr, left - sign - 1))
-        return layout, (sign, max(1, left - sign - addr), addr)
+        return layout, self._narrowed(layout, left, {KEY: max(1, room // 5), ADDR: 1})
+
+    def _narrowed(
+        self, layout: Sequence[int], room: int, least: Mapping[int, int]
+    ) -> Sequence[int]:
+        """Return the widths of *layout*, the columns in *least* narrowed in turn until all fit."""
+        widths = {column: self._natural[column] for column in layout}
+        for column in filter(widths.__contains__, least):
+            surplus = max(0, sum(widths.values()) - room)
+            narrowest = min(widths[column], least[column])
+            widths[column] = max(narrowest, widths[column] - surplus)
+        return [*widths.values()]
 
 
 def draw_lines(lines: Sequence[Line]) -> str:

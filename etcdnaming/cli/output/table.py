@@ -79,6 +79,8 @@ WATCH_CHANGES = ("CHANGE", *FIRST_SET)
 HEALTH = ("KEY", "ADDR", "STATUS", "LATENCY", "REASON")
 HEALTH_STYLES = {"SERVING": "green", "NOT_SERVING": "yellow", "UNREACHABLE": "red"}
 
+STATUS_NAME_WIDTH = max(map(len, STATUS))
+
 STATE_STYLES = {
     "granted": "dim",
     "registered": "green",
@@ -187,7 +189,9 @@ class TablePrinter(Printer):
             write(["\n"] if number else [])
             left_out = {"", "-"} if each[-1] else {""}  # with a reason, all but that is unknown
             facts = [
-                Row(fact) for fact in zip(STATUS, each, strict=True) if fact[1] not in left_out
+                Row((name.ljust(STATUS_NAME_WIDTH), value))
+                for name, value in zip(STATUS, each, strict=True)
+                if value not in left_out
             ]
             write([draw(Grid(facts[0].cells, facts[1:], in_place=True))])
 
@@ -217,7 +221,8 @@ class TablePrinter(Printer):
         """What changes, as ``watch`` shows it, and the counts."""
         found = ", ".join(f"{count} {name}" for name, count in counts(plan).items())
         kept = f", {len(plan.kept)} not pruned" if plan.kept else ""
-        shown = chain.from_iterable(map(_difference_rows, plan.differences))
+        in_order = sorted(plan.differences, key=lambda each: natural(each.update.key))
+        shown = chain.from_iterable(map(_difference_rows, in_order))
         where = f"under {escape(plan.target)}, revision {plan.header.revision}"
         self._write(
             Grid(WATCH_CHANGES, shown),
@@ -241,7 +246,8 @@ class TablePrinter(Printer):
             yield "\n"
         self._is_first_batch = False
         if batch.first:
-            shown = Grid(FIRST_SET, (Row(_change_cells(change)) for change in batch.changes))
+            changes = sorted(batch.changes, key=lambda change: natural(change.key))
+            shown = Grid(FIRST_SET, (Row(_change_cells(change)) for change in changes))
         else:
             shown = Grid(WATCH_CHANGES, _change_rows(batch.changes))
         yield self._draw(shown, Text(_batch_summary(target, batch), "dim"))

@@ -154,11 +154,7 @@ def command(
 
 
 def _read(
-    file: str | None,
-    changes: Sequence[Update],
-    check: Callable[[Update], None],
-    *,
-    force: bool,
+    file: str | None, changes: Sequence[Update], check: Callable[[Update], None], *, force: bool
 ) -> Sequence[Update]:
     if file is None and not changes:
         raise click.UsageError("nothing to do: use FILE (- reads stdin), --add or --del")

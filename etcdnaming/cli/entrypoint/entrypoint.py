@@ -26,11 +26,7 @@ if TYPE_CHECKING:
     from ...monitoring.pages import PageThread
     from ...registration.registration import Registration
 
-__all__ = [
-    "CreateRegistration",
-    "Entrypoint",
-    "Shutdown",
-]
+__all__ = ["CreateRegistration", "Entrypoint", "Shutdown"]
 
 CreateRegistration: TypeAlias = Callable[[Callable[[RegistrationEvent], None]], "Registration"]
 """Create a registration that calls its argument with each of its events."""

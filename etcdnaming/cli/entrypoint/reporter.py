@@ -22,11 +22,7 @@ from ..output.streams import blaming_stdout
 from .loop import start_thread
 from .registration_thread import RegistrationThread
 
-__all__ = [
-    "EndpointStates",
-    "Reporter",
-    "Status",
-]
+__all__ = ["EndpointStates", "Reporter", "Status"]
 
 FLUSH_TIMEOUT = 1.0
 """Seconds to write what is queued before the process exits."""

@@ -174,8 +174,7 @@ class TablePrinter(Printer):
         number = counted(len(checked.endpoints), "endpoint")
         summary = f"{checked.serving} of {number} under {escape(checked.target)} SERVING"
         self._write(
-            Grid(HEALTH, shown),
-            Text(f"{summary}, revision {checked.header.revision}", "dim"),
+            Grid(HEALTH, shown), Text(f"{summary}, revision {checked.header.revision}", "dim")
         )
 
     def status(self, found: Sequence[EtcdStatus]) -> None:

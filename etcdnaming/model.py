@@ -363,7 +363,8 @@ class UpdateResult(_Result):
     Attributes:
         header: Of etcd's answer.
 
-        updates: The folded updates, one per key, with their keys in full.
+        updates: The folded updates, one per key, with their keys in full. A *lease* of ``None`` is
+            the one that the key had; a new key has 0, if no other was given.
 
         previous: The previous values by key; keys that were absent are missing.
 

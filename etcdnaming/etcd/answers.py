@@ -126,10 +126,6 @@ _GO_DEADLINE = "context deadline exceeded"
 
 _CODES = grpc.StatusCode
 
-# The requests that need no permission to write. A transaction that only reads is a step of one that
-# writes.
-_READING = (rpc.RangeRequest, rpc.WatchCreateRequest, rpc.LeaseTimeToLiveRequest)
-
 # The operations of a transaction, and the results that belong to them.
 _RESULTS = {
     "request_put": "response_put",
@@ -297,11 +293,10 @@ def _is_asked(request: rpc.RangeRequest, key: bytes) -> bool:
 
 
 def explain_denial(
-    denied: PermissionDeniedError, user: str, request: Message
+    denied: PermissionDeniedError, user: str, permission: str, request: Message
 ) -> PermissionDeniedError:
-    """Return *denied* with *user*, and the permission that *request* needs."""
+    """Return *denied* with *user*, and the keys of *request* that need *permission*."""
     places = list(dict.fromkeys(map(_place, _parts(request))))
-    permission = "read" if isinstance(request, _READING) else "readwrite"
     more = f" and {len(places) - MAX_NAMED_KEYS} more" if len(places) > MAX_NAMED_KEYS else ""
     return PermissionDeniedError(
         denied.text,

@@ -156,9 +156,13 @@ class Caller:
         self._closing = threading.Event()
         call_after_fork(self)
 
-    def call(self, method: Method[Request, Response], request: Request) -> Response:
+    def call(
+        self, method: Method[Request, Response], request: Request, *, to_write: bool = False
+    ) -> Response:
         """
         Return etcd's answer.
+
+        *to_write*: what is read will be written, so an error names the permission to write.
 
         Raises:
             EtcdError: Any of its kinds; `OutcomeUnknownError` for writes only.
@@ -176,7 +180,8 @@ class Caller:
                 token = self._token(deadline, needs_leader=leader)
                 return self._ask(method, request, _metadata(token, needs_leader=leader), deadline)
             except PermissionDeniedError as exc:
-                raise self.explain(exc, request) from exc
+                permission = "readwrite" if method.writes or to_write else "read"
+                raise self.explain(exc, permission, request) from exc
 
     def open_bidi(
         self, method: Method[Request, Response], requests: Iterable[Request]
@@ -207,9 +212,11 @@ class Caller:
         call = member.channel.unary_stream(method.path, *_formats(method))
         return member, self._start_stream(member, lambda: call(request(), metadata=metadata))
 
-    def explain(self, denied: PermissionDeniedError, request: Message) -> PermissionDeniedError:
-        """Return *denied* with the user, and what *request* needs."""
-        return explain_denial(denied, self._login.name, request)
+    def explain(
+        self, denied: PermissionDeniedError, permission: str, request: Message
+    ) -> PermissionDeniedError:
+        """Return *denied* with the user, and the keys of *request* that need *permission*."""
+        return explain_denial(denied, self._login.name, permission, request)
 
     def leave(self, member: Member) -> None:
         """Use another one from now on."""

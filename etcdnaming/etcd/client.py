@@ -203,9 +203,9 @@ class Client:
         """
         return self._caller.call(TXN, request)
 
-    def _read(self, request: rpc.TxnRequest) -> rpc.TxnResponse:
+    def _read(self, request: rpc.TxnRequest, *, to_write: bool) -> rpc.TxnResponse:
         """Read several keys at one revision; repeated on another member if one does not answer."""
-        return self._caller.call(READ, request)
+        return self._caller.call(READ, request, to_write=to_write)
 
     def _delete_range(self, request: rpc.DeleteRangeRequest) -> rpc.DeleteRangeResponse:
         """

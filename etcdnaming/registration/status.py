@@ -64,7 +64,8 @@ class RegistrationEvent(NamedTuple):
     - ``withdrawn``: deleted, until `Registration.restore`. *key*, *revision*
     - ``left``: deleted when closing. *key*, *revision*
     - ``revoked``: revoked when closing, or because etcd had no space for a deletion. *lease*
-    - ``error``: etcd refused a request or is not reached; retried until the end. *reason*, *error*
+    - ``error``: etcd refused a request or is not reached; retried until the end. *reason*, *error*;
+      *key*: the one that was refused
 
     Attributes:
         kind: What has happened.
@@ -123,7 +124,7 @@ class RegistrationEvent(NamedTuple):
             "withdrawn": f"{key} is withdrawn",
             "left": f"{key} is deregistered",
             "revoked": f"{lease} revoked",
-            "error": self.reason,
+            "error": f"{key} is refused: {self.reason}" if key else self.reason,
         }
 
     def _registered(self, holder: str) -> str:

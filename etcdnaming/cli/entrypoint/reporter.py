@@ -294,8 +294,8 @@ def _sentence(event: RegistrationEvent) -> str:
     """Return *event* as a sentence; empty if it is no news for people."""
     if event.kind == "conflict" or not is_warning(event):  # a conflict ends the command
         return ""
-    # Only in these is the text after the key the library's own.
-    return with_flags(str(event)) if event.kind in {"lost", "error"} else str(event)
+    # Only the reason is the library's own text.
+    return str(event._replace(reason=with_flags(event.reason)))
 
 
 def _state_of(endpoint: Endpoint | None) -> str:

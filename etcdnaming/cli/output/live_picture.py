@@ -89,7 +89,10 @@ class Picture:
     def state(self, state: WatchState) -> None:
         """Set the state of the connection."""
         with self._lock:
-            self._status = self._status._replace(state=state, since=time.time())
+            before = self._status.state
+            if before is None or before.connected != state.connected:  # else another reason
+                self._status = self._status._replace(since=time.time())
+            self._status = self._status._replace(state=state)
 
     def scroll(self, rows: int, pages: int) -> None:
         """Show other rows: *rows* and *pages* further down, or further up if they are negative."""

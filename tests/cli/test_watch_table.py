@@ -137,6 +137,16 @@ def test_live_table_shows_an_invalid_value_in_a_row(watch: Watch, etcd: Etcd) ->
     picture.wait_until(lambda: row(picture, "svc/e1").startswith("+"))
 
 
+def test_live_table_has_no_header_line_with_no_headers(watch: Watch, etcd: Etcd) -> None:
+    """There is a row more in its place."""
+    put(etcd, e1="1:1", e2="2:2", e3="3:3")
+    picture = watch("--no-headers", size=(5, 100))
+    picture.wait_for("3 endpoints", "connected to")
+
+    keys = [line.split()[0] for line in picture.lines[:3]]
+    assert keys == ["svc/e1", "svc/e2", "svc/e3"]
+
+
 def test_live_table_has_natural_order(watch: Watch, etcd: Etcd) -> None:
     """Numbers in keys are sorted by value, also those of keys that are added later."""
     put(etcd, e1="1:1", e10="1:10")

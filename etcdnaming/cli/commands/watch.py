@@ -157,7 +157,7 @@ def _watch(
 
 def _printer(app: App, target: str, *, live: bool) -> WatchPrinter:
     if live:
-        return live_printer(target, app.client().lease_time_to_live)
+        return live_printer(target, app.client().lease_time_to_live, headers=app.headers)
     return LinePrinter(app.printer(), target)
 
 

@@ -49,7 +49,8 @@ class Picture:
     state that the others change. The state of the last frame belongs to the thread that draws.
     """
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, *, headers: bool = True) -> None:
+        self._headers = headers
         self._lock = threading.Lock()
         self._rows, self._status = _RecentRows(), _Status(target)
         self._columns = Columns()
@@ -89,6 +90,8 @@ class Picture:
                 self._lock.release()
         shown, others, below, _ = self._shown
         lines = self._columns.lines(shown, width) if shown else []
+        if not self._headers:
+            del lines[:1]
         if others:
             lines.append(Line(f"   {others}"[:width], "dim"))
         if lines:
@@ -100,7 +103,7 @@ class Picture:
     ) -> None:
         now = time.time()
         below = self._status.lines(self._rows, width, last=last)
-        room = height - len(below) - 2  # the header, and a blank line
+        room = height - len(below) - 1 - self._headers  # a blank line, and the header
         keys, hidden = self._rows.select(max(1, room), now, 0)
         others = ""
         if hidden:

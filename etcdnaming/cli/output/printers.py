@@ -271,12 +271,15 @@ class LinePrinter:
         """Do nothing: there is no terminal to restore."""
 
 
-def live_printer(target: str, time_to_live: Callable[[int], int]) -> WatchPrinter:
+def live_printer(
+    target: str, time_to_live: Callable[[int], int], *, headers: bool = True
+) -> WatchPrinter:
     """
     Return the table that stays on the terminal and is redrawn.
 
     *time_to_live* returns the remaining seconds of a lease (-1: gone); other threads call it.
+    Without *headers* the table has no header line.
     """
     from .live_table import LiveTable  # imports rich
 
-    return LiveTable(target, time_to_live)
+    return LiveTable(target, time_to_live, headers=headers)

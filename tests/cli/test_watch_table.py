@@ -262,6 +262,19 @@ def test_live_table_scrolls(watch: Watch, etcd: Etcd) -> None:
         assert len(picture.lines) == 12
 
 
+def test_live_table_leaves_room_for_the_prompt_at_the_end(watch: Watch, etcd: Etcd) -> None:
+    """So the header stays on the screen."""
+    etcd.put_all({f"svc/e{n}".encode(): stored(f"{n}").encode() for n in range(100)})
+    picture = watch(size=(12, 100))
+    picture.wait_for("100 endpoints", "connected to", "and 92 more")
+    picture.terminal.send("q")
+    picture.wait_until(lambda: not picture.is_own and "and 94 more" in "\n".join(picture.lines))
+
+    assert picture.lines[0].split()[:2] == ["KEY", "ADDR"]
+    assert [*filter(None, picture.lines)][-1].startswith("100 endpoints")
+    assert len(picture.lines) - 1 <= 10  # the cursor is on a new line
+
+
 def test_live_table_uses_little_cpu_when_nothing_changes(watch: Watch, etcd: Etcd) -> None:
     """Drawing it ten times a second would take a tenth of a core."""
     put(etcd, e1="1:1")

@@ -13,7 +13,7 @@ from ...errors import InvalidEndpointError, InvalidSettingError
 from ...model import StoredEndpoint
 from .. import stderr
 from ..app import App, pass_app
-from ..click_extension.command import Command
+from ..click_extension import Command
 from ..failures import NotFoundError, NotServingError
 from ..options import TARGET, TEXT, TIMEOUT, flag
 from ..output.printers import CheckedEndpoints, EndpointHealth

@@ -18,7 +18,7 @@ from ...sandbox import Sandbox
 from .. import stderr
 from ..app import App, pass_app
 from ..child import environment, start
-from ..click_extension.command import Command
+from ..click_extension import Command
 from ..signals import pulsing, unwinding
 
 __all__ = ["command"]

@@ -8,7 +8,7 @@ from ...errors import PermissionDeniedError
 from ...model import Services
 from .. import stderr
 from ..app import App, pass_app
-from ..click_extension.command import Command
+from ..click_extension import Command
 from ..failures import NotFoundError
 from ..options import CONSISTENCY, REVISION, TARGET_SLASH, flag
 from ..output.spelling import counted

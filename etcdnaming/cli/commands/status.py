@@ -12,7 +12,7 @@ import click
 
 from ...errors import ConnectionFailedError
 from ..app import App, pass_app
-from ..click_extension.command import Command
+from ..click_extension import Command
 from ..failures import NotServingError
 from ..output.printers import EtcdStatus
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from ...printable import printable
 from ..stderr import is_quiet
-from .terminal import can_animate, size, wants_colour
+from .streams import can_animate, terminal_size, wants_colour
 
 __all__ = ["StatusLine", "progress"]
 
@@ -62,7 +62,7 @@ class StatusLine:
         if self._is_shown:
             # Written past Python's stream, which a signal handler may have interrupted.
             descriptor = sys.stderr.fileno()
-            room = size(descriptor).columns - 1
+            room = terminal_size(descriptor).columns - 1
             line = f"\r{_cut(printable(text), room)}{CLEAR_LINE}"
             os.write(descriptor, line.encode("utf-8", "replace"))
 

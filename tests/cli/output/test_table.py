@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 
 from etcdnaming.cli.output.grid import fit
 from etcdnaming.cli.output.printers import EndpointDetails, GotEndpoints
-from etcdnaming.cli.output.stdout import write
+from etcdnaming.cli.output.streams import write
 from etcdnaming.model import (
     Change,
     ChangeBatch,
@@ -365,7 +365,7 @@ def test_table_keeps_all_characters_on_a_narrow_terminal(columns: int) -> None:
 def test_table_takes_its_width_from_the_terminal(columns: int) -> None:
     """The test uses a pseudo-terminal."""
     seen = on_terminal(
-        "from cli.output.test_table import *; from etcdnaming.cli.output.printers import printer; "
+        "from cli.output.test_table import *; from etcdnaming.cli.output import printer; "
         "printer('table').listing(WIDE, {LEASE: 59})",
         columns=columns,
         term="dumb",

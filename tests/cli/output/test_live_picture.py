@@ -10,12 +10,12 @@ import pytest
 from harness import TIMEOUT
 
 from etcdnaming.cli.output.grid import Row
-from etcdnaming.cli.output.live_columns import Columns
+from etcdnaming.cli.output.live_picture import Columns
 
 SCRIPT = """
 import sys
 from etcdnaming.cli.output.grid import Row
-from etcdnaming.cli.output.live_columns import Columns, draw_lines, prepare
+from etcdnaming.cli.output.live_picture import Columns, draw_lines, prepare
 
 prepare()
 before = set(sys.modules)

@@ -298,11 +298,7 @@ class App:
         return remaining
 
     def modify(
-        self,
-        keys: Sequence[str],
-        change: Callable[[StoredEndpoint], Endpoint],
-        *,
-        previous: bool,
+        self, keys: Sequence[str], change: Callable[[StoredEndpoint], Endpoint], *, previous: bool
     ) -> UpdateResult:
         """Replace the endpoints at *keys* by what *change* returns, by compare-and-swap."""
         client = self.client()
@@ -353,9 +349,7 @@ class App:
             self._debug_report.end(exc)
 
 
-def pass_app(
-    command: Callable[Concatenate[App, Arguments], Status],
-) -> Callable[Arguments, Status]:
+def pass_app(command: Callable[Concatenate[App, Arguments], Status]) -> Callable[Arguments, Status]:
     """Call *command* with an `App` for its command line and environment."""
 
     @functools.wraps(command)

@@ -19,9 +19,8 @@ from ..etcd import Client, within
 from ..etcd.columns import KeyValue
 from ..etcd.ranges import delete_range
 from ..etcd.transactions import Compare, Delete, Get, Put, TxnResult, transact
-from ..model import Condition, Header, InvalidValue, StoredEndpoint, Update, UpdateResult
+from ..model import Condition, Header, InvalidValue, StoredEndpoint, Update, UpdateResult, fold
 from .decoding import stored_endpoint
-from .folding import fold
 
 __all__ = ["MAX_TXN_OPS", "operation", "update"]
 

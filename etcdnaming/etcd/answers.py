@@ -118,6 +118,9 @@ _ETCD = ("etcdserver: ", "raft proposal dropped", "auth: ")
 # What gRPC says of a message; of Go's words only the end is the same.
 _MESSAGE_SIZE = re.compile(r"larger than max \(([0-9]+) vs")
 
+# What gRPC says of a call that it had no connection for.
+_NEVER_SENT = ("failed to connect", "errors resolving")
+
 # Go's words for a deadline, which etcd sends under another code if it notices it before we do.
 _GO_DEADLINE = "context deadline exceeded"
 
@@ -152,7 +155,7 @@ def classify(exc: grpc.RpcError, member: str, *, writes: bool, sent: int = 0) ->
         return _too_large(member, details, writes=writes, sent=sent)
     if code is _CODES.UNIMPLEMENTED:
         return RpcFailure(RefusedError(f"{member} does not speak etcd's v3 API"))
-    if code is _CODES.UNAVAILABLE and _never_sent(details):
+    if code is _CODES.UNAVAILABLE and any(part in details for part in _NEVER_SENT):
         error = ConnectionFailedError(f"{member}: connection lost")
         return RpcFailure(error, leave=True, repeat=True, sent=False)
     if code is _CODES.DEADLINE_EXCEEDED or details.endswith(_GO_DEADLINE):
@@ -223,10 +226,6 @@ def _too_large(member: str, details: str, *, writes: bool, sent: int) -> RpcFail
     if writes and not (size and int(size[1]) == sent):
         return RpcFailure(OutcomeUnknownError(member, why))
     return RpcFailure(MessageTooLargeError(f"{member}: {why}"))
-
-
-def _never_sent(details: str) -> bool:
-    return "failed to connect" in details or "errors resolving" in details
 
 
 def header_of(header: rpc.ResponseHeader, *, revision: int = 0) -> Header:

@@ -13,7 +13,6 @@ from ..errors import ClientClosedError, InvalidSettingError, RefusedError
 from ..fork import call_after_fork, inherited
 from ..model import Lease, LeaseTTL, MemberStatus
 from . import rpc_pb2 as rpc
-from .addresses import Address, parse_addresses
 from .answers import header_of
 from .calls import (
     DELETE_RANGE,
@@ -31,7 +30,7 @@ from .columns import PageOfColumns
 from .deadline import Deadline, within
 from .login import Login
 from .members import DialledMembers, GivenMember, Members
-from .security import Security
+from .security import Address, Security, parse_addresses
 
 if TYPE_CHECKING:
     import grpc

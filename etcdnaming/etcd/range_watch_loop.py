@@ -32,18 +32,14 @@ from ..log import logger
 from ..model import WatchState
 from . import rpc_pb2 as rpc
 from .answers import classify_text
-from .backoff import Backoff
-from .bounded_queue import BoundedQueue
 from .client import Client
 from .columns import rows_of
-from .deadline import Deadline
+from .deadline import Backoff, Deadline
 from .known_keys import Events, HistoryChangedError, KnownKeys, RangeSnapshot, Summary
+from .threads import BoundedQueue
 from .watcher import WatchAgainError, Watcher, WatchSubstream
 
-__all__ = [
-    "RangeWatchLoop",
-    "WatchEvent",
-]
+__all__ = ["RangeWatchLoop", "WatchEvent"]
 
 
 _log = logger(__name__)

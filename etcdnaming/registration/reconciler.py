@@ -25,9 +25,8 @@ from ..etcd.answers import lacks_space
 from ..etcd.columns import KeyValue
 from ..etcd.transactions import Compare, Delete, Get, Put, look_up, transact
 from ..model import Endpoint
-from .event import Kind, RegistrationEvent
-from .registered_keys import RegisteredKeys
-from .rules import Action, KeyState, Policy, RegisteredKey, StoredValue, decide
+from .rules import Action, KeyState, Policy, RegisteredKey, RegisteredKeys, StoredValue, decide
+from .status import Kind, RegistrationEvent
 
 __all__ = ["DeletionRefusedError", "Reconciler"]
 

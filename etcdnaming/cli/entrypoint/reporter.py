@@ -13,7 +13,7 @@ from queue import SimpleQueue
 from typing import TextIO
 
 from ...model import Endpoint
-from ...registration.event import RegistrationEvent, edit, is_warning
+from ...registration.status import RegistrationEvent, edit, is_warning
 from .. import stderr
 from ..failures import with_flags
 from ..output.printers import Printer, StateChange
@@ -22,11 +22,7 @@ from ..output.streams import blaming_stdout
 from .loop import start_thread
 from .registration_thread import RegistrationThread
 
-__all__ = [
-    "EndpointStates",
-    "Reporter",
-    "Status",
-]
+__all__ = ["EndpointStates", "Reporter", "Status"]
 
 FLUSH_TIMEOUT = 1.0
 """Seconds to write what is queued before the process exits."""

@@ -20,13 +20,7 @@ from .grid import EFFECT_STYLES, GAP, Row, draw, endpoint_row
 from .order import natural
 from .spelling import counted, effect, escape
 
-__all__ = [
-    "Columns",
-    "Line",
-    "Picture",
-    "draw_lines",
-    "prepare",
-]
+__all__ = ["Columns", "Line", "Picture", "draw_lines", "prepare"]
 
 RECENT = 15.0
 """Seconds for which a change is highlighted, and a removed endpoint is still shown."""

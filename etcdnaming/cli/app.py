@@ -138,8 +138,12 @@ class App:
             UnsupportedFormatError: There is no such format.
             OSError: Stdout is closed.
         """
-        headers = not find(NO_HEADERS, self._flags, self._environ)[0]
-        return printer(self.format(), headers=headers)
+        return printer(self.format(), headers=self.headers)
+
+    @property
+    def headers(self) -> bool:
+        """Whether tables have a header line."""
+        return not find(NO_HEADERS, self._flags, self._environ)[0]
 
     def format(self) -> str:
         """

@@ -80,8 +80,8 @@ class Method(Generic[Request, Response]):
     A method of etcd's API.
 
     *writes*: sent twice, a request may be applied twice. *needs_leader* returns whether a member
-    without a leader can't answer a request. *fault_of* returns what is wrong with an answer that no
-    etcd gives, see `answers`.
+    without a leader can't answer a request (default: always). *fault_of* returns what is wrong with an
+    answer that no etcd gives, see `answers`.
     """
 
     def __init__(  # noqa: PLR0913 - what its caller knows of it
@@ -91,7 +91,7 @@ class Method(Generic[Request, Response]):
         response: type[Response],
         *,
         writes: bool = False,
-        needs_leader: Callable[[Request], bool] = lambda _: True,
+        needs_leader: Callable[[Request], bool] | None = None,
         fault_of: Callable[[Request, Response], str] = lambda *_: "",
     ) -> None:
         self.path, self.request, self.response, self.writes = path, request, response, writes
@@ -168,7 +168,7 @@ class Caller:
             EtcdError: Any of its kinds; `OutcomeUnknownError` for writes only.
         """
         with within(self._total) as deadline:
-            leader = method.needs_leader(request)
+            leader = method.needs_leader(request) if method.needs_leader else True
             token = self._token(deadline, needs_leader=leader)
             try:
                 try:

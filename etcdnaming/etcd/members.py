@@ -357,8 +357,8 @@ def dial(
     """
     Return the first attempt that is ready.
 
-    The next address is tried when one fails, or is silent for `NEXT_AFTER`. Who cuts the *deadline*
-    notifies *woken*.
+    The next address is tried when one fails, or is silent for `NEXT_AFTER`. *woken* is notified
+    when the *deadline* is cut.
 
     Raises:
         ConnectionFailedError: None was; `TLSError` if each of them failed over TLS.

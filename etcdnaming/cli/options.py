@@ -17,12 +17,12 @@ from .candidates import (
     complete_prefixes,
     complete_targets,
 )
-from .click_extension.arguments import opposite
 from .failures import InputError
 from .parsing import (
     FILE,
     Parsed,
     display_name,
+    opposite,
     parse_duration,
     parse_key,
     parse_lease,

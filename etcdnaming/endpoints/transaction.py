@@ -16,7 +16,8 @@ from collections.abc import Set as AbstractSet
 from .. import keys, wire
 from ..errors import ConditionFailedError, ConflictError, TooManyOperationsError
 from ..etcd import Client, within
-from ..etcd.ranges import KeyValue, delete_range
+from ..etcd.columns import KeyValue
+from ..etcd.ranges import delete_range
 from ..etcd.transactions import Compare, Delete, Get, Put, TxnResult, transact
 from ..model import Condition, Header, InvalidValue, StoredEndpoint, Update, UpdateResult
 from .decoding import stored_endpoint

@@ -18,27 +18,46 @@ from ..errors import (
     ClientClosedError,
     ConnectionFailedError,
     LearnerError,
+    NotNowError,
     PermissionDeniedError,
     TokenRefusedError,
 )
 from ..fork import call_after_fork
-from .answers import classify, invalid
-from .authenticate import Authenticator
+from . import rpc_pb2 as rpc
+from .answers import (
+    classify,
+    explain_denial,
+    fault_of_delete,
+    fault_of_grant,
+    fault_of_range,
+    fault_of_txn,
+    invalid,
+)
 from .backoff import FIRST_PAUSE, full_jitter
 from .columns import PageOfColumns
 from .deadline import Deadline, within
 from .grpc_tuning import threads_of_a_call
 from .login import Login
-from .members import Member, Members
+from .members import REQUIRE_LEADER, Member, Members
 from .threads import no_thread
 
-__all__ = ["Caller", "Method", "ResponseStream"]
+__all__ = [
+    "DELETE_RANGE",
+    "LEASE_GRANT",
+    "LEASE_REVOKE",
+    "LEASE_TIME_TO_LIVE",
+    "RANGE",
+    "RANGE_BY_COLUMNS",
+    "READ",
+    "STATUS",
+    "TXN",
+    "Caller",
+    "Method",
+    "ResponseStream",
+]
 
 MAX_PAUSE = 1.0
 """Seconds between two attempts of a call, at most: a cluster elects a leader in about as many."""
-
-REQUIRE_LEADER = ("hasleader", "true")
-"""With this header, a member that has lost its leader ends a stream instead of going silent."""
 
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message | PageOfColumns)
@@ -61,25 +80,81 @@ def _no_fault(*_: object) -> str:
     return ""
 
 
+def _always(_: object) -> bool:
+    return True
+
+
 class Method(Generic[Request, Response]):
     """
     A method of etcd's API.
 
-    *writes*: sent twice, a request may be applied twice. *fault_of* returns what is wrong with an
-    answer that no etcd gives, see `answer_checks`.
+    *writes*: sent twice, a request may be applied twice. *needs_leader* returns whether a member
+    without a leader can't answer a request. *fault_of* returns what is wrong with an answer that no
+    etcd gives, see `answers`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what its caller knows of it
         self,
         path: str,
         request: type[Request],
         response: type[Response],
         *,
         writes: bool = False,
+        needs_leader: Callable[[Request], bool] = _always,
         fault_of: Callable[[Request, Response], str] = _no_fault,
     ) -> None:
         self.path, self.request, self.response, self.writes = path, request, response, writes
-        self.fault_of = fault_of
+        self.needs_leader, self.fault_of = needs_leader, fault_of
+
+
+def _is_linearizable(request: rpc.RangeRequest) -> bool:
+    return not request.serializable
+
+
+RANGE = Method(
+    "/etcdserverpb.KV/Range",
+    rpc.RangeRequest,
+    rpc.RangeResponse,
+    needs_leader=_is_linearizable,
+    fault_of=fault_of_range,
+)
+RANGE_BY_COLUMNS = Method(
+    "/etcdserverpb.KV/Range",
+    rpc.RangeRequest,
+    PageOfColumns,
+    needs_leader=_is_linearizable,
+    fault_of=fault_of_range,
+)
+TXN = Method(
+    "/etcdserverpb.KV/Txn", rpc.TxnRequest, rpc.TxnResponse, writes=True, fault_of=fault_of_txn
+)
+READ = Method("/etcdserverpb.KV/Txn", rpc.TxnRequest, rpc.TxnResponse, fault_of=fault_of_txn)
+DELETE_RANGE = Method(
+    "/etcdserverpb.KV/DeleteRange",
+    rpc.DeleteRangeRequest,
+    rpc.DeleteRangeResponse,
+    writes=True,
+    fault_of=fault_of_delete,
+)
+LEASE_GRANT = Method(
+    "/etcdserverpb.Lease/LeaseGrant",
+    rpc.LeaseGrantRequest,
+    rpc.LeaseGrantResponse,
+    writes=True,
+    fault_of=fault_of_grant,
+)
+LEASE_REVOKE = Method(
+    "/etcdserverpb.Lease/LeaseRevoke", rpc.LeaseRevokeRequest, rpc.LeaseRevokeResponse, writes=True
+)
+LEASE_TIME_TO_LIVE = Method(
+    "/etcdserverpb.Lease/LeaseTimeToLive", rpc.LeaseTimeToLiveRequest, rpc.LeaseTimeToLiveResponse
+)
+STATUS = Method(
+    "/etcdserverpb.Maintenance/Status",
+    rpc.StatusRequest,
+    rpc.StatusResponse,
+    needs_leader=lambda _: False,
+)
 
 
 class Caller:
@@ -89,9 +164,6 @@ class Caller:
         self, members: Members, login: Login, *, dial_timeout: float, command_timeout: float
     ) -> None:
         self._members, self._login = members, login
-        self._authenticator = Authenticator(
-            members, dial_timeout=dial_timeout, command_timeout=command_timeout
-        )
         self._dial_timeout, self._command_timeout = dial_timeout, command_timeout
         self._total = dial_timeout + command_timeout
         self._closing = threading.Event()
@@ -105,13 +177,14 @@ class Caller:
             EtcdError: Any of its kinds; `OutcomeUnknownError` for writes only.
         """
         with within(self._total) as deadline:
-            token = self._login.token(deadline, self._authenticator)
+            needs_leader = method.needs_leader(request)
+            token = self._token(deadline, needs_leader=needs_leader)
             try:
                 try:
                     return self._ask(method, request, token, deadline)
                 except TokenRefusedError as exc:
                     self._login.renew(token, exc)
-                token = self._login.token(deadline, self._authenticator)
+                token = self._token(deadline, needs_leader=needs_leader)
                 return self._ask(method, request, token, deadline)
             except PermissionDeniedError as exc:
                 raise self.explain(exc, request) from exc
@@ -147,8 +220,6 @@ class Caller:
 
     def explain(self, denied: PermissionDeniedError, request: Message) -> PermissionDeniedError:
         """Return *denied* with the user, and what *request* needs."""
-        from .permission import explain_denial  # not needed by calls that succeed
-
         return explain_denial(denied, self._login.name, request)
 
     def leave(self, member: Member) -> None:
@@ -166,10 +237,18 @@ class Caller:
         if closing.is_set():
             self._closing.set()
 
+    def _token(self, deadline: Deadline, *, needs_leader: bool) -> str | None:
+        try:
+            return self._login.token(deadline)
+        except NotNowError:
+            if needs_leader:
+                raise
+            return None  # a login needs a leader; what needs none can be asked without a login
+
     def _prepare_stream(self) -> tuple[Member, _Metadata]:
         with within(self._total) as deadline:
-            token = self._login.token(deadline, self._authenticator)
-            return self._current(deadline), (*_identity(token), REQUIRE_LEADER)
+            token = self._login.token(deadline)
+            return self._current(deadline), _metadata(token, needs_leader=True)
 
     def _current(self, deadline: Deadline) -> Member:
         try:
@@ -260,8 +339,9 @@ def _send(
     call: grpc.UnaryUnaryMultiCallable[Request, Response] = member.unary(
         method.path, method.request.SerializeToString, method.response.FromString
     )
+    metadata = _metadata(token, needs_leader=method.needs_leader(request))
     try:
-        return call(request, timeout=timeout, metadata=_identity(token))
+        return call(request, timeout=timeout, metadata=metadata)
     except ValueError as exc:  # what gRPC raises for a channel that was closed
         raise ClientClosedError from exc
 
@@ -273,5 +353,6 @@ def _formats(
     return method.request.SerializeToString, decode
 
 
-def _identity(token: str | None) -> _Metadata:
-    return (("token", token),) if token else ()
+def _metadata(token: str | None, *, needs_leader: bool) -> _Metadata:
+    headers = (REQUIRE_LEADER,) if needs_leader else ()
+    return (*headers, ("token", token)) if token else headers

@@ -15,9 +15,9 @@ import grpc
 
 from ..errors import ConnectionFailedError, TLSError
 from .addresses import Address
-from .channel_state import unsubscribe
 from .deadline import Deadline
 from .diagnosis import explain
+from .grpc_tuning import unsubscribe
 from .security import TLSFiles
 
 __all__ = ["Attempt", "dial"]

@@ -19,7 +19,7 @@ from .security import Security, TLSFiles
 if TYPE_CHECKING:
     from .discovery import Discovery
 
-__all__ = ["DialledMembers", "GivenMember", "Member", "Members"]
+__all__ = ["REQUIRE_LEADER", "DialledMembers", "GivenMember", "Member", "Members"]
 
 OPTIONS = (
     ("grpc.enable_http_proxy", 0),  # etcd is never behind one
@@ -41,7 +41,14 @@ PATIENT = (
 """Options of a connection for an answer that may be slow."""
 
 QUIET = (("grpc.http2.bdp_probe", 0),)
-"""ResponseStream are not followed by pings that find out how large the next ones may be."""
+"""Answers are not followed by pings that find out how large the next ones may be."""
+
+REQUIRE_LEADER = ("hasleader", "true")
+"""
+With this header, a member that has lost its leader ends a stream instead of going silent. It
+refuses a call, too, which it would otherwise keep until its time is over, and the
+outcome of a write would be unknown.
+"""
 
 
 class Member:

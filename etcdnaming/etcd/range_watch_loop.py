@@ -1,10 +1,11 @@
 """
-The work of a range watch: it goes on after everything but its end and errors no retry can heal.
+One endless stream of what happens in a range of keys: no change is missed, none comes twice.
 
-Once a stream is open, and from time to time after that, the keys we know are compared with etcd's.
-What was compared before may have changed when the stream begins, and a proxy goes on in front of a
-restored etcd as if nothing had happened. If etcd has another history, has compacted ours, or does
-not deliver it, the range is read again, and the owner of the watch works out the differences.
+It goes on after everything but its end and errors that no retry can heal. Once a stream is open,
+and from time to time after that, the keys we know are compared with etcd's. What was compared
+before may have changed when the stream begins, and a proxy goes on in front of a restored etcd as
+if nothing had happened. If etcd has another history, has compacted ours, or does not deliver it,
+the range is read again, and the owner of the watch works out the differences.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import TypeAlias
 
 from ..errors import (
     AuthenticationError,
@@ -27,6 +29,7 @@ from ..errors import (
     TLSError,
 )
 from ..log import logger
+from ..model import WatchState
 from . import rpc_pb2 as rpc
 from .answers import classify_text
 from .backoff import Backoff
@@ -34,12 +37,14 @@ from .bounded_queue import BoundedQueue
 from .client import Client
 from .columns import rows_of
 from .deadline import Deadline
-from .known_keys import HistoryChangedError, KnownKeys, Summary
-from .watch_events import Connected, Disconnected, Events, RangeSnapshot, WatchEvent
-from .watch_stream import WatchAgainError
-from .watcher import Watcher, WatchSubstream
+from .known_keys import Events, HistoryChangedError, KnownKeys, RangeSnapshot, Summary
+from .watcher import WatchAgainError, Watcher, WatchSubstream
 
-__all__ = ["RangeWatchLoop"]
+__all__ = [
+    "RangeWatchLoop",
+    "WatchEvent",
+]
+
 
 _log = logger(__name__)
 
@@ -71,9 +76,16 @@ _EXPECTED = (CompactedError, MessageTooLargeError, HistoryChangedError, _NotDeli
 """After these the range is read again, because no stream can bring what was missed."""
 
 
+WatchEvent: TypeAlias = RangeSnapshot | Events | WatchState
+"""What a range watch brings: all keys, changes, and whether a member delivers changes."""
+
+
 class RangeWatchLoop:
     """
-    Adds to `events` what happens from *revision* on, and at last the error that ended it.
+    Adds to `events` what happens in a range of keys, and at last the error that ended it.
+
+    First comes a `RangeSnapshot`: of what was there before *revision*, or is there now if that is 0
+    or yet to come. *shared*: it is one of many, see `Watcher.open`.
 
     The executor of the client calls `step` whenever something is to be done: read, open a stream,
     verify it, leave it. The thread of the stream calls `_received` with each answer, which adds the
@@ -95,7 +107,7 @@ class RangeWatchLoop:
         self._first_revision = revision
         self._started = self._lost = self._access_doubted = False
         self._compacted: CompactedError | None = None
-        self._reported: WatchEvent | None = None
+        self._reported: WatchState | None = None
         self._backoff = Backoff(MAX_WATCH_PAUSE)
         self._until_verified = Deadline(0)
         self._awaited: Summary | None = None
@@ -254,7 +266,7 @@ class RangeWatchLoop:
         with self._lock:
             if stream is not self._stream:
                 return
-            self._report(Connected(stream.member))
+            self._report(WatchState(connected=True, detail=stream.member))
             self._resumed = True
             wanted = self._add_changes(self._incomplete)
         if not wanted:
@@ -396,7 +408,8 @@ class RangeWatchLoop:
             # A broken file or login has to be repaired: reported even if the outage is known.
             needs_repair = isinstance(exc, (TLSError, AuthenticationError))
             with self._lock:
-                self._report(Disconnected(str(exc)), also_reason=needs_repair)
+                state = WatchState(connected=False, detail=str(exc))
+                self._report(state, also_reason=needs_repair)
         self._access_doubted = False
         return self._backoff.pause()
 
@@ -408,9 +421,11 @@ class RangeWatchLoop:
         passing = isinstance(exc, (ConnectionFailedError, InvalidAnswerError, NotNowError))
         return not passing or isinstance(exc, TLSError)
 
-    def _report(self, state: Connected | Disconnected, *, also_reason: bool = False) -> None:
+    def _report(self, state: WatchState, *, also_reason: bool = False) -> None:
         """Report a change of the connection; *also_reason*: or of its reason alone."""
-        if type(state) is not type(self._reported) or (also_reason and state != self._reported):
+        reported = self._reported
+        is_new = reported is None or state.connected != reported.connected
+        if is_new or (also_reason and state != reported):
             self._reported = state
             self.events.add(state, 0)
 

@@ -22,7 +22,7 @@ from ..errors import (
 )
 from ..etcd import Client
 from ..etcd.answers import lacks_space
-from ..etcd.ranges import KeyValue
+from ..etcd.columns import KeyValue
 from ..etcd.transactions import Compare, Delete, Get, Put, look_up, transact
 from ..model import Endpoint
 from .event import Kind, RegistrationEvent

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ALIASES", "COMMANDS"]
+__all__ = ["ALIASES", "COMMANDS", "SYNONYMS"]
 
 # Name: module, first sentence of its help.
 COMMANDS = {
@@ -41,3 +41,19 @@ COMMANDS = {
 
 # Another name of a command, and the command.
 ALIASES = {"ls": "list"}
+
+SYNONYMS = {
+    **dict.fromkeys(("describe", "show"), "get"),
+    **dict.fromkeys(("put", "create"), "add"),
+    **dict.fromkeys(("edit", "patch", "annotate", "label"), "set"),
+    **dict.fromkeys(("delete", "remove", "rm"), "del"),
+    "txn": "txn-update",
+    "cordon": "drain",
+    "uncordon": "undrain",
+    **dict.fromkeys(("endpoint", "member", "alarm", "cluster-info"), "status"),
+    **dict.fromkeys(("snapshot", "make-mirror"), "export"),
+    "replace": "apply",
+    **dict.fromkeys(("lease", "register"), "lease-register"),
+    "compaction": "",
+}
+"""Commands of etcdctl and kubectl, and the command that does the same here ("": none does)."""

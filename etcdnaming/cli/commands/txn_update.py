@@ -21,16 +21,15 @@ from ...model import Condition, Endpoint, Update, UpdateResult
 from .. import stderr
 from ..app import App, pass_app
 from ..candidates import complete_keys
-from ..click_extension.arguments import options_used
-from ..click_extension.command import Command
+from ..click_extension import Command, options_used
 from ..options import FORCE, KEY, LEASE, batch_options, flag, target_option
 from ..output.printers import Printer
 from ..output.progress import progress
 from ..output.spelling import lease_id
 from ..parsing import FILE, Parsed, parse_key, parse_number, parse_text
 from ..signals import unwinding
-from ..updates.endpoint import check, check_place, complete
-from ..updates.file import read_updates
+from ..update_file import read_updates
+from ..updates import check, check_place, complete
 
 __all__ = ["command"]
 

@@ -8,7 +8,7 @@ import click
 
 from ... import __version__
 from ..app import App, pass_app
-from ..click_extension.command import Command
+from ..click_extension import Command
 
 __all__ = ["command"]
 

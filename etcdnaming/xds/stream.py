@@ -4,7 +4,7 @@ The rules of one ADS stream ("state of the world", xDS v3), without I/O.
 A server hands every request to `Stream.receive`, every change to `Stream.push`, and writes what
 they return, in that order, one after another.
 
-Four things make the rules more than "answer what is asked":
+Five things make the rules more than "answer what is asked":
 
 - A restarted server may have other contents at the version that a client reports. So the first
   request of a type on a stream is always answered, and versions are never compared.
@@ -14,6 +14,11 @@ Four things make the rules more than "answer what is asked":
   current names again with the acknowledgement of that answer, so the old request is not answered.
   But the client has forgotten the names that it leaves out: when it asks for them again, even with
   that acknowledgement, they are sent again.
+- gRPC's C-core sends requests without waiting for answers, and takes an omission as a deletion only
+  of what it has. If two answers to it were under way, the first one could bring X, which it has
+  left and asked for again meanwhile, and the second one, to the request that left X, would delete
+  it: calls would fail until the third. So C-core gets an answer with listeners or clusters only
+  when it has acknowledged the last one; its acknowledgement carries all names of that moment.
 - gRPC's C-core, with a request under way, merges "unsubscribe X, subscribe X" into the next one,
   which then looks like a mere acknowledgement. It waits for an answer, and after 15 s reports that
   X does not exist. So where an acknowledgement may hide that, everything of its type is sent once
@@ -135,10 +140,11 @@ class Stream:
     @property
     def resend_at(self) -> float | None:
         """When to call `resend`; ``None``: there is no need."""
-        if not self._doubtful:
+        doubtful = self._resendable()
+        if not doubtful:
             return None
         quiet = max(self._last_request, self._last_resend) + RESEND_DELAY
-        return min(quiet, min(self._doubtful.values()) + MAX_RESEND_DELAY)
+        return min(quiet, min(doubtful.values()) + MAX_RESEND_DELAY)
 
     def is_pending(self, kind: Kind) -> bool:
         """Return whether the client has neither accepted nor refused our last answer of *kind*."""
@@ -165,7 +171,7 @@ class Stream:
         nonce, wanted = request.response_nonce, frozenset(map(intern, request.resource_names))
         if self._may_hide_something(subscription, nonce, before):
             self._doubtful.setdefault(kind, now)
-        if self._is_stale(subscription, nonce, wanted):
+        if self._is_stale(kind, subscription, nonce, wanted):
             self._leave_out(subscription, subscription.names - wanted)
             return Receipt(stale=True)
         refused = self._acknowledge(subscription, request)
@@ -191,15 +197,24 @@ class Stream:
 
         One type at a time, so that no acknowledgement is under way when the next one arrives.
         """
-        if not self._doubtful:
+        doubtful = self._resendable()
+        if not doubtful:
             return None
-        kind = min(self._doubtful, key=self._doubtful.__getitem__)
+        kind = min(doubtful, key=doubtful.__getitem__)
         del self._doubtful[kind]
         self._last_resend = now
         subscription = self.subscriptions[kind]
         found = self._found(kind, subscription.names)
         subscription.sent.clear()  # the client may have none of it
         return self._respond(kind, found, now) if found else None
+
+    def _resendable(self) -> dict[Kind, float]:
+        """Return the doubtful types of which an answer may be sent now, and since when they are."""
+        return {
+            kind: since
+            for kind, since in self._doubtful.items()
+            if not (kind in WHOLE and self.subscriptions[kind].pending)
+        }
 
     def _may_hide_something(self, subscription: Subscription, nonce: str, before: float) -> bool:
         """
@@ -210,12 +225,16 @@ class Stream:
         alone = nonce == subscription.nonce and before < subscription.sent_at - UNDER_WAY
         return self._merging and not alone
 
-    def _is_stale(self, subscription: Subscription, nonce: str, wanted: frozenset[str]) -> bool:
-        if not nonce or nonce == subscription.nonce:
+    def _is_stale(
+        self, kind: Kind, subscription: Subscription, nonce: str, wanted: frozenset[str]
+    ) -> bool:
+        if nonce == subscription.nonce:
             return False
+        if self._merging and kind in WHOLE:
+            return True  # without a nonce, too: our first answer has not arrived there yet
         # Older Javas forget the nonce of a type when they ask for nothing of it any more, and come
         # back with an older one (grpc-java#11232).
-        return not (wanted and not subscription.names)
+        return bool(nonce) and not (wanted and not subscription.names)
 
     def _acknowledge(self, subscription: Subscription, request: xds.DiscoveryRequest) -> str:
         """Note what the client says of our last answer; return why it refuses that, if it does."""

@@ -79,9 +79,9 @@ class Method(Generic[Request, Response]):
     """
     A method of etcd's API.
 
-    *writes*: sent twice, a request may be applied twice. *needs_leader* returns whether a member
-    without a leader can't answer a request (default: always). *fault_of* returns what is wrong with an
-    answer that no etcd gives, see `answers`.
+    *writes*: sent twice, a request may be applied twice. *needs_leader* returns whether a request
+    is one that a member without a leader can't answer; without it, each is. *fault_of* returns what
+    is wrong with an answer that no etcd gives, see `answers`.
     """
 
     def __init__(  # noqa: PLR0913 - what its caller knows of it

@@ -33,24 +33,24 @@ help:  ## list the targets
 demo: $(VENV)/installed-sandbox  ## show the commands at work, on a temporary etcd
 	PATH="$(CURDIR)/$(BIN):$$PATH" etcdnaming sandbox -- sh tools/demo.sh
 
-test: $(VENV)/installed-test $(VENV)/installed-examples  ## run the tests, without the slow ones; PYTEST_ARGS="-k sandbox" for some, -m long for the slow ones
+test: $(VENV)/installed-test $(VENV)/installed-examples  ## run all but the slow tests; PYTEST_ARGS="-k sandbox" for some
 	$(BIN)/pytest $(WORKERS) $(PYTEST_ARGS)
 
-test-all: $(VENV)/installed-test $(VENV)/installed-examples  ## run every test, Go's included; those marked "server" on every etcd (needs Go, Java and Node)
+test-all: $(VENV)/installed-test $(VENV)/installed-examples  ## run every test, on every etcd (needs Go, Java and Node)
 	rm -f $(TRIED)
 	$(BIN)/pytest -m "" --tried=$(TRIED) $(PYTEST_ARGS)
 	$(MAKE) matrix
 
 # The tests that an etcd release could break, on the others, or on ETCDS="3.6 3.7"; then README.md
 # says so.
-matrix: $(VENV)/installed-test  ## run the tests that an etcd release could break on all releases (needs Go)
+matrix: $(VENV)/installed-test  ## run what etcd could break on all its releases (needs Go)
 	set -e; for name in $(or $(ETCDS),$$($(BIN)/python tools/servers.py)); do \
 		etcd=$$($(BIN)/python tools/servers.py $$name); \
 		ETCDNAMING_TEST_ETCD=$$etcd $(BIN)/pytest -m "server and not long" --tried=$(TRIED) $(PYTEST_ARGS); \
 	done
 	$(BIN)/python tools/tried.py $(TRIED)
 
-mutants: $(VENV)/installed-test $(VENV)/installed-examples $(VENV)/installed-mutants  ## change the core and list what no test notices; MUTANTS_ARGS="--sample 100" for some
+mutants: $(VENV)/installed-test $(VENV)/installed-examples $(VENV)/installed-mutants  ## list changes of the core that no test notices
 	$(BIN)/python tools/mutants.py $(MUTANTS_ARGS)
 
 lint: $(VENV)/installed-lint  ## check the style of code, scripts and manifests
@@ -71,13 +71,13 @@ types: $(VENV)/installed-lint $(VENV)/installed-test $(VENV)/installed-examples 
 	$(BIN)/pyright --pythonpath $(BIN)/python examples/service tests/typed_program.py
 
 # The pages are looked at in a browser, which has to be there: chromium.
-docs: $(VENV)/installed-docs $(VENV)/installed-test  ## write the documentation as web pages, and try them: build/docs/index.html
+docs: $(VENV)/installed-docs $(VENV)/installed-test  ## write the web pages and try them: build/docs/index.html
 	$(BIN)/python tools/site.py
 	$(BIN)/mkdocs --quiet build --strict --config-file build/mkdocs.yml
 	$(BIN)/pytest -m docs
 
 # Both are installed into a new environment each, and run the demo there.
-dist: $(VENV)/installed-dist  ## build the sdist and the wheel, check them, install and try each: dist/
+dist: $(VENV)/installed-dist  ## build sdist and wheel, check, install and try them: dist/
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist .
 	$(BIN)/twine check --strict dist/*
@@ -86,7 +86,7 @@ dist: $(VENV)/installed-dist  ## build the sdist and the wheel, check them, inst
 
 # A missed target (exit code 3) shows in the table. A benchmark that fails leaves old rows there, so
 # its name is shown at the end.
-bench: $(VENV)/installed-bench $(VENV)/installed-test  ## measure the targets of speed beside others, half an hour: benchmarks/results.md (needs Go and jq)
+bench: $(VENV)/installed-bench $(VENV)/installed-test  ## measure speed beside others, for half an hour (needs Go, jq)
 	@failed=; for each in $(BENCHMARKS); do \
 		$(BIN)/python benchmarks/$$each.py || [ $$? -eq 3 ] || failed="$$failed $$each"; \
 	done; \

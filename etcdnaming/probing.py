@@ -34,6 +34,9 @@ DESCRIPTORS = 4
 
 SERVING = 1
 
+NAME_LOOKUP = ("resolving", "lookup", "resolution")
+"""In gRPC's details if a host name was not found; the rest differs by release and resolver."""
+
 STATUS_NAMES = {0: "UNKNOWN", SERVING: "SERVING", 2: "NOT_SERVING", 3: "SERVICE_UNKNOWN"}
 
 HealthStatus: TypeAlias = Literal["SERVING", "NOT_SERVING", "UNREACHABLE"]
@@ -116,6 +119,8 @@ def _failed(exc: grpc.RpcError) -> Health:
     if exc.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
         return Health("UNREACHABLE", "no answer in time")
     if exc.code() is grpc.StatusCode.UNAVAILABLE:
+        if any(text in details for text in NAME_LOOKUP):
+            return Health("UNREACHABLE", "host name not found")
         # gRPC's core puts its own words, one for each layer, before the reason.
         return Health("UNREACHABLE", details.rpartition(": ")[2].lower() or "UNAVAILABLE")
     return Health("NOT_SERVING", f"{exc.code().name}: {details}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from harness import Etcd, Run, wait_until
 from harness.hostile import HostileProxy
@@ -216,12 +218,17 @@ def test_manager_checks_conditions_of_the_key(etcd: Etcd, manager: EndpointManag
     assert etcd.get("foo/") == {}
 
 
-def test_list_reads_the_past_until_it_is_compacted(etcd: Etcd, manager: EndpointManager) -> None:
-    """A future revision is an error of its own."""
+def test_list_reads_the_past_until_it_is_compacted(
+    etcd: Etcd, client: Client, manager: EndpointManager
+) -> None:
+    """The header has the revision that was read. A future revision is an error of its own."""
     manager.add_endpoint("foo/e1", Endpoint("1"))
     past = etcd.revision()
     manager.add_endpoint("foo/e1", Endpoint("2"))
     assert manager.list(revision=past).by_key() == {"foo/e1": Endpoint("1")}
+    for read in (manager.list, manager.list_keys, manager.count, partial(services, client, "foo")):
+        assert read(revision=past).header.revision == past
+        assert read().header.revision == etcd.revision()
     etcd.ctl("compact", str(etcd.revision()))
     with pytest.raises(CompactedError):
         manager.list(revision=past)

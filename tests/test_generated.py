@@ -16,11 +16,10 @@ from harness import Etcd, Run
 from harness.environment import cleaned, pointing_at
 
 from etcdnaming.cli import STATUS
-from etcdnaming.cli.click_extension.global_options import GLOBAL_OPTIONS
 from etcdnaming.cli.commands import COMMANDS
-from etcdnaming.cli.output import facts, live_columns, table, table_rows
-from etcdnaming.cli.settings import SETTINGS
-from etcdnaming.registration.event import Kind
+from etcdnaming.cli.output import grid, live_picture, spelling, table
+from etcdnaming.cli.settings import GLOBAL_OPTIONS, SETTINGS
+from etcdnaming.registration.status import Kind
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "man").glob("man?/*"))
@@ -187,10 +186,10 @@ def test_man_pages_name_exit_codes_of_the_table_only() -> None:
 
 def test_man_pages_name_the_columns_of_the_tables() -> None:
     """All of them, in their order."""
-    assert documented("list", "COLUMNS") == [*table_rows.ENDPOINTS, *table_rows.KEYS]
-    assert documented("watch", "COLUMNS") == [*filter(None, live_columns.HEADER)]
+    assert documented("list", "COLUMNS") == [*grid.ENDPOINTS, *grid.KEYS]
+    assert documented("watch", "COLUMNS") == [*filter(None, live_picture.HEADER)]
     assert documented("check", "COLUMNS") == [*table.HEALTH]
-    assert documented("status", "COLUMNS") == [*facts.STATUS]
+    assert documented("status", "COLUMNS") == [*spelling.STATUS]
     assert documented("apply", "COLUMNS") == [*table.WATCH_CHANGES]
 
 

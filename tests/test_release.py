@@ -69,9 +69,10 @@ def test_commit_hook_is_make_lint() -> None:
 
 
 def test_make_help_lists_every_target() -> None:
-    """Those that are declared as phony."""
+    """Those that are declared as phony, each on a line of a terminal with 80 columns."""
     makefile = (ROOT / "Makefile").read_text("utf-8")
     [declared] = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
     make = ["make", "--no-print-directory", "-C", str(ROOT)]
     shown = subprocess.run(make, capture_output=True, text=True, check=True).stdout
     assert [line.split()[0] for line in shown.splitlines()] == declared.split()
+    assert max(map(len, shown.splitlines())) <= 80

@@ -21,10 +21,9 @@ from roff import Page
 
 from etcdnaming import __version__
 from etcdnaming.cli import cli
-from etcdnaming.cli.click_extension.command import WrappingCommand
-from etcdnaming.cli.click_extension.global_options import GLOBAL_OPTIONS
+from etcdnaming.cli.click_extension import WrappingCommand
 from etcdnaming.cli.commands import COMMANDS
-from etcdnaming.cli.settings import PREFIXES, REFUSED, SETTINGS, Setting
+from etcdnaming.cli.settings import GLOBAL_OPTIONS, PREFIXES, REFUSED, SETTINGS, Setting
 
 ROOT = Path(__file__).parent.parent
 FORMAT = Path(__file__).parent / "format.md"

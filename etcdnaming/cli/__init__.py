@@ -12,9 +12,9 @@ from click.exceptions import Exit
 
 from .. import __version__, errors
 from . import failures, stderr
-from .click_extension.command import Group
-from .commands import ALIASES, COMMANDS
-from .output.stdout import flush, write
+from .click_extension import Group
+from .commands import ALIASES, COMMANDS, SYNONYMS
+from .output.streams import flush, write
 
 __all__ = ["cli", "main"]
 
@@ -28,6 +28,7 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
     (errors.TooManyOperationsError, 128),
     (errors.ConnectionFailedError, 2),
     (errors.AuthenticationError, 2),
+    (errors.NotNowError, 2),
     (errors.InvalidValueError, 3),
     (failures.InputError, 3),
     (failures.UnsupportedFormatError, 4),
@@ -71,6 +72,7 @@ ETCDNAMING_ENDPOINTS and, as for etcdctl, ETCDCTL_ENDPOINTS. =false switches a f
     cls=Group,
     listed=COMMANDS,
     aliases=ALIASES,
+    synonyms=SYNONYMS,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

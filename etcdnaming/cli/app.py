@@ -15,11 +15,9 @@ import click
 
 from ..errors import EndpointNotFoundError, EtcdError, InvalidSettingError
 from ..printable import printable
-from .click_extension.global_options import settings_given
-from .credentials import find_credentials
 from .failures import UnsupportedFormatError
-from .output.stdout import check_open
-from .output.terminal import is_terminal
+from .output import FORMATS, printer
+from .output.streams import check_open, is_terminal
 from .settings import (
     CONNECTION,
     CREDENTIALS,
@@ -30,9 +28,11 @@ from .settings import (
     REFUSED,
     WRITE_OUT,
     find,
+    find_credentials,
+    settings_given,
 )
 from .signals import pulsing, unwinding
-from .stderr import quiet, say, warn
+from .stderr import DebugReport, quiet, say, warn
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -51,7 +51,6 @@ if TYPE_CHECKING:
         Update,
         UpdateResult,
     )
-    from .debugging import DebugReport
     from .output.printers import Printer
     from .settings import Setting, Value
 
@@ -113,7 +112,7 @@ class App:
         self._flags, self._environ, self._ask = flags, environ, ask
         self._client: Client | None = None
         self._login: Mapping[str, Any] | None = None
-        self._debug_report = _debug_report() if find(DEBUG, flags, environ)[0] else None
+        self._debug_report = DebugReport() if find(DEBUG, flags, environ)[0] else None
 
     @property
     def flags(self) -> Mapping[str, Any]:
@@ -139,8 +138,6 @@ class App:
             UnsupportedFormatError: There is no such format.
             OSError: Stdout is closed.
         """
-        from .output.printers import printer  # a table imports rich
-
         return printer(self.format(), headers=self.headers)
 
     @property
@@ -165,8 +162,6 @@ class App:
         Raises:
             UnsupportedFormatError: There is no such format.
         """
-        from .output import FORMATS
-
         default = "table" if is_terminal(stream) else "simple"
         name, source = find(WRITE_OUT, self._flags, self._environ)
         if name and name not in FORMATS:
@@ -320,11 +315,7 @@ class App:
         return remaining
 
     def modify(
-        self,
-        keys: Sequence[str],
-        change: Callable[[StoredEndpoint], Endpoint],
-        *,
-        previous: bool,
+        self, keys: Sequence[str], change: Callable[[StoredEndpoint], Endpoint], *, previous: bool
     ) -> UpdateResult:
         """Replace the endpoints at *keys* by what *change* returns, by compare-and-swap."""
         client = self.client()
@@ -385,9 +376,7 @@ class App:
             self._debug_report.end(exc)
 
 
-def pass_app(
-    command: Callable[Concatenate[App, Arguments], Status],
-) -> Callable[Arguments, Status]:
+def pass_app(command: Callable[Concatenate[App, Arguments], Status]) -> Callable[Arguments, Status]:
     """Call *command* with an `App` for its command line and environment."""
 
     @functools.wraps(command)
@@ -420,9 +409,3 @@ def _arguments(found: Mapping[str, Value]) -> dict[str, Any]:
             if source == "--discovery-srv-name" or (source == "--insecure-discovery" and not value):
                 raise InvalidSettingError(f"{source} needs a --discovery-srv")
     return {name: value for name, (value, _) in found.items() if name not in unused}
-
-
-def _debug_report() -> DebugReport:
-    from .debugging import DebugReport  # imports traceback
-
-    return DebugReport()

@@ -9,28 +9,21 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, NoReturn
 
 from ..errors import EtcdnamingError, InvalidSettingError
-from .click_extension.global_options import settings_given
+from .app import App
 from .parsing import Candidate, parse_target
+from .settings import settings_given
 
 if TYPE_CHECKING:
     import click
 
     from ..etcd import Client
 
-__all__ = [
-    "Completer",
-    "OpenCompleter",
-    "complete_addrs",
-    "complete_keys",
-    "complete_prefixes",
-    "complete_targets",
-]
+__all__ = ["complete_addrs", "complete_keys", "complete_prefixes", "complete_targets"]
 
 QUERY_TIMEOUT = 0.7
 """Seconds for etcd; starting Python and importing gRPC takes the rest of the second."""
@@ -38,22 +31,6 @@ QUERY_TIMEOUT = 0.7
 MAX_CANDIDATES = 200
 
 _SAFE = re.compile(r"[\w./:@%+,=\[\]-]+")
-
-
-class Completer(Protocol):
-    """What the commands' `App` has for completion."""
-
-    def client(self) -> Client:
-        """Return the client for etcd, whose import imports gRPC."""
-
-
-class OpenCompleter(Protocol):
-    """`App` itself, handed down in ``ctx.obj``, so that options need not import it."""
-
-    def __call__(
-        self, flags: Mapping[str, Any], environ: Mapping[str, str], ask: Callable[[str], str]
-    ) -> AbstractContextManager[Completer]:
-        """Return a completer for these settings; *ask* prompts for a password."""
 
 
 def complete_keys(ctx: click.Context, beginning: str) -> Sequence[Candidate]:
@@ -99,15 +76,14 @@ def complete_prefixes(ctx: click.Context, beginning: str) -> Sequence[Candidate]
 
 
 def _query(ctx: click.Context, find: Callable[[Client], Iterable[str]]) -> Sequence[Candidate]:
-    open_completer: OpenCompleter = ctx.obj
     timeouts = {"dial_timeout": QUERY_TIMEOUT, "command_timeout": QUERY_TIMEOUT}
     settings = {**settings_given(ctx), **timeouts, "debug": False}
     alarm = threading.Timer(QUERY_TIMEOUT, os._exit, [0])
     alarm.daemon = True
     alarm.start()
     try:
-        with open_completer(settings, os.environ, _refuse_prompt) as completer:
-            found = filter(_SAFE.fullmatch, find(completer.client()))
+        with App(settings, os.environ, _refuse_prompt) as app:
+            found = filter(_SAFE.fullmatch, find(app.client()))
             return [(text, "plain") for text in islice(found, MAX_CANDIDATES)]
     except (EtcdnamingError, OSError, ValueError):
         return ()

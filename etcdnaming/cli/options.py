@@ -12,17 +12,13 @@ from .. import wire
 from ..errors import InvalidValueError
 from ..model import JSON
 from . import stderr
-from .candidates import (
-    complete_keys,
-    complete_prefixes,
-    complete_targets,
-)
-from .click_extension.arguments import opposite
+from .candidates import complete_keys, complete_prefixes, complete_targets
 from .failures import InputError
 from .parsing import (
     FILE,
     Parsed,
     display_name,
+    opposite,
     parse_duration,
     parse_key,
     parse_lease,

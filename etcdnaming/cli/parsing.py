@@ -29,6 +29,7 @@ __all__ = [
     "Parsed",
     "complete_file",
     "display_name",
+    "opposite",
     "parse_bool",
     "parse_duration",
     "parse_key",
@@ -97,6 +98,11 @@ class Parsed(ParamType):
 
         candidates = self._complete(ctx, incomplete) if self._complete else ()
         return [CompletionItem(value, type=kind) for value, kind in candidates]
+
+
+def opposite(flag: str) -> str:
+    """Return the name of the option that switches *flag* off."""
+    return f"--no-{flag.removeprefix('--')}"
 
 
 def parse_bool(text: str) -> bool:

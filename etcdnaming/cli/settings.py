@@ -1,21 +1,37 @@
 """
 The settings of all commands, with the names, types and defaults of etcdctl, and their values.
 
-A flag wins over ``ETCDNAMING_X``, that over ``ETCDCTL_X``, that over the default.
+A flag wins over ``ETCDNAMING_X``, that over ``ETCDCTL_X``, that over the default. User and password
+may come from different places: a password next to the name wins over one from a later place.
+The flags are options of click, the same before and after the name of the command.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple, TypeAlias
 
+import click
+from click.core import ParameterSource
+
 from ..errors import InvalidSettingError
-from .parsing import parse_bool, parse_duration, parse_timeout
+from .output import FORMATS
+from .parsing import (
+    Candidate,
+    Parsed,
+    complete_file,
+    opposite,
+    parse_bool,
+    parse_duration,
+    parse_timeout,
+)
 
 __all__ = [
     "CONNECTION",
     "CREDENTIALS",
     "DEBUG",
+    "GLOBAL_OPTIONS",
     "NO_HEADERS",
     "PREFIXES",
     "QUIET",
@@ -24,9 +40,9 @@ __all__ = [
     "WRITE_OUT",
     "Setting",
     "Value",
-    "check_supported",
     "find",
-    "from_environment",
+    "find_credentials",
+    "settings_given",
 ]
 
 PREFIXES = ("ETCDNAMING_", "ETCDCTL_")
@@ -189,13 +205,7 @@ CREDENTIALS: tuple[Setting, ...] = (
         None,
         "User name. Prompts for the password if none is given.",
     ),
-    Setting(
-        "password",
-        "TEXT",
-        _text,
-        None,
-        "Password (`ps` shows it; use --password-file).",
-    ),
+    Setting("password", "TEXT", _text, None, "Password (`ps` shows it; use --password-file)."),
     Setting(
         "password-file", "FILE", _path, None, "File with the password; read again for each login."
     ),
@@ -226,13 +236,13 @@ def find(setting: Setting, given: Mapping[str, Any], environ: Mapping[str, str])
     if setting.key in given:
         return given[setting.key], setting.flag
     for prefix in PREFIXES:
-        found = from_environment(setting, environ, prefix)
+        found = _from_environment(setting, environ, prefix)
         if found is not None:
             return found
     return setting.default, ""
 
 
-def from_environment(setting: Setting, environ: Mapping[str, str], prefix: str) -> Value | None:
+def _from_environment(setting: Setting, environ: Mapping[str, str], prefix: str) -> Value | None:
     """Return the value of the setting's variable with this prefix, if it is set and not empty."""
     variable = setting.variable(prefix)
     text = environ.get(variable)
@@ -242,11 +252,11 @@ def from_environment(setting: Setting, environ: Mapping[str, str], prefix: str) 
         value = setting.parse(text)
     except ValueError as exc:
         raise InvalidSettingError(f"{variable}: {exc}") from exc
-    check_supported(setting, value, variable)
+    _check_supported(setting, value, variable)
     return value, variable
 
 
-def check_supported(setting: Setting, value: Any, source: str) -> None:
+def _check_supported(setting: Setting, value: Any, source: str) -> None:
     """
     Check that *value* is supported.
 
@@ -255,3 +265,123 @@ def check_supported(setting: Setting, value: Any, source: str) -> None:
     """
     if setting.refusal and value != setting.default:
         raise InvalidSettingError(f"{source}: {setting.refusal}")
+
+
+_Layer: TypeAlias = Mapping[str, Any]
+
+_IDENTITIES = frozenset({"user", "auth_jwt_token"})
+_PASSWORDS = frozenset({"password", "password_file"})
+
+
+def find_credentials(
+    given: Mapping[str, Any], environ: Mapping[str, str], ask: Callable[[str], str]
+) -> dict[str, Any]:
+    """
+    Return the credentials as arguments for `Client`; *ask* prompts for a missing password.
+
+    Raises:
+        InvalidSettingError: Something is missing, or there are two passwords.
+    """
+    layers = list(_layers(given, environ))
+    first: _Layer = next((each for each in layers if each.keys() & _IDENTITIES), {})
+    if first.get("auth_jwt_token"):
+        return {"auth_jwt_token": first["auth_jwt_token"]}
+    if not first.get("user"):
+        _refuse_password_alone(given)
+        return {}
+    at = layers.index(first)
+    login = _with_password(first["user"], nearer=layers[: at + 1], farther=layers[at + 1 :])
+    return login or {"user": first["user"], "password": ask(first["user"])}
+
+
+def _layers(given: Mapping[str, Any], environ: Mapping[str, str]) -> Iterator[_Layer]:
+    """Yield the credentials of each place, the one that wins first."""
+    yield {each.key: given[each.key] for each in CREDENTIALS if each.key in given}
+    for prefix in PREFIXES:
+        found = {each.key: _from_environment(each, environ, prefix) for each in CREDENTIALS}
+        yield {name: value[0] for name, value in found.items() if value is not None}
+
+
+def _with_password(
+    user: str, *, nearer: Sequence[_Layer], farther: Sequence[_Layer]
+) -> dict[str, Any]:
+    """Split *user* at the colon only if there is no separate password, as etcdctl does."""
+    name, colon, password = user.partition(":")
+    inline = {"user": name, "password": password} if colon else {}
+    return _login(user, nearer) or inline or _login(user, farther)
+
+
+def _login(user: str, layers: Sequence[_Layer]) -> dict[str, Any]:
+    for layer in layers:
+        if layer.keys() >= _PASSWORDS:
+            raise InvalidSettingError("use either --password or --password-file")
+        if layer.keys() & _PASSWORDS:
+            return {"user": user, **{name: layer[name] for name in _PASSWORDS if name in layer}}
+    return {}
+
+
+def _refuse_password_alone(given: Mapping[str, Any]) -> None:
+    for name in sorted(_PASSWORDS & given.keys()):
+        raise InvalidSettingError(f"--{name.replace('_', '-')} needs a --user")
+
+
+_GIVEN = "etcdnaming.given"
+
+
+def settings_given(ctx: click.Context) -> Mapping[str, Any]:
+    """Return the settings on the command line, parsed; the command's win over the group's."""
+    found: dict[str, Any] = ctx.meta.setdefault(_GIVEN, {})
+    return found
+
+
+def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    # All contexts share `meta`; the command's options are parsed after the group's.
+    if ctx.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE:
+        setting = _BY_NAME[param.name]
+        value = tuple(chain.from_iterable(value)) if param.multiple else value
+        _check_supported(setting, value, setting.flag)
+        ctx.meta.setdefault(_GIVEN, {})[setting.key] = value
+
+
+def _complete_format(_: click.Context, beginning: str) -> Sequence[Candidate]:
+    return [(name, "plain") for name in FORMATS if name.startswith(beginning)]
+
+
+_COMPLETE = {"FILE": complete_file, "FORMAT": _complete_format}
+
+
+def _options(setting: Setting) -> Iterator[click.Option]:
+    names = [setting.flag, *setting.short, _name(setting)]
+    if setting.metavar:
+        yield click.Option(
+            names,
+            type=Parsed(setting.key, setting.parse, _COMPLETE.get(setting.metavar)),
+            multiple=isinstance(setting.default, tuple),  # a repeated option extends the list
+            metavar=setting.metavar,
+            help=setting.help,
+            hidden=bool(setting.refusal),
+            expose_value=False,
+            callback=_remember,
+        )
+        return
+    for name, value in ((setting.flag, True), (opposite(setting.flag), False)):
+        yield click.Option(
+            [name, *(setting.short if value else ()), _name(setting)],
+            is_flag=True,
+            flag_value=value,
+            help=setting.help,
+            hidden=not value or bool(setting.refusal),
+            expose_value=False,
+            callback=_remember,
+        )
+
+
+def _name(setting: Setting) -> str:
+    return f"setting_{setting.key}"  # --key FILE is not the argument KEY
+
+
+_BY_NAME: dict[str | None, Setting] = {_name(setting): setting for setting in SETTINGS}
+
+GLOBAL_OPTIONS: tuple[click.Option, ...] = tuple(
+    chain.from_iterable(_options(setting) for setting in SETTINGS)
+)

@@ -7,14 +7,20 @@ A message may quote etcd, a file or the user, so escape codes in it are never se
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
+from .. import __version__
 from ..printable import printable
 
-__all__ = ["debug", "error", "is_quiet", "quiet", "say", "warn"]
+__all__ = ["DebugReport", "error", "is_quiet", "quiet", "say", "warn"]
 
 _quiet = False
+
+
+SECRETS = frozenset({"password", "auth_jwt_token"})
 
 
 @contextmanager
@@ -43,11 +49,6 @@ def warn(text: str) -> None:
     say(f"Warning: {text}")
 
 
-def debug(text: str) -> None:
-    """Print a message for ``--debug``."""
-    _print(f"Debug: {text}")
-
-
 def say(text: str) -> None:
     """Print a note, which is *text* as it is."""
     if not _quiet:
@@ -64,3 +65,43 @@ def _print(text: str) -> None:
         raise
     except OSError:
         return
+
+
+class DebugReport:
+    """Prints what ``--debug`` shows, while a command runs; the time counts from its creation."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+
+    def settings(self, found: Mapping[str, tuple[Any, str]], login: Mapping[str, Any]) -> None:
+        """Print each setting with its source, but never a password or a token."""
+        import platform  # rarely needed
+
+        _debug(f"etcdnaming {__version__}, Python {platform.python_version()}")
+        for name, (value, source) in found.items():
+            if value is not None:
+                _debug(f"{_flag(name)} {_shown(value)} ({source or 'default'})")
+        for name, value in login.items():
+            _debug(f"{_flag(name)} {'(hidden)' if name in SECRETS else value}")
+
+    def end(self, exc: BaseException | None) -> None:
+        """Print the traceback of *exc*, if any, and the time taken."""
+        import traceback  # rarely needed
+
+        for line in "".join(traceback.format_exception(exc)).splitlines() if exc else ():
+            _debug(line)
+        _debug(f"{time.monotonic() - self._start:.3f} s")
+
+
+def _debug(text: str) -> None:
+    _print(f"Debug: {text}")
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return f"{value:g}s" if isinstance(value, float) else str(value)

@@ -7,8 +7,7 @@ from typing import cast
 
 from .. import keys, wire
 from ..errors import InvalidValueError
-from ..etcd.columns import Columns
-from ..etcd.ranges import KeyValue
+from ..etcd.columns import Columns, KeyValue
 from ..model import InvalidValue, StoredEndpoint, StoredKey, build_many
 
 __all__ = ["split_invalid", "stored_endpoint", "stored_endpoints", "stored_key"]

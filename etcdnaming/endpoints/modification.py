@@ -17,7 +17,7 @@ from ..errors import (
     TooManyOperationsError,
 )
 from ..etcd import Client, within
-from ..etcd.ranges import KeyValue
+from ..etcd.columns import KeyValue
 from ..etcd.transactions import Compare, Get, look_up_with_header, transact
 from ..model import (
     Condition,

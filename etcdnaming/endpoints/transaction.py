@@ -18,9 +18,8 @@ from ..errors import ConditionFailedError, ConflictError, TooManyOperationsError
 from ..etcd import Client, within
 from ..etcd.ranges import delete_range
 from ..etcd.transactions import Compare, Delete, Get, Put, TxnResult, transact
-from ..model import Condition, InvalidValue, StoredEndpoint, Update, UpdateResult
+from ..model import Condition, InvalidValue, StoredEndpoint, Update, UpdateResult, fold
 from .decoding import stored_endpoint
-from .folding import fold
 
 __all__ = ["MAX_TXN_OPS", "operation", "update"]
 
@@ -163,23 +162,20 @@ class _Transaction:
 
     def _result(self, result: TxnResult, existing: Collection[str] = ()) -> UpdateResult:
         """Return what was done to keys of which *existing* were there, with a lease to keep."""
+        updates: list[Update] = []
         previous: dict[str, StoredEndpoint | InvalidValue] = {}
         detached: dict[str, int] = {}
+        known = {*existing, *self._existing}
         for each, before in zip(self._updates, result.found, strict=True):
+            is_new = each.endpoint and each.lease is None and each.key not in known
+            updates.append(each._replace(lease=0) if is_new else each)
             if before is None:
                 continue
             if each.key in self._detached and before.lease:
                 detached[each.key] = before.lease
             if self._previous or each.endpoint is None:
                 previous[each.key] = stored_endpoint(before)
-        known = {*existing, *self._existing}
-        updates = tuple(
-            each._replace(lease=0)
-            if each.endpoint and each.lease is None and each.key not in known
-            else each
-            for each in self._updates
-        )
-        return UpdateResult(result.header, updates, previous, detached)
+        return UpdateResult(result.header, tuple(updates), previous, detached)
 
 
 def operation(

@@ -13,16 +13,11 @@ from types import MappingProxyType, TracebackType
 from typing import cast
 
 from .. import keys
-from ..errors import ClosedError
+from ..errors import ClientClosedError, ClosedError, InheritedError
 from ..etcd import Client
-from ..etcd.watch import (
-    Connected,
-    Disconnected,
-    Events,
-    RangeSnapshot,
-    RangeWatch,
-    WatchEvent,
-)
+from ..etcd.known_keys import Events, RangeSnapshot
+from ..etcd.range_watch_loop import RangeWatchLoop, WatchEvent
+from ..fork import call_after_fork, inherited
 from ..log import logger
 from ..model import (
     Change,
@@ -82,7 +77,7 @@ class Watch:
         self._set = _EndpointSet()
         self._from = revision
         self._on_state = self._log_state if on_state is None else on_state
-        self._range = RangeWatch(client, start, end, revision=revision, shared=shared)
+        self._range = _RangeWatch(client, start, end, revision, shared=shared)
 
     @property
     def endpoints(self) -> Mapping[str, StoredEndpoint]:
@@ -164,11 +159,8 @@ class Watch:
     def _batch(self, event: WatchEvent) -> ChangeBatch | None:
         if isinstance(event, Events):
             return self._apply(event)
-        if isinstance(event, Connected):
-            self._on_state(WatchState(connected=True, detail=event.member))
-            return None
-        if isinstance(event, Disconnected):
-            self._on_state(WatchState(connected=False, detail=event.reason))
+        if isinstance(event, WatchState):
+            self._on_state(event)
             return None
         return self._replace(event)
 
@@ -274,3 +266,53 @@ class _EndpointSet:
 
 def _unless_empty(batch: ChangeBatch) -> ChangeBatch | None:
     return batch if batch.changes or batch.invalid or batch.no_longer_invalid else None
+
+
+class _RangeWatch:
+    """
+    The user's side of a `RangeWatchLoop`: its events, and how it ends, in a forked child as well.
+
+    Raises:
+        ConnectionFailedError: No thread can be started now.
+    """
+
+    def __init__(
+        self, client: Client, start: bytes, end: bytes, revision: int, *, shared: bool
+    ) -> None:
+        self._end: Exception | None = None
+        self._loop: RangeWatchLoop | None = None
+        call_after_fork(self)
+        try:
+            self._loop = RangeWatchLoop(client, start, end, revision, shared=shared)
+        except ClientClosedError as exc:  # reported as if it had been closed a moment later
+            self._end = exc
+        else:
+            self._loop.wake()
+
+    def get(self, timeout: float | None = None) -> WatchEvent | None:
+        """
+        Return what happened next; ``None`` if nothing did for *timeout* seconds.
+
+        Raises:
+            EtcdError: No retry heals it; from now on, every call raises it.
+            ClosedError: By `close`.
+            InheritedError: This process is a forked child, and the watch belongs to its parent.
+        """
+        if self._loop and not self._end:
+            event = self._loop.events.get(timeout)
+            if self._loop.suspended:
+                self._loop.wake_if_caught_up()
+            if not isinstance(event, Exception):
+                return event
+            self._end = event
+        raise self._end or ClosedError
+
+    def close(self) -> None:
+        """End it, at once and from any thread. In a forked child it does nothing."""
+        if self._loop:
+            self._loop.stop()
+
+    def after_fork(self) -> None:
+        """Bring no more events, in a child, which has no thread of the client: see `fork`."""
+        inherited.append(self._loop)
+        self._loop, self._end = None, InheritedError("the watch")

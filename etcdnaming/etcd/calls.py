@@ -18,27 +18,45 @@ from ..errors import (
     ClientClosedError,
     ConnectionFailedError,
     LearnerError,
+    NotNowError,
     PermissionDeniedError,
     TokenRefusedError,
 )
 from ..fork import call_after_fork
-from .answers import classify, invalid
-from .authenticate import Authenticator
-from .backoff import FIRST_PAUSE, full_jitter
+from . import rpc_pb2 as rpc
+from .answers import (
+    classify,
+    explain_denial,
+    fault_of_delete,
+    fault_of_grant,
+    fault_of_range,
+    fault_of_txn,
+    invalid,
+)
 from .columns import PageOfColumns
-from .deadline import Deadline, within
+from .deadline import FIRST_PAUSE, Deadline, full_jitter, within
 from .grpc_tuning import threads_of_a_call
 from .login import Login
-from .members import Member, Members
+from .members import REQUIRE_LEADER, Member, Members
 from .threads import no_thread
 
-__all__ = ["Caller", "Method", "ResponseStream"]
+__all__ = [
+    "DELETE_RANGE",
+    "LEASE_GRANT",
+    "LEASE_REVOKE",
+    "LEASE_TIME_TO_LIVE",
+    "RANGE",
+    "RANGE_BY_COLUMNS",
+    "READ",
+    "STATUS",
+    "TXN",
+    "Caller",
+    "Method",
+    "ResponseStream",
+]
 
 MAX_PAUSE = 1.0
 """Seconds between two attempts of a call, at most: a cluster elects a leader in about as many."""
-
-REQUIRE_LEADER = ("hasleader", "true")
-"""With this header, a member that has lost its leader ends a stream instead of going silent."""
 
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message | PageOfColumns)
@@ -57,29 +75,73 @@ class ResponseStream(Protocol[Response_co]):
         """End it."""
 
 
-def _no_fault(*_: object) -> str:
-    return ""
-
-
 class Method(Generic[Request, Response]):
     """
     A method of etcd's API.
 
-    *writes*: sent twice, a request may be applied twice. *fault_of* returns what is wrong with an
-    answer that no etcd gives, see `answer_checks`.
+    *writes*: sent twice, a request may be applied twice. *needs_leader* returns whether a request
+    is one that a member without a leader can't answer; without it, each is. *fault_of* returns what
+    is wrong with an answer that no etcd gives, see `answers`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what its caller knows of it
         self,
         path: str,
         request: type[Request],
         response: type[Response],
         *,
         writes: bool = False,
-        fault_of: Callable[[Request, Response], str] = _no_fault,
+        needs_leader: Callable[[Request], bool] | None = None,
+        fault_of: Callable[[Request, Response], str] = lambda *_: "",
     ) -> None:
         self.path, self.request, self.response, self.writes = path, request, response, writes
-        self.fault_of = fault_of
+        self.needs_leader, self.fault_of = needs_leader, fault_of
+
+
+RANGE = Method(
+    "/etcdserverpb.KV/Range",
+    rpc.RangeRequest,
+    rpc.RangeResponse,
+    needs_leader=lambda request: not request.serializable,
+    fault_of=fault_of_range,
+)
+RANGE_BY_COLUMNS = Method(
+    "/etcdserverpb.KV/Range",
+    rpc.RangeRequest,
+    PageOfColumns,
+    needs_leader=lambda request: not request.serializable,
+    fault_of=fault_of_range,
+)
+TXN = Method(
+    "/etcdserverpb.KV/Txn", rpc.TxnRequest, rpc.TxnResponse, writes=True, fault_of=fault_of_txn
+)
+READ = Method("/etcdserverpb.KV/Txn", rpc.TxnRequest, rpc.TxnResponse, fault_of=fault_of_txn)
+DELETE_RANGE = Method(
+    "/etcdserverpb.KV/DeleteRange",
+    rpc.DeleteRangeRequest,
+    rpc.DeleteRangeResponse,
+    writes=True,
+    fault_of=fault_of_delete,
+)
+LEASE_GRANT = Method(
+    "/etcdserverpb.Lease/LeaseGrant",
+    rpc.LeaseGrantRequest,
+    rpc.LeaseGrantResponse,
+    writes=True,
+    fault_of=fault_of_grant,
+)
+LEASE_REVOKE = Method(
+    "/etcdserverpb.Lease/LeaseRevoke", rpc.LeaseRevokeRequest, rpc.LeaseRevokeResponse, writes=True
+)
+LEASE_TIME_TO_LIVE = Method(
+    "/etcdserverpb.Lease/LeaseTimeToLive", rpc.LeaseTimeToLiveRequest, rpc.LeaseTimeToLiveResponse
+)
+STATUS = Method(
+    "/etcdserverpb.Maintenance/Status",
+    rpc.StatusRequest,
+    rpc.StatusResponse,
+    needs_leader=lambda _: False,
+)
 
 
 class Caller:
@@ -89,9 +151,6 @@ class Caller:
         self, members: Members, login: Login, *, dial_timeout: float, command_timeout: float
     ) -> None:
         self._members, self._login = members, login
-        self._authenticator = Authenticator(
-            members, dial_timeout=dial_timeout, command_timeout=command_timeout
-        )
         self._dial_timeout, self._command_timeout = dial_timeout, command_timeout
         self._total = dial_timeout + command_timeout
         self._closing = threading.Event()
@@ -109,14 +168,17 @@ class Caller:
             EtcdError: Any of its kinds; `OutcomeUnknownError` for writes only.
         """
         with within(self._total) as deadline:
-            token = self._login.token(deadline, self._authenticator)
+            leader = method.needs_leader(request) if method.needs_leader else True
+            token = self._token(deadline, needs_leader=leader)
             try:
                 try:
-                    return self._ask(method, request, token, deadline)
+                    return self._ask(
+                        method, request, _metadata(token, needs_leader=leader), deadline
+                    )
                 except TokenRefusedError as exc:
                     self._login.renew(token, exc)
-                token = self._login.token(deadline, self._authenticator)
-                return self._ask(method, request, token, deadline)
+                token = self._token(deadline, needs_leader=leader)
+                return self._ask(method, request, _metadata(token, needs_leader=leader), deadline)
             except PermissionDeniedError as exc:
                 permission = "readwrite" if method.writes or to_write else "read"
                 raise self.explain(exc, permission, request) from exc
@@ -154,8 +216,6 @@ class Caller:
         self, denied: PermissionDeniedError, permission: str, request: Message
     ) -> PermissionDeniedError:
         """Return *denied* with the user, and the keys of *request* that need *permission*."""
-        from .permission import explain_denial  # not needed by calls that succeed
-
         return explain_denial(denied, self._login.name, permission, request)
 
     def leave(self, member: Member) -> None:
@@ -173,10 +233,18 @@ class Caller:
         if closing.is_set():
             self._closing.set()
 
+    def _token(self, deadline: Deadline, *, needs_leader: bool) -> str | None:
+        try:
+            return self._login.token(deadline)
+        except NotNowError:
+            if needs_leader:
+                raise
+            return None  # a login needs a leader; what needs none can be asked without a login
+
     def _prepare_stream(self) -> tuple[Member, _Metadata]:
         with within(self._total) as deadline:
-            token = self._login.token(deadline, self._authenticator)
-            return self._current(deadline), (*_identity(token), REQUIRE_LEADER)
+            token = self._login.token(deadline)
+            return self._current(deadline), _metadata(token, needs_leader=True)
 
     def _current(self, deadline: Deadline) -> Member:
         try:
@@ -210,7 +278,7 @@ class Caller:
         self,
         method: Method[Request, Response],
         request: Request,
-        token: str | None,
+        metadata: _Metadata,
         deadline: Deadline,
     ) -> Response:
         # A member that froze after it was ready must leave a read time for another one.
@@ -228,7 +296,7 @@ class Caller:
                 )
             cause: grpc.RpcError | None = None
             try:
-                response = _send(member, method, request, token, timeout)
+                response = _send(member, method, request, metadata, timeout)
             except grpc.RpcError as exc:
                 size = request.ByteSize()
                 failure = classify(exc, member.name, writes=method.writes, sent=size)
@@ -261,14 +329,14 @@ def _send(
     member: Member,
     method: Method[Request, Response],
     request: Request,
-    token: str | None,
+    metadata: _Metadata,
     timeout: float,
 ) -> Response:
     call: grpc.UnaryUnaryMultiCallable[Request, Response] = member.unary(
         method.path, method.request.SerializeToString, method.response.FromString
     )
     try:
-        return call(request, timeout=timeout, metadata=_identity(token))
+        return call(request, timeout=timeout, metadata=metadata)
     except ValueError as exc:  # what gRPC raises for a channel that was closed
         raise ClientClosedError from exc
 
@@ -280,5 +348,6 @@ def _formats(
     return method.request.SerializeToString, decode
 
 
-def _identity(token: str | None) -> _Metadata:
-    return (("token", token),) if token else ()
+def _metadata(token: str | None, *, needs_leader: bool) -> _Metadata:
+    headers = (REQUIRE_LEADER,) if needs_leader else ()
+    return (*headers, ("token", token)) if token else headers

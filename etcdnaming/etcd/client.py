@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Callable, Hashable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
-from ..errors import InvalidSettingError, RefusedError
-from ..model import Header, Lease, LeaseTTL, MemberStatus
+from ..errors import ClientClosedError, InvalidSettingError, RefusedError
+from ..fork import call_after_fork, inherited
+from ..model import Lease, LeaseTTL, MemberStatus
 from . import rpc_pb2 as rpc
-from .addresses import Address, parse_addresses
-from .answer_checks import fault_of_delete, fault_of_grant, fault_of_range, fault_of_txn
-from .attachments import Attachable, Attached, Attachments
-from .calls import Caller, Method
+from .answers import header_of
+from .calls import (
+    DELETE_RANGE,
+    LEASE_GRANT,
+    LEASE_REVOKE,
+    LEASE_TIME_TO_LIVE,
+    RANGE,
+    RANGE_BY_COLUMNS,
+    READ,
+    STATUS,
+    TXN,
+    Caller,
+)
 from .columns import PageOfColumns
 from .deadline import Deadline, within
 from .login import Login
 from .members import DialledMembers, GivenMember, Members
-from .security import Security
+from .security import Address, Security, parse_addresses
 
 if TYPE_CHECKING:
     import grpc
@@ -35,38 +46,6 @@ MIN_KEEPALIVE_TIME = 6.0
 
 MAX_TIMEOUT = 24 * 86400.0
 """Seconds; gRPC counts milliseconds in 32 bits. A longer timeout means none."""
-
-_RANGE = Method(
-    "/etcdserverpb.KV/Range", rpc.RangeRequest, rpc.RangeResponse, fault_of=fault_of_range
-)
-_RANGE_BY_COLUMNS = Method(
-    "/etcdserverpb.KV/Range", rpc.RangeRequest, PageOfColumns, fault_of=fault_of_range
-)
-_TXN = Method(
-    "/etcdserverpb.KV/Txn", rpc.TxnRequest, rpc.TxnResponse, writes=True, fault_of=fault_of_txn
-)
-_READ = Method("/etcdserverpb.KV/Txn", rpc.TxnRequest, rpc.TxnResponse, fault_of=fault_of_txn)
-_DELETE_RANGE = Method(
-    "/etcdserverpb.KV/DeleteRange",
-    rpc.DeleteRangeRequest,
-    rpc.DeleteRangeResponse,
-    writes=True,
-    fault_of=fault_of_delete,
-)
-_LEASE_GRANT = Method(
-    "/etcdserverpb.Lease/LeaseGrant",
-    rpc.LeaseGrantRequest,
-    rpc.LeaseGrantResponse,
-    writes=True,
-    fault_of=fault_of_grant,
-)
-_LEASE_REVOKE = Method(
-    "/etcdserverpb.Lease/LeaseRevoke", rpc.LeaseRevokeRequest, rpc.LeaseRevokeResponse, writes=True
-)
-_LEASE_TIME_TO_LIVE = Method(
-    "/etcdserverpb.Lease/LeaseTimeToLive", rpc.LeaseTimeToLiveRequest, rpc.LeaseTimeToLiveResponse
-)
-_STATUS = Method("/etcdserverpb.Maintenance/Status", rpc.StatusRequest, rpc.StatusResponse)
 
 
 class Client:
@@ -154,13 +133,6 @@ class Client:
                 "discovery_srv_name and insecure_discovery need a discovery_srv"
             )
         with within(self.timeout):  # for files that are pipes
-            self._login = Login(
-                user=user,
-                password=password,
-                password_file=password_file,
-                auth_jwt_token=auth_jwt_token,
-                timeout=self.timeout,
-            )
             if channel is not None:
                 if not insecure_transport or any((cacert, cert, key)):
                     raise InvalidSettingError("channel has its own TLS: give no certificates")
@@ -196,37 +168,31 @@ class Client:
                     dial_timeout,
                     quiet=quiet,
                 )
+            self._login = Login(
+                self._members,
+                user=user,
+                password=password,
+                password_file=password_file,
+                auth_jwt_token=auth_jwt_token,
+                dial_timeout=dial_timeout,
+                command_timeout=command_timeout,
+            )
         self._caller = Caller(
             self._members, self._login, dial_timeout=dial_timeout, command_timeout=command_timeout
         )
-        self._attachments = Attachments()
-
-    def _attach(self, kind: Hashable, factory: Callable[[], Attached]) -> Attached:
-        """
-        Return the object that all users of *kind* share; *factory* makes it for the first user.
-
-        Each user detaches it again. It is closed by the last user or with the client, whichever is
-        first. A forked child starts without it.
-
-        Raises:
-            ClientClosedError: By `close`.
-        """
-        return self._attachments.attach(kind, factory)
+        self._attachments = _Attachments()
+        self._attach, self._detach = self._attachments.attach, self._attachments.detach
 
     def __repr__(self) -> str:
         return f"<Client of etcd at {self._where}>"
 
-    def _detach(self, kind: Hashable, attached: Attachable) -> None:
-        """Release *attached*; the last user closes it."""
-        self._attachments.detach(kind, attached)
-
     def _range(self, request: rpc.RangeRequest) -> rpc.RangeResponse:
         """Read keys; repeated on another member if one does not answer."""
-        return self._caller.call(_RANGE, request)
+        return self._caller.call(RANGE, request)
 
     def _range_by_columns(self, request: rpc.RangeRequest) -> PageOfColumns:
         """Do the same as `_range`; many keys are decoded faster."""
-        return self._caller.call(_RANGE_BY_COLUMNS, request)
+        return self._caller.call(RANGE_BY_COLUMNS, request)
 
     def _txn(self, request: rpc.TxnRequest) -> rpc.TxnResponse:
         """
@@ -235,11 +201,11 @@ class Client:
         Raises:
             OutcomeUnknownError: It was sent, and no answer came.
         """
-        return self._caller.call(_TXN, request)
+        return self._caller.call(TXN, request)
 
     def _read(self, request: rpc.TxnRequest, *, to_write: bool) -> rpc.TxnResponse:
         """Read several keys at one revision; repeated on another member if one does not answer."""
-        return self._caller.call(_READ, request, to_write=to_write)
+        return self._caller.call(READ, request, to_write=to_write)
 
     def _delete_range(self, request: rpc.DeleteRangeRequest) -> rpc.DeleteRangeResponse:
         """
@@ -248,7 +214,7 @@ class Client:
         Raises:
             OutcomeUnknownError: It was sent, and no answer came.
         """
-        return self._caller.call(_DELETE_RANGE, request)
+        return self._caller.call(DELETE_RANGE, request)
 
     def lease_grant(self, ttl: int, *, lease: int = 0) -> Lease:
         """
@@ -263,7 +229,7 @@ class Client:
             True
         """
         try:
-            granted = self._caller.call(_LEASE_GRANT, rpc.LeaseGrantRequest(TTL=ttl, ID=lease))
+            granted = self._caller.call(LEASE_GRANT, rpc.LeaseGrantRequest(TTL=ttl, ID=lease))
         except RefusedError as exc:
             if lease and "lease already exists" in exc.text:
                 return Lease(lease, ttl)
@@ -282,7 +248,7 @@ class Client:
         Raises:
             LeaseNotFoundError: It is gone already.
         """
-        revoked = self._caller.call(_LEASE_REVOKE, rpc.LeaseRevokeRequest(ID=lease))
+        revoked = self._caller.call(LEASE_REVOKE, rpc.LeaseRevokeRequest(ID=lease))
         return revoked.header.revision
 
     def lease_time_to_live(self, lease: int) -> int:
@@ -301,7 +267,7 @@ class Client:
             >>> client.lease_ttl(client.lease_grant(300).id).granted, client.lease_ttl(1)
             (300, LeaseTTL(granted=0, remaining=-1))
         """
-        answer = self._caller.call(_LEASE_TIME_TO_LIVE, rpc.LeaseTimeToLiveRequest(ID=lease))
+        answer = self._caller.call(LEASE_TIME_TO_LIVE, rpc.LeaseTimeToLiveRequest(ID=lease))
         return LeaseTTL(answer.grantedTTL, answer.TTL)
 
     def status(self) -> MemberStatus:
@@ -315,15 +281,15 @@ class Client:
             ('leader', [], True)
         """
         with within(self.timeout) as deadline:
-            self._caller.call(_STATUS, rpc.StatusRequest())  # connects and logs in
+            self._caller.call(STATUS, rpc.StatusRequest())  # connects and logs in
             begin = time.monotonic()
-            answer = self._caller.call(_STATUS, rpc.StatusRequest())
+            answer = self._caller.call(STATUS, rpc.StatusRequest())
             seconds = time.monotonic() - begin
             certificate, tls = self._handshake(deadline)
         head = answer.header
         leads = "leader" if answer.leader == head.member_id else "follower"
         return MemberStatus(
-            Header(head.cluster_id, head.member_id, head.revision, head.raft_term),
+            header_of(head),
             answer.version,
             "learner" if answer.isLearner else leads,
             answer.dbSize,
@@ -419,3 +385,86 @@ def _keepalive(time: float, timeout: float) -> tuple[tuple[str, int], ...]:
         # Newer gRPC uses this one: without it, a frozen member is noticed after a minute.
         ("grpc.http2.ping_timeout_ms", int(1000 * timeout)),
     )
+
+
+class Attachable(Protocol):
+    """Streams, threads or state that all users of a client share."""
+
+    def close(self) -> None:
+        """End, without waiting: the last user has detached it, or the client was closed."""
+
+    def after_fork(self) -> None:
+        """
+        Release the users in a child process, where it has no threads any more.
+
+        A thread of the parent may have held its lock, which then is never released; and gRPC must
+        not be called.
+        """
+
+
+Attached = TypeVar("Attached", bound=Attachable)
+
+
+class _Attachments:
+    """
+    The objects attached to one client, by kind, and the number of their users.
+
+    The client passes on its end and a fork, so no attached object needs a registry or a fork hook
+    of its own, and the client need not know what it is.
+
+    `_lock` guards everything. It is held while *factory* runs, so that there is one object of a
+    kind, but not while an object is closed: that takes locks of its own.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._attached: dict[Hashable, Attachable] = {}
+        self._users: dict[Hashable, int] = {}
+        self._closed = False
+        call_after_fork(self)
+
+    def attach(self, kind: Hashable, factory: Callable[[], Attached]) -> Attached:
+        """
+        Return the object that all users of *kind* share; *factory* makes it for the first user.
+
+        Each user detaches it again. It is closed by the last user or with the client, whichever is
+        first. A forked child starts without it.
+
+        Raises:
+            ClientClosedError: By `close`.
+        """
+        with self._lock:
+            if self._closed:
+                raise ClientClosedError
+            if kind not in self._attached:
+                self._attached[kind], self._users[kind] = factory(), 0
+            self._users[kind] += 1
+            return cast("Attached", self._attached[kind])  # a kind has one type
+
+    def detach(self, kind: Hashable, attached: Attachable) -> None:
+        """Release *attached*; the last user closes it."""
+        with self._lock:
+            if self._attached.get(kind) is not attached:
+                return  # the client was closed since, or this process was forked
+            self._users[kind] -= 1
+            if self._users[kind]:
+                return
+            del self._attached[kind]
+        attached.close()
+
+    def close(self) -> None:
+        """Close all attached objects; `attach` fails from now on."""
+        with self._lock:
+            self._closed = True
+            attached = list(self._attached.values())
+            self._attached.clear()
+        for each in attached:
+            each.close()
+
+    def after_fork(self) -> None:
+        """Start without attached objects, in a child: see `fork`."""
+        attached = list(self._attached.values())
+        inherited.append(attached)
+        self._lock, self._attached = threading.Lock(), {}
+        for each in attached:
+            each.after_fork()

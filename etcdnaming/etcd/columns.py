@@ -13,15 +13,32 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from operator import attrgetter
-from typing import Any, NamedTuple, cast, overload
+from typing import Any, NamedTuple, Protocol, cast, overload
 
 from . import rpc_pb2 as rpc
 
-__all__ = ["Columns", "PageOfColumns", "Row", "rows_of"]
+__all__ = ["Columns", "KeyValue", "PageOfColumns", "Row", "rows_of"]
 
 _FIELDS = ("key", "value", "create_revision", "mod_revision", "version", "lease")
 _COLUMNS = attrgetter(*_FIELDS)
 _ZEROS: tuple[bytes | int, ...] = (b"", b"", 0, 0, 0, 0)
+
+
+class KeyValue(Protocol):
+    """A key as etcd stores it, to be read only."""
+
+    @property
+    def key(self) -> bytes: ...  # noqa: D102 - etcd's names
+    @property
+    def value(self) -> bytes: ...  # noqa: D102
+    @property
+    def create_revision(self) -> int: ...  # noqa: D102
+    @property
+    def mod_revision(self) -> int: ...  # noqa: D102
+    @property
+    def version(self) -> int: ...  # noqa: D102
+    @property
+    def lease(self) -> int: ...  # noqa: D102
 
 
 class Row(NamedTuple):

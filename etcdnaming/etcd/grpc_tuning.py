@@ -8,12 +8,19 @@ Each function says why it is needed, what guards it, and what happens with a gRP
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import grpc
 from grpc.experimental import ChannelOptions
+
+from ..errors import ConnectionFailedError
+from ..fork import call_after_fork, inherited
+from .threads import run_steps, start_thread
 
 __all__ = [
     "drain",
@@ -22,10 +29,17 @@ __all__ = [
     "let_grpc_sleep",
     "single_threaded_streams",
     "threads_of_a_call",
+    "unsubscribe",
 ]
 
 TIMER_SLACK = 0.5
 """Seconds that the threads of a call may be late when they look whether a signal has come."""
+
+LOOK_INTERVAL = 0.2
+"""Seconds between two looks for threads that are over; gRPC's own interval."""
+
+MAX_KEPT = 60.0
+"""Seconds after which a channel is dropped anyway."""
 
 PR_SET_TIMERSLACK, PR_GET_TIMERSLACK = 29, 30
 
@@ -75,6 +89,13 @@ def threads_of_a_call() -> Iterator[None]:
         _prctl(PR_SET_TIMERSLACK, before)
 
 
+def _prctl(option: int, value: int = 0) -> int:
+    import ctypes  # not needed elsewhere
+
+    result: int = ctypes.CDLL(None).prctl(option, ctypes.c_ulong(value))
+    return result
+
+
 def single_threaded_streams() -> tuple[tuple[str, int], ...]:
     """
     Return the channel option that lets the thread that waits for answers read them itself.
@@ -122,13 +143,75 @@ def is_polled(channel: grpc.Channel) -> bool:
     """
     Return whether gRPC's thread for the listeners of *channel* still runs.
 
-    Without the private part, it is taken to run, and `channel_state` drops a channel by time.
+    Without the private part, it is taken to run, and `unsubscribe` drops a channel by time.
     """
     return bool(getattr(getattr(channel, "_connectivity_state", None), "polling", True))
 
 
-def _prctl(option: int, value: int = 0) -> int:
-    import ctypes  # not needed elsewhere
+def unsubscribe(
+    channel: grpc.Channel, listener: Callable[[grpc.ChannelConnectivity], None]
+) -> None:
+    """
+    Report the state of *channel* to *listener* no more; the caller may drop the channel.
 
-    result: int = ctypes.CDLL(None).prctl(option, ctypes.c_ulong(value))
-    return result
+    gRPC has a thread for a channel with listeners, which looks five times a second whether there
+    still are any. If the channel is freed or closed before that thread has looked for the last
+    time, the thread ends with a traceback on stderr: "Cannot monitor channel state: Channel
+    deallocated!". On a busy machine that last look is late by any time. So the channel is kept
+    until the thread is over, or for `MAX_KEPT` if this gRPC does not show that (see `is_polled`).
+    """
+    channel.unsubscribe(listener)
+    _keeper.keep(channel)
+
+
+class _Keeper:
+    """
+    Keeps channels until gRPC's threads are done with them; `_lock` guards everything.
+
+    A thread of our own runs while there are any. If no thread can be started, they stay until the
+    next channel is added.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: list[tuple[grpc.Channel, float]] = []
+        self._runs = False
+        call_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Keep the parent's channels untouched, in a child: see `fork`."""
+        inherited.append(self._kept)
+        self._lock, self._kept, self._runs = threading.Lock(), [], False
+
+    def keep(self, channel: grpc.Channel) -> None:
+        """Keep *channel* as long as gRPC's thread needs it."""
+        with self._lock:
+            self._kept.append((channel, time.monotonic() + MAX_KEPT))
+            if self._runs:
+                return
+            try:
+                start_thread(partial(run_steps, self._look, time.sleep), "etcdnaming-channels")
+            except ConnectionFailedError:  # the process has as many threads as it may have
+                return
+            self._runs = True
+
+    def _look(self) -> bool:
+        """Drop what is no longer needed, pause, and return whether to look again."""
+        is_left = self._drop()
+        if is_left:
+            time.sleep(LOOK_INTERVAL)
+        return is_left
+
+    def _drop(self) -> bool:
+        """Drop what is no longer needed; return whether anything is left."""
+        now = time.monotonic()
+        with self._lock:
+            before = self._kept
+            self._kept = [each for each in before if is_polled(each[0]) and now < each[1]]
+            self._runs = bool(self._kept)
+            is_left = self._runs
+        del before  # without the lock: gRPC takes its own, and may call listeners
+        return is_left
+
+
+_keeper = _Keeper()

@@ -1,8 +1,8 @@
 """
 Watch single keys, and report at once when one of them has changed, or may have.
 
-Unlike a `RangeWatch`, it does not say what happened: its user reads the key. So nothing has to be
-remembered, resumed or compared, and one stream does for any number of keys.
+Unlike a `RangeWatchLoop`, it does not say what happened: its user reads the key. So nothing has to
+be remembered, resumed or compared, and one stream does for any number of keys.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ from functools import partial
 from ..errors import ClosedError, EtcdError
 from . import rpc_pb2 as rpc
 from .answers import classify_text
-from .backoff import MAX_STREAM_PAUSE, Backoff
 from .client import Client
+from .deadline import MAX_STREAM_PAUSE, Backoff
 from .threads import run_steps, start_thread
-from .watch_stream import WatchStream
-from .watcher import Watcher
+from .watcher import Watcher, WatchStream, WatchSubstream
 
 __all__ = ["KeyWatch"]
 
@@ -39,7 +38,7 @@ class KeyWatch:
         self._client, self._report = client, report
         self._changed = threading.Condition()
         self._closed = threading.Event()
-        self._followed: dict[bytes, _WatchedKey] = {}
+        self._followed: dict[bytes, WatchSubstream] = {}
         self._stream: WatchStream | None = None
         self._backoff = Backoff(MAX_STREAM_PAUSE)
         self._runs = False
@@ -58,7 +57,9 @@ class KeyWatch:
                 run = partial(run_steps, self._watch_once, self._closed.wait)
                 start_thread(run, "etcdnaming-keys")
                 self._runs = True
-            watched = self._followed[key] = _WatchedKey(key, self._received)
+            watched = self._followed[key] = WatchSubstream(
+                rpc.WatchCreateRequest(key=key), self._received, _note_end
+            )
             if self._stream:
                 self._stream.add(watched)  # if that carries no more, the next stream does
             self._changed.notify()
@@ -109,36 +110,24 @@ class KeyWatch:
         finally:
             del error  # not to be held by a frame of its own traceback
 
-    def _received(self, watched: _WatchedKey, response: rpc.WatchResponse) -> None:
+    def _received(self, watched: WatchSubstream, response: rpc.WatchResponse) -> bool:
         if response.canceled:
             self._refused(watched, response)
         elif response.created:
-            self._report(watched.key, 0)
+            self._report(watched.create.key, 0)
         for event in response.events:
             self._report(event.kv.key, event.kv.mod_revision)
+        return True
 
-    def _refused(self, watched: _WatchedKey, response: rpc.WatchResponse) -> None:
+    def _refused(self, watched: WatchSubstream, response: rpc.WatchResponse) -> None:
         with self._changed:
-            if self._followed.get(watched.key) is not watched:
+            if self._followed.get(watched.create.key) is not watched:
                 return  # unfollowed meanwhile
-            del self._followed[watched.key]
-        self._report(watched.key, 0)
+            del self._followed[watched.create.key]
+        self._report(watched.create.key, 0)
         # The reason may be the token: a new stream has a new one.
         raise classify_text(response.cancel_reason, "etcd")
 
 
-class _WatchedKey:
-    """The watch of *key*; *received* is called with each answer, by the thread of the stream."""
-
-    def __init__(
-        self, key: bytes, received: Callable[[_WatchedKey, rpc.WatchResponse], None]
-    ) -> None:
-        self.key, self.create = key, rpc.WatchCreateRequest(key=key)
-        self._received = received
-
-    def put(self, answer: rpc.WatchResponse) -> bool:
-        self._received(self, answer)
-        return True
-
-    def end(self, exc: Exception) -> None:
-        """Do nothing: the thread that reads the stream gets *exc*, too."""
+def _note_end(*_: object) -> None:
+    """Do nothing: the thread that reads the stream gets the error, too."""

@@ -1,29 +1,91 @@
 """
-The keys of a range as a watch knows them, and whether etcd has the same.
+The keys of a range as a watch knows them, what happens to them, and whether etcd has the same.
 
 A wiped or restored cluster keeps its id, and a lagging member shows an old revision, so neither
 proves anything. A linearizable read of the keys and of the revisions of their changes does.
+
+What a watch brings is plain data: no protobuf message leaves this room.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import compress
 from operator import attrgetter
 from typing import NamedTuple, TypeAlias
 
 from ..errors import CompactedError, EtcdError, FutureRevisionError
 from . import rpc_pb2 as rpc
-from .answer_checks import LAST_REVISION
+from .answers import LAST_REVISION
 from .client import Client
-from .columns import Columns, Row
+from .columns import Columns, KeyValue, Row, rows_of
 from .deadline import within
-from .snapshot import Snapshot, read_snapshot
-from .watch_events import Events
+from .ranges import Snapshot, read_snapshot
 
-__all__ = ["HistoryChangedError", "KnownKeys", "Summary"]
+__all__ = ["Events", "HistoryChangedError", "KnownKeys", "RangeSnapshot", "Summary"]
+
+CHANGE_BYTES = 256
+"""Memory that a change takes beside its key and its value."""
+
+COLUMNS_FROM = 4
+"""Number of changes from which columns are faster than rows."""
 
 NEWEST = 5
 """Keys, those changed last, that a summary compares."""
+
+_NONE: frozenset[int] = frozenset()
+_FIRST = frozenset([0])
+
+_TYPE, _KV = attrgetter("type"), attrgetter("kv")
+
+
+class RangeSnapshot(NamedTuple):
+    """All *keys* of the range at *revision*. *resync*: they replace everything that came before."""
+
+    revision: int
+    keys: Sequence[KeyValue]
+    resync: bool
+
+
+class Events(NamedTuple):
+    """
+    Changes in the order they were made, perhaps of several revisions.
+
+    *deleted* holds the positions of the keys that were deleted; of these only the key and its
+    revision count.
+    """
+
+    keys: Columns | list[Row]
+    deleted: frozenset[int]
+
+    @classmethod
+    def of(cls, events: Sequence[rpc.Event]) -> Events:
+        """Return *events* in plain data: many as `Columns`, for loops that run in C."""
+        if len(events) == 1:  # as most are, and each is waited for
+            [event] = events
+            return cls(rows_of([event.kv]), _FIRST if event.type else _NONE)
+        kvs, types = map(_KV, events), [*map(_TYPE, events)]
+        keys = Columns.of(kvs) if len(types) >= COLUMNS_FROM else rows_of(kvs)
+        if any(types):
+            return cls(keys, frozenset(compress(range(len(types)), types)))
+        return cls(keys, _NONE)
+
+    @property
+    def size(self) -> int:
+        """The memory they take, in bytes and roughly."""
+        size = CHANGE_BYTES * len(self.keys)
+        if isinstance(self.keys, list):
+            for key, value, _, _, _, _ in self.keys:
+                size += len(key) + len(value)
+            return size
+        keys, values, *_ = self.keys.lists
+        return size + sum(map(len, keys)) + sum(map(len, values))
+
+    def only(self, positions: Iterable[int]) -> Events:
+        """Return those at *positions*."""
+        chosen = [*positions]
+        deleted = (n for n, each in enumerate(chosen) if each in self.deleted)
+        return Events([self.keys[each] for each in chosen], frozenset(deleted))
 
 
 class HistoryChangedError(EtcdError):

@@ -13,18 +13,29 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from math import ceil
+from queue import SimpleQueue
 from typing import TypeAlias
 
-from ..errors import AuthenticationError, EtcdError, InvalidAnswerError, TLSError, TokenRefusedError
+import grpc
+
+from ..errors import (
+    AuthenticationError,
+    ConnectionFailedError,
+    EtcdError,
+    InvalidAnswerError,
+    TLSError,
+    TokenRefusedError,
+)
 from ..model import Lease
 from . import rpc_pb2 as rpc
-from .answer_checks import fault_of_ttl
-from .backoff import jittered
-from .bidi_stream import BidiStream
-from .calls import Method
+from .answers import classify, fault_of_ttl
+from .calls import Caller, Method, ResponseStream
 from .client import Client
-from .executor import Executor
+from .deadline import MAX_STREAM_PAUSE, Backoff, jittered
+from .members import Member
+from .threads import Executor, run_steps, start_thread
 
 __all__ = ["LeaseKeeper", "LeaseState"]
 
@@ -59,23 +70,22 @@ class LeaseState(enum.Enum):
 _NEED_REPAIR = (TLSError, AuthenticationError)
 
 _Report: TypeAlias = Callable[[LeaseState, str], None]
-_BidiStream: TypeAlias = BidiStream[rpc.LeaseKeepAliveRequest, rpc.LeaseKeepAliveResponse]
 
 
 class LeaseKeeper:
     """
     Keeps leases of *client* alive, with two threads from the first lease to `close`.
 
-    One sends what is due (a task for each lease), the other (of the `BidiStream`) reads. `_lock`
-    guards everything. Both report the state of a lease with that lock held, so that reports come in
-    order: *report* must neither wait nor call this object.
+    One sends what is due (a task for each lease), the other (of the stream) reads. `_lock` guards
+    everything. Both report the state of a lease with that lock held, so that reports come in order:
+    *report* must neither wait nor call this object.
     """
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._lock = threading.RLock()  # a signal handler may ask for a renewal
         self._kept: dict[int, _Kept] = {}
-        self._stream: _BidiStream | None = None
+        self._stream: _KeepAliveStream | None = None
         self._executor = Executor("etcdnaming-leases", max_threads=1)
         self._open = False
         self._last_answer = 0.0
@@ -121,7 +131,7 @@ class LeaseKeeper:
                 self._stream.close()
 
     def opened(self) -> None:
-        """Send a request for every lease, on a new stream."""
+        """Send a request for every lease on a new stream: those on the last one are lost."""
         now = time.monotonic()
         with self._lock:
             self._open, self._last_answer = True, now
@@ -130,7 +140,7 @@ class LeaseKeeper:
                 self._executor.wake(kept)
 
     def received(self, response: rpc.LeaseKeepAliveResponse) -> None:
-        """Handle the answer to the last request for a lease."""
+        """Handle the answer to the last request for a lease; an `EtcdError` ends the call."""
         with self._lock:
             self._last_answer, self._trouble = time.monotonic(), ""
             kept = self._kept.get(response.ID)
@@ -163,7 +173,7 @@ class LeaseKeeper:
                 self._client.lease_time_to_live(some)  # renews the token
 
     def _begin(self) -> None:
-        stream = BidiStream(self._client._caller, _KEEP_ALIVE, self, "etcdnaming-keepalive")
+        stream = _KeepAliveStream(self._client._caller, self)
         try:
             self._executor.start()
         except EtcdError:
@@ -178,7 +188,8 @@ class LeaseKeeper:
             if self._kept.get(kept.id) is not kept or self._stream is None:
                 return None  # forgotten
             if not kept.silent and now >= kept.deadline:
-                kept.report(LeaseState.SILENT, self._why(kept))
+                why = f": {self._trouble}" if self._trouble else ""
+                kept.report(LeaseState.SILENT, f"no answer for {kept.ttl} s{why}")
                 kept.silent = True
             if self._open and kept.asked is None and now >= kept.due:
                 kept.ask(now)
@@ -197,9 +208,6 @@ class LeaseKeeper:
         asked = kept.asked or 0.0
         # A stream that answers for other leases is not dead: a thousand are answered one by one.
         return min(max(asked, self._last_answer) + ANSWER_SHARE * kept.ttl, asked + kept.ttl)
-
-    def _why(self, kept: _Kept) -> str:
-        return f"no answer for {kept.ttl} s" + (f": {self._trouble}" if self._trouble else "")
 
 
 class _Kept:
@@ -245,3 +253,116 @@ class _Kept:
         self.ttl, self.silent, self.blocked_by = ttl, False, ""
         self.deadline = asked + ttl  # the TTL began when etcd got the request, or later
         self.asked = None
+
+
+class _KeepAliveStream:
+    """
+    The call that keeps leases alive: opened again whenever it ends, until it is closed.
+
+    A thread of its own calls, reads and passes on to *keeper* what comes, without a lock; any other
+    may send. `_lock` guards `_call` and `_closed`, so that no member is called after the end.
+    `send` and `switch_member` read `_call` without it: a call that has just ended ignores both. So
+    the keeper may call them with a lock that it takes when it is called, too.
+
+    Raises:
+        ConnectionFailedError: No thread can be started now.
+    """
+
+    def __init__(self, caller: Caller, keeper: LeaseKeeper) -> None:
+        self._caller, self._keeper = caller, keeper
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._call: _Call | None = None
+        self._backoff = Backoff(MAX_STREAM_PAUSE)
+        start_thread(partial(run_steps, self._call_once, self._closed.wait), "etcdnaming-keepalive")
+
+    def send(self, request: rpc.LeaseKeepAliveRequest) -> None:
+        """Send *request*, if there is a call; if not, the keeper sends all again on the next."""
+        call = self._call
+        if call:
+            call.requests.put(request)
+
+    def switch_member(self) -> None:
+        """End the call, whose member does not answer, and call another one."""
+        call = self._call
+        if call:
+            call.silent = True
+            call.end()
+
+    def close(self) -> None:
+        """End it, at once and from any thread."""
+        with self._lock:
+            self._closed.set()
+            if self._call:
+                self._call.end()
+
+    def _call_once(self) -> bool:
+        """Call until that ends, and pause; return whether there is to be another call."""
+        if self._closed.is_set():
+            return False
+        try:
+            self._read(self._open())
+        except EtcdError as exc:
+            if not self._closed.is_set():
+                self._keeper.broken(exc)
+                self._closed.wait(self._backoff.pause_after(exc))
+        except Exception as exc:
+            # Whatever it was, the call is over, and the keeper must not take it for open.
+            if not self._closed.is_set():
+                self._keeper.broken(ConnectionFailedError(str(exc)))
+                raise
+        return True
+
+    def _open(self) -> _Call:
+        requests: SimpleQueue[rpc.LeaseKeepAliveRequest | None] = SimpleQueue()
+        member, responses = self._caller.open_bidi(_KEEP_ALIVE, iter(requests.get, None))
+        call = _Call(member, responses, requests)
+        with self._lock:
+            self._call = call
+            if self._closed.is_set():
+                call.end()
+        return call
+
+    def _read(self, call: _Call) -> None:
+        """Handle the responses until the call ends."""
+        self._backoff.opened()
+        try:
+            self._keeper.opened()
+            for response in call.responses:
+                self._keeper.received(response)
+        except grpc.RpcError as exc:
+            raise self._failure(call, exc) from exc
+        except InvalidAnswerError as exc:
+            self._caller.leave(call.member)
+            raise InvalidAnswerError(exc.fault, call.member.name) from exc
+        finally:
+            self._call = None
+            call.end()
+            self._backoff.ended()
+        self._caller.leave(call.member)
+        raise ConnectionFailedError(f"{call.member.name}: connection ended")
+
+    def _failure(self, call: _Call, exc: grpc.RpcError) -> EtcdError:
+        failure = classify(exc, call.member.name, writes=False)
+        if failure.leave and not self._closed.is_set():
+            self._caller.leave(call.member)
+        if call.silent:
+            return ConnectionFailedError(f"{call.member.name}: no answer")
+        return failure.error
+
+
+class _Call:
+    """One call. *silent*: we have ended it, because the member did not answer."""
+
+    def __init__(
+        self,
+        member: Member,
+        responses: ResponseStream[rpc.LeaseKeepAliveResponse],
+        requests: SimpleQueue[rpc.LeaseKeepAliveRequest | None],
+    ) -> None:
+        self.member, self.responses, self.requests = member, responses, requests
+        self.silent = False
+
+    def end(self) -> None:
+        self.requests.put(None)
+        self.responses.cancel()

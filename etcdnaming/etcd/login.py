@@ -7,7 +7,8 @@ import random
 import threading
 import time
 from functools import partial
-from typing import Protocol
+
+import grpc
 
 from ..errors import (
     AuthenticationError,
@@ -18,13 +19,21 @@ from ..errors import (
     RefusedError,
 )
 from ..fork import call_after_fork
-from .backoff import FIRST_PAUSE, doubled
-from .deadline import Deadline
-from .files import File
-from .members import Member
-from .threads import start_thread
+from . import rpc_pb2 as rpc
+from .answers import classify
+from .deadline import FIRST_PAUSE, Deadline, doubled
+from .members import REQUIRE_LEADER, Member, Members
+from .security import File
+from .threads import no_thread, start_thread
 
-__all__ = ["Login", "LoginPostponedError", "Server", "is_sendable"]
+__all__ = ["Login", "LoginPostponedError"]
+
+PATH = "/etcdserverpb.Auth/Authenticate"
+
+NOT_ENABLED = "authentication is not enabled"
+
+ANSWER_TIMEOUT = 60.0
+"""Seconds for the answer. etcd goes on hashing the password when nothing waits for it any more."""
 
 MAX_LOGIN_PAUSE = 60.0
 """Seconds, at most, before the login after one that had no result: doubled each time."""
@@ -33,7 +42,7 @@ FIRST_REFUSED_PAUSE, MAX_REFUSED_PAUSE = 1.0, 20.0
 """
 Seconds, at most, before a refused password is sent again: doubled each time.
 
-RangeStreams and registrations ask again after 30 s, and that is to reach etcd.
+Watches and registrations ask again after 30 s, and that is to reach etcd.
 """
 
 MAX_LOGINS = 2
@@ -50,33 +59,6 @@ class LoginPostponedError(Exception):
     def __init__(self, error: EtcdError, *, costly: bool) -> None:
         super().__init__(str(error))
         self.error, self.costly = error, costly
-
-
-class Server(Protocol):
-    """What logs in; its methods are called by a thread that has nothing else to do."""
-
-    patience: float
-    """Seconds without an answer after which a second member is asked; infinite if there is none."""
-
-    def reach(self) -> Member:
-        """
-        Return a connected member.
-
-        Raises:
-            EtcdError: There is none.
-        """
-
-    def log_in(self, member: Member, user: str, password: str) -> str:
-        """
-        Return the token that *member* gives, ``""`` if it wants none.
-
-        Raises:
-            LoginPostponedError: There was no result, and another login may have one.
-            EtcdError: It refused.
-        """
-
-    def leave(self, member: Member) -> None:
-        """Reach another member from now on."""
 
 
 class _Attempt:
@@ -107,19 +89,25 @@ class Login:
       as long as the last one has taken if that is more. Callers that can't wait so long fail.
     - A refused password fails at once; for some time it is not sent again, but refused here.
 
-    `_changed` guards everything. A password file is read again for every login; *timeout* is for
-    one that is a pipe.
+    `_changed` guards everything. A password file is read again for every login, on a connection of
+    its own to one of *members*. *dial_timeout* and *command_timeout* are those of a call.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - many settings, each with a name
         self,
+        members: Members,
         *,
         user: str | None,
         password: str | None,
         password_file: str | None,
         auth_jwt_token: str | None,
-        timeout: float,
+        dial_timeout: float,
+        command_timeout: float,
     ) -> None:
+        self._members, self._dial_timeout = members, dial_timeout
+        self._answer_timeout = max(ANSWER_TIMEOUT, command_timeout)
+        # Seconds without an answer after which a second member is asked, if there is one.
+        self._patience = math.inf if members.alone else command_timeout / 2
         if user and password is None and password_file is None and not auth_jwt_token:
             raise InvalidSettingError(f"the user {user!r} needs a password")
         if password is not None and password_file is not None:
@@ -129,12 +117,14 @@ class Login:
         for name, text in (("user", user), ("password", password)):
             if text is not None and not _is_utf8(text):
                 raise InvalidSettingError(f"{name}: not UTF-8")
-        if auth_jwt_token and not is_sendable(auth_jwt_token):
+        if auth_jwt_token and not _is_sendable(auth_jwt_token):
             raise InvalidSettingError(
                 "auth_jwt_token: a character that can't be sent: only printable ASCII is allowed"
             )
         self._user, self._password = user, password
-        self._file = None if password_file is None else File(password_file, timeout)
+        self._file = (
+            None if password_file is None else File(password_file, dial_timeout + command_timeout)
+        )
         self._read()
         self._fixed = auth_jwt_token or None
         self._token = self._fixed
@@ -171,7 +161,7 @@ class Login:
         """Log in without waiting for a thread that is not here: see `fork`."""
         self._begin_anew()
 
-    def token(self, deadline: Deadline, server: Server) -> str | None:
+    def token(self, deadline: Deadline) -> str | None:
         """
         Return the token to send; ``None`` when there is no user, ``""`` when etcd wants none.
 
@@ -181,7 +171,7 @@ class Login:
         """
         token = self._token
         if token is None and self._user:
-            return self._wait_for_token(self._user, deadline, server)
+            return self._wait_for_token(self._user, deadline)
         return token
 
     def renew(self, refused: str | None, why: AuthenticationError) -> None:
@@ -205,7 +195,7 @@ class Login:
             self._closed = True
             self._changed.notify_all()
 
-    def _wait_for_token(self, user: str, deadline: Deadline, server: Server) -> str:
+    def _wait_for_token(self, user: str, deadline: Deadline) -> str:
         with self._changed:
             final_failures = self._final_failures
             while self._token is None:
@@ -213,13 +203,13 @@ class Login:
                     raise ClientClosedError
                 if self._final_failures != final_failures:
                     raise self._failure.with_traceback(None)
-                self._begin_or_wait(user, deadline, server)
+                self._begin_or_wait(user, deadline)
             return self._token
 
-    def _begin_or_wait(self, user: str, deadline: Deadline, server: Server) -> None:
+    def _begin_or_wait(self, user: str, deadline: Deadline) -> None:
         left, pause = deadline.left(), self._pause()
         if left and pause <= 0:
-            self._begin(user, server)
+            self._begin(user)
         elif self._under_way and left:
             self._changed.wait(min(left, pause))
         elif self._under_way:
@@ -239,28 +229,77 @@ class Login:
             return 0.0
         return self._not_before - time.monotonic()
 
-    def _begin(self, user: str, server: Server) -> None:
+    def _begin(self, user: str) -> None:
         attempt = _Attempt()
         slow = self._under_way[-1].member if self._under_way else None
         start_thread(
-            partial(self._run, attempt, slow, user, self._current_password(), server),
+            partial(self._run, attempt, slow, user, self._current_password()),
             "etcdnaming-login",
         )
         self._under_way.append(attempt)
 
-    def _run(
-        self, attempt: _Attempt, slow: Member | None, user: str, password: str, server: Server
-    ) -> None:
+    def _run(self, attempt: _Attempt, slow: Member | None, user: str, password: str) -> None:
         try:
-            member = _reach(server, slow)
+            member = self._reach(slow)
             with self._changed:
-                attempt.asks(member, server.patience)
+                attempt.asks(member, self._patience)
                 self._changed.notify_all()
-            token = server.log_in(member, user, password)
+            token = self._log_in(member, rpc.AuthenticateRequest(name=user, password=password))
         except Exception as exc:  # noqa: BLE001 - a bug, too, must not leave callers waiting
             self._fail(attempt, password, exc)
         else:
             self._succeed(token)
+
+    def _reach(self, slow: Member | None) -> Member:
+        """
+        Return a connected member that is not *slow*, which is left.
+
+        Raises:
+            EtcdError: There is none.
+        """
+        if slow:
+            self._members.leave(slow)
+        try:
+            member = self._members.current(Deadline(self._dial_timeout))
+        except RuntimeError as exc:  # gRPC could not start the thread that watches a connection
+            raise no_thread(exc) from exc
+        if slow and member.name == slow.name:
+            raise ConnectionFailedError(f"{slow.name}: no other endpoint can be reached")
+        return member
+
+    def _log_in(self, member: Member, request: rpc.AuthenticateRequest) -> str:
+        """
+        Return the token that *member* gives, ``""`` if it wants none.
+
+        Raises:
+            LoginPostponedError: There was no result, and another login may have one.
+            EtcdError: It refused.
+        """
+        call = self._members.patient(member).unary(
+            PATH, rpc.AuthenticateRequest.SerializeToString, rpc.AuthenticateResponse.FromString
+        )
+        try:
+            response: rpc.AuthenticateResponse = call(
+                request, timeout=self._answer_timeout, metadata=(REQUIRE_LEADER,)
+            )
+        except grpc.RpcError as exc:
+            return self._without_token(member, exc)
+        except ValueError as exc:  # what gRPC raises for a channel that was closed
+            raise ClientClosedError from exc
+        if not _is_sendable(response.token):
+            raise RefusedError(f"{member.name}: the login returned a token that can't be sent")
+        return response.token
+
+    def _without_token(self, member: Member, exc: grpc.RpcError) -> str:
+        answer = classify(exc, member.name, writes=False)
+        # As for etcdctl: a user name is no trouble where etcd asks for none.
+        if isinstance(answer.error, RefusedError) and NOT_ENABLED in answer.error.text:
+            return ""
+        if answer.leave:
+            self._members.leave(member)
+        if answer.repeat:
+            raise LoginPostponedError(answer.error, costly=answer.sent) from exc
+        raise answer.error from exc
 
     def _succeed(self, token: str) -> None:
         with self._changed:
@@ -336,7 +375,7 @@ class Login:
         raise InvalidSettingError(f"{self._file.name}: {reason}", setting="password_file")
 
 
-def is_sendable(token: str) -> bool:
+def _is_sendable(token: str) -> bool:
     """Return whether *token* can be sent: gRPC takes printable ASCII in a header, and no more."""
     return token.isascii() and token.isprintable()
 
@@ -347,13 +386,3 @@ def _is_utf8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _reach(server: Server, slow: Member | None) -> Member:
-    """Return a member that is not *slow*, which is left."""
-    if slow:
-        server.leave(slow)
-    member = server.reach()
-    if slow and member.name == slow.name:
-        raise ConnectionFailedError(f"{slow.name}: no other endpoint can be reached")
-    return member

@@ -1,10 +1,11 @@
 """
-The work of a range watch: it goes on after everything but its end and errors no retry can heal.
+One endless stream of what happens in a range of keys: no change is missed, none comes twice.
 
-Once a stream is open, and from time to time after that, the keys we know are compared with etcd's.
-What was compared before may have changed when the stream begins, and a proxy goes on in front of a
-restored etcd as if nothing had happened. If etcd has another history, has compacted ours, or does
-not deliver it, the range is read again, and the owner of the watch works out the differences.
+It goes on after everything but its end and errors that no retry can heal. Once a stream is open,
+and from time to time after that, the keys we know are compared with etcd's. What was compared
+before may have changed when the stream begins, and a proxy goes on in front of a restored etcd as
+if nothing had happened. If etcd has another history, has compacted ours, or does not deliver it,
+the range is read again, and the owner of the watch works out the differences.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import TypeAlias
 
 from ..errors import (
     AuthenticationError,
@@ -27,19 +29,18 @@ from ..errors import (
     TLSError,
 )
 from ..log import logger
+from ..model import WatchState
 from . import rpc_pb2 as rpc
 from .answers import classify_text
-from .backoff import Backoff
-from .bounded_queue import BoundedQueue
 from .client import Client
 from .columns import rows_of
-from .deadline import Deadline
-from .known_keys import HistoryChangedError, KnownKeys, Summary
-from .watch_events import Connected, Disconnected, Events, RangeSnapshot, WatchEvent
-from .watch_stream import WatchAgainError
-from .watcher import Watcher, WatchSubstream
+from .deadline import Backoff, Deadline
+from .known_keys import Events, HistoryChangedError, KnownKeys, RangeSnapshot, Summary
+from .threads import BoundedQueue
+from .watcher import WatchAgainError, Watcher, WatchSubstream
 
-__all__ = ["RangeWatchLoop"]
+__all__ = ["RangeWatchLoop", "WatchEvent"]
+
 
 _log = logger(__name__)
 
@@ -71,9 +72,16 @@ _EXPECTED = (CompactedError, MessageTooLargeError, HistoryChangedError, _NotDeli
 """After these the range is read again, because no stream can bring what was missed."""
 
 
+WatchEvent: TypeAlias = RangeSnapshot | Events | WatchState
+"""What a range watch brings: all keys, changes, and whether a member delivers changes."""
+
+
 class RangeWatchLoop:
     """
-    Adds to `events` what happens from *revision* on, and at last the error that ended it.
+    Adds to `events` what happens in a range of keys, and at last the error that ended it.
+
+    First comes a `RangeSnapshot`: of what was there before *revision*, or is there now if that is 0
+    or yet to come. *shared*: it is one of many, see `Watcher.open`.
 
     The executor of the client calls `step` whenever something is to be done: read, open a stream,
     verify it, leave it. The thread of the stream calls `_received` with each answer, which adds the
@@ -407,12 +415,12 @@ class RangeWatchLoop:
 
     def _report_connected(self, member: str) -> None:
         if self._outage.ended():
-            self.events.add(Connected(member), 0)
+            self.events.add(WatchState(connected=True, detail=member), 0)
 
     def _report_outage(self, reason: str) -> None:
         with self._lock:
             if self._outage.is_news(reason):
-                self.events.add(Disconnected(reason), 0)
+                self.events.add(WatchState(connected=False, detail=reason), 0)
 
 
 class _Outage:

@@ -13,9 +13,9 @@ from typing import NamedTuple, TypeAlias
 from ..errors import EtcdError
 from ..model import Header
 from . import rpc_pb2 as rpc
-from .answers import lacks_space
+from .answers import header_of, lacks_space
 from .client import Client
-from .ranges import KeyValue, header_of
+from .columns import KeyValue
 
 __all__ = [
     "Compare",

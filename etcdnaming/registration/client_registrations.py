@@ -11,10 +11,9 @@ from typing import Protocol
 
 from ..errors import ClientClosedError, ConnectionFailedError
 from ..etcd import Client
-from ..etcd.executor import Executor, Task
 from ..etcd.key_watch import KeyWatch
 from ..etcd.lease import LeaseKeeper
-from ..etcd.threads import run_steps, start_thread
+from ..etcd.threads import Executor, Task, run_steps, start_thread
 
 __all__ = ["ClientRegistrations", "RegistrationTask"]
 
@@ -54,7 +53,7 @@ class ClientRegistrations:
         self._watch = KeyWatch(client, self._key_changed)
         self._lock = threading.RLock()
         self._tasks: set[RegistrationTask] = set()
-        self._watchers: dict[bytes, set[RegistrationTask]] = {}
+        self._watchers: dict[bytes, tuple[RegistrationTask, ...]] = {}
         self._closed = False
         self._callbacks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._callback_thread = 0
@@ -121,24 +120,25 @@ class ClientRegistrations:
     def watch_key(self, task: RegistrationTask, key: bytes) -> None:
         """Call *task* whenever *key* may have changed."""
         with self._lock:
-            watchers = self._watchers.setdefault(key, set())
+            watchers = self._watchers.get(key, ())
             if watchers and task not in watchers:
                 task.key_changed(key, 0)  # the watch has begun before
             self._watch.follow(key)
-            watchers.add(task)
+            if task not in watchers:
+                self._watchers[key] = (*watchers, task)
 
     def unwatch_key(self, task: RegistrationTask, key: bytes) -> None:
         """Don't call *task* for *key* any longer."""
         with self._lock:
-            watchers = self._watchers.get(key, set())
-            watchers.discard(task)
-            if not watchers:
-                self._watchers.pop(key, None)
+            watchers = self._watchers.pop(key, ())
+            if left := tuple(watcher for watcher in watchers if watcher is not task):
+                self._watchers[key] = left
+            else:
                 self._watch.unfollow(key)
 
     def _key_changed(self, key: bytes, revision: int) -> None:
         with self._lock:
-            watchers = list(self._watchers.get(key, ()))
+            watchers = self._watchers.get(key, ())
         for task in watchers:
             task.key_changed(key, revision)
 

@@ -22,16 +22,14 @@ from ..errors import (
     TLSError,
 )
 from ..etcd import Client, within
-from ..etcd.backoff import full_jitter, jittered
+from ..etcd.deadline import full_jitter, jittered
 from ..etcd.lease import LeaseState
 from ..log import logger
 from .client_registrations import ClientRegistrations
-from .event import RegistrationEvent
 from .reconciler import DeletionRefusedError, Reconciler
-from .registered_keys import RegisteredKeys
-from .rules import KeyState, Policy, RegisteredKey
+from .rules import KeyState, Policy, RegisteredKey, RegisteredKeys
 from .session_lease import SessionLease
-from .status import RegistrationStatus, StatusReport
+from .status import RegistrationEvent, RegistrationStatus, StatusReport
 
 __all__ = ["RegistrationLoop"]
 

@@ -22,12 +22,11 @@ from ..errors import (
 )
 from ..etcd import Client
 from ..etcd.answers import lacks_space
-from ..etcd.ranges import KeyValue
+from ..etcd.columns import KeyValue
 from ..etcd.transactions import Compare, Delete, Get, Put, look_up, transact
 from ..model import Endpoint
-from .event import Kind, RegistrationEvent
-from .registered_keys import RegisteredKeys
-from .rules import Action, KeyState, Policy, RegisteredKey, StoredValue, decide
+from .rules import Action, KeyState, Policy, RegisteredKey, RegisteredKeys, StoredValue, decide
+from .status import Kind, RegistrationEvent
 
 __all__ = ["DeletionRefusedError", "Reconciler"]
 

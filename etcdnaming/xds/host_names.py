@@ -118,6 +118,10 @@ class _Found(NamedTuple):
 def _look_up(name: str) -> _Found:
     try:
         found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except OSError as exc:
+        return _Found(frozenset(), exc.strerror or str(exc))
+    except UnicodeError:
+        return _Found(frozenset(), "invalid host name")
     except Exception as exc:  # noqa: BLE001 - whatever it is, the name is looked up again
         return _Found(frozenset(), str(exc))
     return _Found(frozenset(_scoped(str(host), *rest[2:]) for *_, (host, *rest) in found))

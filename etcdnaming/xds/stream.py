@@ -4,7 +4,7 @@ The rules of one ADS stream ("state of the world", xDS v3), without I/O.
 A server hands every request to `Stream.receive`, every change to `Stream.push`, and writes what
 they return, in that order, one after another.
 
-Four things make the rules more than "answer what is asked":
+Five things make the rules more than "answer what is asked":
 
 - A restarted server may have other contents at the version that a client reports. So the first
   request of a type on a stream is always answered, and versions are never compared.
@@ -14,6 +14,11 @@ Four things make the rules more than "answer what is asked":
   current names again with the acknowledgement of that answer, so the old request is not answered.
   But the client has forgotten the names that it leaves out: when it asks for them again, even with
   that acknowledgement, they are sent again.
+- gRPC's C-core sends requests without waiting for answers, and takes an omission as a deletion only
+  of what it has. If two answers to it were under way, the first one could bring X, which it has
+  left and asked for again meanwhile, and the second one, to the request that left X, would delete
+  it: calls would fail until the third. So C-core gets an answer with listeners or clusters only
+  when it has acknowledged the last one; its acknowledgement carries all names of that moment.
 - gRPC's C-core, with a request under way, merges "unsubscribe X, subscribe X" into the next one,
   which then looks like a mere acknowledgement. It waits for an answer, and after 15 s reports that
   X does not exist. So where an acknowledgement may hide that, everything of its type is sent once
@@ -174,7 +179,7 @@ class Stream:
             doubts = self._doubts(subscription, before, first=is_known and subscription.pending)
             if doubts is not None:
                 doubts.setdefault(kind, now)
-        if self._is_stale(subscription, nonce, wanted):
+        if self._is_stale(kind, subscription, nonce, wanted):
             self._leave_out(subscription, subscription.names - wanted)
             return Receipt(stale=True)
         refused = self._acknowledge(subscription, request)
@@ -222,9 +227,14 @@ class Stream:
             (self._likely, RESEND_DELAY, MAX_RESEND_DELAY),
             (self._unlikely, LATE_DELAY, MAX_LATE_DELAY),
         ):
-            if doubts:
-                kind = min(doubts, key=doubts.__getitem__)
+            found = [kind for kind in doubts if not self._waits_for_client(kind)]
+            if found:
+                kind = min(found, key=doubts.__getitem__)
                 yield min(quiet + delay, doubts[kind] + longest), kind
+
+    def _waits_for_client(self, kind: Kind) -> bool:
+        """Say whether nothing of *kind* may be sent before the last answer is acknowledged."""
+        return kind in WHOLE and self.subscriptions[kind].pending
 
     def _doubts(
         self, subscription: Subscription, before: float, *, first: bool
@@ -240,12 +250,16 @@ class Stream:
             return self._likely
         return self._unlikely if since <= LONG_UNDER_WAY else None
 
-    def _is_stale(self, subscription: Subscription, nonce: str, wanted: frozenset[str]) -> bool:
-        if not nonce or nonce == subscription.nonce:
+    def _is_stale(
+        self, kind: Kind, subscription: Subscription, nonce: str, wanted: frozenset[str]
+    ) -> bool:
+        if nonce == subscription.nonce:
             return False
+        if self._merging and kind in WHOLE:
+            return True  # without a nonce, too: our first answer has not arrived there yet
         # Older Javas forget the nonce of a type when they ask for nothing of it any more, and come
         # back with an older one (grpc-java#11232).
-        return not (wanted and not subscription.names)
+        return bool(nonce) and not (wanted and not subscription.names)
 
     def _acknowledge(self, subscription: Subscription, request: xds.DiscoveryRequest) -> str:
         """Note what the client says of our last answer; return why it refuses that, if it does."""

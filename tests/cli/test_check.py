@@ -37,7 +37,7 @@ def test_check_prints_the_health_of_every_endpoint(run: Run, etcd: Etcd) -> None
         HealthServer({"": NOT_SERVING}) as bad,
         HealthServer(None) as without,
     ):
-        fill(etcd, good.address, bad.address, without.address, closed, "no-port")
+        fill(etcd, good.address, bad.address, without.address, closed, "a..b:80", "no-port")
 
         result = run("check", "svc")
         in_json = run("check", "svc", "-w", "json").json()
@@ -49,15 +49,16 @@ def test_check_prints_the_health_of_every_endpoint(run: Run, etcd: Etcd) -> None
         [bad.address, "NOT_SERVING", "NOT_SERVING"],
         [without.address, "NOT_SERVING", no_health],
         [closed, "UNREACHABLE", "connection refused"],
+        ["a..b:80", "UNREACHABLE", "host name not found"],
         ["no-port", "UNREACHABLE", no_port],
     ]
     assert (result.status, columns(result.out)) == (1, expected)
-    assert result.err == "Error: 4 of 5 do not serve\n"
-    assert (in_json["serving"], in_json["count"], in_json["invalid"]) == (1, 5, [])
+    assert result.err == "Error: not serving: 5 of 6 endpoints\n"
+    assert (in_json["serving"], in_json["count"], in_json["invalid"]) == (1, 6, [])
     assert [
         [each["addr"], each["status"], each["reason"] or ""] for each in in_json["endpoints"]
     ] == expected
-    assert [each["seconds"] is None for each in in_json["endpoints"]] == [False] * 3 + [True] * 2
+    assert [each["seconds"] is None for each in in_json["endpoints"]] == [False] * 3 + [True] * 3
 
 
 @pytest.mark.parametrize(("output", "words"), [("table", "1 of 1 endpoint"), ("fields", "Serving")])
@@ -189,7 +190,8 @@ def test_check_of_many_endpoints_is_bounded_in_memory_threads_and_descriptors(
             time.sleep(0.01)
         result = process.finish()
 
-    assert (result.status, result.err) == (1, f"Error: {count // 2} of {count} do not serve\n")
+    message = f"Error: not serving: {count // 2} of {count} endpoints\n"
+    assert (result.status, result.err) == (1, message)
     assert result.out.count("\tSERVING\t") == result.out.count("\tUNREACHABLE\t") == count // 2
     assert 0 < threads < 300
     assert 0 < descriptors < 500
@@ -207,6 +209,6 @@ def test_check_prints_a_hundred_thousand_endpoints_in_every_format(
 
     result = run("check", "svc", "--tcp", "-w", output, "--command-timeout", "60s")
 
-    assert (result.status, result.err) == (1, "Error: 100000 of 100000 do not serve\n")
+    assert (result.status, result.err) == (1, "Error: not serving: 100000 of 100000 endpoints\n")
     assert re.findall(r"svc/e(\d+)", result.out) == [f"{n:06}" for n in range(100_000)]
     assert result.out.count("UNREACHABLE") == result.out.count(addr) == 100_000

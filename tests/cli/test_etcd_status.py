@@ -44,7 +44,7 @@ def test_status_prints_the_reason_for_an_endpoint_that_does_not_answer(
     assert "connection refused" in result.out
     assert "leader" in result.out
     assert output == "fields" or len(result.out.splitlines()) == 2 + (output == "table")
-    assert result.err == "Error: 1 of 2 etcd endpoints do not answer\n"
+    assert result.err == "Error: no answer from 1 of 2 etcd endpoints\n"
 
 
 def test_status_prints_the_user_when_the_role_may_read_little(

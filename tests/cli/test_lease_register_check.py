@@ -286,7 +286,8 @@ def test_lease_register_goes_on_when_no_thread_can_be_started(etcd: Etcd, check:
     arguments = [*REGISTER, "--check", spec, *OFTEN, "-w", "json", "--", "sleep", "60"]
     program = [sys.executable, "-c", FULL_TABLE, names, *arguments]
     with closing(Process(program, pointing_at(etcd.endpoint, {}))) as process:
-        wait_until(lambda: etcd.get(KEY), timeout=30)
+        process.wait_for_err('"registered"', timeout=30)
+        assert etcd.get(KEY)
         assert "can't start new thread" in process.err
         process.signal(signal.SIGTERM)
         wait_until(lambda: is_empty(etcd), timeout=30)

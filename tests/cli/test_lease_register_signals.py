@@ -13,9 +13,9 @@ from harness.process import command
 from harness.registering import ADDR, KEY, REGISTER, is_empty, print_signals, signal_times
 from harness.timeline import Timeline
 
-from etcdnaming.cli.entrypoint import shutdown
+from etcdnaming.cli.entrypoint import entrypoint
+from etcdnaming.cli.entrypoint.entrypoint import Shutdown
 from etcdnaming.cli.entrypoint.loop import Loop
-from etcdnaming.cli.entrypoint.shutdown import Shutdown
 
 NOWHERE = ("--endpoints", "127.0.0.1:1", "--dial-timeout", "500ms")
 FORWARDED = ("HUP", "QUIT", "USR1", "USR2", "WINCH")
@@ -92,13 +92,13 @@ def test_signal_counts_once_when_it_is_repeated_at_once(monkeypatch: pytest.Monk
     ending = Shutdown(
         Loop(), None, finished.append, signum=signal.SIGTERM, drain=60, stop_timeout=60
     )
-    monkeypatch.setattr(shutdown, "DUPLICATE_INTERVAL", 60)
+    monkeypatch.setattr(entrypoint, "DUPLICATE_INTERVAL", 60)
     for _ in range(3):
         ending.another_signal(signal.SIGTERM)
     assert finished == []
     ending.another_signal(signal.SIGINT)
     assert finished == []
-    monkeypatch.setattr(shutdown, "DUPLICATE_INTERVAL", 0)
+    monkeypatch.setattr(entrypoint, "DUPLICATE_INTERVAL", 0)
     ending.another_signal(signal.SIGINT)
     assert finished == [False]
 

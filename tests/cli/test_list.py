@@ -66,6 +66,8 @@ def test_list_reads_a_past_revision_with_rev(run: Run, two: Etcd) -> None:
 
     assert run("list", "svc", "--rev", str(revision)) == Result(0, LINE_1 + LINE_2, "")
     assert run("list", "svc") == Result(0, LINE_2, "")
+    table = run("list", "svc", "--rev", str(revision), "-w", "table").out
+    assert table.endswith(f"\n2 endpoints under svc, revision {revision}\n")
 
 
 def test_list_fails_when_the_revision_is_compacted(run: Run, two: Etcd) -> None:

@@ -482,7 +482,7 @@ def test_ls_is_another_name_of_list(run: Run, one: Etcd) -> None:
     assert run("ls", "svc") == Result(0, LINE, "")
     assert run("-w", "json", "ls", "svc", "--keys-only").json()["keys"]
     assert re.search(r"^  list, ls +List", run("--help").out, re.MULTILINE)
-    assert "no such command 'lst', did you mean 'list'?" in run("lst").err
+    assert "No such command 'lst'. Did you mean 'list'?" in run("lst").err
 
 
 @pytest.mark.parametrize("option", ["-q", "--quiet"])

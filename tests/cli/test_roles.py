@@ -17,7 +17,7 @@ from etcdnaming.model import Endpoint
 STORED = wire.encode(Endpoint("127.0.0.1:1", {"zone": "a"})).decode()
 SAME = 'add svc/e1 127.0.0.1:1 {"zone":"a"}\n'
 OTHER = 'add svc/e1 127.0.0.1:2 {"zone":"a"}\n'
-UNSERVED = "Error: 1 of 1 do not serve\n"
+UNSERVED = "Error: not serving: 1 of 1 endpoint\n"
 
 
 @pytest.fixture(scope="module")

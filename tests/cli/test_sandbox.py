@@ -208,19 +208,23 @@ def test_sandbox_command_handles_ctrl_c(terminal: Terminal) -> None:
 def test_sandbox_starts_the_users_shell_without_a_command(
     terminal: Terminal, shell: str, tmp_path: Path
 ) -> None:
-    """It prints the endpoint and how to exit; the prompt of the user's own files stays."""
+    """
+    It prints the endpoint and how to exit; the prompt of the user's own files stays.
+
+    What these put before PATH comes after an active virtual environment.
+    """
     if not (program := shutil.which(shell)) and "CI" not in os.environ:
         pytest.skip(f"no {shell} here")  # a developer may have none; .ci/run brings it
     for name in (".bashrc", ".zshrc"):
-        (tmp_path / name).write_text("PS1='ready> '\n")
+        (tmp_path / name).write_text(f"PS1='ready> '\nPATH={tmp_path}:$PATH\n")
     screen = terminal("sandbox", env={"SHELL": program, "HOME": str(tmp_path), "ZDOTDIR": None})
 
     screen.expect(r"etcd runs at (127\.0\.0\.1:\d+); exit the shell to remove it\r\n")
     assert isinstance(screen.match, re.Match)
     endpoint = screen.match[1]
     screen.expect_exact("(sandbox) $ " if shell == "sh" else "(sandbox) ready> ")
-    screen.sendline("echo $ETCDCTL_ENDPOINTS; exit 3")
-    screen.expect_exact(f"{endpoint}\r\n")
+    screen.sendline("echo $ETCDCTL_ENDPOINTS $PATH; exit 3")
+    screen.expect_exact(f"{endpoint} {os.environ['PATH']}{'' if shell == 'sh' else ':'}")
     screen.wait()
 
     assert screen.exitstatus == 3
@@ -232,12 +236,15 @@ def test_sandbox_shell_is_fish_with_its_prompt(terminal: Terminal, tmp_path: Pat
         pytest.skip("no fish here")  # a developer may have none; .ci/run brings it
     config = tmp_path / "fish"
     config.mkdir()
-    (config / "config.fish").write_text("function fish_prompt; echo 'ready> '; end\n")
+    (config / "config.fish").write_text(
+        f"function fish_prompt; echo 'ready> '; end\nset PATH {tmp_path} $PATH\n"
+    )
     places = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR"), str(tmp_path))
     screen = terminal("sandbox", env={**places, "SHELL": program, "TERM": "dumb"})
 
     screen.expect_exact("(sandbox) ready> ")
-    screen.sendline("exit 3")
+    screen.sendline("string join : $PATH; exit 3")
+    screen.expect_exact(f"{os.environ['PATH']}:")
     screen.wait()
 
     assert screen.exitstatus == 3

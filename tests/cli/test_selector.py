@@ -114,12 +114,12 @@ def test_wait_counts_only_selected_endpoints(run: Run, etcd: Etcd, timeout: str)
 @pytest.mark.parametrize(
     ("options", "keys"),
     [
-        ([], ["i1", "i10", "i2"]),
-        (["--sort=key"], ["i1", "i2", "i10"]),
-        (["--sort=addr"], ["i10", "i1", "i2"]),
-        (["--sort=lease"], ["i1", "i10", "i2"]),
-        (["--sort=modified"], ["i2", "i1", "i10"]),
-        (["-w", "table", "--no-headers"], ["i1", "i2", "i10"]),
+        ([], ["i", "i1", "i10", "i2"]),
+        (["--sort=key"], ["i", "i1", "i2", "i10"]),
+        (["--sort=addr"], ["i10", "i1", "i2", "i"]),
+        (["--sort=lease"], ["i", "i1", "i10", "i2"]),
+        (["--sort=modified"], ["i2", "i1", "i10", "i"]),
+        (["-w", "table", "--no-headers"], ["i", "i1", "i2", "i10"]),
     ],
 )
 def test_list_sorts_numbers_by_value(
@@ -132,10 +132,11 @@ def test_list_sorts_numbers_by_value(
     lease = etcd.grant(60)
     etcd.put("svc/i2", '{"Addr":"host20:1"}', lease=lease)
     put(etcd, i1="host10:1", i10="host9:1")
+    etcd.put("svc/i", '{"Addr":"host:1"}')
 
     lines = run("list", "svc", *options).out.splitlines()
 
-    assert [line.split()[0][4:] for line in lines[:3]] == keys
+    assert [line.split()[0][4:] for line in lines[:4]] == keys
 
 
 def test_list_prints_several_targets_in_their_order(run: Run, etcd: Etcd) -> None:

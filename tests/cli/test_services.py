@@ -27,7 +27,7 @@ def filled(etcd: Etcd) -> Etcd:
 def test_services_prints_the_services_of_all_of_etcd(run: Run, filled: Etcd) -> None:
     """What is no endpoint is counted on stderr."""
     assert run("services") == Result(
-        0, "a/x\t2\na/y\t1\nab\t1\n", "2 keys there without an endpoint\n"
+        0, "a/x\t2\na/y\t1\nab\t1\n", "not counted: 2 keys without an endpoint\n"
     )
 
 
@@ -35,7 +35,7 @@ def test_services_prints_those_under_a_prefix(run: Run, filled: Etcd) -> None:
     """As ``list --services`` does."""
     result = run("services", "a/")
 
-    assert result == Result(0, "a/x\t2\na/y\t1\n", "1 key there without an endpoint\n")
+    assert result == Result(0, "a/x\t2\na/y\t1\n", "not counted: 1 key without an endpoint\n")
     assert run("list", "--services", "a/") == result
 
 

@@ -102,8 +102,8 @@ def test_bug_prints_a_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["lst"], "no such command 'lst', did you mean 'list'? (see etcdnaming --help)"),
-        (["zzz"], "no such command 'zzz' (see etcdnaming --help)"),
+        (["lst"], "No such command 'lst'. Did you mean 'list'? (see etcdnaming --help)"),
+        (["zzz"], "No such command 'zzz' (see etcdnaming --help)"),
         (["--frob"], "No such option --frob (see etcdnaming --help)"),
         (["list", "--frob"], "No such option --frob (see etcdnaming list --help)"),
         (["add"], "Missing argument 'KEY' (see etcdnaming add --help)"),

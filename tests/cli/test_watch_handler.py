@@ -20,7 +20,7 @@ from harness.process import command
 from harness.watcher import put, stored
 
 from etcdnaming import Client, EndpointManager
-from etcdnaming.cli.following.handler_input import variables
+from etcdnaming.cli.following.handler import variables
 from etcdnaming.cli.settings import PREFIXES, SETTINGS
 from etcdnaming.model import ChangeBatch, Endpoint
 

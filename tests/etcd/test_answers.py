@@ -162,6 +162,13 @@ def test_write_is_not_repeated_when_its_outcome_is_unknown(
     assert "may have been applied" not in str(read.error)
 
 
+@pytest.mark.parametrize("code", [grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNKNOWN])
+def test_answer_that_is_late_is_one_on_whichever_side_it_is_noticed(code: grpc.StatusCode) -> None:
+    """etcd's timeout is ours; its answer that the time is over may come before gRPC says so."""
+    error = classify(Failure(code, "context deadline exceeded"), "m", writes=True).error
+    assert str(error) == "m: no answer in time: the change may have been applied"
+
+
 @pytest.mark.parametrize(("text", "reason"), [("not today", "not today"), ("", "no reason given")])
 def test_watch_that_is_refused_in_other_words_fails_with_them(text: str, reason: str) -> None:
     """A proxy may have words of its own, or none."""

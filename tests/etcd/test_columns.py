@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from etcdnaming.endpoints.decoding import stored_endpoint, stored_endpoints
 from etcdnaming.etcd import rpc
 from etcdnaming.etcd.columns import Columns, PageOfColumns
-from etcdnaming.etcd.watch_events import CHANGE_BYTES, COLUMNS_FROM, Events
+from etcdnaming.etcd.known_keys import CHANGE_BYTES, COLUMNS_FROM, Events
 
 ROW = attrgetter("key", "value", "create_revision", "mod_revision", "version", "lease")
 NUMBERS = st.sampled_from([0, 1, 127, 2**40, 2**63 - 1, -1])

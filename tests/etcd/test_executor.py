@@ -14,8 +14,8 @@ import pytest
 from harness import AT_ONCE, TIMEOUT, wait_until
 
 from etcdnaming.errors import ConnectionFailedError
-from etcdnaming.etcd import executor
-from etcdnaming.etcd.executor import Executor
+from etcdnaming.etcd import threads as threads_module
+from etcdnaming.etcd.threads import Executor
 
 NAME = "test-executor"
 
@@ -139,8 +139,8 @@ def test_executor_starts_a_bounded_number_of_threads() -> None:
     own = Executor(NAME)
     for task in tasks:
         own.wake(task)
-    wait_until(lambda: sum(len(task.times) for task in tasks) == executor.MAX_THREADS)
-    assert threads() == executor.MAX_THREADS
+    wait_until(lambda: sum(len(task.times) for task in tasks) == threads_module.MAX_THREADS)
+    assert threads() == threads_module.MAX_THREADS
     released.set()
     wait_until(lambda: all(task.times for task in tasks) and not threads())
 
@@ -149,7 +149,7 @@ def test_executor_repeats_a_step_after_an_unexpected_error(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The error is logged."""
-    monkeypatch.setattr(executor, "ERROR_PAUSE", 0.1)
+    monkeypatch.setattr(threads_module, "ERROR_PAUSE", 0.1)
     errors = [MemoryError()]
 
     def fail_once() -> None:
@@ -259,8 +259,8 @@ def test_executor_has_more_threads_for_urgent_steps_only() -> None:
     urgent = [Noted(wait) for _ in range(20)]
     for task in urgent:
         own.wake(task, urgent=True)
-    wait_until(lambda: sum(len(task.times) for task in urgent) == executor.MAX_URGENT_THREADS)
-    assert threads() == 2 + executor.MAX_URGENT_THREADS
+    wait_until(lambda: sum(len(task.times) for task in urgent) == threads_module.MAX_URGENT_THREADS)
+    assert threads() == 2 + threads_module.MAX_URGENT_THREADS
     assert waiting.times == []
     released.set()
     wait_until(lambda: not threads())

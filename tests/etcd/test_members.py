@@ -7,19 +7,27 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-from harness import AT_ONCE, TIMEOUT, Cluster, Etcd, wait_until
+from harness import AT_ONCE, TIMEOUT, WRITER, Cluster, Etcd, wait_until
+from harness.auth import SERVER_FLAGS, add_users
 from harness.hostile import HostileProxy
+from harness.programs import Programs
 from harness.resources import connections
 
 from etcdnaming.endpoints import transaction
 from etcdnaming.endpoints.manager import EndpointManager
-from etcdnaming.errors import ConnectionFailedError, OutcomeUnknownError, RefusedError
-from etcdnaming.etcd import Client, dial
+from etcdnaming.errors import (
+    ConnectionFailedError,
+    NotNowError,
+    OutcomeUnknownError,
+    RefusedError,
+)
+from etcdnaming.etcd import Client, members
 from etcdnaming.etcd.deadline import Deadline, within
 from etcdnaming.model import Endpoint, Update
 
@@ -82,8 +90,8 @@ def test_client_waits_for_a_silent_endpoint_also_after_another_has_refused(
     own_etcd: Callable[..., Etcd], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else a member that is down would make each client connect to all others."""
-    assert dial.NEXT_AFTER == 1
-    monkeypatch.setattr(dial, "NEXT_AFTER", 60.0)
+    assert members.NEXT_AFTER == 1
+    monkeypatch.setattr(members, "NEXT_AFTER", 60.0)
     etcd = own_etcd()
     etcd.freeze()
     thawing = threading.Timer(0.5, etcd.thaw)
@@ -202,11 +210,45 @@ def test_read_and_write_fail_within_their_timeouts_without_a_majority(cluster: C
         second.freeze()
         third.freeze()
         start = time.monotonic()
-        with pytest.raises((OutcomeUnknownError, ConnectionFailedError)):
+        with pytest.raises((OutcomeUnknownError, NotNowError)):
             transaction.update(client, ADD)
-        with pytest.raises(ConnectionFailedError):
+        with pytest.raises(NotNowError):
             listed(client)
         assert time.monotonic() - start < 2 * (DIAL + COMMAND + AT_ONCE)
+
+
+def test_member_without_a_leader_is_left_at_once(cluster: Cluster, etcd: Etcd) -> None:
+    """It would keep a write until its time is over, and the outcome would be unknown."""
+    alone = cluster.isolate()
+    with Client([alone.endpoint, etcd.endpoint], command_timeout=60) as client:
+        assert took(lambda: transaction.update(client, ADD)) < AT_ONCE
+    assert etcd.entry("svc/e1").version == 1
+
+
+def test_nothing_is_applied_when_no_member_has_a_leader(cluster: Cluster) -> None:
+    """So the error does not say that the change may have been applied."""
+    alone = cluster.isolate()
+    with Client([alone.endpoint], command_timeout=1) as client:
+        for call in (lambda: transaction.update(client, ADD), lambda: listed(client)):
+            with pytest.raises(NotNowError, match="etcdserver: no leader"):
+                call()
+        assert client.status().errors == ["etcdserver: no leader"]
+
+
+def test_login_is_made_elsewhere_when_a_member_has_no_leader_and_its_status_needs_none(
+    programs: Programs, auth_etcd: Callable[..., Etcd]
+) -> None:
+    """A login is made elsewhere; the member would keep it until its time is over."""
+    name, _, password = WRITER.partition(":")
+    with closing(Cluster(programs, *SERVER_FLAGS)) as cluster:
+        cluster.start()
+        add_users(cluster)
+        alone = cluster.isolate()
+        endpoints = [alone.endpoint, auth_etcd().endpoint]
+        with Client(endpoints, user=name, password=password, command_timeout=60) as client:
+            assert took(lambda: listed(client)) < AT_ONCE
+        with Client([alone.endpoint], user=name, password=password) as client:
+            assert client.status().errors == ["etcdserver: no leader"]
 
 
 def test_http_proxy_is_ignored(etcd: Etcd, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from etcdnaming.endpoints import transaction
 from etcdnaming.endpoints.manager import EndpointManager
 from etcdnaming.errors import PermissionDeniedError
 from etcdnaming.etcd import Client, rpc
-from etcdnaming.etcd.permission import explain_denial
+from etcdnaming.etcd.answers import explain_denial
 from etcdnaming.model import Endpoint, Update
 
 DENIED = "etcdserver: permission denied"

@@ -15,7 +15,7 @@ from harness.waiting import wait_until
 
 from etcdnaming.errors import CompactedError
 from etcdnaming.etcd import Client, rpc
-from etcdnaming.etcd.snapshot import AHEAD, FIRST_PAGE, LARGEST_PAGE, read_snapshot
+from etcdnaming.etcd.ranges import AHEAD, FIRST_PAGE, LARGEST_PAGE, read_snapshot
 
 pytestmark = pytest.mark.server
 

@@ -8,7 +8,8 @@ import pytest
 from harness import Etcd
 
 from etcdnaming.etcd import Client
-from etcdnaming.etcd.ranges import KeyValue, count_keys, delete_range, read_keys, read_range
+from etcdnaming.etcd.columns import KeyValue
+from etcdnaming.etcd.ranges import count_keys, delete_range, read_keys, read_range
 from etcdnaming.etcd.transactions import Compare, Delete, Get, Put, look_up, transact
 
 pytestmark = pytest.mark.server

@@ -13,6 +13,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from functools import partial
@@ -174,6 +175,9 @@ def is_ok(port: int, path: str) -> bool:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
             return bool(answer.status == 200)
+    except urllib.error.HTTPError as exc:
+        exc.close()
+        return False
     except OSError:
         return False
 

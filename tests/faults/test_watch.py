@@ -29,7 +29,7 @@ from harness.watcher import Watcher, put
 
 from etcdnaming.endpoints.manager import EndpointManager
 from etcdnaming.errors import ClientClosedError, ConnectionFailedError, RefusedError
-from etcdnaming.etcd import Client, backoff, executor, range_watch_loop, rpc, watch_stream
+from etcdnaming.etcd import Client, deadline, range_watch_loop, rpc, threads, watcher
 from etcdnaming.etcd.range_watch_loop import RangeWatchLoop
 from etcdnaming.etcd.watcher import Watcher as ClientWatcher
 from etcdnaming.model import Endpoint, Update
@@ -48,10 +48,10 @@ def black_hole() -> Iterator[str]:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Verify streams every second, and wait two seconds for missing events."""
     assert (range_watch_loop.VERIFY_INTERVAL, range_watch_loop.DELIVERY_TIMEOUT) == (30, 5)
-    assert watch_stream.CREATE_TIMEOUT == 5
+    assert watcher.CREATE_TIMEOUT == 5
     monkeypatch.setattr(range_watch_loop, "VERIFY_INTERVAL", 1)
     monkeypatch.setattr(range_watch_loop, "DELIVERY_TIMEOUT", 2)
-    monkeypatch.setattr(watch_stream, "CREATE_TIMEOUT", 2)
+    monkeypatch.setattr(watcher, "CREATE_TIMEOUT", 2)
 
 
 @pytest.mark.server
@@ -301,7 +301,7 @@ def test_watch_reconnects_without_a_pause_when_a_stable_stream_breaks(
 ) -> None:
     """Earlier failures no longer count after a stable stream."""
     pauses = note_pauses(monkeypatch, 0.01)
-    monkeypatch.setattr(backoff, "STABLE_AFTER", 0.2)
+    monkeypatch.setattr(deadline, "STABLE_AFTER", 0.2)
     cut = threading.Event()
     with (
         Relay(etcd.endpoint, *[broken] * 12, cut_off_when(cut), passed_on) as relay,
@@ -425,7 +425,7 @@ def test_watch_delivers_the_changes_of_a_stream_that_ended_before_it_was_verifie
     etcd: Etcd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A proxy may keep no stream for long enough: this one brings a change, the others nothing."""
-    monkeypatch.setattr(executor, "MAX_THREADS", 1)
+    monkeypatch.setattr(threads, "MAX_THREADS", 1)
     ended = threading.Event()
 
     def one_answer(answers: Answers) -> Answers:

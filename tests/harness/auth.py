@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .etcd import Etcd
+from .etcdctl import Etcdctl
 
 __all__ = ["READER", "READER_NEEDS", "ROOT", "SERVER_FLAGS", "WRITER", "add_users"]
 
@@ -19,7 +19,7 @@ READER_NEEDS = "Error: etcdserver: permission denied: user 'reader' needs"
 SERVER_FLAGS = ("--auth-token=simple", "--bcrypt-cost=4")
 
 
-def add_users(etcd: Etcd) -> None:
+def add_users(etcd: Etcdctl) -> None:
     """
     Add the users to the running *etcd*, and enable its authentication.
 

@@ -55,6 +55,14 @@ class Cluster(Etcdctl):
         leader = self.leader()
         return [member for member in self.members if member.running and member is not leader]
 
+    def isolate(self) -> Etcd:
+        """Freeze all members but one, and return it once it has lost its leader."""
+        alone, *others = self.members
+        for other in others:
+            other.freeze()
+        wait_until(lambda: "no leader" in alone.ctl("endpoint", "status", "-w", "json"))
+        return alone
+
     def wipe(self) -> None:
         """Start all members again without data: a new history under the same cluster ID."""
         for member in self.members:

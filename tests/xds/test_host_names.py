@@ -38,6 +38,28 @@ def test_name_is_looked_up_while_others_get_no_answer(monkeypatch: pytest.Monkey
         assert not any(names.answer(each) for each in silent)
 
 
+def test_failed_lookup_is_logged_with_the_reason_only(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without the number of the error, and without the name of Python's codec."""
+
+    def look_up(host: str, *args: Any, **named: Any) -> Any:
+        host.encode("idna")
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    names = HostNames(lambda: None)
+    try:
+        names.want({"absent.test", "a..b"})
+        wait_until(lambda: len(caplog.messages) == 2)
+        assert sorted(caplog.messages) == [
+            "endpoints on a..b are left out: invalid host name",
+            "endpoints on absent.test are left out: Name or service not known",
+        ]
+    finally:
+        names.want(set())
+
+
 def test_threads_end_when_no_name_is_wanted_and_start_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

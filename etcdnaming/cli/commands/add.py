@@ -11,7 +11,7 @@ from ...errors import EtcdnamingError, OutcomeUnknownError
 from ...model import JSON, Condition, Endpoint, Update
 from .. import stderr
 from ..app import App, pass_app
-from ..click_extension.command import Command
+from ..click_extension import Command
 from ..options import (
     FORCE,
     KEY,
@@ -25,7 +25,7 @@ from ..options import (
     target_option,
 )
 from ..output.spelling import lease_id
-from ..updates.endpoint import check, complete
+from ..updates import check, complete
 
 __all__ = ["command"]
 

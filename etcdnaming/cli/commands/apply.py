@@ -13,12 +13,12 @@ from ...errors import OutcomeUnknownError, TooManyOperationsError
 from ...model import Plan
 from .. import stderr
 from ..app import App, pass_app
-from ..click_extension.command import Command
+from ..click_extension import Command
 from ..options import TARGET, batch_options, flag
 from ..output.progress import progress
 from ..output.spelling import lease_id
 from ..signals import unwinding
-from ..updates.endpoint import complete
+from ..updates import complete
 from .diff import read_wanted, wanted_options, warn_of_kept
 
 __all__ = ["command"]

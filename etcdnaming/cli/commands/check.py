@@ -13,12 +13,12 @@ from ...errors import InvalidEndpointError, InvalidSettingError
 from ...model import StoredEndpoint
 from .. import stderr
 from ..app import App, pass_app
-from ..click_extension.command import Command
+from ..click_extension import Command
 from ..failures import NotFoundError, NotServingError
 from ..options import TARGET, TEXT, TIMEOUT, flag
 from ..output.printers import CheckedEndpoints, EndpointHealth
 from ..output.progress import progress
-from ..output.spelling import unreadable
+from ..output.spelling import counted, unreadable
 from ..parsing import FILE
 
 if TYPE_CHECKING:
@@ -117,7 +117,8 @@ def command(
     if not found:
         raise NotFoundError(f"no endpoints under {target}/")
     if checked.serving < len(found):
-        raise NotServingError(f"{len(found) - checked.serving} of {len(found)} do not serve")
+        missing = len(found) - checked.serving
+        raise NotServingError(f"not serving: {missing} of {counted(len(found), 'endpoint')}")
 
 
 def _tls_files(cacert: str | None, cert: str | None, key: str | None, timeout: float) -> TLSFiles:
@@ -148,9 +149,7 @@ def _grpc_probe(service: str, timeout: float, files: TLSFiles | None, server_nam
 
 
 def _check(
-    endpoints: Sequence[StoredEndpoint],
-    probe: Probe,
-    report: Callable[[int], None],
+    endpoints: Sequence[StoredEndpoint], probe: Probe, report: Callable[[int], None]
 ) -> Sequence[EndpointHealth]:
     """Return the health of *endpoints*, in their order; *report* is called with the number done."""
     from ...probing import Health, check_many  # imports gRPC

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.shell_completion import (
@@ -22,11 +22,8 @@ from click.shell_completion import (
 )
 
 from ..app import App, pass_app
-from ..click_extension.command import Command
-from ..output.stdout import write
-
-if TYPE_CHECKING:
-    from ..candidates import OpenCompleter
+from ..click_extension import Command
+from ..output.streams import write
 
 __all__ = ["SHELLS", "answer", "command", "join_words", "script"]
 
@@ -187,9 +184,8 @@ def script(cli: click.Command, shell: str) -> str:
 
 def answer(cli: click.Command, instruction: str) -> int:
     """Print the completions that a script asks for; none after any error."""
-    open_completer: OpenCompleter = App
     try:
-        return shell_complete(cli, {"obj": open_completer}, PROGRAM, VARIABLE, instruction)
+        return shell_complete(cli, {}, PROGRAM, VARIABLE, instruction)
     except Exception:  # noqa: BLE001 - a message would appear in the line that is being typed
         return 1
 

@@ -13,12 +13,12 @@ from ...model import Condition, Deletion, InvalidValue, Keys, StoredEndpoint, Up
 from ...printable import printable
 from .. import stderr
 from ..app import App, pass_app
-from ..click_extension.command import Command
+from ..click_extension import Command
 from ..failures import NotFoundError
 from ..options import KEY, POSITIVE, TARGET_SLASH, flag, target_option
 from ..output.spelling import counted, lease_id
-from ..output.terminal import is_terminal
-from ..updates.endpoint import check
+from ..output.streams import is_terminal
+from ..updates import check
 
 __all__ = ["command"]
 

@@ -11,13 +11,13 @@ import click
 from ...model import InvalidValue, Plan, Update
 from .. import stderr
 from ..app import App, pass_app
-from ..click_extension.command import Command
+from ..click_extension import Command
 from ..failures import DiffFailedError, InputError
 from ..options import TARGET, flag
 from ..output.spelling import lease_id
 from ..parsing import FILE, display_name
-from ..updates.endpoint import check, complete
-from ..updates.file import read_updates
+from ..update_file import read_updates
+from ..updates import check, complete
 
 __all__ = ["command", "read_wanted", "wanted_options", "warn_of_kept"]
 

@@ -10,11 +10,11 @@ from ...errors import InvalidValueError
 from ...metadata import merge_patch
 from ...model import JSON, Endpoint, StoredEndpoint
 from ..app import App, pass_app
-from ..click_extension.command import Command
+from ..click_extension import Command
 from ..options import DRY_RUN_CHANGE, KEY, flag, target_option
-from ..updates.endpoint import check_place
+from ..updates import check_place
 
-__all__ = ["command", "merge_all"]
+__all__ = ["command", "merging_command"]
 
 
 HELP = """
@@ -28,20 +28,24 @@ target send them no new calls. The other metadata and the lease stay; undrain is
 """
 
 
-@click.command(cls=Command, help=HELP)
-@click.argument("key", type=KEY, nargs=-1, required=True, metavar="KEY...")
-@flag("--prev-kv", "Print the previous values.")
-@target_option
-@DRY_RUN_CHANGE
-@pass_app
-def command(
-    app: App, *, key: Sequence[str], prev_kv: bool, target: str | None, dry_run: bool
-) -> None:
-    """Run ``etcdnaming drain``."""
-    merge_all(app, key, {"draining": True}, prev_kv=prev_kv, target=target, dry_run=dry_run)
+def merging_command(help_text: str, patch: Mapping[str, JSON]) -> click.Command:
+    """Return the command that merges *patch* into the metadata of each KEY."""
+
+    @click.command(cls=Command, help=help_text)
+    @click.argument("key", type=KEY, nargs=-1, required=True, metavar="KEY...")
+    @flag("--prev-kv", "Print the previous values.")
+    @target_option
+    @DRY_RUN_CHANGE
+    @pass_app
+    def command(
+        app: App, *, key: Sequence[str], prev_kv: bool, target: str | None, dry_run: bool
+    ) -> None:
+        _merge(app, key, patch, prev_kv=prev_kv, target=target, dry_run=dry_run)
+
+    return command
 
 
-def merge_all(
+def _merge(
     app: App,
     keys: Sequence[str],
     patch: Mapping[str, JSON],
@@ -74,3 +78,6 @@ def merge_all(
             printer.plan(*app.plan_changes(keys, change))
         else:
             printer.changed(app.modify(keys, change, previous=prev_kv), prev_kv)
+
+
+command = merging_command(HELP, {"draining": True})

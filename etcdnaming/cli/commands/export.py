@@ -10,11 +10,11 @@ from ...errors import CompactedError
 from ...model import InvalidValue, Listing
 from .. import stderr
 from ..app import App, pass_app
-from ..click_extension.command import Command
+from ..click_extension import Command
 from ..failures import InputError
 from ..options import REVISION, TARGET, flag
 from ..output.spelling import unreadable
-from ..output.stdout import write_whole
+from ..output.streams import write_whole
 
 __all__ = ["command"]
 

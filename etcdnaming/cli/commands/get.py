@@ -11,12 +11,12 @@ from ...errors import EtcdError, InvalidEndpointError
 from ...model import InvalidValue, LeaseTTL, StoredEndpoint
 from .. import stderr
 from ..app import App, pass_app
-from ..click_extension.command import Command
+from ..click_extension import Command
 from ..failures import NotFoundError
 from ..options import KEY, target_option
 from ..output.printers import EndpointDetails, GotEndpoints
 from ..output.spelling import lease_id, unreadable
-from ..updates.endpoint import check_place
+from ..updates import check_place
 
 __all__ = ["command"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -14,7 +14,7 @@ from ...model import JSON, Endpoint, Update
 from ...registration.rules import OnConflict, OnDelete
 from ..app import App, pass_app
 from ..child import check_command
-from ..click_extension.command import WrappingCommand
+from ..click_extension import WrappingCommand
 from ..entrypoint.options import (
     Check,
     CheckTiming,
@@ -35,14 +35,18 @@ from ..options import (
     metadata_options,
     target_option,
 )
-from ..output.stdout import check_open
+from ..output import printer
+from ..output.streams import check_open
 from ..parsing import FILE, Parsed
-from ..updates.endpoint import check as check_update
+from ..updates import Notifier, complete
+from ..updates import check as check_update
 
 if TYPE_CHECKING:
     from ...listening import ListenAddress
     from ...monitoring.pages import PageThread
-    from ..entrypoint.status import Status
+    from ...registration.registration import Registration
+    from ...registration.status import RegistrationEvent
+    from ..entrypoint.reporter import Reporter, Status
 
 __all__ = ["command"]
 
@@ -283,10 +287,7 @@ def _run(
 
     loop = Loop()  # from here on the loop receives all signals
     from ..entrypoint.entrypoint import Entrypoint
-    from ..entrypoint.registration_thread import create_registration
-    from ..entrypoint.reporter import Reporter
-    from ..entrypoint.states import EndpointStates
-    from ..output.printers import printer
+    from ..entrypoint.reporter import EndpointStates, Reporter
 
     app.client(quiet=True)  # reports wrong settings before the command starts
     from ...etcd.grpc_tuning import let_grpc_sleep  # the lazy import of gRPC
@@ -303,8 +304,54 @@ def _run(
     )
     if url:
         reporter.report_metrics(url)
-    create = partial(create_registration, app, updates, settings, reporter)
+    create = partial(_create_registration, app, updates, settings, reporter)
     return Entrypoint(options, loop, create, reporter, serve).run()
+
+
+def _create_registration(
+    app: App,
+    updates: Sequence[Update],
+    settings: Mapping[str, Any],
+    reporter: Reporter,
+    on_state: Callable[[RegistrationEvent], None],
+) -> Registration:
+    """
+    Return a registration of *updates*, not started, that calls *on_state* with its events.
+
+    *reporter* gets the complete endpoints, and the warnings about them.
+
+    Raises:
+        EtcdnamingError, click.UsageError: An address has no host, and this machine's is unknown.
+    """
+    from ...log import silent
+    from ...registration.registration import Registration  # the lazy import of gRPC
+
+    endpoints = _complete(updates, app.local_address, reporter)
+    reporter.set_endpoints(endpoints)
+    with silent("etcdnaming.addresses"):  # `complete` has warned already
+        return Registration(app.client(), endpoints, on_state=on_state, **settings)
+
+
+def _complete(
+    updates: Iterable[Update], local_address: Callable[[], str], notifier: Notifier
+) -> dict[str, Endpoint]:
+    """
+    Return the endpoints by key, with complete keys and addresses.
+
+    *local_address* may have to connect to etcd.
+
+    Raises:
+        click.UsageError: An address has no host and this machine's address is unusable for others;
+            or two endpoints get the same key, as :80 and this host with that port may.
+    """
+    endpoints: dict[str, Endpoint] = {}
+    for update in updates:
+        full = complete(update, local_address, notifier)
+        if full.key in endpoints:
+            raise click.UsageError(f"duplicate key {full.key}")
+        if full.endpoint is not None:
+            endpoints[full.key] = full.endpoint
+    return endpoints
 
 
 def _listen(address: ListenAddress) -> tuple[Callable[[Status], PageThread], str]:

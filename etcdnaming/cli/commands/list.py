@@ -11,7 +11,7 @@ from ...errors import EtcdError
 from ...model import Keys, Listing
 from .. import stderr
 from ..app import App, pass_app
-from ..click_extension.command import Command
+from ..click_extension import Command
 from ..failures import InputError, NotFoundError
 from ..options import CONSISTENCY, REVISION, TARGET, TARGET_SLASH, flag
 from ..output.order import ORDERS, sort

@@ -18,7 +18,7 @@ from ...sandbox import Sandbox
 from .. import stderr
 from ..app import App, pass_app
 from ..child import environment, start
-from ..click_extension.command import Command
+from ..click_extension import Command
 from ..signals import pulsing, unwinding
 
 __all__ = ["command"]
@@ -32,16 +32,23 @@ FORWARDED_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 PROMPT = "(sandbox) "
 
+# The user's own files often put directories before PATH, ahead of an active virtual environment.
 ZSH = f"""
 ZDOTDIR=${{ETCDNAMING_ZDOTDIR:-$HOME}}
 [ -e "$ZDOTDIR/.zshrc" ] && . "$ZDOTDIR/.zshrc"
+PATH=$ETCDNAMING_SHELL_PATH:$PATH
+unset ETCDNAMING_SHELL_PATH
 PS1="{PROMPT}$PS1"
 """
 BASH = f"""
 [ -e ~/.bashrc ] && . ~/.bashrc
+PATH=$ETCDNAMING_SHELL_PATH:$PATH
+unset ETCDNAMING_SHELL_PATH
 PS1="{PROMPT}$PS1"
 """
 FISH = f"""
+set --export PATH $ETCDNAMING_SHELL_PATH $PATH
+set --erase ETCDNAMING_SHELL_PATH
 functions --copy fish_prompt _etcdnaming_prompt
 function fish_prompt; printf "%s" "{PROMPT}"; _etcdnaming_prompt; end
 """
@@ -81,10 +88,12 @@ def _shell(
     """
     Return the user's shell with a prompt that names the sandbox, and its variables.
 
-    Shells set the prompt in their own files; so the one they are given runs those first.
+    Shells set prompt and PATH in their own files; so the one they are given runs those first.
     """
     shell = os.environ.get("SHELL") or "/bin/sh"
     name = Path(shell).name
+    if name in {"bash", "zsh", "fish"}:
+        variables = {**variables, "ETCDNAMING_SHELL_PATH": variables.get("PATH", os.defpath)}
     if name == "bash":
         (directory / "bashrc").write_text(BASH)
         return [shell, "--rcfile", str(directory / "bashrc"), "-i"], variables

@@ -8,7 +8,7 @@ from ...errors import PermissionDeniedError
 from ...model import Services
 from .. import stderr
 from ..app import App, pass_app
-from ..click_extension.command import Command
+from ..click_extension import Command
 from ..failures import NotFoundError
 from ..options import CONSISTENCY, REVISION, TARGET_SLASH, flag
 from ..output.spelling import counted
@@ -17,7 +17,7 @@ __all__ = ["command", "report_others"]
 
 
 HELP = """
-List the services in etcd, with the number of their endpoints.
+List the services in etcd and count their endpoints.
 
 $ etcdnaming services foo/
 foo/bar/svc  1
@@ -53,4 +53,4 @@ def command(
 def report_others(found: Services) -> None:
     """Print on stderr how many keys are not endpoints, if there are any."""
     if found.others:
-        stderr.say(f"{counted(found.others, 'key')} there without an endpoint")
+        stderr.say(f"not counted: {counted(found.others, 'key')} without an endpoint")

@@ -12,10 +12,10 @@ from ...metadata import merge_patch
 from ...model import JSON, Endpoint, StoredEndpoint
 from .. import stderr
 from ..app import App, pass_app
-from ..click_extension.command import Command
+from ..click_extension import Command
 from ..options import DRY_RUN_CHANGE, FORCE, KEY, TEXT, flag, target_option
 from ..parsing import Parsed
-from ..updates.endpoint import check_addr, check_place, complete_addr
+from ..updates import check_addr, check_place, complete_addr
 
 __all__ = ["command"]
 

@@ -12,7 +12,7 @@ import click
 
 from ...errors import ConnectionFailedError
 from ..app import App, pass_app
-from ..click_extension.command import Command
+from ..click_extension import Command
 from ..failures import NotServingError
 from ..output.printers import EtcdStatus
 
@@ -60,4 +60,4 @@ def command(app: App) -> None:
     if missing == len(found):
         raise ConnectionFailedError(f"no etcd endpoint answers: {found[0].reason}")
     if missing:
-        raise NotServingError(f"{missing} of {len(found)} etcd endpoints do not answer")
+        raise NotServingError(f"no answer from {missing} of {len(found)} etcd endpoints")

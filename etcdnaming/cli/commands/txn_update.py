@@ -10,27 +10,25 @@ from itertools import chain, islice
 
 import click
 
-from ...endpoints.folding import fold
 from ...errors import (
     ConditionFailedError,
     InvalidEndpointError,
     OutcomeUnknownError,
     TooManyOperationsError,
 )
-from ...model import Condition, Endpoint, Update, UpdateResult
+from ...model import Condition, Endpoint, Update, UpdateResult, fold
 from .. import stderr
 from ..app import App, pass_app
 from ..candidates import complete_keys
-from ..click_extension.arguments import options_used
-from ..click_extension.command import Command
+from ..click_extension import Command, options_used
 from ..options import FORCE, KEY, LEASE, batch_options, flag, target_option
 from ..output.printers import Printer
 from ..output.progress import progress
 from ..output.spelling import lease_id
 from ..parsing import FILE, Parsed, parse_key, parse_number, parse_text
 from ..signals import unwinding
-from ..updates.endpoint import check, check_place, complete
-from ..updates.file import read_updates
+from ..update_file import read_updates
+from ..updates import check, check_place, complete
 
 __all__ = ["command"]
 
@@ -156,11 +154,7 @@ def command(
 
 
 def _read(
-    file: str | None,
-    changes: Sequence[Update],
-    check: Callable[[Update], None],
-    *,
-    force: bool,
+    file: str | None, changes: Sequence[Update], check: Callable[[Update], None], *, force: bool
 ) -> Sequence[Update]:
     if file is None and not changes:
         raise click.UsageError("nothing to do: use FILE (- reads stdin), --add or --del")

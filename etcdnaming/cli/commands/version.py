@@ -8,7 +8,7 @@ import click
 
 from ... import __version__
 from ..app import App, pass_app
-from ..click_extension.command import Command
+from ..click_extension import Command
 
 __all__ = ["command"]
 
@@ -16,7 +16,7 @@ DEPENDENCIES = ("grpcio", "protobuf", "click", "rich")
 
 
 HELP = """
-Print the versions of etcdnaming, its dependencies and etcd.
+Print the versions of etcdnaming, its libraries and etcd.
 
 $ etcdnaming version
 etcdnaming  0.2.0

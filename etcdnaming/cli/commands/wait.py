@@ -14,7 +14,7 @@ from ...model import ChangeBatch, StoredEndpoint, WatchState
 from .. import stderr
 from ..app import App, pass_app
 from ..candidates import complete_addrs
-from ..click_extension.command import Command
+from ..click_extension import Command
 from ..failures import TimedOutError
 from ..following.follow import SelectedWatch, StateMessages, batches_until
 from ..options import DURATION, REVISION, TARGET

@@ -17,12 +17,12 @@ from ...errors import ClosedError, PermissionDeniedError, RefusedError
 from ...model import ChangeBatch, StoredEndpoint, WatchState
 from ..app import App, pass_app
 from ..child import check_command, environment
-from ..click_extension.command import WrappingCommand
+from ..click_extension import WrappingCommand
 from ..failures import WatchCanceledError
 from ..following.follow import SelectedWatch, StateMessages, follow
 from ..options import DURATION, POSITIVE, TARGET, TIMEOUT, flag
-from ..output.printers import LinePrinter, WatchPrinter, live_printer
-from ..output.terminal import can_animate, is_terminal
+from ..output.printers import Printer
+from ..output.streams import can_animate, flush, is_terminal, write
 from ..selector import SELECTOR, Selector
 from ..signals import ENDING, ending
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ...endpoints.watch import Watch
     from ..following.handler import Handler
     from ..following.merged import MergedWatch
+    from ..output.live_table import LiveTable
 
 __all__ = ["command"]
 
@@ -155,10 +156,37 @@ def _watch(
     return MergedWatch(open_each, on_state)
 
 
-def _printer(app: App, target: str, *, live: bool) -> WatchPrinter:
+def _printer(app: App, target: str, *, live: bool) -> _LinePrinter | LiveTable:
     if live:
-        return live_printer(target, app.client().lease_time_to_live)
-    return LinePrinter(app.printer(), target)
+        from ..output.live_table import LiveTable  # imports rich
+
+        return LiveTable(target, app.client().lease_time_to_live, headers=app.headers)
+    return _LinePrinter(app.printer(), target)
+
+
+class _LinePrinter:
+    """Prints each batch with *printer*, and flushes, where `LiveTable` draws it."""
+
+    def __init__(self, printer: Printer, target: str) -> None:
+        self._printer, self._target = printer, target
+
+    def print_batch(self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]) -> None:
+        """Write the lines of *batch*, unless it is empty; *endpoints*: those after it, by key."""
+        if batch.first or batch.changes or batch.invalid:
+            write(self._printer.batch_lines(self._target, batch, endpoints))
+            flush()
+
+    def print_state(self, state: WatchState) -> None:
+        """Do nothing: the state is reported on stderr."""
+
+    def begin(self) -> None:
+        """Do nothing: a line printer does not own the terminal."""
+
+    def read_keys(self, on_quit: Callable[[], None]) -> None:
+        """Do nothing: stdin belongs to CMD, or to the shell."""
+
+    def end(self) -> None:
+        """Do nothing: there is no terminal to restore."""
 
 
 class _PipeReader:
@@ -199,7 +227,7 @@ def _translating_the_end(reader: _PipeReader) -> Iterator[None]:
 class _Outputs:
     """Passes each batch to stdout, then to stderr, then to CMD."""
 
-    def __init__(self, printer: WatchPrinter, messages: StateMessages) -> None:
+    def __init__(self, printer: _LinePrinter | LiveTable, messages: StateMessages) -> None:
         self._printer, self._messages = printer, messages
         self.handler: Handler | None = None
 

@@ -12,9 +12,9 @@ from ...listening import parse_listen_address
 from ...xds.bootstrap import LANGUAGES, Bootstrap, bootstrap, warnings
 from .. import stderr
 from ..app import App, pass_app
-from ..click_extension.command import Command
+from ..click_extension import Command
 from ..options import TARGET, TEXT
-from ..output.stdout import check_open
+from ..output.streams import check_open
 from ..parsing import FILE, Parsed
 
 __all__ = ["command"]

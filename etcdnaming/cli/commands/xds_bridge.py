@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Literal
 
 import click
 
 from ...listening import ListenAddress, parse_listen_address
+from ...model import JSON
 from .. import stderr
 from ..app import App, pass_app
-from ..click_extension.command import Command
+from ..click_extension import Command
 from ..options import DURATION, POSITIVE, TARGET, TEXT, flag
+from ..output.spelling import quote_go, safe_json
 from ..parsing import FILE, Parsed, parse_number
 from ..signals import die_by
 
 if TYPE_CHECKING:
     from ...etcd import Client
     from ...xds.bridge.bridge import BridgeSettings
-    from ...xds.notice import Notify
+    from ...xds.notice import Notice, Notify
 
 __all__ = ["command"]
 
@@ -275,9 +279,8 @@ def _reporter(output_format: str) -> Notify:
     import threading
 
     from ...xds.notice import Notice
-    from ..output.notices import notice_speller
 
-    spelled, lock = notice_speller(output_format), threading.Lock()
+    spelled, lock = _notice_speller(output_format), threading.Lock()
 
     def report(notice: Notice) -> None:
         with lock:  # a notice of several lines stays in one piece
@@ -297,3 +300,39 @@ def _say(text: str) -> None:
         stderr.say(text)
     except BrokenPipeError:  # a server goes on when its log is closed
         return
+
+
+def _notice_speller(name: str) -> Callable[[Notice], Sequence[str]]:
+    """
+    Return what spells a notice in the output format *name*, as lines.
+
+    A log has no columns, so ``table`` is the text, as ``simple`` is.
+    """
+    if name == "json":
+        return lambda notice: [_dumps(_members(notice))]
+    if name == "fields":
+        return _fields
+    if name == "yaml":
+        from ..output.yaml import YAMLDocuments
+
+        documents = YAMLDocuments()
+        return lambda notice: "".join(documents.convert([_dumps(_members(notice))])).splitlines()
+    return lambda notice: [notice.text]
+
+
+def _members(notice: Notice) -> dict[str, JSON]:
+    now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+    return {"time": now, "event": notice.event, "text": notice.text, **notice.fields}
+
+
+def _fields(notice: Notice) -> Sequence[str]:
+    """Return a block of lines, which ends in an empty one."""
+    lines = []
+    for name, value in _members(notice).items():
+        spelled = quote_go(value) if isinstance(value, str) else _dumps(value)
+        lines.append(f"{quote_go(name.title().replace('_', ''))} : {spelled}")
+    return [*lines, ""]
+
+
+def _dumps(value: JSON) -> str:
+    return safe_json(json.dumps(value, default=list))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol, TypeAlias
 
 from ...addresses import HostPort
 from ..child import start_errors
 from ..failures import CommandNotFoundError, CommandNotRunError, describe
-from .commands import BackgroundCommand
-from .loop import Loop, start_thread
+from .loop import Loop, command_environment, start_thread
 from .options import Check, CheckTiming, ExecCheck, GrpcCheck, TcpCheck
 
 __all__ = ["HealthChecker"]
@@ -21,6 +21,12 @@ STARTUP_INTERVAL = 0.5
 
 MIN_TIMEOUT = 1.0
 """Seconds that one run may take, at least."""
+
+MAX_OUTPUT = 500
+"""Bytes kept from the end of a background command's output."""
+
+OUTPUT_TIMEOUT = 0.2
+"""Seconds to read the output after exit: a process that left the group may keep the pipe open."""
 
 Done: TypeAlias = Callable[[str], None]
 """Called in the loop with the reason of a failure; empty if the check passes."""
@@ -59,17 +65,79 @@ class _ThreadProbe:
         """Do nothing: the thread ends by itself."""
 
 
+class _BackgroundCommand:
+    """
+    Run *argv* in the background, and call *done* with a failure reason; empty for exit code 0.
+
+    The reason is the exit code and the last line of output. All processes of its group are killed
+    when it exits. Output is read through a pipe, since there may be no writable disk.
+
+    Raises:
+        OSError: It could not be started.
+    """
+
+    def __init__(self, loop: Loop, argv: Sequence[str], done: Callable[[str], None]) -> None:
+        self._done = done
+        self._output = _OutputTail()
+        try:
+            command = loop.launch(
+                argv, command_environment(), self._exit, output=self._output.writer
+            )
+        finally:
+            os.close(self._output.writer)
+        self._kill: Callable[[], object] | None = command.kill
+
+    def stop(self) -> None:
+        """Kill it if it still runs."""
+        if self._kill is not None:
+            self._kill()
+
+    def _exit(self, exit_code: int) -> None:
+        self.stop()  # kills the processes it left behind
+        self._kill = None
+        self._done(self._reason(exit_code) if exit_code else "")
+
+    def _reason(self, exit_code: int) -> str:
+        line = self._output.last_line()
+        return f"exit code {exit_code}{line and ': '}{line}"
+
+
+class _OutputTail:
+    """Keep the end of what is written to the descriptor *writer*, which the caller closes."""
+
+    def __init__(self) -> None:
+        reader, self.writer = os.pipe()
+        self._tail = b""
+        try:
+            self._thread = start_thread("check-output", partial(self._read, reader))
+        except BlockingIOError:
+            os.close(reader)
+            os.close(self.writer)
+            raise
+
+    def last_line(self) -> str:
+        """Return the last line that is not empty."""
+        self._thread.join(OUTPUT_TIMEOUT)
+        lines = self._tail.decode(errors="replace").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+    def _read(self, reader: int) -> None:
+        with open(reader, "rb", buffering=0) as file:
+            while data := file.read(65536):
+                self._tail = (self._tail + data)[-MAX_OUTPUT:]
+
+
 class _ExecProbe:
     """See `_Probe`; runs a command."""
 
     def __init__(self, loop: Loop, check: ExecCheck) -> None:
         self._loop, self._argv = loop, check.argv
-        self._command: BackgroundCommand | None = None
+        self._command: _BackgroundCommand | None = None
 
     def start(self, timeout: float, done: Done) -> None:
         try:
             with start_errors(self._argv[0]):
-                self._command = BackgroundCommand(self._loop, self._argv, done)
+                self._command = _BackgroundCommand(self._loop, self._argv, done)
         except (CommandNotFoundError, CommandNotRunError) as exc:
             done(str(exc))
 

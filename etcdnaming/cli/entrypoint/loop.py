@@ -1,4 +1,4 @@
-"""The event loop of ``lease-register``: one thread in which everything is decided."""
+"""The event loop of ``lease-register``, one thread in which all is decided; CMD runs in it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,14 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
 from ...process import Command, Exited, Signalled, Supervisor
+from ..child import environment, start_errors
 
-__all__ = ["Loop", "signal_name", "start_thread"]
+__all__ = ["ForegroundCommand", "Loop", "command_environment", "start_thread"]
+
+ANOTHER_USER = "it runs as another user"
+
+SYSTEMD_VARIABLES = {"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"}
+"""Variables that ask this process, not the command, to notify systemd; `Readiness` does."""
 
 
 class Loop:
@@ -98,6 +104,63 @@ class Loop:
         return None if self._result is None else 0
 
 
+def command_environment() -> Mapping[str, str]:
+    """Return the environment of CMD and of ``--check exec:CMD``."""
+    return {name: value for name, value in environment().items() if name not in SYSTEMD_VARIABLES}
+
+
+class ForegroundCommand:
+    """
+    Run *cmd* with this process's stdin, stdout, stderr and terminal, in its own process group.
+
+    *exited* is called in the loop when its process has exited, *warn* with warnings. With
+    *on_demand*, the terminal's Ctrl-C reaches this process until *cmd* uses the terminal.
+
+    Raises:
+        CommandNotFoundError, CommandNotRunError: It could not be started.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        cmd: Sequence[str],
+        exited: Callable[[], None],
+        warn: Callable[[str], None],
+        *,
+        on_demand: bool,
+    ) -> None:
+        self.exit_code: int | None = None
+        """``None`` while it runs; then its exit code, 128 + n for signal n."""
+        self._is_abandoned = False
+        self._exited, self._warn = exited, warn
+        with start_errors(cmd[0]):
+            self._command = loop.launch(cmd, command_environment(), self._exit, on_demand=on_demand)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether no process of its group is left, or it was abandoned."""
+        return self._is_abandoned or (
+            self.exit_code is not None and not self._command.has_processes
+        )
+
+    def signal(self, number: int) -> None:
+        """Send a signal to its process group."""
+        if not self._command.signal(number):
+            self._warn(f"{_signal_name(number)} can't be sent: {ANOTHER_USER}")
+
+    def kill(self) -> None:
+        """Kill its process group; if the system does not permit that, abandon the command."""
+        if not self._command.kill() and self.exit_code is None:
+            self._is_abandoned = True
+            # The code of a killed command. If this process is PID 1, its exit kills the command.
+            self.exit_code = 128 + signal.SIGKILL
+            self._warn(f"the command can't be killed: {ANOTHER_USER}; not waiting for its end")
+
+    def _exit(self, exit_code: int) -> None:
+        self.exit_code = exit_code
+        self._exited()
+
+
 def start_thread(name: str, target: Callable[[], object]) -> threading.Thread:
     """
     Run *target* in a new daemon thread.
@@ -113,11 +176,11 @@ def start_thread(name: str, target: Callable[[], object]) -> threading.Thread:
     return thread
 
 
-def signal_name(number: int) -> str:
+def _signal_name(number: int) -> str:
     """
     Return the name of a signal.
 
-    >>> signal_name(15), signal_name(40)
+    >>> _signal_name(15), _signal_name(40)
     ('SIGTERM', 'signal 40')
     """
     try:

@@ -11,7 +11,7 @@ from ... import __version__
 from ...monitoring.pages import Page, PageThread, text_page
 from ...monitoring.prometheus import Families, Family, Metrics
 from ...printable import printable
-from .status import Status
+from .reporter import Status
 
 __all__ = ["metrics_server"]
 

@@ -140,7 +140,7 @@ def read_endpoints(file: str, check: Callable[[Update], None]) -> Sequence[Updat
         InputError: The content is wrong.
         click.UsageError: The file can't be read.
     """
-    from ..updates.file import read_updates  # only for --file
+    from ..update_file import read_updates  # only for --file
 
     found: set[str] = set()
 

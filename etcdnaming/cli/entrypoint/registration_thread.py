@@ -3,77 +3,24 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
-
-import click
+from typing import TYPE_CHECKING
 
 from ...errors import ClosedError, ConnectionFailedError, TLSError
-from ...model import Endpoint, Update
-from ...registration.event import RegistrationEvent
-from ..updates.endpoint import Notifier, complete
 from .loop import Loop, start_thread
 
 if TYPE_CHECKING:
     from ...registration.registration import Registration
-    from ..app import App
-    from .reporter import Reporter
 
-__all__ = ["RegistrationThread", "create_registration"]
+__all__ = ["RegistrationThread"]
 
 CLOSE_TIMEOUT = 1.6
 """Seconds for deleting the endpoints and revoking the lease: the whole exit takes less than two."""
 
 RETRY_INTERVAL = 1.0
 """Seconds between two attempts to reach etcd, each of which takes up to --dial-timeout."""
-
-
-def create_registration(
-    app: App,
-    updates: Sequence[Update],
-    settings: Mapping[str, Any],
-    reporter: Reporter,
-    on_state: Callable[[RegistrationEvent], None],
-) -> Registration:
-    """
-    Return a registration of *updates*, not started, that calls *on_state* with its events.
-
-    *reporter* gets the complete endpoints, and the warnings about them.
-
-    Raises:
-        EtcdnamingError, click.UsageError: An address has no host, and this machine's is unknown.
-    """
-    from ...log import silent
-    from ...registration.registration import Registration  # the lazy import of gRPC
-
-    endpoints = _complete(updates, app.local_address, reporter)
-    reporter.set_endpoints(endpoints)
-    with silent("etcdnaming.addresses"):  # `complete` has warned already
-        return Registration(app.client(), endpoints, on_state=on_state, **settings)
-
-
-def _complete(
-    updates: Iterable[Update], local_address: Callable[[], str], notifier: Notifier
-) -> dict[str, Endpoint]:
-    """
-    Return the endpoints by key, with complete keys and addresses.
-
-    *local_address* may have to connect to etcd.
-
-    Raises:
-        click.UsageError: An address has no host and this machine's address is unusable for others;
-            or two endpoints get the same key, as :80 and this host with that port may.
-    """
-    endpoints: dict[str, Endpoint] = {}
-    for update in updates:
-        full = complete(update, local_address, notifier)
-        if full.key in endpoints:
-            raise click.UsageError(f"duplicate key {full.key}")
-        if full.endpoint is not None:
-            endpoints[full.key] = full.endpoint
-    return endpoints
 
 
 class RegistrationThread:

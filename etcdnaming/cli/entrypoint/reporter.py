@@ -1,30 +1,135 @@
-"""Print the state of a registration: changes with the printer, warnings and notes on stderr."""
+"""What is reported of a registration: the states of its endpoints, messages, and its status."""
 
 from __future__ import annotations
 
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from functools import partial
 from queue import SimpleQueue
 from typing import TextIO
 
 from ...model import Endpoint
-from ...registration.event import RegistrationEvent
+from ...registration.status import RegistrationEvent, edit, is_warning
 from .. import stderr
+from ..failures import with_flags
 from ..output.printers import Printer, StateChange
-from ..output.stdout import blaming_stdout
+from ..output.spelling import lease_id
+from ..output.streams import blaming_stdout
 from .loop import start_thread
-from .states import EndpointStates, sentence
+from .registration_thread import RegistrationThread
 
-__all__ = ["Reporter"]
+__all__ = ["EndpointStates", "Reporter", "Status"]
 
 FLUSH_TIMEOUT = 1.0
 """Seconds to write what is queued before the process exits."""
 
 MAX_QUEUED = 100_000
 """Writes that wait while the reader is stuck, before further ones are dropped."""
+
+
+class EndpointStates:
+    """
+    Which endpoints are registered, as the events of the registration say.
+
+    Before the registration exists, *addrs* has the keys and addresses that the user gave, which may
+    be incomplete. Events are applied by one thread; any thread may read what is registered.
+    """
+
+    def __init__(self, addrs: Mapping[str, str]) -> None:
+        self.addrs: Mapping[str, str] = addrs
+        """The addresses of all endpoints, by key."""
+        self.registered: AbstractSet[str] = frozenset()
+        """The keys that are in etcd, as far as known."""
+        self._lost: AbstractSet[str] = frozenset()
+
+    def apply(self, event: RegistrationEvent) -> Iterable[str]:
+        """Return a line for each endpoint that gets a new state by *event*."""
+        if event.endpoint is not None and event.key in self.addrs:
+            self.addrs = {**self.addrs, event.key: event.endpoint.addr}
+        if event.kind == "lost":
+            lost, self._lost = self.registered, self.registered
+            self.registered = frozenset()
+            return self.lines("lost", lost, f": {_lease(event)}: {with_flags(event.reason)}")
+        if event.kind == "regained":
+            regained, self._lost = self._lost, frozenset()
+            self.registered |= regained
+            return self.lines("regained", regained, f" after {event.seconds:.1f}s")
+        return self._apply_to_key(event)
+
+    def lines(self, state: str, keys: Iterable[str], detail: str = "") -> list[str]:
+        """Return a line for each of *keys*, in the order of the registration."""
+        chosen = {*keys}
+        return [
+            f"{state} {key} {addr}{detail}" for key, addr in self.addrs.items() if key in chosen
+        ]
+
+    def _apply_to_key(self, event: RegistrationEvent) -> Iterable[str]:
+        if event.kind in {"withdrawn", "left"}:
+            self._release(event.key)
+            return self.lines("deregistered", [event.key])
+        if event.kind in {"taken_over", "deleted", "waiting", "conflict"}:
+            self._release(event.key)
+        elif event.kind == "registered" and event.key not in self._lost:
+            self.registered |= {event.key}
+            return self.lines(_state_of(event.endpoint), [event.key], _why_registered(event))
+        elif event.kind == "changed" and event.endpoint is not None:
+            return self.lines(_state_of(event.endpoint), [event.key], f": {edit(event)}")
+        return ()
+
+    def _release(self, key: str) -> None:
+        self.registered -= {key}
+        self._lost -= {key}
+
+
+class Status:
+    """
+    What has happened since the start, for ``--metrics``.
+
+    The loop writes it, and other threads read it: its collections are replaced, never changed.
+    *states* has the states of the endpoints; the reporter applies the events to it.
+    """
+
+    def __init__(
+        self, states: EndpointStates, registration: RegistrationThread, *, has_check: bool
+    ) -> None:
+        self.states, self.registration, self.has_check = states, registration, has_check
+        self.losses = self.recoveries = 0
+        self.writes: Counter[str] = Counter()
+        """Times that an endpoint was written, by key."""
+        self.checks: Counter[str] = Counter()
+        """Runs of the check that have ``passed`` and ``failed``."""
+        self.is_healthy = self.is_stopping = self.is_command_running = False
+        self._reason = "waiting for etcd"
+        self._check_reason = "no result yet"
+
+    @property
+    def fault(self) -> str:
+        """Why clients do not find all endpoints; empty if they do."""
+        if self.is_stopping:
+            return "stopping"
+        if self.has_check and not self.is_healthy:
+            return f"the check does not pass: {self._check_reason}"
+        return "" if self.registration.is_registered else f"not registered: {self._reason}"
+
+    def on_event(self, event: RegistrationEvent) -> None:
+        """Note a change of the registration."""
+        self.losses += event.kind == "lost"
+        self.recoveries += event.kind == "regained"
+        if event.kind == "registered":
+            self.writes = self.writes + Counter([event.key])
+        elif event.kind in {"withdrawn", "granted"}:
+            self._reason = "waiting for etcd"
+        else:
+            self._reason = _sentence(event) or self._reason
+
+    def on_check(self, reason: str) -> None:
+        """Note the result of a run of the check; *reason* is empty if it has passed."""
+        self.checks = self.checks + Counter(["failed" if reason else "passed"])
+        self._check_reason = reason
 
 
 class _AsyncWriter:
@@ -105,7 +210,7 @@ class Reporter:
         lines = self.states.apply(event)
         if self._with_states and lines:
             self._print_lines(lines)
-        elif text := sentence(event):
+        elif text := _sentence(event):
             self._print_line(partial(stderr.warn, text))
         elif event.kind == "regained":
             self.say(str(event))
@@ -183,3 +288,27 @@ class Reporter:
 def _change(kind: str, reason: str = "") -> StateChange:
     """Return a state change that is no event of the registration."""
     return StateChange(kind, time.time(), RegistrationEvent("error", reason=reason))
+
+
+def _sentence(event: RegistrationEvent) -> str:
+    """Return *event* as a sentence; empty if it is no news for people."""
+    if event.kind == "conflict" or not is_warning(event):  # a conflict ends the command
+        return ""
+    # Only the reason is the library's own text.
+    return str(event._replace(reason=with_flags(event.reason)))
+
+
+def _state_of(endpoint: Endpoint | None) -> str:
+    metadata = endpoint.metadata if endpoint else None
+    is_draining = isinstance(metadata, dict) and metadata.get("draining") is True
+    return "draining" if is_draining else "registered"
+
+
+def _why_registered(event: RegistrationEvent) -> str:
+    if event.holder:
+        return f": taken over from lease {lease_id(event.holder)}"
+    return f" again: {event.reason}" if event.reason else ""
+
+
+def _lease(event: RegistrationEvent) -> str:
+    return f"lease {lease_id(event.lease)}"

@@ -14,13 +14,7 @@ from ..output.spelling import counted, unreadable
 from ..selector import Selector
 from ..signals import PULSE
 
-__all__ = [
-    "Batches",
-    "SelectedWatch",
-    "StateMessages",
-    "batches_until",
-    "follow",
-]
+__all__ = ["Batches", "SelectedWatch", "StateMessages", "batches_until", "follow"]
 
 OnBatch: TypeAlias = Callable[[ChangeBatch, Mapping[str, StoredEndpoint]], None]
 """Takes a batch, and the endpoints after it by key."""

@@ -29,30 +29,29 @@ from ...model import (
     UpdateResult,
 )
 from ...wire import dumps
-from .facts import counts, difference_effect, event_type
-from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints, StateChange
-from .spelling import quote_go, safe_json
-from .stdout import write
+from .printers import (
+    CheckedEndpoints,
+    EtcdStatus,
+    FoundEndpoints,
+    GotEndpoints,
+    Printer,
+    StateChange,
+)
+from .spelling import counts, difference_effect, event_type, quote_go, safe_json
+from .streams import write
 
 __all__ = ["FieldsPrinter"]
 
 _Stored: TypeAlias = StoredEndpoint | StoredKey | InvalidValue
 
 
-class FieldsPrinter:
+class FieldsPrinter(Printer):
     """See `Printer`."""
-
-    wants_remaining = False
-    wants_leases = True
 
     def added(self, result: UpdateResult, prev_kv: bool) -> None:
         """Header, the stored endpoint, and the previous value."""
         write([*_header(result.header), *_updates(result.updates)])
         write(_stored(result.previous.values() if prev_kv else (), "Prev"))
-
-    def changed(self, result: UpdateResult, prev_kv: bool) -> None:
-        """Header, the changed endpoints, and what they were."""
-        self.added(result, prev_kv)
 
     def deleted(self, deletion: Deletion, prev_kv: bool) -> None:
         """Header, the number, and the previous values."""
@@ -200,10 +199,6 @@ class FieldsPrinter:
         if event.reason:
             yield _text("Reason", event.reason)
         yield "\n"
-
-    def registered_lines(self) -> Iterator[str]:
-        """Nothing: each key has its own block."""
-        yield from ()
 
 
 def _line(name: str, value: int | str) -> str:

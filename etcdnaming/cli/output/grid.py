@@ -1,5 +1,5 @@
 """
-Columns of text, laid out here and drawn by rich.
+Columns of text, laid out here and drawn by rich, and the rows of endpoints, keys and changes.
 
 `rich.table.Table` takes half a millisecond a row, so the layout is done here. As in kubectl, docker
 and gh, there are no lines between rows and columns; only the header has a style.
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple, TextIO
@@ -19,15 +19,43 @@ from rich.console import Console
 from rich.segment import Segment
 from rich.text import Text
 
-from . import terminal
+from ...model import Condition, Endpoint, InvalidValue, StoredEndpoint, StoredKey, Update
+from ...printable import printable
+from ...wire import dumps
+from .spelling import escape, lease_id, safe_json
+from .streams import terminal_width, wants_colour
 
 if TYPE_CHECKING:
     from rich.console import ConsoleOptions, RenderResult
     from rich.style import Style
 
-__all__ = ["Grid", "Row", "draw", "fit"]
+__all__ = [
+    "CHANGES",
+    "EFFECT_STYLES",
+    "ENDPOINTS",
+    "KEYS",
+    "Grid",
+    "Row",
+    "condition_row",
+    "draw",
+    "endpoint_row",
+    "fit",
+    "key_row",
+    "previous_row",
+    "update_row",
+]
 
 GAP = "  "
+
+
+# The column that can be long is the last one, so that no other column is padded for it.
+ENDPOINTS = ("KEY", "ADDR", "LEASE", "TTL", "METADATA")
+KEYS = ("KEY", "CREATE REVISION", "MOD REVISION", "VERSION", "LEASE")
+CHANGES = ("OP", "KEY", "ADDR", "LEASE", "METADATA")
+NONE = "-"
+
+EFFECT_STYLES = {"added": "green", "changed": "yellow", "removed": "red", "renewed": ""}
+"""By `spelling.effect`."""
 
 
 class Row(NamedTuple):
@@ -119,10 +147,10 @@ def fit(natural: Sequence[int], room: int) -> list[int]:
 def draw(*parts: Grid | Text, stream: TextIO | None = None) -> str:
     """Return *parts* drawn for *stream* (default: stdout), a blank line between non-empty ones."""
     drawn, shown = io.StringIO(), stream or sys.stdout
-    colour = terminal.wants_colour(shown)
+    colour = wants_colour(shown)
     console = Console(
         file=drawn,
-        width=terminal.width(shown),
+        width=terminal_width(shown),
         force_terminal=colour,
         color_system="standard" if colour else None,
     )
@@ -178,3 +206,57 @@ def _fold(text: str, width: int) -> list[str]:
 
 def _pad(text: str, width: int) -> str:
     return text + " " * (width - _width(text))
+
+
+def endpoint_row(found: StoredEndpoint, remaining: Mapping[int, int]) -> Row:
+    """A row of `ENDPOINTS`."""
+    key_and_addr = (escape(found.key), escape(found.endpoint.addr))
+    lease = (_lease(found.lease), _ttl(remaining.get(found.lease)))
+    return Row((*key_and_addr, *lease, _metadata(found.endpoint)))
+
+
+def key_row(found: StoredKey) -> Row:
+    """A row of `KEYS`."""
+    revisions = (found.create_revision, found.mod_revision, found.version)
+    return Row((escape(found.key), *map(str, revisions), _lease(found.lease)))
+
+
+def update_row(change: Update) -> Row:
+    """A row of `CHANGES`: one update."""
+    operation = change.op.name.lower()
+    if change.endpoint is None:
+        return Row((operation, escape(change.key), NONE, NONE, ""))
+    lease = "kept" if change.lease is None else _lease(change.lease)
+    return _change(operation, change.key, change.endpoint, lease)
+
+
+def previous_row(found: StoredEndpoint | InvalidValue) -> Row:
+    """A row of `CHANGES`: a previous value."""
+    if isinstance(found, InvalidValue):
+        cells = (escape(found.key), "not an endpoint", _lease(found.lease), printable(found.reason))
+        return Row(("was", *cells), "red", 0)
+    return Row(_change("was", found.key, found.endpoint, _lease(found.lease)).cells, "dim")
+
+
+def condition_row(wanted: Condition, style: str = "", column: int | None = None) -> Row:
+    """A row of `CHANGES`: a condition."""
+    what = str(wanted).removeprefix(f"{wanted.key} ")
+    return Row(("if", escape(wanted.key), what, NONE, ""), style, column)
+
+
+def _change(operation: str, key: str, endpoint: Endpoint, lease: str) -> Row:
+    return Row((operation, escape(key), escape(endpoint.addr), lease, _metadata(endpoint)))
+
+
+def _lease(lease: int) -> str:
+    return lease_id(lease) if lease else NONE
+
+
+def _ttl(seconds: int | None) -> str:
+    if seconds is None:
+        return NONE
+    return f"{seconds}s" if seconds >= 0 else "gone"
+
+
+def _metadata(endpoint: Endpoint) -> str:
+    return "" if endpoint.metadata is None else safe_json(dumps(endpoint.metadata))

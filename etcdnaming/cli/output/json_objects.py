@@ -25,9 +25,8 @@ from ...model import (
     Update,
 )
 from ...wire import dumps, dumps_again, dumps_rows
-from .facts import event_type, subject
 from .printers import EndpointHealth, EtcdStatus, StateChange
-from .spelling import lease_id
+from .spelling import event_type, lease_id, subject
 
 __all__ = [
     "bare_key",

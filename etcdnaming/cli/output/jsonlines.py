@@ -27,19 +27,22 @@ from ...model import (
     UpdateResult,
 )
 from . import json_objects as objects
-from .facts import counts
-from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints, StateChange
-from .spelling import safe_json
-from .stdout import write
+from .printers import (
+    CheckedEndpoints,
+    EtcdStatus,
+    FoundEndpoints,
+    GotEndpoints,
+    Printer,
+    StateChange,
+)
+from .spelling import counts, safe_json
+from .streams import write
 
 __all__ = ["JSONLinesPrinter"]
 
 
-class JSONLinesPrinter:
+class JSONLinesPrinter(Printer):
     """See `Printer`."""
-
-    wants_remaining = False
-    wants_leases = True
 
     def added(self, result: UpdateResult, prev_kv: bool) -> None:
         """``header endpoint prev``."""
@@ -205,10 +208,6 @@ class JSONLinesPrinter:
         """One object; the time is UTC with milliseconds."""
         at = datetime.fromtimestamp(change.at, timezone.utc).isoformat(timespec="milliseconds")
         yield f"{safe_json(objects.state_change(change, at.replace('+00:00', 'Z')))}\n"
-
-    def registered_lines(self) -> Iterator[str]:
-        """Nothing: each key has its own object."""
-        yield from ()
 
     def _write_object(self, **members: str | Iterable[str]) -> None:
         """Write an object of these members; each is JSON, or the JSON of an array's items."""

@@ -13,8 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
-from . import terminal
-from .stdout import flush, write
+from .streams import flush, terminal_size, write
 
 __all__ = ["Frame", "Order", "Painter"]
 
@@ -181,7 +180,7 @@ class _Screen:
 
     def size(self) -> os.terminal_size:
         """Return the current columns and lines; the environment is ignored."""
-        return terminal.size(sys.stdout.fileno())
+        return terminal_size(sys.stdout.fileno())
 
     def _set_modes(self, *, on: bool) -> None:
         """

@@ -1,4 +1,4 @@
-"""Lay out the live table: its rows, recent changes, and the status lines below."""
+"""Lay out the live table: its rows, recent changes, the status lines below, and its columns."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice, takewhile
 from typing import Any, NamedTuple
 
+from rich.cells import cell_len, set_cell_size
+from rich.text import Text
+
 from ...model import Change, ChangeBatch, InvalidValue, StoredEndpoint, WatchState
 from ...printable import printable
-from . import table_rows as rows
-from .facts import effect
-from .grid import Row
-from .live_columns import Columns, Line, draw_lines
+from .grid import EFFECT_STYLES, GAP, Row, draw, endpoint_row
 from .order import natural
-from .spelling import counted, escape
+from .spelling import counted, effect, escape
 
-__all__ = ["Picture"]
+__all__ = ["Columns", "Line", "Picture", "draw_lines", "prepare"]
 
 RECENT = 15.0
 """Seconds for which a change is highlighted, and a removed endpoint is still shown."""
@@ -28,8 +28,30 @@ RECENT = 15.0
 SIGNS = {"added": "+", "changed": "~", "removed": "-", "renewed": "="}
 UNREADABLE = "!"
 
+PROMPT = 2
+"""Lines for the shell's prompt below the last frame; with Ctrl-C, shells begin a new line."""
+
 LOCK_TIMEOUT = 0.3
 """Seconds. A signal that ends the process may have interrupted the thread that holds the lock."""
+
+
+SIGN, KEY, ADDR, LEASE, TTL, CHANGED, METADATA = range(7)
+HEADER = ("", "KEY", "ADDR", "LEASE", "TTL", "CHANGED", "METADATA")
+
+LAYOUTS = (
+    (SIGN, KEY, ADDR, LEASE, TTL, CHANGED, METADATA),
+    (SIGN, KEY, ADDR, LEASE, TTL, METADATA),
+    (SIGN, KEY, ADDR, LEASE, METADATA),
+    (SIGN, KEY, ADDR, METADATA),
+    (SIGN, KEY, ADDR),
+)
+"""From wide to narrow; the first one that fits is used. In the last one, ADDR is cut last."""
+
+MIN_METADATA = 10
+"""Columns; metadata that gets less is left out."""
+
+LONG = 60
+"""Columns. One KEY or ADDR that is longer must not take the other columns from all rows."""
 
 
 class _Shown(NamedTuple):
@@ -49,7 +71,8 @@ class Picture:
     state that the others change. The state of the last frame belongs to the thread that draws.
     """
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, *, headers: bool = True) -> None:
+        self._headers = headers
         self._lock = threading.Lock()
         self._rows, self._status = _RecentRows(), _Status(target)
         self._columns = Columns()
@@ -85,25 +108,28 @@ class Picture:
     ) -> tuple[str, float]:
         """Return the text, and the seconds until it changes without a new batch."""
         width = size.columns - 1  # some terminals wrap the line after text in the last column
+        height = max(1, size.lines - (PROMPT if last else 0))
         if self._lock.acquire(timeout=LOCK_TIMEOUT):
             try:
-                self._lay_out(width, size.lines, remaining, last=last)
+                self._lay_out(width, height, remaining, last=last)
             finally:
                 self._lock.release()
         shown, others, below, _ = self._shown
         lines = self._columns.lines(shown, width) if shown else []
+        if not self._headers:
+            del lines[:1]
         if others:
             lines.append(Line(f"   {others}"[:width], "dim"))
         if lines:
             lines.append(Line())
-        return draw_lines([*lines, *below][: size.lines]), self._lasts
+        return draw_lines([*lines, *below][:height]), self._lasts
 
     def _lay_out(
         self, width: int, height: int, remaining: Mapping[int, int], *, last: bool
     ) -> None:
         now = time.time()
         below = self._status.lines(self._rows, width, last=last)
-        room = height - len(below) - 2  # the header, and a blank line
+        room = height - len(below) - 1 - self._headers  # a blank line, and the header
         keys, hidden = self._rows.select(max(1, room), now, 0)
         others = ""
         if hidden:
@@ -192,8 +218,8 @@ class _RecentRows:
                 yield Row((UNREADABLE, shown, "not an endpoint", "", "", clock, reason), "red")
             else:
                 recent = last_effect if self._is_recent(key, now) else ""
-                *cells, metadata = rows.endpoint(value, remaining).cells
-                sign, style = SIGNS.get(recent, ""), rows.EFFECT_STYLES.get(recent, "")
+                *cells, metadata = endpoint_row(value, remaining).cells
+                sign, style = SIGNS.get(recent, ""), EFFECT_STYLES.get(recent, "")
                 yield Row((sign, *cells, clock, metadata), style)
 
     def lasts(self, now: float) -> float:
@@ -267,3 +293,92 @@ def _clock(at: float) -> str:
 
 def _wrapped(text: str, style: str, room: int) -> list[Line]:
     return [Line(line, style) for line in textwrap.wrap(text, max(room, 1))]
+
+
+class Line(NamedTuple):
+    """A line and its style; its first character, the sign of a row, may have another one."""
+
+    text: str = ""
+    style: str = ""
+    sign_style: str = ""
+
+
+class Columns:
+    """The widths of the columns. They only grow, so that columns don't jump when cells change."""
+
+    def __init__(self) -> None:
+        self._natural = [1, *map(len, HEADER[1:])]
+        self._natural[TTL] = len("3600s")
+        self._natural[CHANGED] = len("00:00:00")
+
+    def lines(self, found: Sequence[Row], room: int) -> list[Line]:
+        """
+        Return the header and *found* as lines of at most *room* columns.
+
+        A row with a style is bold, and only its sign has that style: see `Row`.
+        """
+        for row in found:
+            wanted = map(cell_len, row.cells)
+            self._natural = [max(*each) for each in zip(self._natural, wanted, strict=True)]
+        layout, widths = self._layout(room)
+
+        def text(row: Row) -> str:
+            return _line([row.cells[column] for column in layout], layout, widths)
+
+        rows = (Line(text(row), "bold" if row.style else "", row.style) for row in found)
+        return [Line(text(Row(HEADER)), "bold"), *rows]
+
+    def _layout(self, room: int) -> tuple[Sequence[int], Sequence[int]]:
+        long = max(LONG, room // 3)
+        for layout in LAYOUTS:
+            left = room - len(GAP) * (len(layout) - 1)
+            widths = self._narrowed(layout, left, {KEY: long, ADDR: long, METADATA: MIN_METADATA})
+            if sum(widths) <= left:
+                return layout, widths
+        return layout, self._narrowed(layout, left, {KEY: max(1, room // 5), ADDR: 1})
+
+    def _narrowed(
+        self, layout: Sequence[int], room: int, least: Mapping[int, int]
+    ) -> Sequence[int]:
+        """Return the widths of *layout*, the columns in *least* narrowed in turn until all fit."""
+        widths = {column: self._natural[column] for column in layout}
+        for column in filter(widths.__contains__, least):
+            surplus = max(0, sum(widths.values()) - room)
+            narrowest = min(widths[column], least[column])
+            widths[column] = max(narrowest, widths[column] - surplus)
+        return [*widths.values()]
+
+
+def draw_lines(lines: Sequence[Line]) -> str:
+    """Return *lines* in their styles, as far as the terminal supports them."""
+    text = Text("\n", no_wrap=True, overflow="ignore")
+    return draw(text.join(map(_styled, lines)))
+
+
+def prepare() -> None:
+    """Import everything that drawing needs, and what rich imports only on first use."""
+    cell_len("字")  # the table of character widths
+    draw_lines([Line("", "dim")])
+
+
+def _styled(line: Line) -> Text:
+    text = Text(line.text, line.style)
+    if line.sign_style:
+        text.stylize(line.sign_style, 0, 1)
+    return text
+
+
+def _line(cells: Sequence[str], layout: Sequence[int], widths: Sequence[int]) -> str:
+    cut = (_cut(*each) for each in zip(cells, layout, widths, strict=True))
+    return GAP.join(cut).rstrip(" ")
+
+
+def _cut(text: str, column: int, width: int) -> str:
+    """Return *text* cut or padded to *width*; a key keeps its end, where keys differ."""
+    if cell_len(text) <= width:
+        return set_cell_size(text, width)
+    if column != KEY:
+        return set_cell_size(text, width - 1) + "…"
+    while cell_len(text) > width - 1:
+        text = text[1:]
+    return set_cell_size("…" + text, width)

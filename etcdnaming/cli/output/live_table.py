@@ -17,10 +17,9 @@ from typing import Any
 
 from ...errors import EtcdnamingError
 from ...model import ChangeBatch, StoredEndpoint, WatchState
-from . import terminal
-from .live_columns import prepare
 from .live_painter import Order, Painter
-from .live_picture import Picture
+from .live_picture import Picture, prepare
+from .streams import is_terminal
 
 __all__ = ["LeaseTimes", "LiveTable"]
 
@@ -52,14 +51,17 @@ Terminals send one of several sequences for a key.
 
 class LiveTable:
     """
-    See `WatchPrinter`. The main thread uses it, because it handles signals.
+    Prints the batches of a watch. The main thread uses it, because it handles signals.
 
     Args:
         time_to_live: Returns the remaining seconds of a lease, -1 if it is gone.
+        headers: Whether the table has a header line.
     """
 
-    def __init__(self, target: str, time_to_live: Callable[[int], int]) -> None:
-        self._picture = Picture(target)
+    def __init__(
+        self, target: str, time_to_live: Callable[[int], int], *, headers: bool = True
+    ) -> None:
+        self._picture = Picture(target, headers=headers)
         self._painter = Painter(self._frame)
         self._leases = LeaseTimes(time_to_live, self._painter.wake)
         self._handlers: dict[int, Any] = {}
@@ -86,7 +88,7 @@ class LiveTable:
         self._handle(signal.SIGCONT, lambda *_: self._painter.order(Order.RESUME))
 
     def read_keys(self, on_quit: Callable[[], None]) -> None:
-        """Call *on_quit* when ``q`` is pressed; other keys scroll."""
+        """Call *on_quit* in another thread when ``q`` is pressed; other keys scroll."""
 
         def on_key(key: bytes) -> None:
             if key == b"q":
@@ -95,13 +97,13 @@ class LiveTable:
                 self._picture.scroll(*SCROLLING[key])
                 self._painter.wake()
 
-        if terminal.is_terminal(sys.stdin):
+        if is_terminal(sys.stdin):
             threading.Thread(
                 target=_read_keys, args=[on_key], name="etcdnaming-keys", daemon=True
             ).start()
 
     def end(self) -> None:
-        """Release the terminal, with the last frame on it."""
+        """Release the terminal, with the last frame on it; also called from a signal handler."""
         for signum, handler in self._handlers.items():
             signal.signal(signum, handler)
         self._leases.end()

@@ -18,12 +18,12 @@ def natural(text: str) -> _Sortable:
     """
     Return what *text* is compared by: numbers in it by their value, the rest as text.
 
-    >>> sorted(["i10", "i2", "i1"], key=natural)
-    ['i1', 'i2', 'i10']
+    >>> sorted(["i10", "i2", "i"], key=natural)
+    ['i', 'i2', 'i10']
     """
     parts: list[Any] = re.split("([0-9]+)", text)
     parts[1::2] = map(_number, parts[1::2])
-    return (*parts, text)
+    return parts, text
 
 
 def _number(digits: str) -> tuple[int, str]:

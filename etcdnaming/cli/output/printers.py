@@ -1,11 +1,9 @@
-"""The interfaces of an output format and of ``watch``'s output, and the loader of formats."""
+"""The interface of an output format, and the results that the commands print by it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TextIO
-
-from .stdout import flush, write
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from ...errors import ConditionFailedError
@@ -24,9 +22,8 @@ if TYPE_CHECKING:
         StoredEndpoint,
         Update,
         UpdateResult,
-        WatchState,
     )
-    from ...registration.event import RegistrationEvent
+    from ...registration.status import RegistrationEvent
 
 __all__ = [
     "CheckedEndpoints",
@@ -35,12 +32,8 @@ __all__ = [
     "EtcdStatus",
     "FoundEndpoints",
     "GotEndpoints",
-    "LinePrinter",
     "Printer",
     "StateChange",
-    "WatchPrinter",
-    "live_printer",
-    "printer",
 ]
 
 
@@ -125,10 +118,10 @@ class Printer(Protocol):
     The command itself warns of values that can't be read, in every format.
     """
 
-    wants_remaining: bool
+    wants_remaining: bool = False
     """Whether `listing` and `found` show the remaining seconds of leases."""
 
-    wants_leases: bool
+    wants_leases: bool = True
     """Whether `keys` shows the leases of keys."""
 
     def added(self, result: UpdateResult, prev_kv: bool) -> None:
@@ -136,6 +129,7 @@ class Printer(Protocol):
 
     def changed(self, result: UpdateResult, prev_kv: bool) -> None:
         """Endpoints were changed in one transaction; with *prev_kv*, print what they were."""
+        self.added(result, prev_kv)
 
     def deleted(self, deletion: Deletion, prev_kv: bool) -> None:
         """Keys were deleted; with *prev_kv*, print their previous values."""
@@ -194,89 +188,5 @@ class Printer(Protocol):
         """Return the text for one state change of ``lease-register``."""
 
     def registered_lines(self) -> Iterable[str]:
-        """Return the text for the moment when everything is registered for the first time."""
-
-
-def printer(name: str, stream: TextIO | None = None, *, headers: bool = True) -> Printer:
-    """
-    Return the printer of the format *name*, one of `FORMATS`; only its module is imported.
-
-    *stream* is where the ``…_lines`` will be written (default: stdout); a table adapts to it.
-    Without *headers* a table has no header line.
-    """
-    if name == "fields":
-        from .fields import FieldsPrinter
-
-        return FieldsPrinter()
-    if name == "json":
-        from .jsonlines import JSONLinesPrinter
-
-        return JSONLinesPrinter()
-    if name == "simple":
-        from .simple import SimplePrinter
-
-        return SimplePrinter()
-    if name == "table":
-        from .table import TablePrinter  # imports rich
-
-        return TablePrinter(stream, headers=headers)
-    if name == "yaml":
-        from .yaml import YAMLPrinter
-
-        return YAMLPrinter()
-    raise ValueError(f"unknown format {name!r}")
-
-
-class WatchPrinter(Protocol):
-    """Prints the batches of a watch; everything is written when a method returns."""
-
-    def print_batch(self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]) -> None:
-        """Print the first set or the changes; *endpoints*: all endpoints after them, by key."""
-
-    def print_state(self, state: WatchState) -> None:
-        """Print that the connection was lost or restored; only a live table prints it."""
-
-    def begin(self) -> None:
-        """Take over the terminal, if this printer needs it."""
-
-    def read_keys(self, on_quit: Callable[[], None]) -> None:
-        """Call *on_quit* in another thread when the user presses the key that ends the watch."""
-
-    def end(self) -> None:
-        """Restore the terminal; callable at any time, also from a signal handler."""
-
-
-class LinePrinter:
-    """Prints each batch with *printer*, and flushes; see `WatchPrinter`."""
-
-    def __init__(self, printer: Printer, target: str) -> None:
-        self._printer, self._target = printer, target
-
-    def print_batch(self, batch: ChangeBatch, endpoints: Mapping[str, StoredEndpoint]) -> None:
-        """Write the lines of *batch*, unless it is empty."""
-        if batch.first or batch.changes or batch.invalid:
-            write(self._printer.batch_lines(self._target, batch, endpoints))
-            flush()
-
-    def print_state(self, state: WatchState) -> None:
-        """Do nothing: the state is reported on stderr."""
-
-    def begin(self) -> None:
-        """Do nothing: a line printer does not own the terminal."""
-
-    def read_keys(self, on_quit: Callable[[], None]) -> None:
-        """Do nothing: stdin belongs to CMD, or to the shell."""
-
-    def end(self) -> None:
-        """Do nothing: there is no terminal to restore."""
-
-
-def live_printer(target: str, time_to_live: Callable[[int], int]) -> WatchPrinter:
-    """
-    Return the table that stays on the terminal and is redrawn.
-
-    *time_to_live* returns the remaining seconds of a lease (-1: gone); other threads call it.
-    """
-    from .live_table import LiveTable  # imports rich
-
-    return LiveTable(target, time_to_live)
+        """Return the text, if any, for the moment when all is registered for the first time."""
+        return ()

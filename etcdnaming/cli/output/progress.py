@@ -9,11 +9,14 @@ from contextlib import contextmanager
 
 from ...printable import printable
 from ..stderr import is_quiet
-from .terminal import can_animate, size, wants_colour
+from .streams import can_animate, terminal_size, wants_colour
 
 __all__ = ["StatusLine", "progress"]
 
 CLEAR_LINE = "\x1b[K"
+
+PLAIN_NUMBERS = {"progress.download": "none", "progress.remaining": "none"}
+"""Styles of rich, which are hard to read on a light background: only the bar has a colour."""
 
 
 @contextmanager
@@ -28,11 +31,19 @@ def progress(total: int) -> Iterator[Callable[[int], None]]:
         return
     from rich.console import Console  # only where the bar is seen
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+    from rich.theme import Theme
 
     # Results on stdout must not pass through the bar's console.
+    console = Console(
+        stderr=True,
+        force_terminal=True,
+        no_color=not wants_colour(sys.stderr),
+        theme=Theme(PLAIN_NUMBERS),
+    )
     with Progress(
-        *(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()),
-        console=Console(stderr=True, force_terminal=True, no_color=not wants_colour(sys.stderr)),
+        BarColumn(style="dim", complete_style="green", finished_style="green"),
+        *(MofNCompleteColumn(), TimeRemainingColumn()),
+        console=console,
         transient=True,
         redirect_stdout=False,
     ) as bar:
@@ -51,7 +62,7 @@ class StatusLine:
         if self._is_shown:
             # Written past Python's stream, which a signal handler may have interrupted.
             descriptor = sys.stderr.fileno()
-            room = size(descriptor).columns - 1
+            room = terminal_size(descriptor).columns - 1
             line = f"\r{_cut(printable(text), room)}{CLEAR_LINE}"
             os.write(descriptor, line.encode("utf-8", "replace"))
 

@@ -28,18 +28,34 @@ from ...model import (
     UpdateResult,
 )
 from ...wire import dumps, dumps_again
-from .facts import endpoint_facts, event_type, health_cells, invalid_facts, status_cells, subject
-from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints, StateChange
-from .spelling import escape, lease_id, safe_json, unreadable
-from .stdout import write
+from .printers import (
+    CheckedEndpoints,
+    EtcdStatus,
+    FoundEndpoints,
+    GotEndpoints,
+    Printer,
+    StateChange,
+)
+from .spelling import (
+    endpoint_facts,
+    escape,
+    event_type,
+    health_cells,
+    invalid_facts,
+    lease_id,
+    safe_json,
+    status_cells,
+    subject,
+    unreadable,
+)
+from .streams import write
 
 __all__ = ["SimplePrinter", "addr_lines", "update_file"]
 
 
-class SimplePrinter:
+class SimplePrinter(Printer):
     """See `Printer`."""
 
-    wants_remaining = False
     wants_leases = False
 
     def added(self, result: UpdateResult, prev_kv: bool) -> None:
@@ -47,10 +63,6 @@ class SimplePrinter:
         write(["OK\n"])
         if prev_kv:
             write(_lines(result.previous.values()))
-
-    def changed(self, result: UpdateResult, prev_kv: bool) -> None:
-        """As `added`."""
-        self.added(result, prev_kv)
 
     def deleted(self, deletion: Deletion, prev_kv: bool) -> None:
         """The number, then a line for each previous value."""

@@ -1,7 +1,7 @@
 """
 ``table``: for users. The only format that needs rich.
 
-rich draws into a text, which is written like all results; `terminal` decides on width and colour.
+rich draws into a text, which is written like all results; `streams` decides on width and colour.
 """
 
 from __future__ import annotations
@@ -30,26 +30,46 @@ from ...model import (
     UpdateResult,
 )
 from ...printable import printable
-from ...registration.event import RegistrationEvent
-from . import table_rows as rows
-from . import terminal
-from .facts import (
+from ...registration.status import RegistrationEvent
+from .grid import (
+    CHANGES,
+    EFFECT_STYLES,
+    ENDPOINTS,
+    KEYS,
+    Grid,
+    Row,
+    condition_row,
+    draw,
+    endpoint_row,
+    key_row,
+    previous_row,
+    update_row,
+)
+from .order import natural, sort
+from .printers import (
+    CheckedEndpoints,
+    EtcdStatus,
+    FoundEndpoints,
+    GotEndpoints,
+    Printer,
+    StateChange,
+)
+from .simple import addr_lines, update_file
+from .spelling import (
     STATUS,
+    counted,
     counts,
     difference_effect,
     effect,
     endpoint_facts,
+    escape,
     health_cells,
     invalid_facts,
+    lease_id,
     status_cells,
     subject,
 )
-from .grid import Grid, Row, draw
-from .order import natural, sort
-from .printers import CheckedEndpoints, EtcdStatus, FoundEndpoints, GotEndpoints, StateChange
-from .simple import addr_lines, update_file
-from .spelling import counted, escape, lease_id
-from .stdout import write
+from .streams import terminal_width, write
 
 __all__ = ["TablePrinter"]
 
@@ -58,6 +78,8 @@ WATCH_CHANGES = ("CHANGE", *FIRST_SET)
 
 HEALTH = ("KEY", "ADDR", "STATUS", "LATENCY", "REASON")
 HEALTH_STYLES = {"SERVING": "green", "NOT_SERVING": "yellow", "UNREACHABLE": "red"}
+
+STATUS_NAME_WIDTH = max(map(len, STATUS))
 
 STATE_STYLES = {
     "granted": "dim",
@@ -76,11 +98,10 @@ STATE_STYLES = {
 STATE_WIDTH = max(map(len, STATE_STYLES))
 
 
-class TablePrinter:
+class TablePrinter(Printer):
     """See `Printer`. The last line is a summary."""
 
     wants_remaining = True
-    wants_leases = True
 
     def __init__(self, stream: TextIO | None = None, *, headers: bool = True) -> None:
         self._stream, self._headers = stream, headers
@@ -88,28 +109,24 @@ class TablePrinter:
 
     def added(self, result: UpdateResult, prev_kv: bool) -> None:
         """The stored endpoint and the previous value."""
-        before = map(rows.previous, result.previous.values() if prev_kv else ())
+        before = map(previous_row, result.previous.values() if prev_kv else ())
         self._write(
-            Grid(rows.CHANGES, [*map(rows.update, result.updates), *before]),
+            Grid(CHANGES, [*map(update_row, result.updates), *before]),
             Text(f"OK, revision {result.header.revision}"),
         )
-
-    def changed(self, result: UpdateResult, prev_kv: bool) -> None:
-        """The changed endpoints, and what they were."""
-        self.added(result, prev_kv)
 
     def deleted(self, deletion: Deletion, prev_kv: bool) -> None:
         """The number, and the previous values."""
         self._write(
-            Grid(rows.CHANGES, map(rows.previous, deletion.previous if prev_kv else ())),
+            Grid(CHANGES, map(previous_row, deletion.previous if prev_kv else ())),
             Text(f"{deletion.deleted} deleted, revision {deletion.header.revision}"),
         )
 
     def listing(self, listing: Listing, remaining: Mapping[int, int]) -> None:
         """The endpoints."""
-        endpoints = (rows.endpoint(stored, remaining) for stored in listing.endpoints)
+        endpoints = (endpoint_row(stored, remaining) for stored in listing.endpoints)
         found = _found(listing, len(listing.endpoints), "endpoint")
-        self._write(Grid(rows.ENDPOINTS, endpoints), Text(found, "dim"))
+        self._write(Grid(ENDPOINTS, endpoints), Text(found, "dim"))
 
     def addrs(self, listing: Listing) -> None:
         """An address a line, as `SimplePrinter` prints them."""
@@ -118,7 +135,7 @@ class TablePrinter:
     def keys(self, keys: Keys) -> None:
         """The keys with their revisions."""
         found = _found(keys, len(keys.keys), "key")
-        self._write(Grid(rows.KEYS, map(rows.key, keys.keys)), Text(found, "dim"))
+        self._write(Grid(KEYS, map(key_row, keys.keys)), Text(found, "dim"))
 
     def count(self, keys: Keys) -> None:
         """The number."""
@@ -145,7 +162,7 @@ class TablePrinter:
         endpoints = sort(found.endpoints, "key")
         number = counted(len(endpoints), "endpoint")
         self._write(
-            Grid(rows.ENDPOINTS, (rows.endpoint(stored, remaining) for stored in endpoints)),
+            Grid(ENDPOINTS, (endpoint_row(stored, remaining) for stored in endpoints)),
             Text(f"{number} under {escape(found.target)}, revision {found.revision}", "dim"),
         )
 
@@ -157,8 +174,7 @@ class TablePrinter:
         number = counted(len(checked.endpoints), "endpoint")
         summary = f"{checked.serving} of {number} under {escape(checked.target)} SERVING"
         self._write(
-            Grid(HEALTH, shown),
-            Text(f"{summary}, revision {checked.header.revision}", "dim"),
+            Grid(HEALTH, shown), Text(f"{summary}, revision {checked.header.revision}", "dim")
         )
 
     def status(self, found: Sequence[EtcdStatus]) -> None:
@@ -166,14 +182,16 @@ class TablePrinter:
         cells = [*map(status_cells, found)]
         shown = len(STATUS) if any(each[-1] for each in cells) else len(STATUS) - 1
         grid = Grid(STATUS[:shown], [Row(each[:shown]) for each in cells])
-        if grid.natural_width <= terminal.width(sys.stdout):
+        if grid.natural_width <= terminal_width(sys.stdout):
             self._write(grid)
             return
         for number, each in enumerate(cells):
             write(["\n"] if number else [])
             left_out = {"", "-"} if each[-1] else {""}  # with a reason, all but that is unknown
             facts = [
-                Row(fact) for fact in zip(STATUS, each, strict=True) if fact[1] not in left_out
+                Row((name.ljust(STATUS_NAME_WIDTH), value))
+                for name, value in zip(STATUS, each, strict=True)
+                if value not in left_out
             ]
             write([draw(Grid(facts[0].cells, facts[1:], in_place=True))])
 
@@ -182,28 +200,29 @@ class TablePrinter:
         done = chain.from_iterable(result.updates for result in results)
         how = f" in {len(results)} transactions" if len(results) > 1 else ""
         self._write(
-            Grid(rows.CHANGES, map(rows.update, done)),
+            Grid(CHANGES, map(update_row, done)),
             Text(f"SUCCESS{how}, revision {results[-1].header.revision}"),
         )
 
     def failure(self, error: ConditionFailedError, updates: Sequence[Update]) -> None:
         """The failed conditions and the updates that were not made."""
-        failed = [rows.condition(condition, "red", 0) for condition in error.failed]
+        failed = [condition_row(condition, "red", 0) for condition in error.failed]
         self._write(
-            Grid(rows.CHANGES, [*failed, *map(rows.update, updates)]),
+            Grid(CHANGES, [*failed, *map(update_row, updates)]),
             Text(f"FAILURE: nothing was written, revision {error.header.revision}", "bold red"),
         )
 
     def plan(self, updates: Sequence[Update], conditions: Sequence[Condition]) -> None:
         """The conditions and the updates that would be made."""
-        planned = [*map(rows.condition, conditions), *map(rows.update, updates)]
-        self._write(Grid(rows.CHANGES, planned), Text("dry run: nothing was written"))
+        planned = [*map(condition_row, conditions), *map(update_row, updates)]
+        self._write(Grid(CHANGES, planned), Text("dry run: nothing was written"))
 
     def differences(self, plan: Plan, *, done: bool) -> None:
         """What changes, as ``watch`` shows it, and the counts."""
         found = ", ".join(f"{count} {name}" for name, count in counts(plan).items())
         kept = f", {len(plan.kept)} not pruned" if plan.kept else ""
-        shown = chain.from_iterable(map(_difference_rows, plan.differences))
+        in_order = sorted(plan.differences, key=lambda each: natural(each.update.key))
+        shown = chain.from_iterable(map(_difference_rows, in_order))
         where = f"under {escape(plan.target)}, revision {plan.header.revision}"
         self._write(
             Grid(WATCH_CHANGES, shown),
@@ -227,7 +246,8 @@ class TablePrinter:
             yield "\n"
         self._is_first_batch = False
         if batch.first:
-            shown = Grid(FIRST_SET, (Row(_change_cells(change)) for change in batch.changes))
+            changes = sorted(batch.changes, key=lambda change: natural(change.key))
+            shown = Grid(FIRST_SET, (Row(_change_cells(change)) for change in changes))
         else:
             shown = Grid(WATCH_CHANGES, _change_rows(batch.changes))
         yield self._draw(shown, Text(_batch_summary(target, batch), "dim"))
@@ -239,10 +259,6 @@ class TablePrinter:
         kind = Text(change.type.replace("_", " ").ljust(STATE_WIDTH), style)
         facts = "  ".join(_facts(change.event))
         yield draw(Text.assemble((clock, "dim"), "  ", kind, "  ", facts), stream=self._stream)
-
-    def registered_lines(self) -> Iterator[str]:
-        """Nothing: each key has its own line."""
-        yield from ()
 
     def _write(self, *parts: Grid | Text) -> None:
         write([self._draw(*parts)])
@@ -268,10 +284,10 @@ def _batch_summary(target: str, batch: ChangeBatch) -> str:
 def _change_rows(changes: Iterable[Change]) -> Iterator[Row]:
     for change in changes:
         what = effect(change)
-        yield Row((what, *_change_cells(change)), rows.EFFECT_STYLES[what], 0)
+        yield Row((what, *_change_cells(change)), EFFECT_STYLES[what], 0)
         if change.previous is None or change.endpoint is None:
             continue
-        before = rows.previous(change.previous)
+        before = previous_row(change.previous)
         if before.cells[1:] != _change_cells(change):
             yield before
 
@@ -279,22 +295,20 @@ def _change_rows(changes: Iterable[Change]) -> Iterator[Row]:
 def _difference_rows(difference: Difference) -> Iterator[Row]:
     update, before = difference
     what = difference_effect(difference)
-    style = rows.EFFECT_STYLES[what]
+    style = EFFECT_STYLES[what]
     if before is None:
-        yield Row(
-            (what, *rows.update(update._replace(lease=update.lease or 0)).cells[1:]), style, 0
-        )
+        yield Row((what, *update_row(update._replace(lease=update.lease or 0)).cells[1:]), style, 0)
     elif update.endpoint is None:
-        yield Row((what, *rows.previous(before).cells[1:]), style, 0)
+        yield Row((what, *previous_row(before).cells[1:]), style, 0)
     else:
         lease = before.lease if update.lease is None else update.lease
-        yield Row((what, *rows.update(update._replace(lease=lease)).cells[1:]), style, 0)
-        yield rows.previous(before)
+        yield Row((what, *update_row(update._replace(lease=lease)).cells[1:]), style, 0)
+        yield previous_row(before)
 
 
 def _change_cells(change: Change) -> tuple[str, ...]:
     endpoint, lease = subject(change)
-    return tuple(rows.update(Update.add(change.key, endpoint, lease=lease)).cells[1:])
+    return tuple(update_row(Update.add(change.key, endpoint, lease=lease)).cells[1:])
 
 
 def _facts(event: RegistrationEvent) -> Iterator[str]:

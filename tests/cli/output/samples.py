@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from etcdnaming.cli.output import printer
 from etcdnaming.cli.output.printers import (
     CheckedEndpoints,
     EndpointDetails,
@@ -23,9 +24,8 @@ from etcdnaming.cli.output.printers import (
     FoundEndpoints,
     GotEndpoints,
     Printer,
-    printer,
 )
-from etcdnaming.cli.output.stdout import write_whole
+from etcdnaming.cli.output.streams import write_whole
 from etcdnaming.errors import ConditionFailedError
 from etcdnaming.model import (
     JSON,

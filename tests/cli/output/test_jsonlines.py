@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from wire_documents import metadata
 
 from etcdnaming import keys
+from etcdnaming.cli import update_file
 from etcdnaming.cli.output import json_objects as objects
-from etcdnaming.cli.updates import file as updatefile
 from etcdnaming.model import (
     JSON,
     Change,
@@ -364,7 +364,7 @@ def test_json_format_of_a_dry_run_is_a_valid_update_file(
     plan = json.loads(printed("json", lambda to: to.plan(updates, [])))
 
     file = json.dumps(plan["updates"]).encode()
-    assert updatefile.parse(file, "plan", check=lambda _: None) == updates
+    assert update_file.parse(file, "plan", check=lambda _: None) == updates
 
 
 def test_json_format_of_a_watch_is_a_valid_update_file(capsys: pytest.CaptureFixture[str]) -> None:
@@ -379,7 +379,7 @@ def test_json_format_of_a_watch_is_a_valid_update_file(capsys: pytest.CaptureFix
     ]
     lines = [line for batch in batches for line in objects.events(batch)]
 
-    updates = updatefile.parse("\n".join(lines).encode(), "FILE", check=lambda _: None)
+    updates = update_file.parse("\n".join(lines).encode(), "FILE", check=lambda _: None)
 
     assert updates == (Update.add(seen.key, seen.endpoint), Update.delete(seen.key))
     assert capsys.readouterr().err == "Warning: FILE:2: left out: foo/svc/e3: it is not JSON\n"

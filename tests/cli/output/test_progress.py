@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -27,6 +28,15 @@ def test_progress_bar_is_erased_when_the_work_is_done() -> None:
 
     assert b"3/10" in seen
     assert seen.endswith(ERASED_LINE + b"True\n")
+
+
+def test_progress_bar_has_a_colour_and_its_numbers_have_none() -> None:
+    """They are readable on a light and on a dark background; the bar is green, as what is done."""
+    seen = on_terminal(WORK)
+
+    assert {*re.findall(rb"\x1b\[([0-9;]+)m", seen)} <= {b"0", b"2", b"32"}
+    assert re.search(rb"\x1b\[32m[^\x1b ]+\x1b\[0m", seen)
+    assert re.search(rb"\x1b\[0m +3/10 ", seen)
 
 
 def test_progress_bar_is_drawn_when_the_terminal_size_is_unknown() -> None:

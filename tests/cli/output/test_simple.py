@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etcdnaming import keys
-from etcdnaming.cli.updates import file as updatefile
+from etcdnaming.cli import update_file
 from etcdnaming.model import JSON, Condition, Endpoint, Listing, Update
 
 METADATA = st.recursive(
@@ -141,7 +141,7 @@ def test_simple_format_of_a_dry_run_is_a_valid_update_file(
 
     plan = printed("simple", lambda to: to.plan(updates, [Condition(key, 0)]))
 
-    assert updatefile.parse(plan.encode(), "plan", check=lambda _: None) == updates
+    assert update_file.parse(plan.encode(), "plan", check=lambda _: None) == updates
 
 
 def test_simple_format_prints_a_condition_on_one_line() -> None:

@@ -21,7 +21,7 @@ from etcdnaming.cli.output.printers import (
     GotEndpoints,
 )
 from etcdnaming.cli.output.spelling import escape, lease_id, quote_go, safe_json
-from etcdnaming.cli.output.stdout import write_whole
+from etcdnaming.cli.output.streams import write_whole
 from etcdnaming.errors import ConditionFailedError
 from etcdnaming.model import (
     Condition,

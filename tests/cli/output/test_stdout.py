@@ -12,7 +12,7 @@ from typing import IO
 import pytest
 from cli.output.samples import TESTS
 
-from etcdnaming.cli.output.stdout import write
+from etcdnaming.cli.output.streams import write
 
 PRINT = "import sys; from cli.output.samples import *; printer('simple').listing(LISTING, {})"
 
@@ -49,7 +49,7 @@ def test_write_retries_when_stdout_accepts_only_a_part(monkeypatch: pytest.Monke
 def test_write_writes_in_batches_when_there_are_many_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     """The lines are neither all in memory at once nor written one by one."""
     monkeypatch.setattr(sys, "stdout", stdout := Unbuffered())
-    monkeypatch.setattr("etcdnaming.cli.output.stdout.BATCH", 5_000)
+    monkeypatch.setattr("etcdnaming.cli.output.streams.BATCH", 5_000)
     written_meanwhile: list[int] = []
 
     def lines() -> Iterator[str]:
@@ -104,7 +104,7 @@ def test_write_encodes_as_utf8_in_any_locale() -> None:
 def test_rich_is_not_imported_for_formats_other_than_table(name: str) -> None:
     """Neither is grpc, nor a module that only parsing needs."""
     done = _python(
-        f"import sys; from etcdnaming.cli.output.printers import printer; printer({name!r}); "
+        f"import sys; from etcdnaming.cli.output import printer; printer({name!r}); "
         "print({'rich', 'grpc', 'google', 'msgspec', 'asyncio'} & set(sys.modules))",
         subprocess.PIPE,
     )

@@ -25,7 +25,20 @@ from hypothesis import strategies as st
 
 from etcdnaming.cli.output.grid import fit
 from etcdnaming.cli.output.printers import EndpointDetails, GotEndpoints
-from etcdnaming.model import Deletion, Endpoint, InvalidValue, Listing, StoredEndpoint
+from etcdnaming.cli.output.streams import write
+from etcdnaming.model import (
+    Change,
+    ChangeBatch,
+    Deletion,
+    Difference,
+    Endpoint,
+    InvalidValue,
+    Listing,
+    Operation,
+    Plan,
+    StoredEndpoint,
+    Update,
+)
 
 LISTING_LINES = """\
 KEY         ADDR         LEASE             TTL  METADATA
@@ -143,8 +156,8 @@ STATUS_ROW = (
             changed  foo/svc/e1  10.0.0.9:80      7ffaa20539177e6e  {"zone":"b"}
             was      foo/svc/e1  10.0.0.1:80      7ffaa20539177e6e  {"weight":1,"zone":"a"}
             removed  foo/svc/e2  10.0.0.2:80      -
-            added    foo/svc/e4  10.0.0.4:80      -                 "new"
             removed  foo/svc/e3  not an endpoint  7ffaa20539177e6e  it is not JSON
+            added    foo/svc/e4  10.0.0.4:80      -                 "new"
 
             1 added, 1 changed, 2 removed, 1 unchanged, 2 not pruned under foo/svc, revision 74
             """,
@@ -352,7 +365,7 @@ def test_table_keeps_all_characters_on_a_narrow_terminal(columns: int) -> None:
 def test_table_takes_its_width_from_the_terminal(columns: int) -> None:
     """The test uses a pseudo-terminal."""
     seen = on_terminal(
-        "from cli.output.test_table import *; from etcdnaming.cli.output.printers import printer; "
+        "from cli.output.test_table import *; from etcdnaming.cli.output import printer; "
         "printer('table').listing(WIDE, {LEASE: 59})",
         columns=columns,
         term="dumb",
@@ -452,7 +465,7 @@ def test_columns_are_fitted_to_the_available_width(natural: list[int], room: int
 
 
 def test_status_is_a_block_for_each_endpoint_where_a_row_is_too_wide() -> None:
-    """A row is not folded; without an endpoint that does not answer it has no reason."""
+    """A row is not folded, and blocks are aligned; there is a REASON only without an answer."""
     found = [each for each in STATUS if each.status]
 
     wide = printed("table", lambda to: to.status(found), columns=114, NO_COLOR="1")
@@ -473,9 +486,31 @@ def test_status_is_a_block_for_each_endpoint_where_a_row_is_too_wide() -> None:
         TLS        TLSv1.3
         EXPIRES    2027-01-01
 
-        ENDPOINT  127.0.0.1:2380
-        REASON    connection refused
+        ENDPOINT   127.0.0.1:2380
+        REASON     connection refused
         """)
+
+
+def test_watch_and_diff_have_natural_order() -> None:
+    """As list has: numbers in keys are sorted by value."""
+    found = [stored(f"svc/e{number}", "1:1") for number in (1, 10, 2)]
+    changes = [Change(Operation.ADD, each.key, 74, each.endpoint, 0, None) for each in found]
+    batch = ChangeBatch(74, changes, [], first=True)
+    differences = [Difference(Update.delete(each.key), each) for each in found]
+    plan = Plan(HEADER, "svc", differences, [], [])
+
+    watch = printed("table", lambda to: write(to.batch_lines("svc", batch, {})))
+    diff = printed("table", lambda to: to.differences(plan, done=False))
+
+    assert (
+        re.findall(r"svc/e\d+", watch)
+        == re.findall(r"svc/e\d+", diff)
+        == [
+            "svc/e1",
+            "svc/e2",
+            "svc/e10",
+        ]
+    )
 
 
 def test_get_folds_long_metadata_beside_its_name() -> None:

@@ -15,8 +15,8 @@ from cli.output.samples import TESTS
 
 PROGRAM = """
 import sys
-from etcdnaming.cli.output import terminal
-print(terminal.width(sys.stderr), *terminal.size(2), terminal.width(sys.stdout) == sys.maxsize)
+from etcdnaming.cli.output.streams import terminal_size, terminal_width
+print(terminal_width(sys.stderr), *terminal_size(2), terminal_width(sys.stdout) == sys.maxsize)
 """
 
 

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from etcdnaming.cli.failures import InputError
-from etcdnaming.cli.updates.file import parse
+from etcdnaming.cli.update_file import parse
 from etcdnaming.model import JSON, Endpoint, Update
 
 

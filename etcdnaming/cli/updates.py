@@ -9,11 +9,11 @@ from typing import Protocol
 
 import click
 
-from ... import keys, wire
-from ...addresses import parse_address
-from ...errors import InvalidEndpointError, MissingPortError
-from ...model import Endpoint, Update
-from .. import stderr
+from .. import keys, wire
+from ..addresses import parse_address
+from ..errors import InvalidEndpointError, MissingPortError
+from ..model import Endpoint, Update
+from . import stderr
 
 __all__ = [
     "ExactUpdate",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from etcdnaming.cli.updates.endpoint import check, complete
+from etcdnaming.cli.updates import check, complete
 from etcdnaming.errors import InvalidEndpointError
 from etcdnaming.model import Endpoint, Update
 

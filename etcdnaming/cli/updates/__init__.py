@@ -1,1 +1,0 @@
-"""Read updates from files and the command line, and check them."""

@@ -37,7 +37,7 @@ MAX_PASSES = 10
 """Passes in which other clients may change the keys between a read and a write, before a pause."""
 
 MAX_REFUSALS = 200
-"""Refused transactions of one attempt, before a pause: a refused batch is divided."""
+"""Refused transactions of one attempt; after them, no refused batch is divided any more."""
 
 
 class DeletionRefusedError(EtcdError):
@@ -63,6 +63,7 @@ class Reconciler:
         self._policy, self._report = policy, report
         self._refused: dict[RegisteredKey, RefusedError] = {}
         self._refusals = 0
+        self._suspects: set[RegisteredKey] = set()
         self.removal: Kind = "withdrawn"
         self.all_or_nothing = True
 
@@ -85,6 +86,7 @@ class Reconciler:
             open_keys = self._open_keys(lease)
             puts, deletions = self._decide_all(open_keys, lease, own)
             if not puts and not deletions:
+                self._suspects &= self._refused.keys()
                 return self._keys.close(open_keys)
             # Deletions go first and apart from puts, which etcd refuses sooner for lack of space.
             size = _batch_size(attempt)
@@ -108,11 +110,14 @@ class Reconciler:
             raise exc
 
     def _open_keys(self, lease: int) -> list[RegisteredKey]:
-        return [
+        found = (
             key
             for key in self._keys.open
             if key not in self._refused and (lease or not self._is_wanted(key))
-        ]
+        )
+        # Those that were refused before come last, so that the others get into etcd in the end,
+        # however many are refused.
+        return sorted(found, key=self._suspects.__contains__)
 
     def _in_batches(
         self,
@@ -135,13 +140,13 @@ class Reconciler:
                 raise  # it would be the same for each key
             except RefusedError as exc:
                 self._refusals += 1
-                if self._refusals >= MAX_REFUSALS:
-                    raise
                 middle = len(batch) // 2
-                if middle:
+                if middle and self._refusals < MAX_REFUSALS:
                     batches[:0] = [batch[:middle], batch[middle:]]
-                else:
-                    self._refused[batch[0]] = exc.with_traceback(None)  # no frames are kept
+                    continue
+                self._refused |= dict.fromkeys(batch, exc.with_traceback(None))  # keeps no frames
+                if not middle:
+                    self._suspects.add(batch[0])
 
     def revoked(self, leases: AbstractSet[int], revision: int) -> None:
         """Note that *leases* were revoked at *revision*, and that their keys went with them."""

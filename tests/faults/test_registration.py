@@ -24,6 +24,7 @@ from harness.registrations import EventLog, holds
 from harness.wire import Wire
 
 from etcdnaming import Client, Endpoint, Registration, RegistrationEvent, wire
+from etcdnaming.registration import loop, reconciler
 
 KEY = "svc/e1"
 HERE, THERE = Endpoint("1.2.3.4:80"), Endpoint("5.6.7.8:80")
@@ -336,6 +337,24 @@ def test_registration_reports_some_keys_and_a_number_when_many_are_refused(
     refused, lease = [event for event in events if event.kind == "error"][len(before) :]
     assert (refused.key, lease.key) == ("svc/e1", "")
     assert "keys of lease" in lease.reason
+
+
+def test_registration_registers_the_other_keys_when_very_many_are_refused(
+    auth_etcd: Callable[..., Etcd], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One attempt does not find them all out, but each begins with other keys."""
+    monkeypatch.setattr(loop, "REFUSED_RETRY_PAUSE", 0.2)
+    monkeypatch.setattr(reconciler, "MAX_REFUSALS", 10)
+    etcd = auth_etcd()
+    name, _, password = WRITER.partition(":")
+    endpoints = {f"other/e{n:02}": HERE for n in range(40)} | {"svc/e1": HERE, "svc/e2": HERE}
+    with (
+        Client([etcd.endpoint], user=name, password=password) as client,
+        closing(Registration(client, endpoints, on_state=EventLog())) as registration,
+    ):
+        registration.start(wait=False)
+        wait_until(lambda: len(etcd.entries("svc/")) == 2)
+        assert sorted(registration.endpoints) == ["svc/e1", "svc/e2"]
 
 
 @pytest.mark.parametrize(

@@ -172,11 +172,14 @@ class Follower:
             self._known.wait_anew()  # those who are missing could not come back meanwhile
         if self.connected:
             self._confirmed = time.monotonic()
+        is_other_reason = self._lost and state.detail != self.detail
         self.connected, self.detail = state.connected, state.detail
-        if self.was_read and state.connected == self._lost:
+        if self.was_read and (state.connected == self._lost or is_other_reason):
+            word = "connected to"
+            if not state.connected:
+                word = "still without" if self._lost else "lost"
             self._lost = not state.connected
             event = "etcd-lost" if self._lost else "etcd-connected"
-            word = "lost" if self._lost else "connected to"
             text = f"{self.prefix}: {word} etcd: {state.detail}"
             self._notify(Notice(event, text, {"prefix": self.prefix, "detail": state.detail}))
         self._on_change()

@@ -355,9 +355,9 @@ def test_follower_waits_for_what_is_due_first(client: Client) -> None:
 
 
 def test_etcd_away_changes_nothing(own_etcd: Callable[..., Etcd]) -> None:
-    """Only the age grows."""
+    """Only the age grows. Why etcd is away is reported, also if that changes."""
     etcd = own_etcd()
-    with Client([etcd.endpoint]) as client:
+    with Client([etcd.endpoint], dial_timeout=0.3) as client:
         EndpointManager(client, "foo/svc").add_endpoint("foo/svc/e1", Endpoint("10.0.0.1:80"))
         found = Watched(client, "foo")
         try:
@@ -366,9 +366,12 @@ def test_etcd_away_changes_nothing(own_etcd: Callable[..., Etcd]) -> None:
             wait_until(lambda: (found.catalog.age() or 0) > 0)
             assert found.addresses("foo/svc") == ["10.0.0.1:80"]
             assert found.said("etcd-lost")
+            wait_until(lambda: len(found.said("etcd-lost")) == 2)
+            why = f"no etcd endpoint reached within 0.3s: {etcd.endpoint}: connection refused"
+            assert found.said("etcd-lost")[1] == f"foo: still without etcd: {why}"
             etcd.start()
             wait_until(lambda: found.catalog.age() == 0, 30)
-            assert found.said("etcd-connected")
+            assert len(found.said("etcd-connected")) == 1
         finally:
             found.catalog.close()
 

@@ -92,8 +92,8 @@ if TYPE_CHECKING:
         UpdateResult,
         WatchState,
     )
-    from .registration.event import RegistrationEvent
     from .registration.registration import Registration
+    from .registration.status import RegistrationEvent
     from .resolver import insecure_channel, secure_channel
     from .resolver.channel import Channel
     from .sandbox import Sandbox
@@ -235,7 +235,7 @@ _MODULES = {
         "UpdateResult",
         "WatchState",
     ],
-    "registration.event": ["RegistrationEvent"],
+    "registration.status": ["RegistrationEvent"],
     "registration.registration": ["Registration"],
     "resolver": ["insecure_channel", "secure_channel"],
     "resolver.channel": ["Channel"],

@@ -49,6 +49,7 @@ __all__ = [
     "UpdateResult",
     "WatchState",
     "build_many",
+    "fold",
 ]
 
 JSON: TypeAlias = Union[bool, int, float, str, Sequence["JSON"], Mapping[str, "JSON"], None]  # noqa: UP007 - of strings
@@ -171,6 +172,31 @@ class Update(NamedTuple):
             'svc/e1'
         """
         return cls(Operation.DELETE, key)
+
+
+def fold(updates: Sequence[Update]) -> tuple[Update, ...]:
+    """
+    Return at most one update per key, with the same effect as *updates* in order.
+
+    etcd refuses two of one key in a transaction.
+
+    The lease is folded too: an add that keeps the lease keeps the one that the previous update
+    left, which is none after a delete.
+
+    >>> fold([Update.delete("svc/e1"), Update.add("svc/e1", Endpoint("1.2.3.4"))])[0].lease
+    0
+    """
+    folded: dict[str, Update] = {}
+    for update in updates:
+        before = folded.get(update.key)
+        folded[update.key] = _after(before, update) if before else update
+    return tuple(folded.values())
+
+
+def _after(before: Update, then: Update) -> Update:
+    if then.op is Operation.DELETE or then.lease is not None:
+        return then
+    return then._replace(lease=0 if before.op is Operation.DELETE else before.lease)
 
 
 class Condition(NamedTuple):
@@ -337,7 +363,8 @@ class UpdateResult(_Result):
     Attributes:
         header: Of etcd's answer.
 
-        updates: The folded updates, one per key, with their keys in full.
+        updates: The folded updates, one per key, with their keys in full. A *lease* of ``None`` is
+            the one that the key had; a new key has 0, if no other was given.
 
         previous: The previous values by key; keys that were absent are missing.
 

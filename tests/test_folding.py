@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from etcdnaming.endpoints.folding import fold
-from etcdnaming.model import Endpoint, Update
+from etcdnaming.model import Endpoint, Update, fold
 
 KEY = "svc/e1"
 ONE, TWO = Endpoint("1.1.1.1:1"), Endpoint("2.2.2.2:2")

@@ -19,7 +19,7 @@ from etcdnaming.cli import STATUS
 from etcdnaming.cli.commands import COMMANDS
 from etcdnaming.cli.output import grid, live_picture, spelling, table
 from etcdnaming.cli.settings import GLOBAL_OPTIONS, SETTINGS
-from etcdnaming.registration.event import Kind
+from etcdnaming.registration.status import Kind
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "man").glob("man?/*"))

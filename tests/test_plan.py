@@ -15,8 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etcdnaming import Client, Difference, Endpoint, EndpointManager, Plan, Update
-from etcdnaming.endpoints.apply import MAX_ATTEMPTS, apply
-from etcdnaming.endpoints.plan import plan
+from etcdnaming.endpoints.apply import MAX_ATTEMPTS, apply, plan
 from etcdnaming.errors import (
     ConflictError,
     InvalidKeyError,

@@ -72,6 +72,8 @@ def test_update_keeps_a_changed_endpoint_on_its_lease(
     assert etcd.lease_of("svc/e1") == lease
     assert {etcd.lease_of(f"svc/{name}") for name in others} <= {0}
     assert result.detached == {}
+    leases = {"svc/e1": None, "svc/old": None, "svc/new": 0}
+    assert [each.lease for each in result.updates] == [leases[each.key] for each in result.updates]
 
 
 def test_update_stores_an_endpoint_as_large_as_etcd_takes(etcd: Etcd, client: Client) -> None:
@@ -184,8 +186,12 @@ def test_update_keeps_the_lease_of_a_conditional_change(etcd: Etcd, client: Clie
     lease = etcd.grant(600)
     etcd.put("svc/e1", "{}", lease)
     condition = Condition("svc/e1", etcd.entry("svc/e1").mod_revision)
-    transaction.update(client, adds("e1", "e2"), conditions=[condition])
+    result = transaction.update(client, adds("e1", "e2"), conditions=[condition])
     assert etcd.lease_of("svc/e1") == lease
+    assert [each.lease for each in result.updates] == [None, 0]
+    absent = Condition("svc/e3", 0)
+    result = transaction.update(client, adds("e1", "e3"), conditions=[absent])
+    assert [each.lease for each in result.updates] == [None, 0]
 
 
 def test_update_returns_previous_values(etcd: Etcd, client: Client) -> None:
@@ -224,9 +230,10 @@ def test_update_guesses_again_when_keys_change(etcd: Etcd, times: int) -> None:
     """Other clients create and delete the key meanwhile; it stays on its lease, if it has one."""
     lease = etcd.grant(600)
     with Rival(etcd, lease, times) as client:
-        transaction.update(client, adds("e1", "e2", endpoint=TWO))
+        result = transaction.update(client, adds("e1", "e2", endpoint=TWO))
     assert set(etcd.get("svc/").values()) == {VALUE_TWO}
     assert etcd.lease_of("svc/e1") == (lease if times % 2 else 0)
+    assert result.updates[0].lease == (None if times % 2 else 0)
 
 
 def test_update_raises_conflict_after_ten_wrong_guesses(etcd: Etcd) -> None:
@@ -260,11 +267,15 @@ def test_update_of_many_equals_single_updates_in_order(
             for update in updates:
                 transaction.update(client, [update])
 
-        transaction.update(client, as_updates("together", steps, leases))
+        result = transaction.update(client, as_updates("together", steps, leases))
+        held = seen(_shared_etcd, "together")
+        for update in result.updates:
+            if update.lease is not None:
+                assert held[update.key.removeprefix("together").encode()][1] == update.lease
         for update in as_updates("apart", steps, leases):
             transaction.update(client, [update])
 
-        assert seen(_shared_etcd, "together") == seen(_shared_etcd, "apart")
+        assert held == seen(_shared_etcd, "apart")
         _shared_etcd.empty()
 
 

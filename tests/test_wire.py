@@ -22,7 +22,7 @@ from etcdnaming import wire
 from etcdnaming.errors import InvalidEndpointError, InvalidValueError
 from etcdnaming.model import JSON, Endpoint
 from etcdnaming.wire.decoding import decode_by_go_rules
-from etcdnaming.wire.json_writer import dumps_by_go_rules
+from etcdnaming.wire.encoding import dumps_by_go_rules
 
 DATA = Path(__file__).parent / "data"
 

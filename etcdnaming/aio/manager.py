@@ -226,8 +226,8 @@ class EndpointManager:
         Args:
             revision: Start with the changes of this revision; 0 starts with the current set.
 
-            on_state: Called in the loop when the connection is lost and restored. Without it, that
-                is logged.
+            on_state: Called in the loop when the connection is lost and restored, and when it stays
+                lost for another reason. Without it, that is logged.
         """
         return Watch(self._client, self._target, revision=revision, on_state=on_state)
 

@@ -11,8 +11,8 @@ from types import TracebackType
 from ..etcd import Client
 from ..model import Endpoint
 from ..registration import registration
-from ..registration.event import RegistrationEvent
 from ..registration.rules import OnConflict, OnDelete
+from ..registration.status import RegistrationEvent
 from .threads import in_loop, run, run_to_end
 
 __all__ = ["Registration"]

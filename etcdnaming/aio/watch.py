@@ -44,8 +44,8 @@ class Watch(AsyncIterator[ChangeBatch]):
         revision: Begin with the changes of this revision, and leave out the first set. 0: begin
             with all endpoints.
 
-        on_state: Called in the loop when the connection is lost and restored. Without it, that is
-            logged.
+        on_state: Called in the loop when the connection is lost and restored, and when it stays
+            lost for another reason. Without it, that is logged.
 
     Raises:
         InvalidTargetError: *target* names no service, or it names a host.

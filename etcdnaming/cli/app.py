@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TextIO, TypeVar
 
 import click
 
-from ..errors import EtcdError, InvalidSettingError
+from ..errors import EndpointNotFoundError, EtcdError, InvalidSettingError
 from ..printable import printable
 from .failures import UnsupportedFormatError
 from .output import FORMATS, printer
@@ -32,7 +32,7 @@ from .settings import (
     settings_given,
 )
 from .signals import pulsing, unwinding
-from .stderr import DebugReport, quiet, warn
+from .stderr import DebugReport, quiet, say, warn
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -62,6 +62,9 @@ Status = TypeVar("Status")
 
 MAX_TTL_REQUESTS = 100
 """Leases whose remaining time is requested; each needs a request of its own."""
+
+MAX_TARGETS = 10
+"""Missing keys of which etcd is asked whether they are targets; each needs a request of its own."""
 
 VERSION_TIMEOUT = 1.0
 """Seconds to learn the version of etcd."""
@@ -135,8 +138,12 @@ class App:
             UnsupportedFormatError: There is no such format.
             OSError: Stdout is closed.
         """
-        headers = not find(NO_HEADERS, self._flags, self._environ)[0]
-        return printer(self.format(), headers=headers)
+        return printer(self.format(), headers=self.headers)
+
+    @property
+    def headers(self) -> bool:
+        """Whether tables have a header line."""
+        return not find(NO_HEADERS, self._flags, self._environ)[0]
 
     def format(self) -> str:
         """
@@ -281,6 +288,20 @@ class App:
 
         return get(client, keys)
 
+    def report_targets(self, missing: Sequence[str], instead: str) -> None:
+        """
+        Say which of the *missing* keys are targets with endpoints, at most of `MAX_TARGETS`.
+
+        *instead* is the command for a target, with ``{}`` in its place.
+        """
+        for target in (key.removesuffix("/") for key in missing[:MAX_TARGETS]):
+            try:
+                found = self.manager(target).count().count
+            except EtcdError:
+                return  # such as a role that may read only this key
+            if found:
+                say(f"{target} is a target: use etcdnaming {instead.format(target)}")
+
     def remaining(self, endpoints: Iterable[StoredEndpoint]) -> Mapping[int, int]:
         """Return the remaining seconds of the first leases of *endpoints*, by lease ID."""
         client = self.client()
@@ -294,17 +315,14 @@ class App:
         return remaining
 
     def modify(
-        self,
-        keys: Sequence[str],
-        change: Callable[[StoredEndpoint], Endpoint],
-        *,
-        previous: bool,
+        self, keys: Sequence[str], change: Callable[[StoredEndpoint], Endpoint], *, previous: bool
     ) -> UpdateResult:
         """Replace the endpoints at *keys* by what *change* returns, by compare-and-swap."""
         client = self.client()
         from ..endpoints.modification import modify  # gRPC is imported by `client`
 
-        return modify(client, keys, change, previous=previous)
+        with self._reporting_targets():
+            return modify(client, keys, change, previous=previous)
 
     def plan_changes(
         self, keys: Sequence[str], change: Callable[[StoredEndpoint], Endpoint]
@@ -313,7 +331,16 @@ class App:
         _, found = self.get(keys)
         from ..endpoints.modification import plan  # gRPC is imported by `client`
 
-        return plan(keys, found, change)
+        with self._reporting_targets():
+            return plan(keys, found, change)
+
+    @contextmanager
+    def _reporting_targets(self) -> Iterator[None]:
+        try:
+            yield
+        except EndpointNotFoundError as exc:
+            self.report_targets(exc.keys, "list {}")
+            raise
 
     def update(
         self,
@@ -349,9 +376,7 @@ class App:
             self._debug_report.end(exc)
 
 
-def pass_app(
-    command: Callable[Concatenate[App, Arguments], Status],
-) -> Callable[Arguments, Status]:
+def pass_app(command: Callable[Concatenate[App, Arguments], Status]) -> Callable[Arguments, Status]:
     """Call *command* with an `App` for its command line and environment."""
 
     @functools.wraps(command)

@@ -23,12 +23,7 @@ if TYPE_CHECKING:
 
     from ..etcd import Client
 
-__all__ = [
-    "complete_addrs",
-    "complete_keys",
-    "complete_prefixes",
-    "complete_targets",
-]
+__all__ = ["complete_addrs", "complete_keys", "complete_prefixes", "complete_targets"]
 
 QUERY_TIMEOUT = 0.7
 """Seconds for etcd; starting Python and importing gRPC takes the rest of the second."""

@@ -12,11 +12,7 @@ from .. import wire
 from ..errors import InvalidValueError
 from ..model import JSON
 from . import stderr
-from .candidates import (
-    complete_keys,
-    complete_prefixes,
-    complete_targets,
-)
+from .candidates import complete_keys, complete_prefixes, complete_targets
 from .failures import InputError
 from .parsing import (
     FILE,

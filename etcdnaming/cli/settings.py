@@ -40,10 +40,8 @@ __all__ = [
     "WRITE_OUT",
     "Setting",
     "Value",
-    "check_supported",
     "find",
     "find_credentials",
-    "from_environment",
     "settings_given",
 ]
 
@@ -207,13 +205,7 @@ CREDENTIALS: tuple[Setting, ...] = (
         None,
         "User name. Prompts for the password if none is given.",
     ),
-    Setting(
-        "password",
-        "TEXT",
-        _text,
-        None,
-        "Password (`ps` shows it; use --password-file).",
-    ),
+    Setting("password", "TEXT", _text, None, "Password (`ps` shows it; use --password-file)."),
     Setting(
         "password-file", "FILE", _path, None, "File with the password; read again for each login."
     ),
@@ -244,13 +236,13 @@ def find(setting: Setting, given: Mapping[str, Any], environ: Mapping[str, str])
     if setting.key in given:
         return given[setting.key], setting.flag
     for prefix in PREFIXES:
-        found = from_environment(setting, environ, prefix)
+        found = _from_environment(setting, environ, prefix)
         if found is not None:
             return found
     return setting.default, ""
 
 
-def from_environment(setting: Setting, environ: Mapping[str, str], prefix: str) -> Value | None:
+def _from_environment(setting: Setting, environ: Mapping[str, str], prefix: str) -> Value | None:
     """Return the value of the setting's variable with this prefix, if it is set and not empty."""
     variable = setting.variable(prefix)
     text = environ.get(variable)
@@ -260,11 +252,11 @@ def from_environment(setting: Setting, environ: Mapping[str, str], prefix: str) 
         value = setting.parse(text)
     except ValueError as exc:
         raise InvalidSettingError(f"{variable}: {exc}") from exc
-    check_supported(setting, value, variable)
+    _check_supported(setting, value, variable)
     return value, variable
 
 
-def check_supported(setting: Setting, value: Any, source: str) -> None:
+def _check_supported(setting: Setting, value: Any, source: str) -> None:
     """
     Check that *value* is supported.
 
@@ -306,7 +298,7 @@ def _layers(given: Mapping[str, Any], environ: Mapping[str, str]) -> Iterator[_L
     """Yield the credentials of each place, the one that wins first."""
     yield {each.key: given[each.key] for each in CREDENTIALS if each.key in given}
     for prefix in PREFIXES:
-        found = {each.key: from_environment(each, environ, prefix) for each in CREDENTIALS}
+        found = {each.key: _from_environment(each, environ, prefix) for each in CREDENTIALS}
         yield {name: value[0] for name, value in found.items() if value is not None}
 
 
@@ -347,7 +339,7 @@ def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
     if ctx.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE:
         setting = _BY_NAME[param.name]
         value = tuple(chain.from_iterable(value)) if param.multiple else value
-        check_supported(setting, value, setting.flag)
+        _check_supported(setting, value, setting.flag)
         ctx.meta.setdefault(_GIVEN, {})[setting.key] = value
 
 

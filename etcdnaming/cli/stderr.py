@@ -15,14 +15,7 @@ from typing import Any
 from .. import __version__
 from ..printable import printable
 
-__all__ = [
-    "DebugReport",
-    "error",
-    "is_quiet",
-    "quiet",
-    "say",
-    "warn",
-]
+__all__ = ["DebugReport", "error", "is_quiet", "quiet", "say", "warn"]
 
 _quiet = False
 

@@ -1,17 +1,79 @@
-"""Make a plan for a target come true by compare-and-swap, in one transaction or in batches."""
+"""
+A target as it should be: the plan, made without I/O, and how it comes true.
+
+That is done by compare-and-swap, in one transaction or in batches.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from .. import keys
+from .. import keys, wire
 from ..errors import ConflictError, TooManyOperationsError
 from ..etcd import Client, within
 from ..etcd.transactions import Compare, Get, NoneNewer, transact
-from ..model import Difference, Header, Plan
+from ..model import Difference, Header, InvalidValue, Listing, Plan, StoredEndpoint, Update
 from .transaction import operation
 
-__all__ = ["apply"]
+__all__ = ["apply", "plan"]
+
+
+def plan(
+    listing: Listing,
+    wanted: Sequence[Update],
+    *,
+    prune: bool = False,
+    prune_leased: bool = False,
+) -> Plan:
+    """
+    Return what must be updated so that the target of *listing* holds what is *wanted*.
+
+    Args:
+        listing: All endpoints of the target.
+
+        wanted: Endpoints that the target must hold, and keys that must be absent. The last update
+            of a key counts. An endpoint that keeps its lease stays on it.
+
+        prune: Delete the endpoints that are not wanted.
+
+        prune_leased: Prune also endpoints on leases, which another process keeps registered, and
+            values that can't be read.
+    """
+    stored: Sequence[StoredEndpoint | InvalidValue] = [*listing.endpoints, *listing.invalid]
+    current = {each.key: each for each in stored}
+    updates = {each.key: each for each in wanted}
+    compared = [Difference(each, current.get(each.key)) for each in updates.values()]
+    unchanged = [each for each in compared if _is_done(*each)]
+    found = [each for each in compared if not _is_done(*each)]
+    unwanted = [each for each in current.values() if prune and each.key not in updates]
+    # On a lease, another process keeps it registered.
+    kept = [
+        each
+        for each in unwanted
+        if not prune_leased and (each.lease or isinstance(each, InvalidValue))
+    ]
+    found += _deletes(unwanted, kept)
+    found.sort(key=lambda each: keys.encode(each.update.key))
+    return Plan(listing.header, listing.target, found, unchanged, kept)
+
+
+def _is_done(update: Update, before: StoredEndpoint | InvalidValue | None) -> bool:
+    if update.endpoint is None or before is None:
+        return update.endpoint is None and before is None
+    if isinstance(before, InvalidValue) or update.lease not in (None, before.lease):
+        return False
+    return wire.encode(before.endpoint) == wire.encode(update.endpoint)
+
+
+def _deletes(
+    unwanted: Sequence[StoredEndpoint | InvalidValue],
+    kept: Sequence[StoredEndpoint | InvalidValue],
+) -> Iterator[Difference]:
+    spared = {each.key for each in kept}
+    return (
+        Difference(Update.delete(each.key), each) for each in unwanted if each.key not in spared
+    )
+
 
 MAX_ATTEMPTS = 10
 """Transactions in a row that lose against other clients, before giving up."""
@@ -64,9 +126,11 @@ def apply(  # noqa: PLR0913 - many settings, each with a name
             room = max_txn_ops - size - prune
             unchanged = plan.unchanged if len(plan.unchanged) <= room else ()
             try:
-                for batch in _batches(plan.differences, size):
-                    others = _others(plan, header) if prune else None
-                    header = _write(client, batch, unchanged, others)
+                for at in range(0, len(plan.differences), size or 1):
+                    batch = plan.differences[at : at + size]
+                    # No key may have been added to the target since the last answer.
+                    newer = NoneNewer(*keys.range_of(plan.target), header.revision)
+                    header = _write(client, batch, unchanged, newer if prune else None)
                     done += batch
                     attempts = 0
                     on_batch(len(done), total)
@@ -99,15 +163,6 @@ def _batch_size(plan: Plan, wanted: int | None, max_txn_ops: int, *, prune: bool
         raise TooManyOperationsError(needed, max_txn_ops)
     # etcd limits compares as well, of which there is one more.
     return len(plan.differences) if wanted is None else min(wanted, max(max_txn_ops - prune, 1))
-
-
-def _batches(differences: Sequence[Difference], size: int) -> Iterator[Sequence[Difference]]:
-    return (differences[at : at + size] for at in range(0, len(differences), size or 1))
-
-
-def _others(plan: Plan, header: Header) -> NoneNewer:
-    """Return the compare that no key was added to the target since the answer with *header*."""
-    return NoneNewer(*keys.range_of(plan.target), header.revision)
 
 
 def _write(

@@ -26,8 +26,8 @@ from ..model import (
     UpdateResult,
     WatchState,
 )
-from . import modification, plan, transaction
-from .apply import apply
+from . import modification, transaction
+from .apply import apply, plan
 from .decoding import split_invalid, stored_endpoints, stored_key
 
 if TYPE_CHECKING:
@@ -277,7 +277,7 @@ class EndpointManager:
         """
         for each in wanted:
             keys.check_key(each.key, self._target)
-        return plan.plan(self.list(), wanted, prune=prune, prune_leased=prune_leased)
+        return plan(self.list(), wanted, prune=prune, prune_leased=prune_leased)
 
     def apply(
         self,
@@ -455,8 +455,8 @@ class EndpointManager:
         Args:
             revision: Start with the changes of this revision; 0 starts with the current set.
 
-            on_state: Called by the iterating thread when the connection is lost and restored.
-                Without it, that is logged.
+            on_state: Called by the iterating thread when the connection is lost and restored, and
+                when it stays lost for another reason. Without it, that is logged.
 
         It raises while iterating.
 

@@ -38,18 +38,20 @@ MAX_ATTEMPTS = 10
 
 
 def get(
-    client: Client, names: Sequence[str]
+    client: Client, names: Sequence[str], *, to_write: bool = False
 ) -> tuple[Header, list[StoredEndpoint | InvalidValue | None]]:
     """
     Return the header of the answer, and what is stored at each key of *names*; at least one.
 
     More keys than one transaction takes are read in several, and then not at one revision.
+    *to_write*: see `look_up_with_header`.
     """
     found: list[KeyValue | None] = []
     encoded = [keys.encode(name) for name in names]
     with within(client.timeout):
         for begin in range(0, len(encoded), MAX_TXN_OPS):
-            header, some = look_up_with_header(client, encoded[begin : begin + MAX_TXN_OPS])
+            batch = encoded[begin : begin + MAX_TXN_OPS]
+            header, some = look_up_with_header(client, batch, to_write=to_write)
             found += some
     return header, [*map(_decoded, found)]
 
@@ -77,7 +79,7 @@ def modify(
     if len(names) > max_txn_ops:
         raise TooManyOperationsError(len(names), max_txn_ops)
     with within(client.timeout):
-        _, found = get(client, names)
+        _, found = get(client, names, to_write=True)
         for _ in range(MAX_ATTEMPTS):
             updates, conditions = plan(names, found, change)
             result = transact(

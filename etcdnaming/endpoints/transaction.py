@@ -10,18 +10,16 @@ when their database is full, but no DeleteRange.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from collections.abc import Set as AbstractSet
 
 from .. import keys, wire
 from ..errors import ConditionFailedError, ConflictError, TooManyOperationsError
 from ..etcd import Client, within
-from ..etcd.columns import KeyValue
 from ..etcd.ranges import delete_range
 from ..etcd.transactions import Compare, Delete, Get, Put, TxnResult, transact
-from ..model import Condition, Header, InvalidValue, StoredEndpoint, Update, UpdateResult
+from ..model import Condition, InvalidValue, StoredEndpoint, Update, UpdateResult, fold
 from .decoding import stored_endpoint
-from .folding import fold
 
 __all__ = ["MAX_TXN_OPS", "operation", "update"]
 
@@ -101,16 +99,18 @@ class _Transaction:
     def run(self, client: Client) -> UpdateResult:
         """Send the transaction, again for each wrong guess."""
         if len(self._unsure) == 1 and not self._conditions and not self._is_large():
-            return self._result(*self._send_both_ways(client, self._unsure[0])[1:])
+            result = self._send_both_ways(client, self._unsure[0])
+            return self._result(result, self._unsure if result.succeeded else ())
         if len(self._updates) == 1 and not (self._values or self._conditions):
             key = keys.encode(self._updates[0].key)
             header, _, deleted = delete_range(client, (key, b""), previous=True)
-            return self._result(header, [deleted[0] if deleted else None])
+            found = [deleted[0] if deleted else None]
+            return self._result(TxnResult(succeeded=True, header=header, found=found))
         existing: AbstractSet[str] = set()
         for _ in range(MAX_GUESSES):
             result = self._send_guess(client, existing)
             if result.succeeded:
-                return self._result(result.header, result.found)
+                return self._result(result, existing)
             existing = self._existing_keys(result)
         raise ConflictError(self._unsure, MAX_GUESSES)
 
@@ -160,18 +160,22 @@ class _Transaction:
             raise ConditionFailedError(failed, result.header)
         return found.keys()
 
-    def _result(self, header: Header, replaced: Iterable[KeyValue | None]) -> UpdateResult:
-        """Return what was done; *replaced* is what each key held before, as far as known."""
+    def _result(self, result: TxnResult, existing: Collection[str] = ()) -> UpdateResult:
+        """Return what was done to keys of which *existing* were there, with a lease to keep."""
+        updates: list[Update] = []
         previous: dict[str, StoredEndpoint | InvalidValue] = {}
         detached: dict[str, int] = {}
-        for each, before in zip(self._updates, replaced, strict=True):
+        known = {*existing, *self._existing}
+        for each, before in zip(self._updates, result.found, strict=True):
+            is_new = each.endpoint and each.lease is None and each.key not in known
+            updates.append(each._replace(lease=0) if is_new else each)
             if before is None:
                 continue
             if each.key in self._detached and before.lease:
                 detached[each.key] = before.lease
             if self._previous or each.endpoint is None:
                 previous[each.key] = stored_endpoint(before)
-        return UpdateResult(header, self._updates, previous, detached)
+        return UpdateResult(result.header, tuple(updates), previous, detached)
 
 
 def operation(

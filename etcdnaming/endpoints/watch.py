@@ -56,8 +56,8 @@ class Watch:
 
         shared: It is one of many of this client, and shares their stream.
 
-        on_state: Called, by the thread that takes, when the connection is lost and restored.
-            Without it, that is logged.
+        on_state: Called, by the thread that takes, when the connection is lost and restored, and
+            when it stays lost for another reason. Without it, that is logged.
 
     Raises:
         InvalidTargetError: *target* is empty, or only slashes.

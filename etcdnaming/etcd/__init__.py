@@ -2,7 +2,7 @@
 The only room that speaks etcd's gRPC API.
 
 What every command needs is named here; those who read many keys or watch them import
-`etcd.snapshot` and `etcd.watch`, so that the others don't wait for that.
+`etcd.ranges` and `etcd.range_watch_loop`, so that the others don't wait for that.
 """
 
 from __future__ import annotations

@@ -118,14 +118,13 @@ _ETCD = ("etcdserver: ", "raft proposal dropped", "auth: ")
 # What gRPC says of a message; of Go's words only the end is the same.
 _MESSAGE_SIZE = re.compile(r"larger than max \(([0-9]+) vs")
 
+# What gRPC says of a call that it had no connection for.
+_NEVER_SENT = ("failed to connect", "errors resolving")
+
 # Go's words for a deadline, which etcd sends under another code if it notices it before we do.
 _GO_DEADLINE = "context deadline exceeded"
 
 _CODES = grpc.StatusCode
-
-# The requests that need no permission to write. A transaction that only reads is a step of one that
-# writes.
-_READING = (rpc.RangeRequest, rpc.WatchCreateRequest, rpc.LeaseTimeToLiveRequest)
 
 # The operations of a transaction, and the results that belong to them.
 _RESULTS = {
@@ -152,7 +151,7 @@ def classify(exc: grpc.RpcError, member: str, *, writes: bool, sent: int = 0) ->
         return _too_large(member, details, writes=writes, sent=sent)
     if code is _CODES.UNIMPLEMENTED:
         return RpcFailure(RefusedError(f"{member} does not speak etcd's v3 API"))
-    if code is _CODES.UNAVAILABLE and _never_sent(details):
+    if code is _CODES.UNAVAILABLE and any(part in details for part in _NEVER_SENT):
         error = ConnectionFailedError(f"{member}: connection lost")
         return RpcFailure(error, leave=True, repeat=True, sent=False)
     if code is _CODES.DEADLINE_EXCEEDED or details.endswith(_GO_DEADLINE):
@@ -225,10 +224,6 @@ def _too_large(member: str, details: str, *, writes: bool, sent: int) -> RpcFail
     return RpcFailure(MessageTooLargeError(f"{member}: {why}"))
 
 
-def _never_sent(details: str) -> bool:
-    return "failed to connect" in details or "errors resolving" in details
-
-
 def header_of(header: rpc.ResponseHeader, *, revision: int = 0) -> Header:
     """
     Return *header* as plain data; *revision* is the one that was read, if it is not the current.
@@ -298,11 +293,10 @@ def _is_asked(request: rpc.RangeRequest, key: bytes) -> bool:
 
 
 def explain_denial(
-    denied: PermissionDeniedError, user: str, request: Message
+    denied: PermissionDeniedError, user: str, permission: str, request: Message
 ) -> PermissionDeniedError:
-    """Return *denied* with *user*, and the permission that *request* needs."""
+    """Return *denied* with *user*, and the keys of *request* that need *permission*."""
     places = list(dict.fromkeys(map(_place, _parts(request))))
-    permission = "read" if isinstance(request, _READING) else "readwrite"
     more = f" and {len(places) - MAX_NAMED_KEYS} more" if len(places) > MAX_NAMED_KEYS else ""
     return PermissionDeniedError(
         denied.text,

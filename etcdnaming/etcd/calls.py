@@ -33,9 +33,8 @@ from .answers import (
     fault_of_txn,
     invalid,
 )
-from .backoff import FIRST_PAUSE, full_jitter
 from .columns import PageOfColumns
-from .deadline import Deadline, within
+from .deadline import FIRST_PAUSE, Deadline, full_jitter, within
 from .grpc_tuning import threads_of_a_call
 from .login import Login
 from .members import REQUIRE_LEADER, Member, Members
@@ -76,21 +75,13 @@ class ResponseStream(Protocol[Response_co]):
         """End it."""
 
 
-def _no_fault(*_: object) -> str:
-    return ""
-
-
-def _always(_: object) -> bool:
-    return True
-
-
 class Method(Generic[Request, Response]):
     """
     A method of etcd's API.
 
-    *writes*: sent twice, a request may be applied twice. *needs_leader* returns whether a member
-    without a leader can't answer a request. *fault_of* returns what is wrong with an answer that no
-    etcd gives, see `answers`.
+    *writes*: sent twice, a request may be applied twice. *needs_leader* returns whether a request
+    is one that a member without a leader can't answer; without it, each is. *fault_of* returns what
+    is wrong with an answer that no etcd gives, see `answers`.
     """
 
     def __init__(  # noqa: PLR0913 - what its caller knows of it
@@ -100,29 +91,25 @@ class Method(Generic[Request, Response]):
         response: type[Response],
         *,
         writes: bool = False,
-        needs_leader: Callable[[Request], bool] = _always,
-        fault_of: Callable[[Request, Response], str] = _no_fault,
+        needs_leader: Callable[[Request], bool] | None = None,
+        fault_of: Callable[[Request, Response], str] = lambda *_: "",
     ) -> None:
         self.path, self.request, self.response, self.writes = path, request, response, writes
         self.needs_leader, self.fault_of = needs_leader, fault_of
-
-
-def _is_linearizable(request: rpc.RangeRequest) -> bool:
-    return not request.serializable
 
 
 RANGE = Method(
     "/etcdserverpb.KV/Range",
     rpc.RangeRequest,
     rpc.RangeResponse,
-    needs_leader=_is_linearizable,
+    needs_leader=lambda request: not request.serializable,
     fault_of=fault_of_range,
 )
 RANGE_BY_COLUMNS = Method(
     "/etcdserverpb.KV/Range",
     rpc.RangeRequest,
     PageOfColumns,
-    needs_leader=_is_linearizable,
+    needs_leader=lambda request: not request.serializable,
     fault_of=fault_of_range,
 )
 TXN = Method(
@@ -169,25 +156,32 @@ class Caller:
         self._closing = threading.Event()
         call_after_fork(self)
 
-    def call(self, method: Method[Request, Response], request: Request) -> Response:
+    def call(
+        self, method: Method[Request, Response], request: Request, *, to_write: bool = False
+    ) -> Response:
         """
         Return etcd's answer.
+
+        *to_write*: what is read will be written, so an error names the permission to write.
 
         Raises:
             EtcdError: Any of its kinds; `OutcomeUnknownError` for writes only.
         """
         with within(self._total) as deadline:
-            needs_leader = method.needs_leader(request)
-            token = self._token(deadline, needs_leader=needs_leader)
+            leader = method.needs_leader(request) if method.needs_leader else True
+            token = self._token(deadline, needs_leader=leader)
             try:
                 try:
-                    return self._ask(method, request, token, deadline)
+                    return self._ask(
+                        method, request, _metadata(token, needs_leader=leader), deadline
+                    )
                 except TokenRefusedError as exc:
                     self._login.renew(token, exc)
-                token = self._token(deadline, needs_leader=needs_leader)
-                return self._ask(method, request, token, deadline)
+                token = self._token(deadline, needs_leader=leader)
+                return self._ask(method, request, _metadata(token, needs_leader=leader), deadline)
             except PermissionDeniedError as exc:
-                raise self.explain(exc, request) from exc
+                permission = "readwrite" if method.writes or to_write else "read"
+                raise self.explain(exc, permission, request) from exc
 
     def open_bidi(
         self, method: Method[Request, Response], requests: Iterable[Request]
@@ -218,9 +212,11 @@ class Caller:
         call = member.channel.unary_stream(method.path, *_formats(method))
         return member, self._start_stream(member, lambda: call(request(), metadata=metadata))
 
-    def explain(self, denied: PermissionDeniedError, request: Message) -> PermissionDeniedError:
-        """Return *denied* with the user, and what *request* needs."""
-        return explain_denial(denied, self._login.name, request)
+    def explain(
+        self, denied: PermissionDeniedError, permission: str, request: Message
+    ) -> PermissionDeniedError:
+        """Return *denied* with the user, and the keys of *request* that need *permission*."""
+        return explain_denial(denied, self._login.name, permission, request)
 
     def leave(self, member: Member) -> None:
         """Use another one from now on."""
@@ -282,7 +278,7 @@ class Caller:
         self,
         method: Method[Request, Response],
         request: Request,
-        token: str | None,
+        metadata: _Metadata,
         deadline: Deadline,
     ) -> Response:
         # A member that froze after it was ready must leave a read time for another one.
@@ -300,7 +296,7 @@ class Caller:
                 )
             cause: grpc.RpcError | None = None
             try:
-                response = _send(member, method, request, token, timeout)
+                response = _send(member, method, request, metadata, timeout)
             except grpc.RpcError as exc:
                 size = request.ByteSize()
                 failure = classify(exc, member.name, writes=method.writes, sent=size)
@@ -333,13 +329,12 @@ def _send(
     member: Member,
     method: Method[Request, Response],
     request: Request,
-    token: str | None,
+    metadata: _Metadata,
     timeout: float,
 ) -> Response:
     call: grpc.UnaryUnaryMultiCallable[Request, Response] = member.unary(
         method.path, method.request.SerializeToString, method.response.FromString
     )
-    metadata = _metadata(token, needs_leader=method.needs_leader(request))
     try:
         return call(request, timeout=timeout, metadata=metadata)
     except ValueError as exc:  # what gRPC raises for a channel that was closed

@@ -13,7 +13,6 @@ from ..errors import ClientClosedError, InvalidSettingError, RefusedError
 from ..fork import call_after_fork, inherited
 from ..model import Lease, LeaseTTL, MemberStatus
 from . import rpc_pb2 as rpc
-from .addresses import Address, parse_addresses
 from .answers import header_of
 from .calls import (
     DELETE_RANGE,
@@ -31,7 +30,7 @@ from .columns import PageOfColumns
 from .deadline import Deadline, within
 from .login import Login
 from .members import DialledMembers, GivenMember, Members
-from .security import Security
+from .security import Address, Security, parse_addresses
 
 if TYPE_CHECKING:
     import grpc
@@ -204,9 +203,9 @@ class Client:
         """
         return self._caller.call(TXN, request)
 
-    def _read(self, request: rpc.TxnRequest) -> rpc.TxnResponse:
+    def _read(self, request: rpc.TxnRequest, *, to_write: bool) -> rpc.TxnResponse:
         """Read several keys at one revision; repeated on another member if one does not answer."""
-        return self._caller.call(READ, request)
+        return self._caller.call(READ, request, to_write=to_write)
 
     def _delete_range(self, request: rpc.DeleteRangeRequest) -> rpc.DeleteRangeResponse:
         """

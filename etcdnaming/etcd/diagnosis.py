@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from .addresses import Address
+from .security import Address
 
 if TYPE_CHECKING:
     import ssl

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ConnectionFailedError, InvalidSettingError
 from ..extras import missing
 from ..log import logger
-from .addresses import Address
 from .deadline import Deadline
+from .security import Address
 from .threads import start_thread
 
 if TYPE_CHECKING:

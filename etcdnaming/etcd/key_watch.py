@@ -14,8 +14,8 @@ from functools import partial
 from ..errors import ClosedError, EtcdError
 from . import rpc_pb2 as rpc
 from .answers import classify_text
-from .backoff import MAX_STREAM_PAUSE, Backoff
 from .client import Client
+from .deadline import MAX_STREAM_PAUSE, Backoff
 from .threads import run_steps, start_thread
 from .watcher import Watcher, WatchStream, WatchSubstream
 

@@ -22,13 +22,7 @@ from .columns import Columns, KeyValue, Row, rows_of
 from .deadline import within
 from .ranges import Snapshot, read_snapshot
 
-__all__ = [
-    "Events",
-    "HistoryChangedError",
-    "KnownKeys",
-    "RangeSnapshot",
-    "Summary",
-]
+__all__ = ["Events", "HistoryChangedError", "KnownKeys", "RangeSnapshot", "Summary"]
 
 CHANGE_BYTES = 256
 """Memory that a change takes beside its key and its value."""

@@ -31,16 +31,13 @@ from ..errors import (
 from ..model import Lease
 from . import rpc_pb2 as rpc
 from .answers import classify, fault_of_ttl
-from .backoff import MAX_STREAM_PAUSE, Backoff, jittered
 from .calls import Caller, Method, ResponseStream
 from .client import Client
+from .deadline import MAX_STREAM_PAUSE, Backoff, jittered
 from .members import Member
 from .threads import Executor, run_steps, start_thread
 
-__all__ = [
-    "LeaseKeeper",
-    "LeaseState",
-]
+__all__ = ["LeaseKeeper", "LeaseState"]
 
 ANSWER_SHARE = 0.45
 """
@@ -191,7 +188,8 @@ class LeaseKeeper:
             if self._kept.get(kept.id) is not kept or self._stream is None:
                 return None  # forgotten
             if not kept.silent and now >= kept.deadline:
-                kept.report(LeaseState.SILENT, self._why(kept))
+                why = f": {self._trouble}" if self._trouble else ""
+                kept.report(LeaseState.SILENT, f"no answer for {kept.ttl} s{why}")
                 kept.silent = True
             if self._open and kept.asked is None and now >= kept.due:
                 kept.ask(now)
@@ -210,9 +208,6 @@ class LeaseKeeper:
         asked = kept.asked or 0.0
         # A stream that answers for other leases is not dead: a thousand are answered one by one.
         return min(max(asked, self._last_answer) + ANSWER_SHARE * kept.ttl, asked + kept.ttl)
-
-    def _why(self, kept: _Kept) -> str:
-        return f"no answer for {kept.ttl} s" + (f": {self._trouble}" if self._trouble else "")
 
 
 class _Kept:

@@ -21,10 +21,9 @@ from ..errors import (
 from ..fork import call_after_fork
 from . import rpc_pb2 as rpc
 from .answers import classify
-from .backoff import FIRST_PAUSE, doubled
-from .deadline import Deadline
-from .files import File
+from .deadline import FIRST_PAUSE, Deadline, doubled
 from .members import REQUIRE_LEADER, Member, Members
+from .security import File
 from .threads import no_thread, start_thread
 
 __all__ = ["Login", "LoginPostponedError"]

@@ -32,18 +32,14 @@ from ..log import logger
 from ..model import WatchState
 from . import rpc_pb2 as rpc
 from .answers import classify_text
-from .backoff import Backoff
-from .bounded_queue import BoundedQueue
 from .client import Client
 from .columns import rows_of
-from .deadline import Deadline
+from .deadline import Backoff, Deadline
 from .known_keys import Events, HistoryChangedError, KnownKeys, RangeSnapshot, Summary
+from .threads import BoundedQueue
 from .watcher import WatchAgainError, Watcher, WatchSubstream
 
-__all__ = [
-    "RangeWatchLoop",
-    "WatchEvent",
-]
+__all__ = ["RangeWatchLoop", "WatchEvent"]
 
 
 _log = logger(__name__)
@@ -107,7 +103,7 @@ class RangeWatchLoop:
         self._first_revision = revision
         self._started = self._lost = self._access_doubted = False
         self._compacted: CompactedError | None = None
-        self._reported: WatchState | None = None
+        self._outage = _Outage()
         self._backoff = Backoff(MAX_WATCH_PAUSE)
         self._until_verified = Deadline(0)
         self._awaited: Summary | None = None
@@ -266,7 +262,7 @@ class RangeWatchLoop:
         with self._lock:
             if stream is not self._stream:
                 return
-            self._report(WatchState(connected=True, detail=stream.member))
+            self._report_connected(stream.member)
             self._resumed = True
             wanted = self._add_changes(self._incomplete)
         if not wanted:
@@ -377,7 +373,7 @@ class RangeWatchLoop:
             )
         error = classify_text(answer.cancel_reason, member)
         if isinstance(error, PermissionDeniedError):
-            return self._client._caller.explain(error, self._range)
+            return self._client._caller.explain(error, "read", self._range)
         return error
 
     def _recover(self, exc: Exception) -> float | None:
@@ -405,11 +401,7 @@ class RangeWatchLoop:
             exc, EtcdError
         )
         if self._backoff.failures or not isinstance(exc, _EXPECTED):
-            # A broken file or login has to be repaired: reported even if the outage is known.
-            needs_repair = isinstance(exc, (TLSError, AuthenticationError))
-            with self._lock:
-                state = WatchState(connected=False, detail=str(exc))
-                self._report(state, also_reason=needs_repair)
+            self._report_outage(str(exc))
         self._access_doubted = False
         return self._backoff.pause()
 
@@ -421,13 +413,49 @@ class RangeWatchLoop:
         passing = isinstance(exc, (ConnectionFailedError, InvalidAnswerError, NotNowError))
         return not passing or isinstance(exc, TLSError)
 
-    def _report(self, state: WatchState, *, also_reason: bool = False) -> None:
-        """Report a change of the connection; *also_reason*: or of its reason alone."""
-        reported = self._reported
-        is_new = reported is None or state.connected != reported.connected
-        if is_new or (also_reason and state != reported):
-            self._reported = state
-            self.events.add(state, 0)
+    def _report_connected(self, member: str) -> None:
+        if self._outage.ended():
+            self.events.add(WatchState(connected=True, detail=member), 0)
+
+    def _report_outage(self, reason: str) -> None:
+        with self._lock:
+            if self._outage.is_news(reason):
+                self.events.add(WatchState(connected=False, detail=reason), 0)
+
+
+class _Outage:
+    """
+    Whether the connection is lost, and which reasons of that are worth a report.
+
+    The first reason is, and another one that stays: it must come as often in a row as reasons were
+    reported before, and once more. So a reader sees the present reason, and reasons that alternate
+    for hours, as those of several members do, are not a report for each attempt.
+
+    >>> outage = _Outage()
+    >>> [reason for reason in "abbbaaaabab" if outage.is_news(reason)]
+    ['a', 'b', 'a']
+    """
+
+    def __init__(self) -> None:
+        self._is_connected: bool | None = None
+        self._reported = self._last = ""
+        self._in_a_row = self._reports = 0
+
+    def ended(self) -> bool:
+        """Note that there is a connection; return whether there was none before."""
+        was_connected, self._is_connected = self._is_connected, True
+        self._reports = 0
+        return not was_connected
+
+    def is_news(self, reason: str) -> bool:
+        """Note that an attempt failed for *reason*; return whether to report that."""
+        self._in_a_row = self._in_a_row + 1 if reason == self._last else 1
+        self._last, self._is_connected = reason, False
+        if self._in_a_row <= self._reports or (self._reports and reason == self._reported):
+            return False
+        self._reported = reason
+        self._reports += 1
+        return True
 
 
 def _complete(events: Sequence[rpc.Event]) -> int:

@@ -28,10 +28,10 @@ from ..errors import (
 from ..model import Header
 from . import rpc_pb2 as rpc
 from .answers import header_of
-from .bounded_queue import BoundedQueue
 from .client import Client
 from .columns import KeyValue, PageOfColumns
 from .deadline import within
+from .threads import BoundedQueue
 
 __all__ = [
     "Snapshot",
@@ -216,8 +216,8 @@ def _read(
     found: list[Found] = []
     with _garbage_left_lying() as age, closing(_pages(read, request, first)) as pages:
         for page in pages:
-            for kvs in _parts(page.kvs):
-                found += convert(kvs)
+            for begin in range(0, len(page.kvs), PART):
+                found += convert(page.kvs[begin : begin + PART])
                 time.sleep(NAP)
             age()  # now, while the next page is under way, not at the end
     return Snapshot(first.header, found, first.count, more=page.more)
@@ -257,10 +257,6 @@ def _read_ahead(read: _Read, asked: rpc.RangeRequest, first: _Page, pages: _Page
             pages.put(exc)
 
 
-def _parts(kvs: Sequence[rpc.KeyValue]) -> Iterator[Sequence[rpc.KeyValue]]:
-    return (kvs[begin : begin + PART] for begin in range(0, len(kvs), PART))
-
-
 def _beginning(asked: rpc.RangeRequest) -> rpc.RangeRequest:
     request = rpc.RangeRequest()
     request.CopyFrom(asked)
@@ -280,14 +276,10 @@ def _following(
     request.CopyFrom(asked)
     request.key = page.kvs[-1].key + b"\0"
     request.revision = asked.revision or first.header.revision
-    size = _next_size(page)
+    fitting = PAGE_BYTES * len(page.kvs) // page.ByteSize()
+    size = max(1, min(fitting, LARGEST_PAGE, 20 * len(page.kvs)))
     request.limit = min(size, asked.limit - read) if asked.limit else size
     return request
-
-
-def _next_size(page: _Page) -> int:
-    fitting = PAGE_BYTES * len(page.kvs) // page.ByteSize()
-    return max(1, min(fitting, LARGEST_PAGE, 20 * len(page.kvs)))
 
 
 def _page(read: _Read, request: rpc.RangeRequest) -> _Page:

@@ -119,16 +119,25 @@ def transact(
 
 
 def look_up(client: Client, keys: Sequence[bytes]) -> list[KeyValue | None]:
-    """Return what etcd stores at each of *keys*, with its value: at one revision, if it can."""
-    return look_up_with_header(client, keys)[1]
+    """
+    Return what etcd stores at each of *keys*, with its value, to write them.
+
+    That is at one revision, if etcd can.
+    """
+    return look_up_with_header(client, keys, to_write=True)[1]
 
 
 def look_up_with_header(
-    client: Client, keys: Sequence[bytes]
+    client: Client, keys: Sequence[bytes], *, to_write: bool
 ) -> tuple[Header, list[KeyValue | None]]:
-    """Return the header of the answer, and `look_up`; there is at least one key."""
+    """
+    Return the header of the answer, and `look_up`; there is at least one key.
+
+    *to_write*: if the user has no permission, the error names the one that writing needs.
+    """
+    request = rpc.TxnRequest(success=[_operation(Get(key)) for key in keys])
     try:
-        answer = client._read(rpc.TxnRequest(success=[_operation(Get(key)) for key in keys]))
+        answer = client._read(request, to_write=to_write)
     except EtcdError as exc:
         if not lacks_space(exc):
             raise

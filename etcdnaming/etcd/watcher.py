@@ -26,12 +26,7 @@ from .grpc_tuning import drain
 from .members import Member
 from .threads import Executor, start_thread
 
-__all__ = [
-    "WatchAgainError",
-    "WatchStream",
-    "WatchSubstream",
-    "Watcher",
-]
+__all__ = ["WatchAgainError", "WatchStream", "WatchSubstream", "Watcher"]
 
 CREATE_TIMEOUT = 5.0
 """Seconds that etcd may take to accept a watch."""

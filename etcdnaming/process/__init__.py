@@ -41,10 +41,8 @@ which a launcher should be started before gRPC is imported. macOS has the rest.
 
 from __future__ import annotations
 
-from .command import Command
-from .launcher import Launcher, inherited_descriptors
+from .command import Command, Launcher, inherited_descriptors, stop_job
 from .supervisor import Event, Exited, Signalled, Supervisor
-from .terminal import stop_job
 
 __all__ = [
     "Command",

@@ -4,9 +4,9 @@ Wait for an order, and become the command in it.
     python become.py ORDER ANSWER PARENT
 
 This script is the launcher: a process of its own, with one thread, that starts with all signals
-blocked. Its parent's side is in `launcher`.
+blocked. Its parent's side is in `command`.
 
-ORDER:  Descriptor to read the order from, as encoded by `launcher.encode`. If it closes without an
+ORDER:  Descriptor to read the order from, as encoded by `command.encode`. If it closes without an
         order, the launcher exits.
 ANSWER: Descriptor to which ``+`` is written when the launcher is ready. The exec of the command
         closes it; if the exec fails, the error's number is written before.

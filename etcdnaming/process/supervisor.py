@@ -14,8 +14,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import NamedTuple, TypeAlias
 
-from .command import Command
-from .launcher import InheritedSignals, Launcher
+from .command import Command, InheritedSignals, Launcher
 
 __all__ = ["Event", "Exited", "Signalled", "Supervisor"]
 

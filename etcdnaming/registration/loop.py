@@ -22,16 +22,14 @@ from ..errors import (
     TLSError,
 )
 from ..etcd import Client, within
-from ..etcd.backoff import full_jitter, jittered
+from ..etcd.deadline import full_jitter, jittered
 from ..etcd.lease import LeaseState
 from ..log import logger
 from .client_registrations import ClientRegistrations
-from .event import RegistrationEvent
 from .reconciler import DeletionRefusedError, Reconciler
-from .registered_keys import RegisteredKeys
-from .rules import KeyState, Policy, RegisteredKey
+from .rules import KeyState, Policy, RegisteredKey, RegisteredKeys
 from .session_lease import SessionLease
-from .status import RegistrationStatus, StatusReport
+from .status import RegistrationEvent, RegistrationStatus, StatusReport
 
 __all__ = ["RegistrationLoop"]
 
@@ -43,6 +41,9 @@ RECHECK_INTERVAL = 30.0
 
 LEAVE_TIMEOUT = 1.9
 """Seconds for deleting the keys and revoking the lease when closing."""
+
+MAX_REPORTED_KEYS = 10
+"""Refused keys that one attempt reports; of the others, their number."""
 
 _log = logger(__name__)
 
@@ -259,13 +260,31 @@ class RegistrationLoop:
         hopeless = refused or not isinstance(exc, EtcdnamingError) or isinstance(exc, TLSError)
         if isinstance(exc, KeyHeldError) or (self._strict and hopeless):
             self._failure, self._leaving = exc, True
-        elif self._is_new_error(exc):
-            self._reported_errors.add(str(exc))
-            self._events.append(RegistrationEvent("error", reason=str(exc), error=exc))
+            self._report_refused_keys(but=exc)
+        else:
+            self._report_refused_keys()
+            if exc not in self._reconciler.refused.values() and self._is_new_error(exc):
+                self._reported_errors.add(str(exc))
+                self._events.append(RegistrationEvent("error", reason=str(exc), error=exc))
         self._failures += 1
         if refused:
             return jittered(REFUSED_RETRY_PAUSE)
         return full_jitter(self._failures)
+
+    def _report_refused_keys(self, *, but: Exception | None = None) -> None:
+        """Report each key that etcd refused, and why, once; not the one with the error *but*."""
+        found = [
+            RegistrationEvent("error", key, reason=str(exc), error=exc)
+            for key, exc in self._reconciler.refused.items()
+            if exc is not but
+        ]
+        new = [event for event in found if str(event) not in self._reported_errors]
+        self._reported_errors.update(map(str, new))
+        self._events += new[:MAX_REPORTED_KEYS]
+        more = len(new) - MAX_REPORTED_KEYS
+        if more > 0:
+            reason = f"{more} more endpoints are refused"
+            self._events.append(RegistrationEvent("error", reason=reason, error=new[-1].error))
 
     def _is_new_error(self, exc: Exception) -> bool:
         passing = isinstance(exc, (ConnectionFailedError, OutcomeUnknownError))
@@ -282,7 +301,9 @@ class RegistrationLoop:
         self._lease.release()
         with within(LEAVE_TIMEOUT):
             deleted = self._try_to(self._reconcile_keys)
-            deleted = self._try_to(self._reconciler.raise_refusal) and deleted
+            deleted = not self._reconciler.refused and deleted
+            self._reported_errors.clear()
+            self._report_refused_keys()
             revoked = self._try_to(self._lease.end)
         self._clean, self._ended = deleted and revoked, True
         self._publish()

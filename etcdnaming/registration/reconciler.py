@@ -6,7 +6,7 @@ Every write is a compare: a key that changed since it was read is not overwritte
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
 
@@ -25,9 +25,8 @@ from ..etcd.answers import lacks_space
 from ..etcd.columns import KeyValue
 from ..etcd.transactions import Compare, Delete, Get, Put, look_up, transact
 from ..model import Endpoint
-from .event import Kind, RegistrationEvent
-from .registered_keys import RegisteredKeys
-from .rules import Action, KeyState, Policy, RegisteredKey, StoredValue, decide
+from .rules import Action, KeyState, Policy, RegisteredKey, RegisteredKeys, StoredValue, decide
+from .status import Kind, RegistrationEvent
 
 __all__ = ["DeletionRefusedError", "Reconciler"]
 
@@ -92,6 +91,11 @@ class Reconciler:
             self._in_batches(self._delete, deletions, size)
             self._in_batches(partial(self._put, lease=lease), puts, size)
         raise ConflictError([keys.decode(key.key) for key in (*deletions, *puts)], MAX_PASSES)
+
+    @property
+    def refused(self) -> Mapping[str, RefusedError]:
+        """Return the keys that etcd refused in the last `reconcile`, and why."""
+        return {keys.decode(key.key): exc for key, exc in self._refused.items()}
 
     def raise_refusal(self) -> None:
         """

@@ -16,11 +16,9 @@ from ..etcd import Client
 from ..etcd.deadline import Deadline
 from ..log import logger
 from ..model import Endpoint
-from .event import RegistrationEvent, is_warning
 from .loop import RegistrationLoop
-from .registered_keys import EncodedEndpoint
-from .rules import OnConflict, OnDelete, Policy
-from .status import RegistrationStatus
+from .rules import EncodedEndpoint, OnConflict, OnDelete, Policy
+from .status import RegistrationEvent, RegistrationStatus, is_warning
 
 __all__ = ["Registration"]
 

@@ -12,10 +12,9 @@ from typing import TypeAlias
 
 from ..errors import LeaseNotFoundError, RefusedError
 from ..etcd import Client
-from ..etcd.backoff import full_jitter
+from ..etcd.deadline import full_jitter
 from ..etcd.lease import LeaseKeeper, LeaseState
-from .event import RegistrationEvent
-from .status import LeaseHealth
+from .status import LeaseHealth, RegistrationEvent
 
 __all__ = ["OnLeaseState", "SessionLease"]
 

@@ -15,27 +15,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 
-from ..errors import InvalidEndpointError, InvalidValueError
+from ..errors import InvalidValueError
 from ..model import JSON, Endpoint
-from .json_writer import dumps
+from .encoding import dumps, dumps_again, dumps_rows, encode
 
 __all__ = ["decode", "decode_all", "dumps", "dumps_again", "dumps_rows", "encode", "loads"]
-
-
-def encode(endpoint: Endpoint) -> bytes:
-    """
-    Return the bytes that Go would store for *endpoint*.
-
-    >>> encode(Endpoint("10.0.0.1:80", {"weight": 1.0, "up": True}))
-    b'{"Op":0,"Addr":"10.0.0.1:80","Metadata":{"up":true,"weight":1}}'
-
-    Raises:
-        InvalidEndpointError: The address is not text, or Go could not read the metadata.
-    """
-    if not isinstance(endpoint.addr, str):
-        raise InvalidEndpointError(f"the address is not a str but {type(endpoint.addr).__name__}")
-    addr, metadata = dumps(endpoint.addr), dumps(endpoint.metadata)
-    return f'{{"Op":0,"Addr":{addr},"Metadata":{metadata}}}'.encode()
 
 
 def decode(value: bytes) -> Endpoint:
@@ -68,30 +52,6 @@ def _decode_values() -> Callable[[Sequence[bytes]], Sequence[Endpoint | InvalidV
     from .decoding import decode_values
 
     return decode_values
-
-
-def dumps_again(metadata: JSON) -> str:
-    """Return what `dumps` returns, faster, for *metadata* that was decoded from JSON."""
-    return _dumps_again()(metadata)
-
-
-def dumps_rows(names: tuple[str, ...], columns: Sequence[Sequence[JSON]]) -> str | None:
-    """
-    Return comma-separated JSON objects with the members *names*, one for each row of *columns*.
-
-    The values must have been decoded from JSON. Much faster than object by object; ``None`` if a
-    value needs Go's own notation (floats, escapes), so that the caller must use `dumps_again`.
-    """
-    from .json_rewriter import dumps_rows
-
-    return dumps_rows(names, columns)
-
-
-@functools.cache
-def _dumps_again() -> Callable[[JSON], str]:
-    from .json_rewriter import dumps_again
-
-    return dumps_again
 
 
 def loads(text: str | bytes) -> JSON:

@@ -16,8 +16,8 @@ import msgspec
 
 from ..errors import InvalidValueError
 from ..model import JSON, Endpoint, build_many
+from .encoding import MAX_DEPTH
 from .json_reader import Cursor, from_bytes, number
-from .json_writer import MAX_DEPTH
 
 __all__ = ["decode_by_go_rules", "decode_value", "decode_values"]
 

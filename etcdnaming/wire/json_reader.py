@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from ..errors import InvalidValueError
 from ..model import JSON
-from .json_writer import MAX_DEPTH
+from .encoding import MAX_DEPTH
 
 __all__ = ["Cursor", "from_bytes", "number"]
 

@@ -170,6 +170,28 @@ def test_add_keeps_the_lease_of_an_existing_endpoint(run: Run, etcd: Etcd) -> No
     assert etcd.lease_of("svc/e1") == lease
 
 
+def test_add_prints_no_lease_for_a_new_endpoint_and_that_another_keeps_its_lease(
+    run: Run, etcd: Etcd
+) -> None:
+    """A new endpoint has no lease to keep."""
+    etcd.put("svc/old", "{}", etcd.grant(60))
+    shown = {}
+    for name in ("new", "old"):
+        for form in ("table", "json", "fields"):
+            shown[name, form] = run("add", f"svc/{name}", "--addr", "1:2", "-w", form)
+            etcd.delete("svc/new")
+
+    rows = {name: shown[name, "table"].out.splitlines()[1].split() for name in ("new", "old")}
+    assert rows == {
+        "new": ["add", "svc/new", "1:2", "-"],
+        "old": ["add", "svc/old", "1:2", "kept"],
+    }
+    assert shown["new", "json"].json()["endpoint"]["lease"] == "0"
+    assert shown["old", "json"].json()["endpoint"]["lease"] is None
+    assert '"Lease" : 0\n' in shown["new", "fields"].out
+    assert "Lease" not in shown["old", "fields"].out
+
+
 @pytest.mark.parametrize("option", [["--no-lease"], ["--lease", "0"], ["--no-lease=true"]])
 def test_add_detaches_from_the_lease_with_no_lease(run: Run, etcd: Etcd, option: list[str]) -> None:
     """--lease 0 does the same."""

@@ -93,6 +93,21 @@ def test_del_warns_when_the_key_was_attached_to_a_lease(run: Run, etcd: Etcd) ->
     )
 
 
+@pytest.mark.parametrize("options", [[], ["--must-exist"]])
+def test_del_of_a_target_names_the_option_that_deletes_its_keys(
+    run: Run, etcd: Etcd, options: list[str]
+) -> None:
+    """A key that does not exist and is no target is no news."""
+    put(etcd, "foo/svc/e1", "foo/svc/e2")
+
+    result = run("del", "foo/svc", "foo/none", *options)
+
+    hint = "foo/svc is a target: use etcdnaming del --all foo/svc/\n"
+    assert result.err.startswith(hint)
+    assert (result.status, result.out) == ((7, "") if options else (0, "0\n"))
+    assert len(etcd.get("")) == 2
+
+
 def test_del_warns_when_a_missing_key_ends_in_a_slash(run: Run, etcd: Etcd) -> None:
     """The warning names the option that deletes all keys of a target."""
     put(etcd, "svc/e1")

@@ -98,14 +98,22 @@ def test_get_prints_the_endpoints_that_exist_when_a_key_does_not(
 
 
 @pytest.mark.parametrize("key", ["foo/svc", "foo/svc/"])
-def test_get_of_a_target_names_list(run: Run, etcd: Etcd, key: str) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [["get"], ["drain"], ["undrain", "--dry-run"], ["set", "--addr=1:2"]],
+    ids=lambda each: each[0],
+)
+def test_command_for_keys_names_list_when_the_key_is_a_target(
+    run: Run, etcd: Etcd, command: list[str], key: str
+) -> None:
     """In etcdctl both are the command get."""
     etcd.put("foo/svc/e1", '{"Addr":"1:1"}')
 
-    result = run("get", key)
+    result = run(*command, key)
 
     hint = "foo/svc is a target: use etcdnaming list foo/svc\n"
-    assert result == (7, "", f"{hint}Error: not found: {key}\n")
+    error = f"not found: {key}" + ("" if command == ["get"] else ": nothing was written")
+    assert result == (7, "", f"{hint}Error: {error}\n")
 
 
 def test_get_prints_a_key_and_a_value_that_are_not_utf8(run: Run, etcd: Etcd) -> None:

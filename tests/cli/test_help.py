@@ -91,6 +91,13 @@ def test_help_is_complete_when_python_omits_docstrings() -> None:
     assert in_full.count(b"$ etcdnaming") > len(COMMANDS)
 
 
+def test_help_has_one_line_for_each_command_on_80_columns() -> None:
+    """Completion in zsh, which has six columns less for the sentences, cuts none."""
+    name_width = max(map(len, COMMANDS))
+
+    assert [each for each, (_, text) in COMMANDS.items() if name_width + len(text) > 71] == []
+
+
 # The examples of completion have their own tests, as each is for one shell.
 EXAMPLES = [
     (name, *example)

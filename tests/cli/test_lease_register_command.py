@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -226,6 +227,21 @@ def _run_with_full_stderr(etcd: Etcd, *options: str) -> tuple[subprocess.Popen[b
     process = subprocess.Popen(args, stderr=writer)
     os.close(writer)
     return process, reader
+
+
+def test_lease_register_reports_each_reason_while_it_needs_its_own_address(
+    spawn: Spawn, own_etcd: Callable[..., Etcd]
+) -> None:
+    """First etcd does not answer, then there is none; each reason is one line."""
+    etcd = own_etcd()
+    etcd.freeze()
+    where = (f"--endpoints={etcd.endpoint}", "--dial-timeout=300ms")
+    process = spawn("lease-register", "svc/", "--addr", ":80", *where)
+    process.wait_for_err(": no answer\n")
+    etcd.kill()
+    process.wait_for_err(": connection refused\n")
+
+    assert len(process.err.splitlines()) == 2
 
 
 def test_lease_register_with_a_command_refuses_a_port_when_etcd_is_reached_by_loopback(

@@ -98,3 +98,35 @@ def test_role_with_write_permission_is_needed_for_a_writing_command(
     assert before == STORED.encode()
     assert (done.status, done.err) == (0, "")
     assert wire.decode(etcd.get("svc/e1")[b"svc/e1"]) == stored
+
+
+@pytest.mark.parametrize(
+    ("args", "needs"),
+    [
+        (["get", "other/e1"], "read permission on other/e1"),
+        (["get", "svc/e1", "other/e1"], "read permission on svc/e1, other/e1"),
+        (["set", "other/e1", "--addr=127.0.0.1:2"], "readwrite permission on other/e1"),
+        (["drain", "other/e1"], "readwrite permission on other/e1"),
+        *(
+            ([command, "other", *more], "read permission on the prefix other/")
+            for command, *more in (
+                ("list",),
+                ("watch",),
+                ("wait",),
+                ("check",),
+                ("export",),
+                ("diff", "--file=-"),
+            )
+        ),
+        (["services", "other/"], "read permission on the prefix other/"),
+    ],
+    ids=lambda each: each[0] if isinstance(each, list) else "",
+)
+def test_permission_error_names_the_permission_that_the_command_needs(
+    run_as: Callable[..., Result], args: list[str], needs: str
+) -> None:
+    """What only reads needs the permission to read, and no other."""
+    result = run_as(READER, *args)
+
+    assert (result.status, result.out) == (2 if args[0] == "diff" else 1, "")
+    assert result.err == f"{READER_NEEDS} {needs}\n"

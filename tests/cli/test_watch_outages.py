@@ -1,4 +1,4 @@
-"""`etcdnaming watch` while etcd is unreachable: it reports that once, and misses no change."""
+"""`etcdnaming watch` while etcd is unreachable: it reports each reason, and misses no change."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def reported(watch: Process) -> list[tuple[str, str, bool]]:
 def test_watch_misses_no_change_when_etcd_restarts(
     spawn: Spawn, own_etcd: Callable[..., Etcd]
 ) -> None:
-    """It prints one line on the disconnect and one on the reconnect."""
+    """It prints a line on the disconnect and one on the reconnect, and why etcd is not reached."""
     etcd = own_etcd()
     watch = watching(spawn, etcd)
     etcd.kill()
@@ -50,7 +50,7 @@ def test_watch_misses_no_change_when_etcd_restarts(
     watch.wait_for_err("reconnected")
 
     assert reported(watch) == [("PUT", "1", False), ("PUT", "2", False)]
-    lost, found = watch.err.splitlines()
+    lost, *_, found = watch.err.splitlines()
     assert lost.startswith("Warning: disconnected: ")
     # The error is that of a call or of a connection, as the stream may not exist yet.
     assert f"{etcd.endpoint}: " in lost
@@ -73,6 +73,41 @@ def test_watch_connects_when_etcd_starts_later(spawn: Spawn, own_etcd: Callable[
         f"Warning: not connected yet: no etcd endpoint reached within 0.3s: {etcd.endpoint}: "
         f"connection refused\nconnected to {etcd.endpoint}\n"
     )
+
+
+@pytest.mark.parametrize("command", [["watch", "svc"], ["watch", "svc", "a"], ["wait", "svc"]])
+def test_command_reports_another_reason_once_while_it_is_not_connected(
+    spawn: Spawn, own_etcd: Callable[..., Etcd], command: list[str]
+) -> None:
+    """First etcd does not answer, then there is none."""
+    etcd = own_etcd()
+    etcd.freeze()
+    process = spawn(*command, f"--endpoints={etcd.endpoint}", "--dial-timeout=300ms")
+    process.wait_for_err(": no answer\n")
+    etcd.kill()
+    process.wait_for_err(": connection refused\n")
+
+    why = f"Warning: not connected yet: no etcd endpoint reached within 0.3s: {etcd.endpoint}"
+    assert process.err == f"{why}: no answer\n{why}: connection refused\n"
+
+
+def test_watch_reports_another_reason_once_while_it_is_disconnected(
+    spawn: Spawn, own_etcd: Callable[..., Etcd]
+) -> None:
+    """The line differs from that of a further outage."""
+    etcd = own_etcd()
+    put(etcd, e1="1")
+    watch = watching(spawn, etcd, "--dial-timeout=300ms")
+    put(etcd, e2="2")
+    watch.wait_for_out('"addr":"2"')  # the watch is connected
+    etcd.kill()
+    watch.wait_for_err(": connection refused\n")
+    etcd.start()
+    watch.wait_for_err("reconnected to")
+
+    (line,) = [line for line in watch.err.splitlines() if "still" in line]
+    why = f"no etcd endpoint reached within 0.3s: {etcd.endpoint}: connection refused"
+    assert line == f"Warning: still disconnected: {why}"
 
 
 def test_watch_resyncs_after_etcd_lost_its_data(
@@ -173,14 +208,14 @@ def test_watch_detects_a_frozen_etcd(spawn: Spawn, own_etcd: Callable[..., Etcd]
     watch.wait_for_err("reconnected")
 
     assert reported(watch) == [("PUT", "2", False), ("DELETE", "1", False)]
-    assert watch.err.count("disconnected") == watch.err.count("reconnected") == 1
+    assert watch.err.count("Warning: disconnected") == watch.err.count("reconnected") == 1
 
 
 @pytest.mark.long
 def test_watch_uses_little_cpu_while_etcd_is_down(
     spawn: Spawn, own_etcd: Callable[..., Etcd]
 ) -> None:
-    """It uses less than 5 % of a core, and reconnects with one message."""
+    """It uses less than 5 % of a core, and prints three lines, however long that lasts."""
     etcd = own_etcd()
     watch = watching(spawn, etcd)
     etcd.kill()
@@ -194,7 +229,10 @@ def test_watch_uses_little_cpu_while_etcd_is_down(
     watch.wait_for_err("reconnected")
 
     assert share < 0.05
-    assert len(watch.err.splitlines()) == 2
+    lost, still, found = watch.err.splitlines()
+    assert lost.startswith("Warning: disconnected: ")
+    assert still.startswith("Warning: still disconnected: ")
+    assert found.startswith("reconnected to ")
 
 
 @pytest.mark.long

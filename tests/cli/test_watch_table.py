@@ -137,6 +137,16 @@ def test_live_table_shows_an_invalid_value_in_a_row(watch: Watch, etcd: Etcd) ->
     picture.wait_until(lambda: row(picture, "svc/e1").startswith("+"))
 
 
+def test_live_table_has_no_header_line_with_no_headers(watch: Watch, etcd: Etcd) -> None:
+    """There is a row more in its place."""
+    put(etcd, e1="1:1", e2="2:2", e3="3:3")
+    picture = watch("--no-headers", size=(5, 100))
+    picture.wait_for("3 endpoints", "connected to")
+
+    keys = [line.split()[0] for line in picture.lines[:3]]
+    assert keys == ["svc/e1", "svc/e2", "svc/e3"]
+
+
 def test_live_table_has_natural_order(watch: Watch, etcd: Etcd) -> None:
     """Numbers in keys are sorted by value, also those of keys that are added later."""
     put(etcd, e1="1:1", e10="1:10")
@@ -250,6 +260,19 @@ def test_live_table_scrolls(watch: Watch, etcd: Etcd) -> None:
         others = f"{first} above, {92 - first} below" if first else "and 92 more"
         picture.wait_for(f" svc/e{first} ", f" svc/e{first + 7} ", others)
         assert len(picture.lines) == 12
+
+
+def test_live_table_leaves_room_for_the_prompt_at_the_end(watch: Watch, etcd: Etcd) -> None:
+    """So the header stays on the screen."""
+    etcd.put_all({f"svc/e{n}".encode(): stored(f"{n}").encode() for n in range(100)})
+    picture = watch(size=(12, 100))
+    picture.wait_for("100 endpoints", "connected to", "and 92 more")
+    picture.terminal.send("q")
+    picture.wait_until(lambda: not picture.is_own and "and 94 more" in "\n".join(picture.lines))
+
+    assert picture.lines[0].split()[:2] == ["KEY", "ADDR"]
+    assert [*filter(None, picture.lines)][-1].startswith("100 endpoints")
+    assert len(picture.lines) - 1 <= 10  # the cursor is on a new line
 
 
 def test_live_table_uses_little_cpu_when_nothing_changes(watch: Watch, etcd: Etcd) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from etcdnaming.errors import InvalidSettingError
-from etcdnaming.etcd.addresses import Address, parse_addresses
+from etcdnaming.etcd.security import Address, parse_addresses
 
 
 @pytest.mark.parametrize(

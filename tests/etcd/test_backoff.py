@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from etcdnaming.errors import AuthenticationError, ConnectionFailedError, TokenRefusedError
-from etcdnaming.etcd import backoff
-from etcdnaming.etcd.backoff import Backoff, doubled, full_jitter, jittered
+from etcdnaming.etcd import deadline
+from etcdnaming.etcd.deadline import Backoff, doubled, full_jitter, jittered
 
 TIMES = 400
 """So many random numbers come close to both ends of their range."""
@@ -62,7 +62,7 @@ def test_backoff_starts_again_after_a_stable_stream_only(
     monkeypatch: pytest.MonkeyPatch, stable_after: float, failures: int
 ) -> None:
     """A stream that breaks at once is one more failure."""
-    monkeypatch.setattr(backoff, "STABLE_AFTER", stable_after)
+    monkeypatch.setattr(deadline, "STABLE_AFTER", stable_after)
     pauses = Backoff(5.0)
     pauses.pause()
     pauses.pause()

@@ -11,7 +11,7 @@ import pytest
 from harness import AT_ONCE
 
 from etcdnaming.errors import ClosedError
-from etcdnaming.etcd.bounded_queue import BoundedQueue
+from etcdnaming.etcd.threads import BoundedQueue
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from etcdnaming.errors import ConnectionFailedError
 from etcdnaming.etcd import Client
 from etcdnaming.etcd.members import DialledMembers
 from etcdnaming.model import Endpoint
-from etcdnaming.registration.event import RegistrationEvent
 from etcdnaming.registration.registration import Registration
+from etcdnaming.registration.status import RegistrationEvent
 
 DIALS = 80
 

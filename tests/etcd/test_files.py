@@ -12,7 +12,7 @@ import pytest
 from harness import AT_ONCE
 
 from etcdnaming.etcd.deadline import within
-from etcdnaming.etcd.files import File
+from etcdnaming.etcd.security import File
 
 SOON = 0.2
 """Seconds that a file may take, where it is to fail."""

@@ -10,7 +10,7 @@ import grpc
 import pytest
 from harness import Etcd, wait_until
 
-from etcdnaming.etcd import Client, dial, grpc_tuning, members
+from etcdnaming.etcd import Client, grpc_tuning, members
 from etcdnaming.etcd.key_watch import KeyWatch
 
 
@@ -21,7 +21,7 @@ def test_dial_thread_keeps_the_default_timer_slack(
     """gRPC's threads start with the first channel and inherit the timer slack of that thread."""
     threads = threading.active_count()
     slacks, dialled = [], []
-    really = dial.dial
+    really = members.dial
 
     def noting(*args: Any) -> Any:
         slacks.append(grpc_tuning._prctl(grpc_tuning.PR_GET_TIMERSLACK))

@@ -27,7 +27,7 @@ from etcdnaming.errors import (
     OutcomeUnknownError,
     RefusedError,
 )
-from etcdnaming.etcd import Client, dial
+from etcdnaming.etcd import Client, members
 from etcdnaming.etcd.deadline import Deadline, within
 from etcdnaming.model import Endpoint, Update
 
@@ -90,8 +90,8 @@ def test_client_waits_for_a_silent_endpoint_also_after_another_has_refused(
     own_etcd: Callable[..., Etcd], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else a member that is down would make each client connect to all others."""
-    assert dial.NEXT_AFTER == 1
-    monkeypatch.setattr(dial, "NEXT_AFTER", 60.0)
+    assert members.NEXT_AFTER == 1
+    monkeypatch.setattr(members, "NEXT_AFTER", 60.0)
     etcd = own_etcd()
     etcd.freeze()
     thawing = threading.Timer(0.5, etcd.thaw)

@@ -23,11 +23,11 @@ from typing import Any
 import pytest
 import yaml
 from harness import READER, Certificates, Etcd, Spawn
-from harness.backends import Backends
+from harness.backends import Backends, method
 from harness.examples import EXAMPLES, SERVER, replaced
 from harness.process import Process
 from harness.waiting import wait_until
-from harness.xds import Language, Xds
+from harness.xds import CLIENTS, Language, Xds
 
 from etcdnaming.cli.commands.xds_bridge import command
 from etcdnaming.cli.parsing import parse_duration
@@ -110,6 +110,20 @@ def test_client_in_each_language_calls_the_service(
         result.out,
         server.err,
     )
+
+
+def test_python_client_prints_a_readable_line_for_each_call(
+    backends: Backends, start: Callable[..., Process]
+) -> None:
+    """The demo shows it; -json is for programs."""
+    backend = backends()
+    client = [sys.executable, str(CLIENTS / "python" / "client.py"), backend.addr, "0", "-calls=2"]
+    answered = start([*client, "-method", method("Who")], {}).finish()
+    failed = start([*client, "-method", method("None")], {}).finish()
+
+    assert re.fullmatch(rf"({re.escape(backend.addr)} \(\d+\.\d ms\)\n){{2}}", answered.out)
+    assert (answered.err, failed.out) == ("", "")
+    assert re.fullmatch(r"(UNIMPLEMENTED: .*\(\d+\.\d ms\)\n){2}", failed.err)
 
 
 def test_bridge_pod_is_ready_when_it_serves_by_tls(

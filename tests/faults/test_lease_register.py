@@ -396,6 +396,22 @@ def test_command_runs_on_when_etcd_refuses_the_registration(
     assert is_empty(etcd)
 
 
+def test_lease_register_prints_each_refused_endpoint_with_its_reason(
+    spawn: Spawn, auth_etcd: Callable[..., Etcd], tmp_path: Path
+) -> None:
+    """The other one is registered."""
+    etcd, file = auth_etcd(), tmp_path / "endpoints"
+    keys = ("other/e1", "svc/e1", "other/e2")
+    file.write_text("".join(f"add {key} {ADDR}\n" for key in keys))
+    options = ("--endpoints", etcd.endpoint, f"--user={WRITER}")
+    process = spawn("lease-register", "-f", file, *options, *CMD)
+    denied = "etcdserver: permission denied: user 'writer' needs readwrite permission on"
+    for key in keys[::2]:
+        process.wait_for_err(f"Warning: {key} is refused: {denied} {key}\n")
+    process.wait_for_err(f"registered svc/e1 {ADDR}\n")
+    end(process)
+
+
 @pytest.mark.long
 def test_refused_login_is_retried(
     spawn: Spawn, auth_etcd: Callable[..., Etcd], tmp_path: Path

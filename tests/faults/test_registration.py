@@ -289,7 +289,13 @@ def test_registration_registers_the_other_keys_when_one_is_refused(
     ):
         registration.start(wait=False)
         wait_until(lambda: "error" in events.kinds)
-        assert "other/e1" in events.of("error").reason
+        refused = [event for event in events if event.kind == "error"]
+        assert [str(event) for event in refused] == [
+            f"{event.key} is refused: etcdserver: permission denied: "
+            f"user 'writer' needs readwrite permission on {event.key}"
+            for event in refused
+        ]
+        assert [event.key for event in refused] == ["other/e1", "other/e2", "other/e3"]
         keys = ["svc/e1", "svc/e2", "svc/e3"]
         assert sorted(registration.endpoints) == keys
         assert [entry.key.decode() for entry in etcd.entries("")] == keys
@@ -304,6 +310,34 @@ def test_registration_registers_the_other_keys_when_one_is_refused(
     assert etcd.leases() == []
 
 
+def test_registration_reports_some_keys_and_a_number_when_many_are_refused(
+    auth_etcd: Callable[..., Etcd],
+) -> None:
+    """Each key is reported once, also when its deletion is refused at the end."""
+    etcd = auth_etcd()
+    name, _, password = WRITER.partition(":")
+    events = EventLog()
+    endpoints = {f"other/e{n:02}": HERE for n in range(40)}
+    with (
+        Client([etcd.endpoint], user=name, password=password) as client,
+        closing(Registration(client, endpoints, on_state=events)) as registration,
+    ):
+        registration.start(wait=False)
+        wait_until(lambda: "error" in events.kinds)
+        registration.set("other/e00", THERE)  # another attempt
+        registration.set("svc/e1", HERE)
+        wait_until(lambda: "registered" in events.kinds)
+        before = [(event.key, event.reason) for event in events if event.kind == "error"]
+        etcd.ctl("role", "revoke-permission", name, "svc/", "--prefix")
+        registration.close()
+
+    assert [key for key, _ in before] == [f"other/e{n:02}" for n in range(10)] + [""]
+    assert before[-1][1] == "30 more endpoints are refused"
+    refused, lease = [event for event in events if event.kind == "error"][len(before) :]
+    assert (refused.key, lease.key) == ("svc/e1", "")
+    assert "keys of lease" in lease.reason
+
+
 @pytest.mark.parametrize(
     ("sizes", "missing"), [((700_000,) * 3, 0), ((10, 2_000_000, 10), 1)], ids=["together", "one"]
 )
@@ -312,10 +346,13 @@ def test_registration_registers_the_other_keys_when_values_are_too_large(
 ) -> None:
     """Each value is below etcd's limit, but not all in one request; or one of them is not."""
     endpoints = {f"svc/e{n}": Endpoint("1:1", "x" * size) for n, size in enumerate(sizes)}
-    with closing(Registration(client, endpoints, on_state=EventLog())) as registration:
+    events = EventLog()
+    with closing(Registration(client, endpoints, on_state=events)) as registration:
         registration.start(wait=False)
         wait_until(lambda: len(registration.endpoints) == len(sizes) - missing)
         assert len(etcd.entries("svc/")) == len(sizes) - missing
+        wait_until(lambda: events.kinds.count("error") == missing)
+        assert all(event.key == "svc/e1" for event in events if event.kind == "error")
         registration.set("svc/e1", HERE)
         assert registration.wait(TIMEOUT)
     assert etcd.entries("svc/") == []

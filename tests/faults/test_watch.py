@@ -29,7 +29,7 @@ from harness.watcher import Watcher, put
 
 from etcdnaming.endpoints.manager import EndpointManager
 from etcdnaming.errors import ClientClosedError, ConnectionFailedError, RefusedError
-from etcdnaming.etcd import Client, backoff, range_watch_loop, rpc, threads, watcher
+from etcdnaming.etcd import Client, deadline, range_watch_loop, rpc, threads, watcher
 from etcdnaming.etcd.range_watch_loop import RangeWatchLoop
 from etcdnaming.etcd.watcher import Watcher as ClientWatcher
 from etcdnaming.model import Endpoint, Update
@@ -301,7 +301,7 @@ def test_watch_reconnects_without_a_pause_when_a_stable_stream_breaks(
 ) -> None:
     """Earlier failures no longer count after a stable stream."""
     pauses = note_pauses(monkeypatch, 0.01)
-    monkeypatch.setattr(backoff, "STABLE_AFTER", 0.2)
+    monkeypatch.setattr(deadline, "STABLE_AFTER", 0.2)
     cut = threading.Event()
     with (
         Relay(etcd.endpoint, *[broken] * 12, cut_off_when(cut), passed_on) as relay,

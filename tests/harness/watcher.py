@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from itertools import groupby
 from types import MappingProxyType, TracebackType
 
 from etcdnaming.endpoints.manager import EndpointManager
@@ -87,8 +88,8 @@ class Watcher:
 
     @property
     def connections(self) -> list[bool]:
-        """All states, in short form."""
-        return [state.connected for _, state in self.states]
+        """All changes between connected and not, without those of the reason."""
+        return [connected for connected, _ in groupby(state.connected for _, state in self.states)]
 
     @property
     def connected(self) -> bool:

@@ -419,7 +419,7 @@ def addresses(response: xds.DiscoveryResponse) -> dict[str, list[str]]:
 
 
 def _python(version: str) -> Sequence[str]:
-    return [sys.executable, str(CLIENTS / "python" / "client.py")]
+    return [sys.executable, str(CLIENTS / "python" / "client.py"), "-json"]
 
 
 def _go(version: str) -> Sequence[str]:

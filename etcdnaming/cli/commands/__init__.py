@@ -9,10 +9,7 @@ COMMANDS = {
     "add": (f"{__name__}.add", "Store an endpoint."),
     "del": (f"{__name__}.delete", "Delete endpoints."),
     "list": (f"{__name__}.list", "List the endpoints of targets."),
-    "services": (
-        f"{__name__}.services",
-        "List the services in etcd, with the number of their endpoints.",
-    ),
+    "services": (f"{__name__}.services", "List the services in etcd and count their endpoints."),
     "get": (f"{__name__}.get", "Print endpoints in full."),
     "set": (f"{__name__}.set", "Change the address or the metadata of an endpoint."),
     "drain": (f"{__name__}.drain", "Mark endpoints as draining."),
@@ -33,10 +30,7 @@ COMMANDS = {
     "xds-bootstrap": (f"{__name__}.xds_bootstrap", "Print the file that xDS clients start with."),
     "sandbox": (f"{__name__}.sandbox", "Run a command or a shell with a temporary etcd."),
     "completion": (f"{__name__}.completion", "Print the shell completion script."),
-    "version": (
-        f"{__name__}.version",
-        "Print the versions of etcdnaming, its dependencies and etcd.",
-    ),
+    "version": (f"{__name__}.version", "Print the versions of etcdnaming, its libraries and etcd."),
 }
 
 # Another name of a command, and the command.

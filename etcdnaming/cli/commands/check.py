@@ -149,9 +149,7 @@ def _grpc_probe(service: str, timeout: float, files: TLSFiles | None, server_nam
 
 
 def _check(
-    endpoints: Sequence[StoredEndpoint],
-    probe: Probe,
-    report: Callable[[int], None],
+    endpoints: Sequence[StoredEndpoint], probe: Probe, report: Callable[[int], None]
 ) -> Sequence[EndpointHealth]:
     """Return the health of *endpoints*, in their order; *report* is called with the number done."""
     from ...probing import Health, check_many  # imports gRPC

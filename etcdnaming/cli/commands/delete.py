@@ -25,6 +25,9 @@ __all__ = ["command"]
 EXCLUSIVE = tuple((name, "all_of") for name in ("key", "must_exist", "if_mod_rev", "target"))
 
 
+INSTEAD = "del --all {}/"
+"""For a KEY that is a target."""
+
 HELP = """
 Delete endpoints.
 
@@ -82,9 +85,10 @@ def command(
     if dry_run:
         printer.plan(updates, conditions)
         return 0
-    result = _delete(app, updates, conditions)
-    deleted = list(result.previous.values())
-    _warn(keys, deleted)
+    with app.time_limit():
+        result = _delete(app, updates, conditions)
+        deleted = list(result.previous.values())
+        _warn(app, keys, deleted)
     printer.deleted(Deletion(result.header, len(deleted), deleted), prev_kv)
     return 0
 
@@ -103,6 +107,7 @@ def _delete(app: App, updates: Sequence[Update], conditions: Sequence[Condition]
         missing = [each.key for each in exc.failed if each.mod_revision is None]
         if not missing:
             raise
+        app.report_targets(missing, INSTEAD)
         raise NotFoundError(f"not found: {', '.join(missing)}: nothing was deleted") from exc
     except TooManyOperationsError as exc:
         raise click.UsageError(
@@ -111,14 +116,17 @@ def _delete(app: App, updates: Sequence[Update], conditions: Sequence[Condition]
         ) from exc
 
 
-def _warn(keys: Sequence[str], deleted: Sequence[StoredEndpoint | InvalidValue]) -> None:
+def _warn(app: App, keys: Sequence[str], deleted: Sequence[StoredEndpoint | InvalidValue]) -> None:
     for each in deleted:
         if each.lease:
             holder = f"{each.key} was attached to lease {lease_id(each.lease)}"
             stderr.warn(f"{holder}; its owner may register it again")
-    for key in set(keys) - {each.key for each in deleted}:
+    there = {each.key for each in deleted}
+    missing = [key for key in keys if key not in there]
+    for key in missing:
         if key.endswith("/"):
             stderr.warn(f"{key} is a single key, and not found; use --all {key} for all under it")
+    app.report_targets([key for key in missing if not key.endswith("/")], INSTEAD)
 
 
 def _delete_all(app: App, target: str, *, ask: bool, prev_kv: bool, dry_run: bool) -> int:

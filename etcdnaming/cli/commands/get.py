@@ -52,8 +52,7 @@ def command(app: App, *, key: Sequence[str], target: str | None) -> None:
         endpoints = [each for each in found if isinstance(each, StoredEndpoint)]
         ttls = dict(_ttls(app, dict.fromkeys(each.lease for each in endpoints if each.lease)))
         missing = [each for each, stored in zip(keys, found, strict=True) if stored is None]
-        for each in missing:
-            _report_target(app, each)
+        app.report_targets(missing, "list {}")
     invalid = [each for each in found if isinstance(each, InvalidValue)]
     for reason in map(unreadable, invalid):
         stderr.warn(reason)
@@ -72,17 +71,6 @@ def _ttls(app: App, leases: Iterable[int]) -> Iterator[tuple[int, LeaseTTL]]:
             yield lease, app.client().lease_ttl(lease)
         except EtcdError as exc:  # the endpoints are the result
             stderr.warn(f"the TTL of lease {lease_id(lease)} is unknown: {exc}")
-
-
-def _report_target(app: App, key: str) -> None:
-    """If *key* does not exist because it is a target, say so."""
-    target = key.removesuffix("/")
-    try:
-        count = app.manager(target).count().count
-    except EtcdError:
-        return  # such as a role that may read only this key
-    if count:
-        stderr.say(f"{target} is a target: use etcdnaming list {target}")
 
 
 def _fault(addr: str) -> str:

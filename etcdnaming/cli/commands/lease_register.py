@@ -44,8 +44,8 @@ from ..updates import check as check_update
 if TYPE_CHECKING:
     from ...listening import ListenAddress
     from ...monitoring.pages import PageThread
-    from ...registration.event import RegistrationEvent
     from ...registration.registration import Registration
+    from ...registration.status import RegistrationEvent
     from ..entrypoint.reporter import Reporter, Status
 
 __all__ = ["command"]

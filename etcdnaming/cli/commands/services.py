@@ -17,7 +17,7 @@ __all__ = ["command", "report_others"]
 
 
 HELP = """
-List the services in etcd, with the number of their endpoints.
+List the services in etcd and count their endpoints.
 
 $ etcdnaming services foo/
 foo/bar/svc  1

@@ -10,14 +10,13 @@ from itertools import chain, islice
 
 import click
 
-from ...endpoints.folding import fold
 from ...errors import (
     ConditionFailedError,
     InvalidEndpointError,
     OutcomeUnknownError,
     TooManyOperationsError,
 )
-from ...model import Condition, Endpoint, Update, UpdateResult
+from ...model import Condition, Endpoint, Update, UpdateResult, fold
 from .. import stderr
 from ..app import App, pass_app
 from ..candidates import complete_keys
@@ -155,11 +154,7 @@ def command(
 
 
 def _read(
-    file: str | None,
-    changes: Sequence[Update],
-    check: Callable[[Update], None],
-    *,
-    force: bool,
+    file: str | None, changes: Sequence[Update], check: Callable[[Update], None], *, force: bool
 ) -> Sequence[Update]:
     if file is None and not changes:
         raise click.UsageError("nothing to do: use FILE (- reads stdin), --add or --del")

@@ -16,7 +16,7 @@ DEPENDENCIES = ("grpcio", "protobuf", "click", "rich")
 
 
 HELP = """
-Print the versions of etcdnaming, its dependencies and etcd.
+Print the versions of etcdnaming, its libraries and etcd.
 
 $ etcdnaming version
 etcdnaming  0.2.0

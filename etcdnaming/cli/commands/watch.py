@@ -160,7 +160,7 @@ def _printer(app: App, target: str, *, live: bool) -> _LinePrinter | LiveTable:
     if live:
         from ..output.live_table import LiveTable  # imports rich
 
-        return LiveTable(target, app.client().lease_time_to_live)
+        return LiveTable(target, app.client().lease_time_to_live, headers=app.headers)
     return _LinePrinter(app.printer(), target)
 
 

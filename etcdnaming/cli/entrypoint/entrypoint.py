@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import click
 
 from ...process import stop_job
-from ...registration.event import RegistrationEvent
+from ...registration.status import RegistrationEvent
 from ..failures import LeaseLostError, TimedOutError
 from ..signals import die_by
 from .health_check import HealthChecker
@@ -26,11 +26,7 @@ if TYPE_CHECKING:
     from ...monitoring.pages import PageThread
     from ...registration.registration import Registration
 
-__all__ = [
-    "CreateRegistration",
-    "Entrypoint",
-    "Shutdown",
-]
+__all__ = ["CreateRegistration", "Entrypoint", "Shutdown"]
 
 CreateRegistration: TypeAlias = Callable[[Callable[[RegistrationEvent], None]], "Registration"]
 """Create a registration that calls its argument with each of its events."""

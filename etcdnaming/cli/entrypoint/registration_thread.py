@@ -93,7 +93,7 @@ class RegistrationThread:
             self._loop.post(partial(self._failed, exc))
 
     def _create_and_start(self, strict: bool) -> Registration | None:
-        warned = False
+        warned: set[str] = set()
         while not self._closing.is_set():
             try:
                 registration = self._create()
@@ -101,9 +101,9 @@ class RegistrationThread:
             except ConnectionFailedError as exc:
                 if strict and isinstance(exc, TLSError):
                     raise
-                if not warned:
+                if str(exc) not in warned:
                     self._warn(str(exc))
-                warned = True
+                warned.add(str(exc))
             self._closing.wait(RETRY_INTERVAL)
         return None
 

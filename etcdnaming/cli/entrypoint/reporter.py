@@ -13,7 +13,7 @@ from queue import SimpleQueue
 from typing import TextIO
 
 from ...model import Endpoint
-from ...registration.event import RegistrationEvent, edit, is_warning
+from ...registration.status import RegistrationEvent, edit, is_warning
 from .. import stderr
 from ..failures import with_flags
 from ..output.printers import Printer, StateChange
@@ -22,11 +22,7 @@ from ..output.streams import blaming_stdout
 from .loop import start_thread
 from .registration_thread import RegistrationThread
 
-__all__ = [
-    "EndpointStates",
-    "Reporter",
-    "Status",
-]
+__all__ = ["EndpointStates", "Reporter", "Status"]
 
 FLUSH_TIMEOUT = 1.0
 """Seconds to write what is queued before the process exits."""
@@ -298,8 +294,8 @@ def _sentence(event: RegistrationEvent) -> str:
     """Return *event* as a sentence; empty if it is no news for people."""
     if event.kind == "conflict" or not is_warning(event):  # a conflict ends the command
         return ""
-    # Only in these is the text after the key the library's own.
-    return with_flags(str(event)) if event.kind in {"lost", "error"} else str(event)
+    # Only the reason is the library's own text.
+    return str(event._replace(reason=with_flags(event.reason)))
 
 
 def _state_of(endpoint: Endpoint | None) -> str:

@@ -14,13 +14,7 @@ from ..output.spelling import counted, unreadable
 from ..selector import Selector
 from ..signals import PULSE
 
-__all__ = [
-    "Batches",
-    "SelectedWatch",
-    "StateMessages",
-    "batches_until",
-    "follow",
-]
+__all__ = ["Batches", "SelectedWatch", "StateMessages", "batches_until", "follow"]
 
 OnBatch: TypeAlias = Callable[[ChangeBatch, Mapping[str, StoredEndpoint]], None]
 """Takes a batch, and the endpoints after it by key."""
@@ -153,10 +147,12 @@ class StateMessages:
         self._when_back = ""
 
     def state(self, state: WatchState) -> None:
-        """Report that the connection was lost or restored."""
+        """Report that the connection was lost or restored, or is down for another reason."""
         if not state.connected:
+            lost = "not connected yet"
+            if self._was_connected:
+                lost = "still disconnected" if self._when_back else "disconnected"
             self._when_back = "reconnected" if self._was_connected else "connected"
-            lost = "disconnected" if self._was_connected else "not connected yet"
             self._print(stderr.warn, f"{lost}: {with_flags(state.detail)}")
             return
         if self._when_back:

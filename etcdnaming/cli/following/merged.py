@@ -69,6 +69,7 @@ class MergedWatch:
         self._held: list[_Item] = []
         self._ready: deque[_Item] = deque()
         self._states: dict[int, WatchState] = {}
+        self._reported: WatchState | None = None
         self._watches: list[_Watch] = []
         for number, open_watch in enumerate(open_each):
             source = _Source(number, self._put)
@@ -145,7 +146,9 @@ class MergedWatch:
         if state.connected:
             is_complete = len(self._states) == self._count
             is_new = is_complete and all(each.connected for each in self._states.values())
-        if is_new:  # an outage is reported once, and its end when it has ended for all
+        # An outage and its reason are reported once, and its end when it has ended for all.
+        if is_new and state != self._reported:
+            self._reported = state
             self._on_state(state)
 
     def _apply(self, item: _Item) -> ChangeBatch | None:

@@ -19,14 +19,7 @@ from rich.console import Console
 from rich.segment import Segment
 from rich.text import Text
 
-from ...model import (
-    Condition,
-    Endpoint,
-    InvalidValue,
-    StoredEndpoint,
-    StoredKey,
-    Update,
-)
+from ...model import Condition, Endpoint, InvalidValue, StoredEndpoint, StoredKey, Update
 from ...printable import printable
 from ...wire import dumps
 from .spelling import escape, lease_id, safe_json

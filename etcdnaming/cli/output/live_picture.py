@@ -20,19 +20,16 @@ from .grid import EFFECT_STYLES, GAP, Row, draw, endpoint_row
 from .order import natural
 from .spelling import counted, effect, escape
 
-__all__ = [
-    "Columns",
-    "Line",
-    "Picture",
-    "draw_lines",
-    "prepare",
-]
+__all__ = ["Columns", "Line", "Picture", "draw_lines", "prepare"]
 
 RECENT = 15.0
 """Seconds for which a change is highlighted, and a removed endpoint is still shown."""
 
 SIGNS = {"added": "+", "changed": "~", "removed": "-", "renewed": "="}
 UNREADABLE = "!"
+
+PROMPT = 2
+"""Lines for the shell's prompt below the last frame; with Ctrl-C, shells begin a new line."""
 
 LOCK_TIMEOUT = 0.3
 """Seconds. A signal that ends the process may have interrupted the thread that holds the lock."""
@@ -74,7 +71,8 @@ class Picture:
     state that the others change. The state of the last frame belongs to the thread that draws.
     """
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, *, headers: bool = True) -> None:
+        self._headers = headers
         self._lock = threading.Lock()
         self._rows, self._status = _RecentRows(), _Status(target)
         self._columns = Columns()
@@ -95,7 +93,10 @@ class Picture:
     def state(self, state: WatchState) -> None:
         """Set the state of the connection."""
         with self._lock:
-            self._status = self._status._replace(state=state, since=time.time())
+            before = self._status.state
+            if before is None or before.connected != state.connected:  # else another reason
+                self._status = self._status._replace(since=time.time())
+            self._status = self._status._replace(state=state)
 
     def scroll(self, rows: int, pages: int) -> None:
         """Show other rows: *rows* and *pages* further down, or further up if they are negative."""
@@ -107,25 +108,28 @@ class Picture:
     ) -> tuple[str, float]:
         """Return the text, and the seconds until it changes without a new batch."""
         width = size.columns - 1  # some terminals wrap the line after text in the last column
+        height = max(1, size.lines - (PROMPT if last else 0))
         if self._lock.acquire(timeout=LOCK_TIMEOUT):
             try:
-                self._lay_out(width, size.lines, remaining, last=last)
+                self._lay_out(width, height, remaining, last=last)
             finally:
                 self._lock.release()
         shown, others, below, _ = self._shown
         lines = self._columns.lines(shown, width) if shown else []
+        if not self._headers:
+            del lines[:1]
         if others:
             lines.append(Line(f"   {others}"[:width], "dim"))
         if lines:
             lines.append(Line())
-        return draw_lines([*lines, *below][: size.lines]), self._lasts
+        return draw_lines([*lines, *below][:height]), self._lasts
 
     def _lay_out(
         self, width: int, height: int, remaining: Mapping[int, int], *, last: bool
     ) -> None:
         now = time.time()
         below = self._status.lines(self._rows, width, last=last)
-        room = height - len(below) - 2  # the header, and a blank line
+        room = height - len(below) - 1 - self._headers  # a blank line, and the header
         keys, hidden = self._rows.select(max(1, room), now, 0)
         others = ""
         if hidden:

@@ -55,10 +55,13 @@ class LiveTable:
 
     Args:
         time_to_live: Returns the remaining seconds of a lease, -1 if it is gone.
+        headers: Whether the table has a header line.
     """
 
-    def __init__(self, target: str, time_to_live: Callable[[int], int]) -> None:
-        self._picture = Picture(target)
+    def __init__(
+        self, target: str, time_to_live: Callable[[int], int], *, headers: bool = True
+    ) -> None:
+        self._picture = Picture(target, headers=headers)
         self._painter = Painter(self._frame)
         self._leases = LeaseTimes(time_to_live, self._painter.wake)
         self._handlers: dict[int, Any] = {}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         Update,
         UpdateResult,
     )
-    from ...registration.event import RegistrationEvent
+    from ...registration.status import RegistrationEvent
 
 __all__ = [
     "CheckedEndpoints",

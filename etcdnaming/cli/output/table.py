@@ -30,7 +30,7 @@ from ...model import (
     UpdateResult,
 )
 from ...printable import printable
-from ...registration.event import RegistrationEvent
+from ...registration.status import RegistrationEvent
 from .grid import (
     CHANGES,
     EFFECT_STYLES,
@@ -174,8 +174,7 @@ class TablePrinter(Printer):
         number = counted(len(checked.endpoints), "endpoint")
         summary = f"{checked.serving} of {number} under {escape(checked.target)} SERVING"
         self._write(
-            Grid(HEALTH, shown),
-            Text(f"{summary}, revision {checked.header.revision}", "dim"),
+            Grid(HEALTH, shown), Text(f"{summary}, revision {checked.header.revision}", "dim")
         )
 
     def status(self, found: Sequence[EtcdStatus]) -> None:

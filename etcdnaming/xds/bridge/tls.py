@@ -7,8 +7,7 @@ import ssl
 from typing import TYPE_CHECKING
 
 from ...errors import InvalidSettingError
-from ...etcd.files import File
-from ...etcd.security import read_pem
+from ...etcd.security import File, read_pem
 from ..notice import Notice, Notify
 
 if TYPE_CHECKING:

@@ -1,21 +1,24 @@
 """
-Write JSON as Go's ``json.Marshal`` writes it, and refuse what Go could not read again.
+Write endpoints, and JSON as Go's ``json.Marshal`` writes it; refuse what Go could not read again.
 
 Nothing here recurses (the quick path falls back), so the limit of nesting is Go's, not Python's.
+What was decoded from JSON is written again mostly by msgspec, which is fast.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from json.encoder import encode_basestring
 from typing import Any, TypeAlias
 
 from ..errors import InvalidEndpointError
-from ..model import JSON
+from ..model import JSON, Endpoint
 
-__all__ = ["MAX_DEPTH", "dumps", "dumps_by_go_rules", "is_plain"]
+__all__ = ["MAX_DEPTH", "dumps", "dumps_again", "dumps_by_go_rules", "dumps_rows", "encode"]
 
 MAX_DEPTH = 9_999
 """How deep metadata may be nested: Go refuses more than 10,000, and the endpoint itself is one."""
@@ -40,6 +43,22 @@ _SHORT_ESCAPES = {
 }
 
 
+def encode(endpoint: Endpoint) -> bytes:
+    """
+    Return the bytes that Go would store for *endpoint*.
+
+    >>> encode(Endpoint("10.0.0.1:80", {"weight": 1.0, "up": True}))
+    b'{"Op":0,"Addr":"10.0.0.1:80","Metadata":{"up":true,"weight":1}}'
+
+    Raises:
+        InvalidEndpointError: The address is not text, or Go could not read the metadata.
+    """
+    if not isinstance(endpoint.addr, str):
+        raise InvalidEndpointError(f"the address is not a str but {_kind(endpoint.addr)}")
+    addr, metadata = dumps(endpoint.addr), dumps(endpoint.metadata)
+    return f'{{"Op":0,"Addr":{addr},"Metadata":{metadata}}}'.encode()
+
+
 def dumps(value: JSON) -> str:
     r"""
     Return metadata as it is stored: compact JSON in Go's notation.
@@ -54,7 +73,7 @@ def dumps(value: JSON) -> str:
         text = _QUICK[type(value)](value)
     except _NOT_QUICK:
         return dumps_by_go_rules(value)
-    return text if is_plain(text) else dumps_by_go_rules(value)
+    return text if _is_plain(text) else dumps_by_go_rules(value)
 
 
 def dumps_by_go_rules(value: JSON) -> str:
@@ -125,12 +144,12 @@ def _text(value: JSON) -> str | _Container:
 
 
 def _string(text: str) -> str:
-    if is_plain(text):
+    if _is_plain(text):
         return encode_basestring(text)  # in C, with the same result
     return '"' + _SPECIAL.sub(_escape, text) + '"'
 
 
-def is_plain(text: str) -> bool:
+def _is_plain(text: str) -> bool:
     """Return whether Go escapes the same characters of *text* as Python does."""
     return text.isascii() and not ("<" in text or ">" in text or "&" in text)
 
@@ -207,3 +226,74 @@ _QUICK: Mapping[type, Callable[[Any], str]] = {
 }
 _NOT_QUICK = (KeyError, TypeError, RecursionError)
 """Raised by the quick path: another type, a name that is not text, nesting too deep for Python."""
+
+
+_FLAT = frozenset({str, int, bool, type(None)})
+
+# Go has its own notation for floats. A false match inside a string only costs time.
+_FLOAT = re.compile(r"[:,\[]-?[0-9]+[.eE]")
+
+
+def dumps_again(value: JSON) -> str:
+    r"""
+    Return what `dumps` returns for *value*, which must have been decoded from JSON.
+
+    Other Python values (sets, dates) are written as msgspec likes, which Go may not read.
+
+    >>> dumps_again({"b": 1.0, "a": "x & y"})
+    '{"a":"x \\u0026 y","b":1}'
+    """
+    try:
+        text = _encoder()([value]).decode()
+    except RecursionError:
+        return dumps_by_go_rules(value)
+    if _is_plain(text) and not _may_hold_floats(value, text):
+        return text[1:-1]
+    return dumps_by_go_rules(value)
+
+
+def dumps_rows(names: tuple[str, ...], columns: Sequence[Sequence[JSON]]) -> str | None:
+    """
+    Return comma-separated objects with the members *names*, one for each row of *columns*.
+
+    Much faster than object by object; ``None`` if Go might write a value differently.
+
+    >>> dumps_rows(("addr", "metadata"), [("a", "b"), ({"y": 1, "x": 2}, None)])
+    '{"addr":"a","metadata":{"x":2,"y":1}},{"addr":"b","metadata":null}'
+    """
+    if not all(map(_is_flat, columns)):
+        return None
+    try:
+        text = _encoder()([*map(_row(names), *columns)]).decode()
+    except UnicodeEncodeError:
+        return None
+    return text[1:-1] if _is_plain(text) else None
+
+
+@functools.cache
+def _encoder() -> Callable[[object], bytes]:
+    import msgspec  # slow to import, and not needed to store an endpoint
+
+    return msgspec.json.Encoder(order="deterministic").encode
+
+
+@functools.cache
+def _row(names: tuple[str, ...]) -> Callable[..., object]:
+    import msgspec
+
+    return msgspec.defstruct("Row", names)
+
+
+def _is_flat(values: Iterable[JSON]) -> bool:
+    """Return whether *values* are, and their dicts hold, only scalars that are not floats."""
+    kinds = set(map(type, values))
+    if dict in kinds:
+        inside = chain.from_iterable(each.values() for each in values if type(each) is dict)
+        kinds = (kinds - {dict}) | set(map(type, inside))
+    return kinds <= _FLAT
+
+
+def _may_hold_floats(value: JSON, text: str) -> bool:
+    """Return whether *value* may hold a float: by type where it is flat, else by its *text*."""
+    flat = value.values() if type(value) is dict else (value,)
+    return not _FLAT.issuperset(map(type, flat)) and bool(_FLOAT.search(text))

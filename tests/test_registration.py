@@ -195,7 +195,7 @@ def test_registration_puts_a_deleted_key_back_on_the_same_lease(etcd: Etcd, clie
             etcd.delete(KEY)
             wait_until(lambda: holds(etcd, KEY, HERE, registration.lease))
         assert etcd.leases() == [registration.lease]
-        assert events.of("registered").reason == "it was deleted"
+        wait_until(lambda: events.of("registered").reason == "it was deleted")
 
 
 @pytest.mark.server
@@ -206,7 +206,7 @@ def test_registration_attaches_a_key_that_was_put_without_a_lease(
     with registered(client) as (registration, events):
         etcd.put(KEY, wire.encode(THERE).decode())
         wait_until(lambda: holds(etcd, KEY, HERE, registration.lease))
-        assert events.of("registered").reason == "it was put without a lease"
+        wait_until(lambda: events.of("registered").reason == "it was put without a lease")
 
 
 @pytest.mark.server
@@ -549,7 +549,7 @@ def test_registration_puts_a_taken_key_back_with_on_conflict_wait(
             wait_until(lambda: "taken_over" in events.kinds)
         assert first.wait(TIMEOUT)
         assert holds(etcd, KEY, HERE, first.lease)
-        assert events.of("registered").reason == "no other lease holds it any more"
+        wait_until(lambda: events.of("registered").reason == "no other lease holds it any more")
 
 
 @pytest.mark.server

@@ -397,7 +397,7 @@ def test_registration_reports_a_key_that_cannot_be_put_back(auth_etcd: Callable[
         registration.set(KEY, THERE)  # else it is tried every 30 s
         assert registration.wait(TIMEOUT)
         assert holds(etcd, KEY, THERE, registration.lease)
-        assert events.kinds == ["error", "registered"]
+        wait_until(lambda: events.kinds == ["error", "registered"])
 
 
 def test_registration_is_not_registered_when_its_key_was_detached_and_cannot_be_written(
@@ -563,7 +563,7 @@ def test_registration_removes_a_key_from_an_etcd_without_space(
         assert registration.wait(30)
         assert holds(etcd, KEY, HERE, registration.lease)
         assert not etcd.entries("svc/e2")
-        assert events.kinds.count("lost") == events.kinds.count("regained")
+        wait_until(lambda: events.kinds.count("lost") == events.kinds.count("regained"))
 
 
 def test_registration_closes_on_an_etcd_without_space(

@@ -318,10 +318,13 @@ def test_idle_stub_fails_at_once_when_its_client_is_gone_and_its_slot_has_no_oth
         gc.collect()
         wait_until(lambda: service._catalog is None)
     del closed
-    gc.collect()
-    with insecure_channel("other", client):  # its release has the services looked at again
-        pass
-    wait_until(lambda: service.cluster not in process.services._by_cluster)
+
+    def is_forgotten() -> bool:
+        gc.collect()  # a thread that ends may still have the client
+        with insecure_channel("other", client):  # its release has the services looked at again
+            return service.cluster not in process.services._by_cluster
+
+    wait_until(is_forgotten)
 
     start = time.monotonic()
     with pytest.raises(grpc.RpcError) as caught:
@@ -431,10 +434,13 @@ def test_server_sleeps_until_its_next_timer(
     server = process.services._server
     assert server
     assert server._timers
-    time.sleep(0.5)  # for what follows the end of the channel
-    before = len(steps)
-    time.sleep(1)
-    assert len(steps) - before < 20
+
+    def is_asleep() -> bool:
+        before = len(steps)
+        time.sleep(1)
+        return len(steps) - before < 20
+
+    wait_until(is_asleep)  # what follows the end of this channel and of others takes seconds
     with process.services.lock:  # no timer is called meanwhile
         server.call_later(0.2, lambda: None)
         left = server._time_left()

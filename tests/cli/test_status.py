@@ -32,6 +32,7 @@ CODES = {
     "InvalidValueError": 3,
     "LeaseLostError": 5,
     "NotFoundError": 7,
+    "NotNowError": 2,
     "NotServingError": 1,
     "OutputError": 6,
     "TimedOutError": 124,

@@ -161,9 +161,10 @@ def test_exec_check_output_is_discarded_when_it_passes(
 ) -> None:
     """It goes neither to the streams of lease-register or CMD nor to a disk."""
     out = tmp_path / "out"
-    check = "exec:sh -c 'yes | head -c 1000000; yes | head -c 9 >&2; ls /proc/self/fd > {}'"
+    listed = f"ls /proc/self/fd > {out}.new; mv {out}.new {out}"  # checks go on meanwhile
+    check = f"exec:sh -c 'yes | head -c 1000000; yes | head -c 9 >&2; {listed}'"
     process = spawn(
-        *(*REGISTER, "--check", check.format(out), "--", "sh", "-c", "echo begun; exec sleep 60"),
+        *(*REGISTER, "--check", check, "--", "sh", "-c", "echo begun; exec sleep 60"),
         env={"TMPDIR": "/nonexistent", "NOTIFY_SOCKET": "/nonexistent"},
     )
     process.wait_for_err("NOTIFY_SOCKET")

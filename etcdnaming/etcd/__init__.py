@@ -1,8 +1,8 @@
 """
 The only room that speaks etcd's gRPC API.
 
-What every command needs is named here; those who read many keys or watch them import
-`etcd.ranges` and `etcd.range_watch_loop`, so that the others don't wait for that.
+What every command needs is named here. Modules that read many keys or watch them import
+`etcd.ranges` and `etcd.range_watch_loop`, so that the other commands don't wait for that.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ AHEAD = 2
 """Pages read while one is converted; if that is slow, no more lie in memory."""
 
 PART, NAP = 2_000, 1e-6
-"""Keys converted in one go, and seconds until the next: else who reads ahead had to wait for us."""
+"""Keys converted in one go, and seconds of a pause then, so that the next page can be read."""
 
 STARTS = 4
 """How often a reading that compaction overtakes is begun: once, and 3 times again."""

@@ -16,7 +16,7 @@ class EndpointCache:
     Endpoints by key. Belongs to one thread.
 
     A deletion counts at once. What merely is not there when etcd is read again (it was compacted,
-    restored, wiped) is kept for *hold* seconds, so that those who are still there can come back.
+    restored, wiped) is kept for *hold* seconds, so that those that are still in use can come back.
     """
 
     def __init__(self, hold: float, clock: Callable[[], float] = time.monotonic) -> None:

@@ -169,7 +169,7 @@ class Follower:
 
     def _note_state(self, state: WatchState) -> None:
         if state.connected and not self.connected:
-            self._known.wait_anew()  # those who are missing could not come back meanwhile
+            self._known.wait_anew()  # the missing ones could not come back meanwhile
         if self.connected:
             self._confirmed = time.monotonic()
         is_other_reason = self._lost and state.detail != self.detail

@@ -178,7 +178,7 @@ def fold(updates: Sequence[Update]) -> tuple[Update, ...]:
     """
     Return at most one update per key, with the same effect as *updates* in order.
 
-    etcd refuses two of one key in a transaction.
+    etcd refuses two updates of one key in a transaction.
 
     The lease is folded too: an add that keeps the lease keeps the one that the previous update
     left, which is none after a delete.

@@ -290,7 +290,7 @@ class App:
 
     def report_targets(self, missing: Sequence[str], instead: str) -> None:
         """
-        Say which of the *missing* keys are targets with endpoints, at most of `MAX_TARGETS`.
+        Say which of the *missing* keys are targets with endpoints; `MAX_TARGETS` are looked up.
 
         *instead* is the command for a target, with ``{}`` in its place.
         """

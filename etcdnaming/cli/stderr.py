@@ -1,5 +1,5 @@
 """
-Print messages on stderr, one line each.
+Print messages on stderr, one line each, and what `--debug` shows.
 
 A message may quote etcd, a file or the user, so escape codes in it are never sent to the terminal.
 """

@@ -60,7 +60,7 @@ def read_updates(path: str, check: Callable[[Update], None]) -> tuple[Update, ..
 
 def parse(data: bytes, name: str, check: Callable[[Update], None]) -> tuple[Update, ...]:
     """
-    Return the updates in *data*, each of them checked; warn of what it says can't be read in etcd.
+    Return the updates in *data*, each of them checked; warn of values that it lists as unreadable.
 
     Raises:
         InputError: One is invalid; the error has its line in the file *name*.
@@ -258,7 +258,7 @@ def _update(members: Mapping[str, JSON]) -> Update:
 
 
 def _stored(members: Mapping[str, JSON]) -> Update:
-    """Return the update that adds an endpoint as `list` prints it, with members of any names."""
+    """Return the update that adds an endpoint as `list` prints it; other members are ignored."""
     if "addr" not in members:
         raise ValueError('"addr" is missing')
     return ExactUpdate.add(_key(members), _endpoint(members))

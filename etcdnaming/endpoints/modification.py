@@ -44,7 +44,7 @@ def get(
     Return the header of the answer, and what is stored at each key of *names*; at least one.
 
     More keys than one transaction takes are read in several, and then not at one revision.
-    *to_write*: see `look_up_with_header`.
+    *to_write*: if the user has no permission, the error names the one that writing needs.
     """
     found: list[KeyValue | None] = []
     encoded = [keys.encode(name) for name in names]

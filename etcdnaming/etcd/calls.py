@@ -8,7 +8,7 @@ only if etcd said that it was not applied. A refused token is renewed once.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Generic, Protocol, TypeAlias, TypeVar, cast
 
 import grpc
@@ -184,7 +184,7 @@ class Caller:
                 raise self.explain(exc, permission, request) from exc
 
     def open_bidi(
-        self, method: Method[Request, Response], requests: Iterable[Request]
+        self, method: Method[Request, Response], requests: Iterator[Request]
     ) -> tuple[Member, ResponseStream[Response]]:
         """
         Call *method* with any number of *requests*; return the member and its responses.
@@ -195,9 +195,7 @@ class Caller:
         member, metadata = self._prepare_stream()
         call = member.channel.stream_stream(method.path, *_formats(method))
         with threads_of_a_call():
-            return member, self._start_stream(
-                member, lambda: call(iter(requests), metadata=metadata)
-            )
+            return member, self._start_stream(member, lambda: call(requests, metadata=metadata))
 
     def open_single_request(
         self, method: Method[Request, Response], request: Callable[[], Request]

@@ -117,7 +117,7 @@ def jittered(seconds: float) -> float:
 
 class Backoff:
     """
-    The pauses of one thread that reopens a stream: none after the first failure, then *longest*.
+    The pauses before a stream is opened again: none after the first failure, then *longest*.
 
     *longest* is in seconds. A stream that was stable starts the count again.
     """

@@ -86,8 +86,8 @@ class Discovery:
         """
         Return the endpoints: those with TLS first, by priority and weight.
 
-        Half of the time is left over if some are *known* or found. Who cuts the *deadline* notifies
-        *woken*.
+        Half of the time is left over if some are *known* or found. The code that cuts the
+        *deadline* notifies *woken*.
 
         Raises:
             ConnectionFailedError: There are none, or the DNS does not answer.

@@ -65,14 +65,14 @@ class KeyWatch:
             self._changed.notify()
 
     def unfollow(self, key: bytes) -> None:
-        """Stop to report changes of *key*."""
+        """Report changes of *key* no longer."""
         with self._changed:
             watched = self._followed.pop(key, None)
             if watched and self._stream:
                 self._stream.drop(watched)
 
     def close(self) -> None:
-        """Stop to report changes, and end the thread and its stream."""
+        """Report nothing any longer, and end the thread and its stream."""
         with self._changed:
             self._closed.set()
             self._followed.clear()

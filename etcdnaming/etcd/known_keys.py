@@ -4,7 +4,7 @@ The keys of a range as a watch knows them, what happens to them, and whether etc
 A wiped or restored cluster keeps its id, and a lagging member shows an old revision, so neither
 proves anything. A linearizable read of the keys and of the revisions of their changes does.
 
-What a watch brings is plain data: no protobuf message leaves this room.
+What a watch brings is plain data, but for the keys and values that were read: see `ranges`.
 """
 
 from __future__ import annotations

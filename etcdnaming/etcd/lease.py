@@ -106,7 +106,7 @@ class LeaseKeeper:
             self._executor.wake(kept)
 
     def forget(self, lease: int) -> None:
-        """Stop to keep *lease* alive."""
+        """Keep *lease* alive no longer."""
         with self._lock:
             kept = self._kept.pop(lease, None)
             if kept:

@@ -50,9 +50,9 @@ QUIET = (("grpc.http2.bdp_probe", 0),)
 
 REQUIRE_LEADER = ("hasleader", "true")
 """
-With this header, a member that has lost its leader ends a stream instead of going silent. It
-refuses a call, too, which it would otherwise keep until its time is over, and the
-outcome of a write would be unknown.
+With this header, a member that has lost its leader ends a stream instead of going silent, and
+refuses a call at once. Without it, the member would hold a call until the deadline, and the outcome
+of a write would be unknown.
 """
 
 NEXT_AFTER = 1.0

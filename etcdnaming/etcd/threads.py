@@ -253,15 +253,15 @@ class BoundedQueue(Generic[Item]):
     """
     Items in order. *size* bounds the memory they take: `put` waits while they have that size.
 
-    An item has the size 1, or the one it was added with. One thread puts or adds, one gets. The
-    queue itself is C, and wakes the thread that gets in half the time of a condition; only a thread
-    that puts too much waits for `_taken`.
+    An item has the size 1, or the one it was added with. One thread at a time puts or adds, one
+    gets. The queue itself is C, and wakes the thread that gets in half the time of a condition;
+    only a thread that puts too much waits for `_taken`.
     """
 
     def __init__(self, size: int) -> None:
         self._max_size = size
         self._items: SimpleQueue[tuple[Item | None, int]] = SimpleQueue()
-        # Each has one thread that writes it, so the queue needs no lock.
+        # Each is written by one thread at a time, so the queue needs no lock.
         self._added_size = self._taken_size = 0
         self._closed = self._waiting = False
         self._taken = threading.Condition()

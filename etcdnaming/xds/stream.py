@@ -22,9 +22,10 @@ Five things make the rules more than "answer what is asked":
 - gRPC's C-core, with a request under way, merges "unsubscribe X, subscribe X" into the next one,
   which then looks like a mere acknowledgement. It waits for an answer, and after 15 s reports that
   X does not exist. So where an acknowledgement may hide that, everything of its type is sent once
-  more, a moment later; content the client knows is ignored. When a request has left the client
-  shows there only: on a busy machine that may be late. So where an acknowledgement hides nothing
-  unless that took very long, the same is done some seconds later, before those 15 s are over.
+  more, a moment later; content the client knows is ignored. Only the client knows when a request
+  is no longer under way, and on a busy machine it notices late. So where an acknowledgement hides
+  something only if that took very long, everything is sent once more some seconds later, before
+  those 15 s are over.
 """
 
 from __future__ import annotations
@@ -41,11 +42,11 @@ __all__ = ["Receipt", "Response", "Source", "Stream", "Subscription"]
 
 RESEND_DELAY, MAX_RESEND_DELAY = 0.1, 1.0
 """
-Seconds without a request until something is sent once more; and how long to wait for them at most.
+Seconds without a request until something is sent once more, and seconds after which it is anyway.
 """
 
 LATE_DELAY, MAX_LATE_DELAY = 3.0, 10.0
-"""The same where that is unlikely. gRPC gives up after 15 s."""
+"""The same where it is unlikely that something is hidden. gRPC gives up after 15 s."""
 
 UNDER_WAY, LONG_UNDER_WAY = 0.08, 2.0
 """
@@ -63,7 +64,7 @@ KINDS: Mapping[str, Kind] = {kind.type_url: kind for kind in Kind}
 NEVER = float("-inf")
 
 MERGING = "gRPC C-core"
-"""How the user agents begin that merge requests."""
+"""The beginning of the user agent of clients that merge requests."""
 
 
 class Source(Protocol):

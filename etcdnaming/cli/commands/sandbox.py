@@ -88,7 +88,7 @@ def _shell(
     """
     Return the user's shell with a prompt that names the sandbox, and its variables.
 
-    Shells set prompt and PATH in their own files; so the one they are given runs those first.
+    Shells set prompt and PATH in their own files; so the file that they get here runs those first.
     """
     shell = os.environ.get("SHELL") or "/bin/sh"
     name = Path(shell).name

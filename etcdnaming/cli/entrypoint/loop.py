@@ -1,4 +1,4 @@
-"""The event loop of ``lease-register``, one thread in which all is decided; CMD runs in it."""
+"""The event loop of ``lease-register``, one thread in which all is decided, and CMD."""
 
 from __future__ import annotations
 

@@ -98,18 +98,22 @@ class Method(Generic[Request, Response]):
         self.needs_leader, self.fault_of = needs_leader, fault_of
 
 
+def _is_linearizable(request: rpc.RangeRequest) -> bool:
+    return not request.serializable
+
+
 RANGE = Method(
     "/etcdserverpb.KV/Range",
     rpc.RangeRequest,
     rpc.RangeResponse,
-    needs_leader=lambda request: not request.serializable,
+    needs_leader=_is_linearizable,
     fault_of=fault_of_range,
 )
 RANGE_BY_COLUMNS = Method(
     "/etcdserverpb.KV/Range",
     rpc.RangeRequest,
     PageOfColumns,
-    needs_leader=lambda request: not request.serializable,
+    needs_leader=_is_linearizable,
     fault_of=fault_of_range,
 )
 TXN = Method(

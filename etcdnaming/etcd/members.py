@@ -339,7 +339,7 @@ class _Attempt:
             self._woken.notify_all()
 
     def _explain(self) -> tuple[str, bool]:
-        # gRPC tells the state only; a call on a failed connection fails at once and says why.
+        # gRPC reports only the state. A call on a failed connection fails at once, with the reason.
         try:
             self.channel.unary_unary("/etcdserverpb.KV/Range", bytes, bytes)(b"", timeout=0.5)
         except (grpc.RpcError, ValueError) as exc:

@@ -49,7 +49,6 @@ _Page: TypeAlias = rpc.RangeResponse | PageOfColumns
 _Read: TypeAlias = Callable[[rpc.RangeRequest], _Page]
 _Pages: TypeAlias = BoundedQueue[_Page | Exception | None]
 
-
 FIRST_PAGE = 1_000
 LARGEST_PAGE = 20_000
 """Keys. etcd counts the whole range again for every page, so few large ones cost it less."""

@@ -42,7 +42,6 @@ FATAL_SIGNALS = STOP_SIGNALS | {signal.SIGHUP, signal.SIGQUIT}
 
 NOT_CONFIRMED = "cleanup not confirmed: remaining keys expire with the lease"
 
-
 POLL_INTERVAL = 0.02
 """Seconds between two looks at the process group: the exit of grandchildren is not reported."""
 

@@ -34,7 +34,6 @@ BATCH = 1 << 17  # characters: few calls and little memory, however many endpoin
 IN_MEMORY = 1 << 22
 """Bytes that `write_whole` keeps in memory; what is more lies in a temporary file."""
 
-
 DEFAULT_SIZE = os.terminal_size((80, 24))
 """The size of a terminal that does not report it."""
 

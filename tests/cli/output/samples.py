@@ -10,7 +10,7 @@ import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -137,6 +137,43 @@ EVERYTHING: dict[str, Printing] = {
     "version": lambda to: to.version({"etcdnaming": "1.0", "Python": "3.11.7"}),
 }
 """Something to print for each thing that a printer prints, by its name."""
+
+
+def containing(
+    endpoints: Sequence[StoredEndpoint], invalid: Sequence[InvalidValue], text: str, number: int
+) -> dict[str, Printing]:
+    """Return what of `EVERYTHING` can have these endpoints, values, text and number in it."""
+    both: list[StoredEndpoint | InvalidValue] = [*endpoints, *invalid]
+    ttls = {each.lease: number for each in endpoints}
+    updates = (
+        *(Update.add(each.key, each.endpoint, lease=each.lease) for each in endpoints),
+        *(Update.delete(each.key) for each in invalid),
+    )
+    conditions = [Condition(each.key, number) for each in endpoints]
+    result = UpdateResult(HEADER, updates, {each.key: each for each in both})
+    listing = Listing(HEADER, text, endpoints, invalid, number, more=bool(number))
+    keys = [StoredKey(each.key, number, number, number, each.lease) for each in endpoints]
+    differences = [Difference(*each) for each in zip(updates, both, strict=True)]
+    differences += [Difference(each, None) for each in updates]
+    details = [EndpointDetails(each, LeaseTTL(number, number), text) for each in endpoints]
+    health = [EndpointHealth(each, "UNREACHABLE", None, text) for each in endpoints]
+    plan = Plan(HEADER, text, differences, [], both)
+    return {
+        "changed": lambda to: to.changed(result, prev_kv=True),
+        "deleted": lambda to: to.deleted(Deletion(HEADER, number, both), prev_kv=True),
+        "listing": lambda to: to.listing(listing, ttls),
+        "addrs": lambda to: to.addrs(listing),
+        "keys": lambda to: to.keys(Keys(HEADER, text, keys, number, more=bool(number))),
+        "services": lambda to: to.services(Services(HEADER, text, {text: number})),
+        "got": lambda to: to.got(GotEndpoints(HEADER, details, invalid, [text])),
+        "found": lambda to: to.found(FoundEndpoints(text, number, endpoints), ttls),
+        "checked": lambda to: to.checked(CheckedEndpoints(HEADER, text, health, invalid)),
+        "transaction": lambda to: to.transaction([result]),
+        "failure": lambda to: to.failure(ConditionFailedError(conditions, HEADER), updates),
+        "plan": lambda to: to.plan(updates, conditions),
+        "differences": lambda to: to.differences(plan, done=bool(number)),
+        "export": lambda to: write_whole(to.export_lines([listing])),
+    }
 
 
 class _Stream(io.TextIOWrapper):

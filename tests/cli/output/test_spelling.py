@@ -7,37 +7,14 @@ import json
 from json.encoder import encode_basestring
 
 import pytest
-from cli.output.samples import EVERYTHING, HEADER, Printing, printed, stored
+from cli.output.samples import EVERYTHING, HEADER, Printing, containing, printed, stored
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from etcdnaming.cli.output import FORMATS
-from etcdnaming.cli.output.printers import (
-    CheckedEndpoints,
-    EndpointDetails,
-    EndpointHealth,
-    EtcdStatus,
-    FoundEndpoints,
-    GotEndpoints,
-)
+from etcdnaming.cli.output.printers import EtcdStatus
 from etcdnaming.cli.output.spelling import escape, lease_id, quote_go, safe_json
-from etcdnaming.cli.output.streams import write_whole
-from etcdnaming.errors import ConditionFailedError
-from etcdnaming.model import (
-    Condition,
-    Deletion,
-    Difference,
-    Endpoint,
-    InvalidValue,
-    Keys,
-    Listing,
-    MemberStatus,
-    Plan,
-    Services,
-    StoredKey,
-    Update,
-    UpdateResult,
-)
+from etcdnaming.model import Endpoint, InvalidValue, Keys, MemberStatus, Update, UpdateResult
 from etcdnaming.printable import printable
 
 HOSTILE = [
@@ -96,37 +73,18 @@ def _json(text: str) -> str:
 
 def _with(text: str) -> dict[str, Printing]:
     """Return `EVERYTHING` with *text* in each place whose content comes from etcd or the user."""
-    endpoint, condition = stored(text, text), Condition(text, 0)
-    bad = InvalidValue(text, text, text.encode(errors="replace"), 1, 0)
-    updates = (Update.add(text, Endpoint(text)), Update.delete(f"{text}2"))
-    result = UpdateResult(HEADER, updates[:1], {text: endpoint})
-    listing = Listing(HEADER, text, [endpoint], [bad], 2, more=False)
-    differences = [Difference(updates[0], endpoint), Difference(updates[1], bad)]
-    plan = Plan(HEADER, text, differences, [], [endpoint, bad])
-    found = Keys(HEADER, text, [StoredKey(text, 1, 1, 1, 0)], 1, more=False)
-    got = GotEndpoints(HEADER, [EndpointDetails(endpoint, None, text)], [bad], [text])
-    health = EndpointHealth(endpoint, "UNREACHABLE", None, text)
+    endpoint = stored(text, text)
+    bad = InvalidValue(f"{text}2", text, text.encode(errors="replace"), 1, 0)
+    added = UpdateResult(HEADER, (Update.add(text, Endpoint(text)),), {text: endpoint})
+    count = Keys(HEADER, text, [], 1, more=False)
     member = MemberStatus(HEADER, text, "leader", 1, [text], 0.1, text, "TLSv1.3", "2027-01-01")
     return {
-        "added": lambda to: to.added(result, prev_kv=True),
-        "changed": lambda to: to.changed(result, prev_kv=True),
-        "got": lambda to: to.got(got),
-        "found": lambda to: to.found(FoundEndpoints(text, 1, [endpoint]), {}),
-        "checked": lambda to: to.checked(CheckedEndpoints(HEADER, text, [health], [bad])),
+        **containing([endpoint], [bad], text, 1),
+        "added": lambda to: to.added(added, prev_kv=True),
+        "count": lambda to: to.count(count),
         "status": lambda to: to.status(
             [EtcdStatus(text, member, ""), EtcdStatus(text, None, text)]
         ),
-        "deleted": lambda to: to.deleted(Deletion(HEADER, 2, [endpoint, bad]), prev_kv=True),
-        "listing": lambda to: to.listing(listing, {}),
-        "addrs": lambda to: to.addrs(listing),
-        "keys": lambda to: to.keys(found),
-        "count": lambda to: to.count(found),
-        "services": lambda to: to.services(Services(HEADER, text, {text: 1})),
-        "transaction": lambda to: to.transaction([result]),
-        "failure": lambda to: to.failure(ConditionFailedError([condition], HEADER), updates),
-        "plan": lambda to: to.plan(updates, [condition]),
-        "differences": lambda to: to.differences(plan, done=True),
-        "export": lambda to: write_whole(to.export_lines([listing])),
         "version": lambda to: to.version({text: text}),
     }
 
